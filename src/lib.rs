@@ -1,0 +1,9 @@
+#![doc = include_str!("README.md")]
+
+// The words, and what stands under everything.
+pub mod model;
+pub mod tasks;
+// What is kept, who is who, and the life of servers.
+pub mod auth;
+pub mod spawner;
+pub mod store;

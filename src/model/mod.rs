@@ -1,0 +1,24 @@
+//! The words: names, ids, secrets, paths, routes, server states and the clock.
+//!
+//! No I/O and no async work happens here, so every other module may import it. A value of one of these types
+//! has been checked once, at the rim, and is trusted inside.
+
+mod clock;
+mod id;
+mod name;
+mod path;
+mod route;
+mod secret;
+mod server;
+mod visit;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use id::{Generation, InstanceId};
+pub use name::{
+    BasePath, NameError, ServerKey, ServerName, UserName, docker_escape, percent_encode, percent_encode_keeping_slash,
+};
+pub use path::{NormalPath, PathError, ServerPath};
+pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
+pub use secret::{Random, Secret, SessionKey, StoredToken, TokenId, same_secret};
+pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
+pub use visit::{Door, Visit, is_navigation, prefers_html};

@@ -1,0 +1,238 @@
+//! A request's path, checked once: what is routed, what the owner check sees and what is forwarded are one value.
+//!
+//! A path that is not its own normal form is refused, never repaired.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::{BasePath, UserName};
+
+/// Why a path is refused with status 400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// It does not begin with a slash.
+    #[error("the path does not begin with a slash")]
+    NotAbsolute,
+    /// `.` or `..`, also percent-encoded.
+    #[error("the path contains a dot segment")]
+    DotSegment,
+    /// A backslash, also percent-encoded: some programs take it for a slash.
+    #[error("the path contains a backslash")]
+    Backslash,
+    /// A control byte, also percent-encoded.
+    #[error("the path contains a control character")]
+    Control,
+    /// `%` without two hex digits, or bytes that are not UTF-8.
+    #[error("the path is not valid percent-encoded UTF-8")]
+    Encoding,
+    /// `//` or `%2F` before the end of the route's prefix.
+    #[error("the path contains an empty or a hidden segment")]
+    HiddenSegment,
+}
+
+/// A path that is its own normal form: absolute, no dot segments, backslashes or control bytes, sound encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NormalPath<'a>(&'a str);
+
+impl<'a> NormalPath<'a> {
+    /// Checks `raw`, the path of a request target without its query.
+    ///
+    /// # Errors
+    /// What is wrong with it; the answer is 400.
+    pub fn parse(raw: &'a str) -> Result<Self, PathError> {
+        if !raw.starts_with('/') {
+            return Err(PathError::NotAbsolute);
+        }
+        let mut has_percent = false;
+        let mut has_dot = false;
+        for byte in raw.bytes() {
+            match byte {
+                b'\\' => return Err(PathError::Backslash),
+                0..=0x20 | 0x7f.. => return Err(PathError::Control),
+                b'%' => has_percent = true,
+                b'.' => has_dot = true,
+                _ => {}
+            }
+        }
+        if has_percent {
+            check_encoding(raw)?;
+        }
+        if (has_dot || has_percent) && raw.split('/').any(is_dot_segment) {
+            return Err(PathError::DotSegment);
+        }
+        Ok(Self(raw))
+    }
+
+    /// The path as it came, to be forwarded byte for byte.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// The raw rest after `base`, or `None` if the path lies elsewhere. The base is compared decoded.
+    ///
+    /// # Errors
+    /// If a segment up to there is empty or hides a slash.
+    pub fn under(self, base: &BasePath) -> Result<Option<&'a str>, PathError> {
+        let mut rest = &self.0[1..];
+        for expected in base.as_str().split('/').filter(|segment| !segment.is_empty()) {
+            let Some((segment, after)) = rest.split_once('/') else { return Ok(None) };
+            if decode_segment(segment)? != expected {
+                return Ok(None);
+            }
+            rest = after;
+        }
+        Ok(Some(rest))
+    }
+}
+
+/// A path at or below `{base}user/<name>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerPath<'a> {
+    /// The owner, if the segment is a name in its stored form; else nobody's, which is answered like a stranger's.
+    pub user: Option<UserName>,
+    /// The raw rest after the name: empty, or beginning with a slash.
+    pub rest: &'a str,
+}
+
+impl<'a> ServerPath<'a> {
+    /// Reads `path` if it is a server's; `None` if it lies elsewhere.
+    ///
+    /// # Errors
+    /// If the prefix hides a segment.
+    pub fn parse(base: &BasePath, path: NormalPath<'a>) -> Result<Option<Self>, PathError> {
+        let Some(below_base) = path.under(base)? else { return Ok(None) };
+        let (first, after_first) = below_base.split_once('/').unwrap_or((below_base, ""));
+        if first.is_empty() || decode_segment(first)? != "user" || first.len() == below_base.len() {
+            return Ok(None);
+        }
+        let name_end = after_first.find('/').unwrap_or(after_first.len());
+        let name = decode_segment(&after_first[..name_end])?;
+        Ok(Some(Self { user: UserName::from_path(&name), rest: &after_first[name_end..] }))
+    }
+
+    /// The first segment of the rest, decoded: the name of a named server, if there is one of that name.
+    ///
+    /// # Errors
+    /// If it hides a slash.
+    pub fn second(&self) -> Result<Option<Cow<'a, str>>, PathError> {
+        let Some(rest) = self.rest.strip_prefix('/') else { return Ok(None) };
+        let segment = rest.split('/').next().unwrap_or_default();
+        if segment.is_empty() {
+            return Ok(None);
+        }
+        decode_segment(segment).map(Some)
+    }
+}
+
+/// One segment of a route's prefix, decoded once.
+pub(super) fn decode_segment(segment: &str) -> Result<Cow<'_, str>, PathError> {
+    if segment.is_empty() {
+        return Err(PathError::HiddenSegment);
+    }
+    let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| PathError::Encoding)?;
+    if decoded.contains('/') {
+        return Err(PathError::HiddenSegment);
+    }
+    Ok(decoded)
+}
+
+fn check_encoding(raw: &str) -> Result<(), PathError> {
+    let bytes = raw.as_bytes();
+    for (at, _) in raw.match_indices('%') {
+        let is_hex = |offset: usize| bytes.get(at + offset).is_some_and(u8::is_ascii_hexdigit);
+        if !is_hex(1) || !is_hex(2) {
+            return Err(PathError::Encoding);
+        }
+    }
+    let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| PathError::Encoding)?;
+    if decoded.contains('\\') {
+        return Err(PathError::Backslash);
+    }
+    if decoded.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
+        return Err(PathError::Control);
+    }
+    Ok(())
+}
+
+fn is_dot_segment(segment: &str) -> bool {
+    match segment.len() {
+        1..=6 => matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_path_that_is_not_its_normal_form_is_refused() {
+        let cases = [
+            ("user/alice", PathError::NotAbsolute),
+            ("/user/../alice", PathError::DotSegment),
+            ("/user/%2e%2E/alice", PathError::DotSegment),
+            ("/user/.%2e", PathError::DotSegment),
+            ("/./x", PathError::DotSegment),
+            ("/user\\alice", PathError::Backslash),
+            ("/user%5calice", PathError::Backslash),
+            ("/user/a%00", PathError::Control),
+            ("/user/a b", PathError::Control),
+            ("/user/ü", PathError::Control),
+            ("/user/a%0d%0a", PathError::Control),
+            ("/user/%", PathError::Encoding),
+            ("/user/%4", PathError::Encoding),
+            ("/user/%zz", PathError::Encoding),
+            ("/user/%ff", PathError::Encoding),
+        ];
+        for (path, error) in cases {
+            assert_eq!(NormalPath::parse(path), Err(error), "{path}");
+        }
+    }
+
+    #[test]
+    fn legal_oddities_pass_untouched() {
+        for path in [
+            "/",
+            "/user/alice/files//a",
+            "/user/a%40b/x",
+            "/user/a@b/%7E~",
+            "/user/alice/a%2Fb",
+            "/user/alice/...",
+            "/x/.hidden",
+        ] {
+            assert_eq!(NormalPath::parse(path).map(NormalPath::as_str), Ok(path));
+        }
+    }
+
+    #[test]
+    fn a_servers_path_names_its_owner() {
+        let base = BasePath::parse("/j").expect("plain");
+        let parse = |path| ServerPath::parse(&base, NormalPath::parse(path).expect("normal"));
+        let alice = UserName::parse("alice").expect("a name");
+        assert_eq!(parse("/j/user/alice/lab?"), Ok(Some(ServerPath { user: Some(alice.clone()), rest: "/lab?" })));
+        assert_eq!(parse("/j/user/%61lice"), Ok(Some(ServerPath { user: Some(alice), rest: "" })));
+        assert_eq!(parse("/j/user/Alice/"), Ok(Some(ServerPath { user: None, rest: "/" })));
+        assert_eq!(parse("/user/alice/"), Ok(None));
+        assert_eq!(parse("/j/hub/home"), Ok(None));
+        assert_eq!(parse("/j/user"), Ok(None));
+        assert_eq!(parse("/j/user//alice"), Err(PathError::HiddenSegment));
+        assert_eq!(parse("/j/user/a%2Fb/"), Err(PathError::HiddenSegment));
+        assert_eq!(parse("/j//user/alice"), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics_and_none_that_passes_has_a_dot_segment(path in "/[a-z./%\\\\2eE5cF0 ]{0,24}") {
+            if let Ok(normal) = NormalPath::parse(&path) {
+                let decoded = percent_decode_str(normal.as_str()).decode_utf8().expect("checked");
+                // A `%2F` in the tail is data, not a separator; only real segments count.
+                if !normal.as_str().to_ascii_lowercase().contains("%2f") {
+                    prop_assert!(decoded.split('/').all(|segment| segment != "." && segment != ".."));
+                }
+            }
+        }
+    }
+}

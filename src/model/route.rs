@@ -1,0 +1,225 @@
+//! Routes: which prefix leads to which upstream, and the table of them that the edge reads.
+//!
+//! The table is a persistent map behind one atomic pointer: a reader takes a snapshot without waiting, a change
+//! copies a few nodes and never the table (a clone of 100,000 routes costs 22 to 31 ms).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio_util::sync::CancellationToken;
+
+use super::path::decode_segment;
+use super::{Generation, NormalPath, ServerKey, Timestamp};
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamAddress {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for UpstreamAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One start of one server as something to connect to. Connections are pooled under `id`, which is never used
+/// twice: an address that the engine hands out again cannot answer for somebody else.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Unique in this process.
+    pub id: u64,
+    /// Where to connect.
+    pub address: UpstreamAddress,
+    /// Cancelled when the route is withdrawn: pooled connections close and open exchanges end.
+    pub gone: CancellationToken,
+}
+
+/// A prefix that leads to a ready server.
+#[derive(Debug)]
+pub struct Route {
+    /// Whose server.
+    pub server: ServerKey,
+    /// Which start of it.
+    pub generation: Generation,
+    /// Where it listens.
+    pub upstream: Upstream,
+    /// Last time traffic of a person passed, in milliseconds since the epoch; one relaxed store a request.
+    last_activity: AtomicI64,
+}
+
+static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
+
+impl Route {
+    /// A route to one generation of `server`, active as of `now`.
+    #[must_use]
+    pub fn new(server: ServerKey, generation: Generation, address: UpstreamAddress, now: Timestamp) -> Self {
+        let id = NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed);
+        let upstream = Upstream { id, address, gone: CancellationToken::new() };
+        Self { server, generation, upstream, last_activity: AtomicI64::new(now.0) }
+    }
+
+    /// Notes traffic of a person.
+    pub fn touch(&self, now: Timestamp) {
+        self.last_activity.store(now.0, Ordering::Relaxed);
+    }
+
+    /// When traffic of a person last passed.
+    #[must_use]
+    pub fn last_activity(&self) -> Timestamp {
+        Timestamp(self.last_activity.load(Ordering::Relaxed))
+    }
+}
+
+/// One snapshot of all routes, keyed by decoded prefix without its last slash.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    routes: imbl::GenericHashMap<Arc<str>, Arc<Route>, ahash::RandomState, imbl::shared_ptr::DefaultSharedPtr>,
+    /// The most segments that any prefix has had: no longer one is looked up.
+    deepest: usize,
+}
+
+/// Prefixes deeper than this are not published.
+const SEGMENT_LIMIT: usize = 16;
+
+impl RouteTable {
+    /// The route with the longest prefix of whole segments of `path`. A prefix that hides a segment (`//`, `%2F`)
+    /// matches nothing.
+    #[must_use]
+    pub fn find(&self, path: NormalPath<'_>) -> Option<&Arc<Route>> {
+        let raw = path.as_str();
+        let mut ends = [0; SEGMENT_LIMIT];
+        let mut count = 0;
+        let mut decoded = String::new();
+        for segment in raw[1..].split('/').take(self.deepest) {
+            if !raw.contains('%') {
+                // Nothing is encoded: the path itself is the key, and nothing is allocated.
+                ends[count] = if count == 0 { 0 } else { ends[count - 1] } + 1 + segment.len();
+            } else {
+                let Ok(segment) = decode_segment(segment) else { break };
+                decoded.push('/');
+                decoded.push_str(&segment);
+                ends[count] = decoded.len();
+            }
+            count += 1;
+        }
+        let key = if decoded.is_empty() { raw } else { &decoded };
+        ends[..count].iter().rev().find_map(|end| self.routes.get(&key[..*end]))
+    }
+
+    /// The route under exactly this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Arc<Route>> {
+        self.routes.get(key)
+    }
+
+    /// All routes, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// True if there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+}
+
+/// The table as published: the spawner writes, the edge reads.
+#[derive(Debug, Default)]
+pub struct Routes(ArcSwap<RouteTable>);
+
+impl Routes {
+    /// The present snapshot; wait-free.
+    #[must_use]
+    pub fn current(&self) -> Guard<Arc<RouteTable>> {
+        self.0.load()
+    }
+
+    /// Publishes `route` under `key`; one that stood there ends.
+    pub fn publish(&self, key: &str, route: Arc<Route>) {
+        let depth = key.matches('/').count();
+        debug_assert!(depth <= SEGMENT_LIMIT, "prefix {key} is too deep");
+        let before = self.0.rcu(|table| {
+            let routes = table.routes.update(Arc::from(key), route.clone());
+            RouteTable { routes, deepest: table.deepest.max(depth) }
+        });
+        if let Some(replaced) = before.get(key) {
+            replaced.upstream.gone.cancel();
+        }
+    }
+
+    /// Withdraws what stands under `key`; its connections and open exchanges end.
+    pub fn withdraw(&self, key: &str) {
+        let before = self.0.rcu(|table| RouteTable { routes: table.routes.without(key), deepest: table.deepest });
+        if let Some(withdrawn) = before.get(key) {
+            withdrawn.upstream.gone.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BasePath, ServerName, UserName};
+
+    fn key(user: &str, name: &str) -> ServerKey {
+        ServerKey { user: UserName::parse(user).expect("a name"), name: ServerName::parse(name).expect("a name") }
+    }
+
+    fn publish(routes: &Routes, server: &ServerKey) -> Arc<Route> {
+        let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
+        let route = Arc::new(Route::new(server.clone(), Generation(1), address, Timestamp(0)));
+        routes.publish(&server.route_key(&BasePath::parse("/").expect("root")), route.clone());
+        route
+    }
+
+    fn find(routes: &Routes, path: &str) -> Option<ServerKey> {
+        let table = routes.current();
+        table.find(NormalPath::parse(path).expect("normal")).map(|route| route.server.clone())
+    }
+
+    #[test]
+    fn the_longest_prefix_of_whole_segments_wins() {
+        let routes = Routes::default();
+        let (plain, named, odd) = (key("x", ""), key("x", "gpu"), key("a@b", ""));
+        for server in [&plain, &named, &odd] {
+            publish(&routes, server);
+        }
+        assert_eq!(find(&routes, "/user/x/lab"), Some(plain.clone()));
+        assert_eq!(find(&routes, "/user/x"), Some(plain.clone()));
+        assert_eq!(find(&routes, "/user/x/gpu/lab/a//b"), Some(named));
+        assert_eq!(find(&routes, "/user/x/gpus"), Some(plain.clone()));
+        assert_eq!(find(&routes, "/user/xy/lab"), None);
+        assert_eq!(find(&routes, "/user/a%40b/"), Some(odd));
+        assert_eq!(find(&routes, "/user/%78/a%2Fb"), Some(plain));
+        assert_eq!(find(&routes, "/"), None);
+    }
+
+    #[test]
+    fn a_withdrawn_route_ends_its_exchanges() {
+        let routes = Routes::default();
+        let server = key("x", "");
+        let first = publish(&routes, &server);
+        let second = publish(&routes, &server);
+        assert!(first.upstream.gone.is_cancelled() && !second.upstream.gone.is_cancelled());
+        assert_ne!(first.upstream.id, second.upstream.id);
+        routes.withdraw("/user/x");
+        assert!(second.upstream.gone.is_cancelled() && routes.current().is_empty());
+    }
+}

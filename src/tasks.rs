@@ -1,0 +1,101 @@
+//! How tasks begin and end: one tracker for all of them, a soft stop and a hard stop.
+//!
+//! Knows nobody's work. A soft stop asks every task to finish its step; a hard stop drops what still runs.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Spawns and ends the tasks of one runtime. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+    ended: CancellationToken,
+    runtime: Handle,
+}
+
+impl Tasks {
+    /// Tasks on `runtime`.
+    #[must_use]
+    pub fn new(runtime: Handle) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            runtime,
+        }
+    }
+
+    /// The same tracker and signals, spawning on another runtime.
+    #[must_use]
+    pub fn on(&self, runtime: Handle) -> Self {
+        Self { runtime, ..self.clone() }
+    }
+
+    /// Runs `work` until it ends or the hard stop drops it. A panic in it ends it alone.
+    pub fn spawn<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let ended = self.ended.clone();
+        let tracked = self.tracker.track_future(async move {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                () = work => {}
+            }
+        });
+        self.runtime.spawn(tracked);
+    }
+
+    /// Cancelled when the program has been asked to stop: finish the step, take nothing new.
+    #[must_use]
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Asks every task to finish, waits up to `limit`, then drops what is left. Returns true if all finished.
+    pub async fn stop(&self, limit: Duration) -> bool {
+        self.stopping.cancel();
+        self.tracker.close();
+        let finished = tokio::time::timeout(limit, self.tracker.wait()).await.is_ok();
+        self.ended.cancel();
+        finished
+    }
+
+    /// Drops everything at once: the second signal.
+    pub fn drop_all(&self) {
+        self.stopping.cancel();
+        self.ended.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_waits_for_the_step_and_then_drops_the_rest() {
+        let tasks = Tasks::new(Handle::current());
+        let stopping = tasks.stopping().clone();
+        tasks.spawn(async move { stopping.cancelled().await });
+        assert!(tasks.stop(Duration::from_secs(5)).await);
+
+        let stubborn = Tasks::new(Handle::current());
+        stubborn.spawn(std::future::pending());
+        assert!(!stubborn.stop(Duration::from_millis(1)).await);
+        stubborn.tracker.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_task_and_no_other() {
+        let tasks = Tasks::new(Handle::current());
+        tasks.spawn(async { panic!("this one") });
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        tasks.spawn(async move { sender.send(7).expect("the test waits") });
+        assert_eq!(receiver.await, Ok(7));
+    }
+}
