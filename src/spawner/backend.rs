@@ -137,6 +137,8 @@ pub struct Handle(pub serde_json::Value);
 pub enum Sight {
     /// It runs, and this is where.
     Running(UpstreamAddress),
+    /// It runs, but where nobody can reach it: somebody has taken it off its network.
+    Astray,
     /// Made but never started.
     Created,
     /// Its program has ended.

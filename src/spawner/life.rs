@@ -317,7 +317,7 @@ fn on_fact(
             let (state, actions) = end(fail(Trouble::Ended { exit, was_ready: true }), now, deadlines, vec![]);
             (state.again(again), actions)
         }
-        (State::Recovering { again, .. }, Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created)) => {
+        (State::Recovering { again, .. }, Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray)) => {
             let (state, actions) = end(Why::Wished, now, deadlines, vec![]);
             (state.again(again), actions)
         }

@@ -83,7 +83,11 @@ impl Steps {
         }
         match started {
             Ok(Sight::Running(address)) => Fact::Started(address),
-            Ok(Sight::Created) => Fact::Troubled(Trouble::Because("the container engine did not start it.".into())),
+            Ok(Sight::Created | Sight::Astray) => {
+                warn!(server = %server, "started, and now it runs nowhere or has no address");
+                let text = "the container engine gave it no address. Try again; if it stays so, tell an administrator.";
+                Fact::Troubled(Trouble::Because(text.into()))
+            }
             Ok(ended) => Fact::Sighted(ended),
             Err(error) => because(&server, &error),
         }
@@ -148,7 +152,7 @@ impl Steps {
             Sight::Gone => return Ok((None, vec![])),
             Sight::Exited(exit) => Some(exit),
             Sight::Created => None,
-            Sight::Running(_) => {
+            Sight::Running(_) | Sight::Astray => {
                 let grace = Duration::from_secs(self.config.stop_grace_s);
                 let limit = grace + self.config.engine_timeout();
                 self.limited_to(limit, "stop it", self.backend.stop(&handle, grace)).await?;

@@ -168,22 +168,18 @@ impl DockerBackend {
         Some(UpstreamAddress::Tcp(SocketAddr::new(ip.parse().ok()?, self.config.port)))
     }
 
-    fn sight_of(&self, there: &ContainerInspectResponse) -> Result<Sight, BackendError> {
+    fn sight_of(&self, there: &ContainerInspectResponse) -> Sight {
         let state = there.state.clone().unwrap_or_default();
         if state.running != Some(true) && state.paused != Some(true) {
             let never_started = state.status == Some(bollard::models::ContainerStateStatusEnum::CREATED);
-            return Ok(if never_started { Sight::Created } else { Sight::Exited(exit_of(&state)) });
+            return if never_started { Sight::Created } else { Sight::Exited(exit_of(&state)) };
         }
         let settings = there.network_settings.as_ref();
         let key = format!("{}/tcp", self.config.port);
         let bindings = settings.and_then(|settings| settings.ports.as_ref()?.get(&key)?.as_ref());
         let port = bindings.and_then(|bindings| bindings.first()?.host_port.as_ref()?.parse().ok());
         let address = self.address_of(settings.and_then(|settings| settings.networks.as_ref()), port);
-        address.map(Sight::Running).ok_or_else(|| BackendError::Refused {
-            engine: NAME,
-            act: "give it an address",
-            reason: format!("it runs, but not on the network {}", self.config.network),
-        })
+        address.map_or(Sight::Astray, Sight::Running)
     }
 
     fn found_of(&self, summary: ContainerSummary) -> Option<Found> {
@@ -194,9 +190,8 @@ impl DockerBackend {
         });
         let networks = summary.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
         let sight = match summary.state? {
-            // Without an address it is between two states: better missing, which only makes us look.
             ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::PAUSED => {
-                self.address_of(networks, published).map(Sight::Running)?
+                self.address_of(networks, published).map_or(Sight::Astray, Sight::Running)
             }
             ContainerSummaryStateEnum::CREATED => Sight::Created,
             ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::REMOVING => return None,
@@ -287,7 +282,7 @@ impl Backend for DockerBackend {
 
     async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
         let there = self.inspect_name(id_of(handle)?).await?;
-        there.map_or(Ok(Sight::Gone), |there| self.sight_of(&there))
+        Ok(there.map_or(Sight::Gone, |there| self.sight_of(&there)))
     }
 
     async fn log_tail(&self, handle: &Handle, lines: usize) -> Result<Vec<String>, BackendError> {
@@ -314,7 +309,7 @@ impl Backend for DockerBackend {
         let labels = there.config.as_ref().and_then(|config| config.labels.as_ref());
         let read = labels.and_then(|labels| labels::read(&self.instance, labels));
         let (Some((server, generation)), Some(id)) = (read, &there.id) else { return Ok(None) };
-        Ok(Some(Found { server, generation, handle: handle_of(id), sight: self.sight_of(&there)? }))
+        Ok(Some(Found { server, generation, handle: handle_of(id), sight: self.sight_of(&there) }))
     }
 
     async fn list(&self) -> Result<Vec<Found>, BackendError> {
