@@ -7,3 +7,5 @@ pub mod tasks;
 pub mod auth;
 pub mod spawner;
 pub mod store;
+// Commands on a running instance.
+pub mod control;
