@@ -7,3 +7,7 @@ pub mod tasks;
 pub mod auth;
 pub mod spawner;
 pub mod store;
+// How bytes come in.
+pub mod listener;
+// What an operator sees.
+//pub mod telemetry;
