@@ -3,6 +3,9 @@
 // The words, and what stands under everything.
 pub mod model;
 pub mod tasks;
+// Bytes on wires: bodies, our HTTP/1.1 codec, the way to a server.
+pub mod net;
+pub mod proxy;
 // What is kept, who is who, and the life of servers.
 pub mod auth;
 pub mod spawner;
