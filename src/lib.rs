@@ -10,7 +10,8 @@ pub mod proxy;
 pub mod auth;
 pub mod spawner;
 pub mod store;
-// How bytes come in.
+// How requests come in.
+pub mod edge;
 pub mod listener;
 // What an operator sees.
-//pub mod telemetry;
+pub mod telemetry;

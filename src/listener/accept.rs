@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::permits::{Permit, Permits};
 use super::stream::{Bytes, Stream};
-use crate::model::{Network, Protocol};
+use crate::model::{Network, Protocol, Security};
 use crate::tasks::Tasks;
 
 /// Bounds of accepting.
@@ -57,17 +57,6 @@ pub struct BindError {
     /// What the system says.
     #[source]
     pub cause: io::Error,
-}
-
-/// What protects a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// TLS, with what ALPN chose.
-    Tls(Protocol),
-    /// Nothing: the plain listener, or the private one.
-    Plain,
-    /// Nothing, and it should be: somebody typed `http://` before the address of the TLS listener.
-    PlainOnTlsPort,
 }
 
 /// An accepted connection, ready to be served.

@@ -13,7 +13,7 @@ mod tls;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use accept::{AcceptLimits, BindError, Connection, Listener, Security, Serve, raise_open_files_limit};
+pub use accept::{AcceptLimits, BindError, Connection, Listener, Serve, raise_open_files_limit};
 pub use certificates::{CertificateError, Certificates};
 pub use pairs::Problem;
 pub use stream::Stream;

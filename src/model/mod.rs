@@ -25,4 +25,4 @@ pub use path::{NormalPath, PathError, ServerPath};
 pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
 pub use secret::{Random, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
-pub use visit::{Door, Protocol, Visit, is_navigation, prefers_html};
+pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
