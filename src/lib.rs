@@ -8,6 +8,7 @@ pub mod net;
 pub mod proxy;
 // What is kept, who is who, and the life of servers.
 pub mod auth;
+pub mod config;
 pub mod spawner;
 pub mod store;
 // How requests come in.
@@ -15,3 +16,5 @@ pub mod edge;
 pub mod listener;
 // What an operator sees.
 pub mod telemetry;
+// Commands on a running instance.
+pub mod control;
