@@ -11,5 +11,10 @@ pub mod auth;
 pub mod config;
 pub mod spawner;
 pub mod store;
+// How requests come in.
+pub mod edge;
+pub mod listener;
+// What an operator sees.
+pub mod telemetry;
 // Commands on a running instance.
 pub mod control;
