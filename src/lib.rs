@@ -7,3 +7,5 @@ pub mod tasks;
 pub mod auth;
 pub mod spawner;
 pub mod store;
+// What people and programs see of it.
+pub mod hub;
