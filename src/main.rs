@@ -1,1 +1,3 @@
+//! The program `slipway`; its commands arrive with `cli`.
+
 fn main() {}
