@@ -18,3 +18,5 @@ pub mod listener;
 pub mod telemetry;
 // Commands on a running instance.
 pub mod control;
+// What people and programs see of it.
+pub mod hub;
