@@ -53,17 +53,13 @@ impl Callers {
         let with_token = |token: &str| world.client().with("authorization", &format!("token {token}"));
         let mut forger = world.client().with("authorization", "Bearer 0123456789abcdef0123456789abcdef");
         forger.cookies = owner.cookies.iter().map(|(name, _)| (name.clone(), "A".repeat(43))).collect();
-        let plain = |mut browser: Client| {
-            browser.headers.clear();
-            browser
-        };
         Self(vec![
             (Who::Nobody, world.client()),
             (Who::Forger, forger),
-            (Who::SignedOut, plain(signed_out)),
-            (Who::Stranger, plain(stranger)),
-            (Who::Owner, plain(owner)),
-            (Who::Administrator, plain(administrator)),
+            (Who::SignedOut, signed_out.scripting()),
+            (Who::Stranger, stranger.scripting()),
+            (Who::Owner, owner.scripting()),
+            (Who::Administrator, administrator.scripting()),
             (Who::ServerToken, with_token(&token_of("alice"))),
             (Who::StrangersServerToken, with_token(&token_of("bob"))),
         ])

@@ -96,6 +96,11 @@ impl Client {
         self.with("sec-fetch-mode", "navigate").with("sec-fetch-dest", "document").with("accept", "text/html,*/*;q=0.8")
     }
 
+    /// The same person's script: the cookies, and none of the headers of a navigation.
+    pub fn scripting(&self) -> Self {
+        Self { headers: HeaderMap::new(), ..self.clone() }
+    }
+
     /// The host and port that the client names.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.address.port())

@@ -123,7 +123,7 @@ async fn everything_ends_when(world: &World, browser: &Client, deed: impl AsyncF
     let _ = tokio::time::timeout(WITHIN, receive.data()).await.expect("the WebSocket over HTTP/2 ends");
     let _ = tokio::time::timeout(WITHIN, stream.read_to_end(&mut rest)).await.expect("the streaming answer ends");
     assert!(!rest.ends_with(b"0\r\n\r\n"), "a cut answer must not look complete");
-    let script = Client { headers: http::HeaderMap::new(), ..browser.clone() };
+    let script = browser.scripting();
     let after = script.send(Wire::Http1, Method::GET, "/user/alice/x", Bytes::new()).await;
     assert_eq!(after.status, 403, "the session still works");
     let _ = world;

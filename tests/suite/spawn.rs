@@ -66,7 +66,7 @@ async fn a_thousand_visits_make_one_container() {
 async fn a_script_is_told_that_the_server_is_stopped_and_starts_nothing() {
     let world = World::new().await;
     let browser = world.user("alice").await;
-    let script = Client { headers: http::HeaderMap::new(), ..browser.clone() };
+    let script = browser.scripting();
     let answer = script.get("/user/alice/api/contents").await.is(424);
     assert!(answer.json()["message"].as_str().expect("a message").contains("/hub/spawn/alice"), "{}", answer.text());
     assert_eq!(script.send(Wire::WebSocket, Method::GET, "/user/alice/ws", Bytes::new()).await.status, 424);
@@ -86,7 +86,7 @@ async fn a_failed_start_shows_the_reason_the_status_and_the_last_words() {
     let page = follow(&browser, "/user/alice/lab").await;
     let text = page.text();
     assert!(text.contains("the last words") && text.contains('7'), "{text}");
-    let script = Client { headers: http::HeaderMap::new(), ..browser.clone() };
+    let script = browser.scripting();
     let model = script.get("/hub/api/users/alice").await.is(200).json();
     assert_eq!(model["server"], serde_json::Value::Null);
 
@@ -125,7 +125,7 @@ async fn a_server_that_dies_takes_its_route_and_its_token_along() {
     with_token.get("/hub/api/user").await.is(200);
     world.backend.die("alice", 137);
     world.wait_until("alice", "over", |status| !matches!(status.state, ServerState::Ready)).await;
-    let script = Client { headers: http::HeaderMap::new(), ..browser };
+    let script = browser.scripting();
     script.get("/user/alice/x").await.is(424);
     let ended = async {
         while with_token.get("/hub/api/user").await.status != 403 {
