@@ -8,7 +8,7 @@ use crate::model::{BasePath, Secret, ServerKey, percent_encode};
 
 /// What the variables are made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub(super) struct Facts<'a> {
     /// Where the deployment lives under its host.
     pub base: &'a BasePath,
     /// Whose server.
@@ -30,8 +30,7 @@ pub struct Facts<'a> {
 }
 
 /// All variables of one server.
-#[must_use]
-pub fn environment(facts: &Facts<'_>) -> Environment {
+pub(super) fn environment(facts: &Facts<'_>) -> Environment {
     let Facts { base, server, .. } = *facts;
     let prefix = server.prefix(base);
     let api_url = format!("{}{base}hub/api", facts.hub_connect_url.trim_end_matches('/'));

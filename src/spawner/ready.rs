@@ -13,7 +13,7 @@ use crate::model::UpstreamAddress;
 
 /// Bounds of one probe.
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
+pub(super) struct Config {
     /// The wait after the first failed try; doubles with each. 2 ms: a small server listens a few milliseconds after
     /// its engine says so.
     pub first_wait: Duration,
@@ -38,7 +38,7 @@ impl Default for Config {
 
 /// Returns once the server at `address` answers `GET path` with a status below 500. Waits as long as it takes: the
 /// caller has the deadline. Cancel-safe: nothing is kept between tries.
-pub async fn until_ready(address: &UpstreamAddress, path: &str, config: &Config) {
+pub(super) async fn until_ready(address: &UpstreamAddress, path: &str, config: &Config) {
     let mut wait = config.first_wait;
     loop {
         let status = timeout(config.try_timeout, ask(address, path, config.head_limit_bytes)).await;

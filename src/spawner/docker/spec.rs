@@ -46,7 +46,7 @@ pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -
         memory: order.limits.memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         // The unit of the engine is a billionth of a core.
         nano_cpus: order.limits.cpu_cores.map(|cores| (cores * 1e9) as i64),
-        pids_limit: Some(config.pids_limit),
+        pids_limit: config.pids_limit,
         // Raw sockets let one server forge another's packets on the shared bridge.
         cap_drop: Some(vec!["NET_RAW".into()]),
         security_opt: config.no_new_privileges.then(|| vec!["no-new-privileges".into()]),
