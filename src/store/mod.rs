@@ -1,154 +1,232 @@
 //! Rows in, rows out: opens, checks, reads and writes the one database file. Decides nothing.
-#![allow(missing_docs, clippy::unimplemented, dead_code, unused)]
-// SKELETON: the faces other modules build on. Owner: foundation helper.
+//!
+//! `open` says which files a store consists of and when one is refused; `seal` is the form of a value;
+//! `witness` notices a database that has gone back in time; `transaction` is what a write may do.
 
-use std::path::{Path, PathBuf};
+mod error;
+mod files;
+mod open;
+mod rows;
+mod seal;
+mod transaction;
+mod witness;
 
-use serde::{Deserialize, Serialize};
+#[cfg(test)]
+mod tests;
 
-use crate::model::{Failure, Generation, InstanceId, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use serde::de::DeserializeOwned;
+
+use crate::model::{InstanceId, ServerKey, UserName};
+
+pub use error::StoreError;
+pub use rows::{AuditRow, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
+pub use transaction::Transaction;
+
+use error::unreadable;
+use files::DataDir;
+use rows::SessionRecord;
+use seal::Sealer;
+use witness::Witness;
+
+/// Where the store is.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The folder with the database, its keys and its marker. Made if missing, 0700.
     pub data_dir: PathBuf,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserRow {
-    pub name: UserName,
-    /// argon2id PHC string; None: cannot sign in with a password.
-    pub password: Option<String>,
-    pub authorised: bool,
-    pub admin: bool,
-    pub created: Timestamp,
-    pub last_activity: Option<Timestamp>,
-}
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionRow {
-    pub key: SessionKey,
-    pub user: UserName,
-    /// value of the `jupyterhub-session-id` cookie, 32 hex
-    pub hub_session_id: String,
-    pub created: Timestamp,
-    pub last_seen: Timestamp,
-}
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TokenKind {
-    /// JUPYTERHUB_API_TOKEN of a server, also its OAuth client secret
-    Server(ServerKey),
-    /// issued through the OAuth code grant to this client
-    OAuth { client_id: String },
-    /// made by a person or through the API
-    Api,
-}
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenRow {
-    pub id: TokenId,
-    pub stored: StoredToken,
-    pub owner: UserName,
-    pub kind: TokenKind,
-    /// raw scopes
-    pub scopes: Vec<String>,
-    pub session_id: Option<String>,
-    pub note: String,
-    pub created: Timestamp,
-    pub expires_at: Option<Timestamp>,
-    pub last_activity: Option<Timestamp>,
-}
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerRow {
-    pub key: ServerKey,
-    pub generation: Generation,
-    /// what the backend needs to find it again (container id, pid …)
-    pub handle: Option<serde_json::Value>,
-    /// true while it is meant to run
-    pub wanted: bool,
-    pub started_at: Option<Timestamp>,
-    pub last_activity: Option<Timestamp>,
-    pub failure: Option<Failure>,
-}
+type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("the database could not be read")]
-    Read(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The commit failed: whether it is there is unknown; the store has been reopened and a read tells.
-    #[error("the database could not be written; what was asked may or may not have happened")]
-    Unknown(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the database is damaged: {0}")]
-    Damaged(String),
-}
+const USERS: Table = TableDefinition::new("users");
+const SESSIONS: Table = TableDefinition::new("sessions");
+const TOKENS: Table = TableDefinition::new("tokens");
+const SERVERS: Table = TableDefinition::new("servers");
+const AUDIT: Table = TableDefinition::new("audit");
+const META: Table = TableDefinition::new("meta");
+const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
 
-/// Cheap to clone. All methods are synchronous (redb); call them from `spawn_blocking` or a plain thread.
-#[derive(Clone)]
-pub struct Store;
+/// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
+/// call them from the blocking pool or a plain thread.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: DataDir,
+    instance: InstanceId,
+    sealer: Sealer,
+    /// `None` after a failed commit whose reopening failed too; the next call tries again.
+    database: RwLock<Option<Database>>,
+    /// Held by the one writer. The witness is written before the writer is told of success.
+    writer: Mutex<Witness>,
+}
 
 impl Store {
     /// Opens (or on a fresh host makes) `data_dir/slipway.redb`.
+    ///
+    /// # Errors
+    /// `Refused` if what is there cannot be trusted, `InUse` if another process has it. Neither alters the files.
     pub fn open(config: &Config) -> Result<Self, StoreError> {
-        unimplemented!()
+        open::open(&config.data_dir).map(|inner| Self(Arc::new(inner)))
     }
+
+    /// Which installation this is.
+    #[must_use]
     pub fn instance(&self) -> InstanceId {
-        unimplemented!()
+        self.0.instance.clone()
     }
+
+    /// All users.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a row is damaged.
     pub fn users(&self) -> Result<Vec<UserRow>, StoreError> {
-        unimplemented!()
+        self.rows(USERS)
     }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the row is damaged.
     pub fn user(&self, name: &UserName) -> Result<Option<UserRow>, StoreError> {
-        unimplemented!()
+        self.row(USERS, name.as_str().as_bytes())
     }
+
+    /// All sessions, expired ones too.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a row is damaged.
     pub fn sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
-        unimplemented!()
+        let records = self.rows_with_keys::<SessionRecord>(SESSIONS)?;
+        records.into_iter().map(|(key, record)| record.into_row(&key)).collect()
     }
+
+    /// All tokens, expired ones too.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a row is damaged.
     pub fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        unimplemented!()
+        self.rows(TOKENS)
     }
+
+    /// All servers that were ever started.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a row is damaged.
     pub fn servers(&self) -> Result<Vec<ServerRow>, StoreError> {
-        unimplemented!()
+        self.rows(SERVERS)
     }
+
+    /// One server.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the row is damaged.
     pub fn server(&self, key: &ServerKey) -> Result<Option<ServerRow>, StoreError> {
-        unimplemented!()
+        self.row(SERVERS, &rows::server_key(key))
     }
-    /// One durable transaction; `Ok` comes after the fsync.
+
+    /// The newest `limit` audit rows, newest first.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a row is damaged.
+    pub fn audit(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(AUDIT).map_err(unreadable)?;
+            let newest = table.iter().map_err(unreadable)?.rev().take(limit);
+            newest
+                .map(|entry| {
+                    let (key, value) = entry.map_err(unreadable)?;
+                    self.0.sealer.open("audit", key.value(), value.value())
+                })
+                .collect()
+        })
+    }
+
+    /// One durable transaction; `Ok` comes after the fsync. If `act` fails nothing has happened.
+    ///
+    /// # Errors
+    /// What `act` returned; `Unknown` if the commit failed. The store has then been opened anew, so that the next
+    /// read tells what is there.
     pub fn write<T>(&self, act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        unimplemented!()
+        let mut witness = self.0.writer.lock();
+        let result = self.write_once(&mut witness, act);
+        if matches!(result, Err(StoreError::Unknown(_) | StoreError::Read(_))) {
+            // redb refuses all further work after an error of the disk: only a new handle reads what is there.
+            if let Err(error) = self.0.reopen() {
+                tracing::error!(error = &error as &dyn std::error::Error, "the database could not be opened again");
+            }
+        }
+        result
+    }
+
+    fn write_once<T>(
+        &self,
+        witness: &mut Witness,
+        act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let database = self.0.database()?;
+        let write = database.begin_write().map_err(error::unwritten)?;
+        let mut transaction = Transaction::new(&write, &self.0.sealer);
+        let value = act(&mut transaction)?;
+        let sequence = transaction.count_commit()?;
+        write.commit().map_err(error::unwritten)?;
+        witness.note(sequence).map_err(error::unwritten)?;
+        Ok(value)
+    }
+
+    fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let database = self.0.database()?;
+        let transaction = database.begin_read().map_err(unreadable)?;
+        act(&transaction)
+    }
+
+    fn row<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.read(|transaction| {
+            let rows = transaction.open_table(table).map_err(unreadable)?;
+            let Some(value) = rows.get(key).map_err(unreadable)? else { return Ok(None) };
+            self.0.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)
+        })
+    }
+
+    fn rows<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<T>, StoreError> {
+        Ok(self.rows_with_keys(table)?.into_iter().map(|(_, row)| row).collect())
+    }
+
+    fn rows_with_keys<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+        self.read(|transaction| {
+            let rows = transaction.open_table(table).map_err(unreadable)?;
+            rows.iter()
+                .map_err(unreadable)?
+                .map(|entry| {
+                    let (key, value) = entry.map_err(unreadable)?;
+                    let row = self.0.sealer.open(redb::TableHandle::name(&table), key.value(), value.value())?;
+                    Ok((key.value().to_vec(), row))
+                })
+                .collect()
+        })
     }
 }
-pub struct Transaction<'a>(std::marker::PhantomData<&'a ()>);
-impl Transaction<'_> {
-    pub fn user(&mut self, name: &UserName) -> Result<Option<UserRow>, StoreError> {
-        unimplemented!()
+
+impl Inner {
+    /// The open database; opens it again if that failed before, so that a full disk heals without a restart.
+    fn database(&self) -> Result<MappedRwLockReadGuard<'_, Database>, StoreError> {
+        if let Ok(database) = RwLockReadGuard::try_map(self.database.read(), Option::as_ref) {
+            return Ok(database);
+        }
+        self.reopen()?;
+        RwLockReadGuard::try_map(self.database.read(), Option::as_ref)
+            .map_err(|_| StoreError::Read("the database is being opened again".into()))
     }
-    pub fn put_user(&mut self, row: &UserRow) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// Removes the user with all sessions, tokens and server rows of his.
-    pub fn delete_user(&mut self, name: &UserName) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub fn put_session(&mut self, row: &SessionRow) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub fn delete_session(&mut self, key: &SessionKey) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub fn next_token_id(&mut self) -> Result<TokenId, StoreError> {
-        unimplemented!()
-    }
-    pub fn put_token(&mut self, row: &TokenRow) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub fn delete_token(&mut self, id: TokenId) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub fn put_server(&mut self, row: &ServerRow) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub fn delete_server(&mut self, key: &ServerKey) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// One audit row, in the same commit as the act.
-    pub fn audit(&mut self, at: Timestamp, actor: &str, act: &str, object: &str) -> Result<(), StoreError> {
-        unimplemented!()
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        let mut database = self.database.write();
+        *database = None;
+        *database = Some(open::open_again(&self.dir, &self.sealer)?);
+        Ok(())
     }
 }

@@ -1,0 +1,439 @@
+//! Acts on accounts: load, add, let in, change a password, delete. One audit row in the same commit as each.
+//!
+//! All of it runs on the blocking pool and under `Shared::acts`. What an act ends is ended in memory before the
+//! store is written; what it grants is granted in memory after. If the commit fails, memory follows what the store
+//! then says, except that what was ended stays so.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::password::{self, PASSWORD_LIMIT_BYTES, PasswordGate};
+use super::session::SessionTable;
+use super::throttle::{Limits, Throttle};
+use super::token::TokenTable;
+use super::{AccountError, Auth, Config, Session, Shared, Token, User, UserListing};
+use crate::model::{Clock, Random, Secret, UserName};
+use crate::store::{Store, StoreError, Transaction, UserRow};
+
+/// The actor of what nobody asked for.
+const OURSELVES: &str = "slipway";
+
+impl Auth {
+    /// Loads users, sessions and tokens; makes the first administrator from `admin_password` if there is none; makes
+    /// the setup code if the window is open then.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the administrator not be stored.
+    pub async fn load(config: Config, store: Store, clock: Arc<dyn Clock>, random: Random) -> Result<Self, StoreError> {
+        let loaded = tokio::task::spawn_blocking(move || Shared::load(config, store, clock, random)).await;
+        match loaded {
+            Ok(shared) => Ok(Self(Arc::new(shared?))),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => Err(StoreError::Read(Box::new(error))),
+        }
+    }
+
+    /// Changes one's own password and ends all other sessions of that user.
+    ///
+    /// # Errors
+    /// `WrongPassword` if `old` is not it; what makes `new` unfit.
+    pub async fn change_password(
+        &self,
+        session: &Session,
+        old: &Secret,
+        new: &Secret,
+        from: IpAddr,
+    ) -> Result<(), AccountError> {
+        let shared = &self.0;
+        shared.check_new_password(new)?;
+        if old.expose().len() > PASSWORD_LIMIT_BYTES {
+            return Err(AccountError::WrongPassword);
+        }
+        let user = Arc::clone(&session.user);
+        let begun = shared.throttle.lock().begin(user.name.as_str(), from, shared.now());
+        begun.map_err(|retry_after| AccountError::TooMany { retry_after })?;
+        let stored = user.password();
+        let random = shared.random.clone();
+        let (old, new, against) = (old.clone(), new.clone(), stored.clone());
+        let work = move || password::verify(&old, against.as_deref()).then(|| password::hash(&new, &random));
+        let hash = match shared.passwords.run(from, work).await {
+            Ok(Some(hash)) => hash,
+            Ok(None) => return Err(AccountError::WrongPassword),
+            Err(busy) => {
+                shared.throttle.lock().withdrawn(user.name.as_str(), from);
+                return Err(AccountError::Busy { retry_after: busy.retry_after });
+            }
+        };
+        shared.throttle.lock().succeeded(user.name.as_str(), from, shared.now());
+        let own = session.key;
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let row = shared.row(&user.name)?;
+            if row.password.as_deref() != stored.as_deref() || shared.sessions.get(&own).is_none() {
+                return Err(AccountError::WrongPassword);
+            }
+            let others: Vec<_> = shared.sessions.of_user(&user.name).into_iter().filter(|s| s.key != own).collect();
+            let row = UserRow { password: Some(hash), ..row };
+            shared.change(row, user.name.as_str(), "changed own password", "", &others, &[])
+        })
+        .await
+    }
+
+    /// Adds a user who may sign in at once. The caller has been checked by policy.
+    ///
+    /// # Errors
+    /// `Taken`, or what makes name or password unfit.
+    pub async fn add_user(
+        &self,
+        actor: &str,
+        name: &str,
+        password: Option<&Secret>,
+        admin: bool,
+    ) -> Result<UserName, AccountError> {
+        let name = UserName::parse(name)?;
+        if let Some(password) = password {
+            self.0.check_new_password(password)?;
+        }
+        let hash = match password {
+            Some(password) => Some(self.hash(password).await?),
+            None => None,
+        };
+        let actor = actor.to_owned();
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            if shared.user(&name).is_some() {
+                return Err(AccountError::Taken);
+            }
+            let row = UserRow {
+                name: name.clone(),
+                password: hash,
+                authorised: true,
+                admin: admin || shared.config.admins.contains(&name),
+                created: shared.now(),
+                last_activity: None,
+            };
+            let act = if row.admin { "added administrator" } else { "added user" };
+            shared.put_user(&row, &actor, act, name.as_str())?;
+            shared.follow_setup_window();
+            Ok(name)
+        })
+        .await
+    }
+
+    /// Lets a user in, or out: withdrawing ends all sessions and tokens of theirs.
+    ///
+    /// # Errors
+    /// `Unknown`, or `LastAdministrator`.
+    pub async fn authorise(&self, actor: &str, name: &UserName, authorised: bool) -> Result<(), AccountError> {
+        let (actor, name) = (actor.to_owned(), name.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let row = shared.row(&name)?;
+            if row.authorised == authorised {
+                return Ok(());
+            }
+            if authorised {
+                // A name that the configuration makes an administrator is one as soon as it is let in.
+                let admin = row.admin || shared.config.admins.contains(&name);
+                let row = UserRow { authorised, admin, ..row };
+                shared.change(row, &actor, "authorised", name.as_str(), &[], &[])?;
+                shared.follow_setup_window();
+                return Ok(());
+            }
+            shared.check_not_last_administrator(&name)?;
+            let (sessions, tokens) = (shared.sessions.of_user(&name), shared.tokens.of_user(&name));
+            let row = UserRow { authorised, ..row };
+            shared.change(row, &actor, "withdrew authorisation of", name.as_str(), &sessions, &tokens)
+        })
+        .await
+    }
+
+    /// Makes a user an administrator, or no longer one. The tokens of theirs lose the right at once.
+    ///
+    /// # Errors
+    /// `Unknown`, or `LastAdministrator`.
+    pub async fn set_admin(&self, actor: &str, name: &UserName, admin: bool) -> Result<(), AccountError> {
+        let (actor, name) = (actor.to_owned(), name.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let row = shared.row(&name)?;
+            if row.admin == admin {
+                return Ok(());
+            }
+            if !admin {
+                shared.check_not_last_administrator(&name)?;
+            }
+            let act = if admin { "made administrator" } else { "withdrew administration of" };
+            shared.change(UserRow { admin, ..row }, &actor, act, name.as_str(), &[], &[])?;
+            shared.follow_setup_window();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sets somebody's password and ends all sessions of theirs.
+    ///
+    /// # Errors
+    /// `Unknown`, or what makes the password unfit.
+    pub async fn set_password(&self, actor: &str, name: &UserName, password: &Secret) -> Result<(), AccountError> {
+        self.0.check_new_password(password)?;
+        let hash = self.hash(password).await?;
+        let (actor, name) = (actor.to_owned(), name.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let row = UserRow { password: Some(hash), ..shared.row(&name)? };
+            let sessions = shared.sessions.of_user(&name);
+            shared.change(row, &actor, "set password of", name.as_str(), &sessions, &[])
+        })
+        .await
+    }
+
+    /// A hash for an administrator's act; all of them together queue as one client.
+    async fn hash(&self, password: &Secret) -> Result<String, AccountError> {
+        let (password, random) = (password.clone(), self.0.random.clone());
+        let hash = self.0.passwords.run(Ipv4Addr::LOCALHOST.into(), move || password::hash(&password, &random)).await;
+        hash.map_err(|busy| AccountError::Busy { retry_after: busy.retry_after })
+    }
+
+    /// Deletes a user with all sessions and tokens. A new account of the same name gets nothing of the old one.
+    ///
+    /// # Errors
+    /// `Unknown`, or `LastAdministrator`.
+    pub async fn delete_user(&self, actor: &str, name: &UserName) -> Result<(), AccountError> {
+        let (actor, name) = (actor.to_owned(), name.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let user = shared.user(&name).ok_or_else(|| AccountError::Unknown(name.clone()))?;
+            shared.check_not_last_administrator(&name)?;
+            user.set_authorised(false);
+            shared.users.pin().remove(&name);
+            shared.cut(&shared.sessions.of_user(&name), &shared.tokens.of_user(&name));
+            let now = shared.now();
+            let deleted = shared.store.write(|t| {
+                t.delete_user(&name)?;
+                t.audit(now, &actor, "deleted user", name.as_str())
+            });
+            if deleted.is_err() {
+                shared.follow_store(&name);
+            }
+            Ok(deleted?)
+        })
+        .await
+    }
+
+    /// All users, by name.
+    #[must_use]
+    pub fn users(&self) -> Vec<UserListing> {
+        let mut users: Vec<_> = self.0.users.pin().values().map(|user| user.listing()).collect();
+        users.sort_by(|a, b| a.name.cmp(&b.name));
+        users
+    }
+
+    /// One user.
+    #[must_use]
+    pub fn user(&self, name: &UserName) -> Option<Arc<User>> {
+        self.0.user(name)
+    }
+}
+
+impl Shared {
+    fn load(config: Config, store: Store, clock: Arc<dyn Clock>, random: Random) -> Result<Self, StoreError> {
+        let limits = Limits {
+            per_name: config.tries_per_name,
+            per_address: config.tries_per_address,
+            window: std::time::Duration::from_secs(config.tries_window_s),
+        };
+        let passwords = PasswordGate::new(config.password_checks_at_once, config.password_queue_limit);
+        let shared = Self {
+            config,
+            store,
+            clock,
+            random,
+            users: papaya::HashMap::default(),
+            sessions: SessionTable::default(),
+            tokens: TokenTable::default(),
+            passwords,
+            throttle: Mutex::new(Throttle::new(limits)),
+            failures_audited: Mutex::default(),
+            setup_code: Mutex::default(),
+            acts: Mutex::default(),
+            unfinished_ends: Mutex::default(),
+        };
+        for row in shared.store.users()? {
+            shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row)));
+        }
+        shared.load_sessions()?;
+        shared.load_tokens()?;
+        shared.follow_configuration()?;
+        shared.follow_setup_window();
+        Ok(shared)
+    }
+
+    fn load_sessions(&self) -> Result<(), StoreError> {
+        let (now, limits) = (self.now(), self.config.session_limits());
+        let mut rows = self.store.sessions()?;
+        rows.sort_by_key(|row| row.created);
+        for row in rows {
+            let user = self.user(&row.user).filter(|user| user.is_authorised());
+            match user {
+                Some(user) if !limits.is_over(row.created, row.last_seen, now) => {
+                    self.sessions.add(Arc::new(Session::of(&row, user)));
+                }
+                _ => self.unfinished_ends.lock().push(row.key),
+            }
+        }
+        Ok(())
+    }
+
+    fn load_tokens(&self) -> Result<(), StoreError> {
+        for row in self.store.tokens()? {
+            // An expired one is loaded too: the sweep finds it and deletes its row.
+            if let Some(user) = self.user(&row.owner) {
+                self.tokens.add(Arc::new(Token::of(&row, user)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the configuration says of administrators, as far as the store does not say it yet.
+    fn follow_configuration(&self) -> Result<(), StoreError> {
+        for name in &self.config.admins {
+            let Some(row) = self.store.user(name)? else { continue };
+            if row.authorised && !row.admin {
+                self.put_user(&UserRow { admin: true, ..row }, OURSELVES, "made administrator", name.as_str())?;
+            }
+        }
+        let (Some(password), Some(window)) = (&self.config.admin_password, self.setup_window()) else { return Ok(()) };
+        if password.expose().len() > PASSWORD_LIMIT_BYTES || password.expose().is_empty() {
+            tracing::warn!("SLIPWAY_ADMIN_PASSWORD is empty or longer than 1024 bytes: no administrator was made");
+            return Ok(());
+        }
+        let name = window.administrator;
+        let created = self.store.user(&name)?.map_or_else(|| self.now(), |row| row.created);
+        let row = UserRow {
+            name: name.clone(),
+            password: Some(password::hash(password, &self.random)),
+            authorised: true,
+            admin: true,
+            created,
+            last_activity: None,
+        };
+        self.put_user(&row, OURSELVES, "made administrator by SLIPWAY_ADMIN_PASSWORD", name.as_str())
+    }
+
+    pub(super) fn check_new_password(&self, password: &Secret) -> Result<(), AccountError> {
+        let min = self.config.password_length_min;
+        if password.expose().len() > PASSWORD_LIMIT_BYTES {
+            return Err(AccountError::TooLong);
+        }
+        if password.expose().chars().count() < min.max(1) {
+            return Err(AccountError::TooShort { min });
+        }
+        Ok(())
+    }
+
+    fn check_not_last_administrator(&self, name: &UserName) -> Result<(), AccountError> {
+        let users = self.users.pin();
+        let is_administrator = users.get(name).is_some_and(|user| user.is_admin());
+        if is_administrator && !users.values().any(|user| user.is_admin() && user.name != *name) {
+            return Err(AccountError::LastAdministrator);
+        }
+        Ok(())
+    }
+
+    fn row(&self, name: &UserName) -> Result<UserRow, AccountError> {
+        self.store.user(name)?.ok_or_else(|| AccountError::Unknown(name.clone()))
+    }
+
+    /// Stores a user (new, or with more rights than before) and then lets memory follow.
+    pub(super) fn put_user(&self, row: &UserRow, actor: &str, act: &str, object: &str) -> Result<(), StoreError> {
+        let now = self.now();
+        let stored = self.store.write(|t| {
+            t.put_user(row)?;
+            t.audit(now, actor, act, object)
+        });
+        self.follow_store(&row.name);
+        stored
+    }
+
+    /// Ends `sessions` and `tokens`, stores `row` and their end in one commit, and lets memory follow.
+    fn change(
+        &self,
+        row: UserRow,
+        actor: &str,
+        act: &str,
+        object: &str,
+        sessions: &[Arc<Session>],
+        tokens: &[Arc<Token>],
+    ) -> Result<(), AccountError> {
+        if let Some(user) = self.user(&row.name).filter(|_| !row.authorised) {
+            user.set_authorised(false);
+        }
+        self.cut(&[], tokens);
+        let now = self.now();
+        let stored = self.end_sessions(sessions, |t, _| {
+            tokens.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
+            t.put_user(&row)?;
+            t.audit(now, actor, act, object)
+        });
+        self.follow_store(&row.name);
+        Ok(stored?)
+    }
+
+    /// Ends `sessions` with the OAuth tokens issued to them: in memory at once, then in the store together with
+    /// what `also` writes.
+    pub(super) fn end_sessions(
+        &self,
+        sessions: &[Arc<Session>],
+        also: impl FnOnce(&mut Transaction<'_>, &[Arc<Session>]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let tokens: Vec<_> = sessions.iter().flat_map(|session| self.tokens_of_session(session)).collect();
+        self.cut(sessions, &tokens);
+        let stored = self.store.write(|t| {
+            sessions.iter().try_for_each(|session| t.delete_session(&session.key))?;
+            tokens.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
+            also(t, sessions)
+        });
+        if stored.is_err() {
+            self.unfinished_ends.lock().extend(sessions.iter().map(|session| session.key));
+        }
+        stored
+    }
+
+    fn tokens_of_session(&self, session: &Session) -> Vec<Arc<Token>> {
+        let mut tokens = self.tokens.of_user(&session.user.name);
+        tokens.retain(|token| token.session_id.as_ref() == Some(&session.hub_session_id));
+        tokens
+    }
+
+    /// Ends sessions and tokens in memory: their requests and sockets are cut.
+    fn cut(&self, sessions: &[Arc<Session>], tokens: &[Arc<Token>]) {
+        sessions.iter().for_each(|session| self.sessions.end(session));
+        tokens.iter().for_each(|token| self.tokens.end(token));
+    }
+
+    /// Makes the user in memory what the store says, after a commit of which the outcome may be unknown.
+    fn follow_store(&self, name: &UserName) {
+        match self.store.user(name) {
+            Ok(Some(row)) => match self.user(name) {
+                Some(user) => user.follow(&row),
+                None => {
+                    self.users.pin().insert(name.clone(), Arc::new(User::of(&row)));
+                }
+            },
+            Ok(None) => {
+                if let Some(user) = self.user(name) {
+                    user.set_authorised(false);
+                    self.users.pin().remove(name);
+                }
+            }
+            // Nothing is known: what memory says stays, which is never more than was stored before.
+            Err(error) => {
+                let cause = &error as &dyn std::error::Error;
+                tracing::error!(user = %name, error = cause, "what the store says of this user is not known");
+            }
+        }
+    }
+}

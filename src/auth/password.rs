@@ -1,0 +1,292 @@
+//! Password hashes (argon2id) and the gate through which all of them go.
+//!
+//! A hash costs a core for some 30 ms and 19 MiB, and anybody may ask for one. So only a few run at once, those that
+//! wait are bounded, and they are taken in turn from each client: one that asks a thousand times waits for itself.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::throttle::ClientNet;
+use crate::model::{Random, Secret};
+
+/// Longest password: what nobody types any more, and quick to hash however long.
+pub(super) const PASSWORD_LIMIT_BYTES: usize = 1024;
+/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// What a name without a password is checked against: the same work, and never a match.
+const NOBODYS_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$c2xpcHdheXNsaXB3YXlzbGlwd2F5c2xpcHdheXNsaXA";
+/// A guess at one check's time, to tell clients when to come back.
+const CHECK_TIME: Duration = Duration::from_millis(50);
+
+fn argon2() -> Argon2<'static> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the constants are within argon2's limits");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+/// `password` as a PHC string. Takes some 30 ms.
+pub(super) fn hash(password: &Secret, random: &Random) -> String {
+    let hash: argon2::PasswordHash = argon2()
+        .hash_password_with_salt(password.expose().as_bytes(), &random.bytes::<16>())
+        .expect("the salt is 16 bytes and the password below argon2's 4 GiB");
+    hash.to_string()
+}
+
+/// True if `password` is the one hashed in `stored`. Takes as long when there is none.
+pub(super) fn verify(password: &Secret, stored: Option<&str>) -> bool {
+    let matches = argon2().verify_password(password.expose().as_bytes(), stored.unwrap_or(NOBODYS_HASH)).is_ok();
+    matches && stored.is_some()
+}
+
+/// The gate is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Busy {
+    pub(super) retry_after: Duration,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+struct Waiting {
+    job: Job,
+    /// Dropped unsent when the job loses its place.
+    is_abandoned: Box<dyn Fn() -> bool + Send>,
+}
+
+#[derive(Default)]
+struct Queue {
+    running: usize,
+    waiting: usize,
+    /// Clients in the order in which they are served; each is here once.
+    turns: VecDeque<ClientNet>,
+    of_client: HashMap<ClientNet, VecDeque<Waiting>>,
+}
+
+impl Queue {
+    fn push(&mut self, client: ClientNet, waiting: Waiting) {
+        let jobs = self.of_client.entry(client).or_default();
+        if jobs.is_empty() {
+            self.turns.push_back(client);
+        }
+        jobs.push_back(waiting);
+        self.waiting += 1;
+    }
+
+    /// The next job: the oldest of the client whose turn it is.
+    fn pop(&mut self) -> Option<Waiting> {
+        while let Some(client) = self.turns.pop_front() {
+            let Some(jobs) = self.of_client.get_mut(&client) else { continue };
+            let next = jobs.pop_front();
+            if jobs.is_empty() {
+                self.of_client.remove(&client);
+            } else {
+                self.turns.push_back(client);
+            }
+            let Some(next) = next else { continue };
+            self.waiting -= 1;
+            if !(next.is_abandoned)() {
+                return Some(next);
+            }
+        }
+        None
+    }
+
+    /// Makes room for `client` at the cost of the one that waits most, if that one waits more than `client` would.
+    fn make_room(&mut self, client: ClientNet) -> bool {
+        let own = self.of_client.get(&client).map_or(0, VecDeque::len);
+        let Some((&greediest, jobs)) = self.of_client.iter().max_by_key(|(_, jobs)| jobs.len()) else { return false };
+        if jobs.len() <= own + 1 {
+            return false;
+        }
+        // The newest goes: dropping it drops its answer, and whoever waits for that is told to come back.
+        if let Some(jobs) = self.of_client.get_mut(&greediest) {
+            jobs.pop_back();
+            self.waiting -= 1;
+        }
+        true
+    }
+}
+
+/// Runs password work on the blocking pool, a few at a time, in turn from each client.
+#[derive(Clone)]
+pub(super) struct PasswordGate {
+    queue: Arc<Mutex<Queue>>,
+    at_once_limit: usize,
+    waiting_limit: usize,
+}
+
+impl PasswordGate {
+    pub(super) fn new(at_once_limit: usize, waiting_limit: usize) -> Self {
+        Self { queue: Arc::default(), at_once_limit: at_once_limit.max(1), waiting_limit: waiting_limit.max(1) }
+    }
+
+    /// What `work` gives, once it is this client's turn. Dropping the future gives the place up.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        from: IpAddr,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let (sender, receiver) = oneshot::channel();
+        // Shared so that the queue can ask whether anybody still waits.
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        let for_queue = Arc::downgrade(&sender);
+        let is_abandoned = move || {
+            for_queue.upgrade().is_none_or(|sender| sender.lock().as_ref().is_none_or(oneshot::Sender::is_closed))
+        };
+        let job = move || {
+            let result = work();
+            if let Some(sender) = sender.lock().take() {
+                let _ = sender.send(result);
+            }
+        };
+        self.enter(ClientNet::of(from), Waiting { job: Box::new(job), is_abandoned: Box::new(is_abandoned) })?;
+        receiver.await.map_err(|_| self.busy())
+    }
+
+    fn enter(&self, client: ClientNet, waiting: Waiting) -> Result<(), Busy> {
+        let mut queue = self.queue.lock();
+        if queue.running < self.at_once_limit {
+            queue.running += 1;
+            let gate = self.clone();
+            tokio::task::spawn_blocking(move || gate.work(waiting));
+            return Ok(());
+        }
+        if queue.waiting >= self.waiting_limit && !queue.make_room(client) {
+            drop(queue);
+            return Err(self.busy());
+        }
+        queue.push(client, waiting);
+        Ok(())
+    }
+
+    /// One of the few workers: runs `first` and then whatever waits.
+    fn work(&self, first: Waiting) {
+        let mut next = Some(first);
+        while let Some(waiting) = next {
+            // A panic in one job must not take the worker's place with it: that would close the gate for good.
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(waiting.job)).is_err() {
+                tracing::error!("a password check panicked");
+            }
+            let mut queue = self.queue.lock();
+            next = queue.pop();
+            if next.is_none() {
+                queue.running -= 1;
+            }
+        }
+    }
+
+    fn busy(&self) -> Busy {
+        let rounds = self.waiting_limit.div_ceil(self.at_once_limit);
+        let retry_after = CHECK_TIME.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
+        Busy { retry_after: retry_after.max(Duration::from_secs(1)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn a_password_is_known_again_and_another_is_not() {
+        let stored = hash(&Secret::new("correct horse"), &Random::from_seed(1));
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(verify(&Secret::new("correct horse"), Some(&stored)));
+        assert!(!verify(&Secret::new("correct hors"), Some(&stored)));
+        assert!(!verify(&Secret::new("correct horse"), None));
+    }
+
+    #[test]
+    fn the_hash_for_nobody_costs_the_same_work() {
+        let parsed = argon2::PasswordHash::new(NOBODYS_HASH).expect("a PHC string");
+        let real = hash(&Secret::new("x"), &Random::from_seed(1));
+        let real = argon2::PasswordHash::new(&real).expect("a PHC string");
+        assert_eq!(parsed.params, real.params);
+        assert_eq!(parsed.algorithm, real.algorithm);
+        assert_eq!(parsed.hash.map(|h| h.len()), real.hash.map(|h| h.len()));
+    }
+
+    /// A gate whose one worker is held by a job until the returned sender is dropped.
+    fn held_gate(waiting_limit: usize) -> (PasswordGate, mpsc::Sender<()>) {
+        let gate = PasswordGate::new(1, waiting_limit);
+        let (release, held) = mpsc::channel::<()>();
+        let job = Box::new(move || {
+            let _ = held.recv();
+        });
+        gate.enter(ClientNet::of(address(0)), Waiting { job, is_abandoned: Box::new(|| false) }).expect("it is empty");
+        (gate, release)
+    }
+
+    fn note(gate: &PasswordGate, from: u8, order: &Arc<Mutex<Vec<u8>>>) -> Result<(), Busy> {
+        let order = Arc::clone(order);
+        let job = Box::new(move || order.lock().push(from));
+        gate.enter(ClientNet::of(address(from)), Waiting { job, is_abandoned: Box::new(|| false) })
+    }
+
+    #[tokio::test]
+    async fn clients_take_turns_however_many_checks_one_of_them_asks_for() {
+        let (gate, release) = held_gate(100);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for _ in 0..20 {
+            note(&gate, 1, &order).expect("there is room");
+        }
+        note(&gate, 2, &order).expect("there is room");
+        note(&gate, 3, &order).expect("there is room");
+        drop(release);
+        gate.run(address(4), || ()).await.expect("there is room");
+        let order = order.lock().clone();
+        assert_eq!(order[..3], [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_full_gate_makes_room_for_a_client_that_waits_less() {
+        let (gate, release) = held_gate(10);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for _ in 0..10 {
+            note(&gate, 1, &order).expect("there is room");
+        }
+        assert!(note(&gate, 1, &order).is_err(), "the greedy one is turned away");
+        assert!(note(&gate, 2, &order).is_ok(), "another takes his newest place");
+        drop(release);
+        gate.run(address(3), || ()).await.expect("there is room again");
+        let served = |client| order.lock().iter().filter(|c| **c == client).count();
+        assert!(served(2) == 1 && served(1) <= 9);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_gives_its_place_up() {
+        let (gate, release) = held_gate(10);
+        let (sender, receiver) = mpsc::channel();
+        let abandoned = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.run(address(1), move || sender.send(())).await.is_ok() }
+        });
+        while gate.queue.lock().waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        abandoned.abort();
+        assert!(abandoned.await.is_err());
+        drop(release);
+        gate.run(address(2), || ()).await.expect("there is room");
+        assert!(receiver.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_check_that_panics_closes_the_gate_for_nobody() {
+        let gate = PasswordGate::new(1, 4);
+        assert!(gate.run(address(1), || panic!("this one")).await.is_err());
+        assert_eq!(gate.run(address(1), || 7).await, Ok(7));
+    }
+}

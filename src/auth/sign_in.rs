@@ -1,0 +1,200 @@
+//! Sign-in, sign-out and sign-up: what strangers can ask for, so each is counted, queued and answered alike.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::password::{self, PASSWORD_LIMIT_BYTES};
+use super::setup::SignUp;
+use super::{AccountError, Auth, Session, Shared, SignInError, SignedUp, User};
+use crate::model::{Secret, SessionKey, Timestamp, UserName};
+use crate::store::{SessionRow, StoreError, UserRow};
+
+/// A name's failed sign-ins give one audit row in this time.
+const FAILURE_AUDIT_INTERVAL: Duration = Duration::from_secs(60);
+/// All names' failed sign-ins give so many audit rows in that time: real acts must not be pushed out of the table.
+const FAILURES_AUDITED_LIMIT: usize = 60;
+
+impl Auth {
+    /// Signs a browser in: the cookie's value, and the session.
+    ///
+    /// # Errors
+    /// `Wrong` in the same words and after the same work whether the name or the password is wrong.
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        password: &Secret,
+        from: IpAddr,
+    ) -> Result<(Secret, Arc<Session>), SignInError> {
+        if password.expose().len() > PASSWORD_LIMIT_BYTES {
+            return Err(SignInError::Wrong);
+        }
+        // What is no name has no user either, and is answered like any unknown one. Only its beginning is counted.
+        let parsed = UserName::parse(name).ok();
+        let counted = parsed.as_ref().map_or("/", UserName::as_str).to_owned();
+        let now = self.0.now();
+        self.0
+            .throttle
+            .lock()
+            .begin(&counted, from, now)
+            .map_err(|retry_after| SignInError::TooMany { retry_after })?;
+        let user = parsed.and_then(|name| self.0.user(&name));
+        let hash = user.as_ref().and_then(|user| user.password());
+        let (checked, against) = (password.clone(), hash.clone());
+        let matches = match self.0.passwords.run(from, move || password::verify(&checked, against.as_deref())).await {
+            Ok(matches) => matches,
+            Err(busy) => {
+                self.0.throttle.lock().withdrawn(&counted, from);
+                return Err(SignInError::Busy { retry_after: busy.retry_after });
+            }
+        };
+        let Some(user) = user.filter(|_| matches) else {
+            let known = UserName::parse(name).ok().filter(|name| self.0.user(name).is_some());
+            self.audit_failure(known, from, now).await;
+            return Err(SignInError::Wrong);
+        };
+        self.0.throttle.lock().succeeded(&counted, from, now);
+        self.run(move |shared| shared.begin_session(&user, hash.as_deref(), from)).await
+    }
+
+    async fn audit_failure(&self, name: Option<UserName>, from: IpAddr, now: Timestamp) {
+        if !self.0.shall_audit_failure(name.as_ref(), now) {
+            return;
+        }
+        let written = self
+            .run(move |shared| {
+                let object = name.as_ref().map_or("an unknown name", UserName::as_str);
+                shared.store.write(|t| t.audit(now, &from.to_string(), "failed sign-in", object))
+            })
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a failed sign-in could not be audited");
+        }
+    }
+
+    /// Ends the session, the OAuth tokens that were issued to it, and its open sockets.
+    ///
+    /// # Errors
+    /// If that could not be stored. In memory it has ended all the same, and the store follows later.
+    pub async fn sign_out(&self, session: &Session) -> Result<(), StoreError> {
+        let key = session.key;
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let Some(session) = shared.sessions.get(&key) else { return Ok(()) };
+            let now = shared.now();
+            shared.end_sessions(&[session], |t, sessions| {
+                sessions.iter().try_for_each(|session| t.audit(now, session.user.name.as_str(), "sign-out", ""))
+            })
+        })
+        .await
+    }
+
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// Why there is none; `Taken` tells that the name is, which cannot be hidden from one who wants it.
+    pub async fn sign_up(
+        &self,
+        name: &str,
+        password: &Secret,
+        code: Option<&str>,
+        from: IpAddr,
+    ) -> Result<SignedUp, AccountError> {
+        let name = UserName::parse(name)?;
+        self.0.check_new_password(password)?;
+        let counted = self.0.throttle.lock().begin_sign_up(from, self.0.now());
+        counted.map_err(|retry_after| AccountError::TooMany { retry_after })?;
+        // Asked before the expensive part, so that it is spent on nobody who gets a no anyway; and again when it counts.
+        let code = code.map(Secret::new);
+        self.0.decide_sign_up(&name, code.as_ref())?;
+        let random = self.0.random.clone();
+        let password = password.clone();
+        let hash = self.0.passwords.run(from, move || password::hash(&password, &random)).await;
+        let hash = hash.map_err(|busy| AccountError::Busy { retry_after: busy.retry_after })?;
+        self.run(move |shared| shared.finish_sign_up(&name, code.as_ref(), hash, from)).await
+    }
+}
+
+impl Shared {
+    /// Stores a session of `user` if what was checked is still so, and only then lets it be found.
+    fn begin_session(
+        &self,
+        user: &Arc<User>,
+        checked_hash: Option<&str>,
+        from: IpAddr,
+    ) -> Result<(Secret, Arc<Session>), SignInError> {
+        let _act = self.acts.lock();
+        // While the hash was computed the account may have gone, or its password have changed.
+        let is_same = self.user(&user.name).is_some_and(|now| Arc::ptr_eq(&now, user));
+        if !is_same || user.password().as_deref() != checked_hash {
+            return Err(SignInError::Wrong);
+        }
+        if !user.is_authorised() {
+            return Err(SignInError::NotAuthorised);
+        }
+        let now = self.now();
+        let (cookie, key) = SessionKey::generate(&self.random);
+        let hub_session_id = self.random.hex::<16>();
+        let row = SessionRow { key, user: user.name.clone(), hub_session_id, created: now, last_seen: now };
+        let own = self.sessions.of_user(&user.name);
+        let too_many = (own.len() + 1).saturating_sub(self.config.sessions_per_user.max(1));
+        self.end_sessions(&own[..too_many.min(own.len())], |t, _| {
+            t.put_session(&row)?;
+            t.audit(now, user.name.as_str(), "sign-in", &from.to_string())
+        })?;
+        let session = Arc::new(Session::of(&row, Arc::clone(user)));
+        user.note_activity(now);
+        self.sessions.add(Arc::clone(&session));
+        Ok((cookie, session))
+    }
+
+    fn shall_audit_failure(&self, name: Option<&UserName>, now: Timestamp) -> bool {
+        let mut audited = self.failures_audited.lock();
+        audited.retain(|_, at| now.since(*at) < FAILURE_AUDIT_INTERVAL);
+        if audited.len() >= FAILURES_AUDITED_LIMIT || audited.contains_key(&name.cloned()) {
+            return false;
+        }
+        audited.insert(name.cloned(), now);
+        true
+    }
+
+    fn decide_sign_up(&self, name: &UserName, code: Option<&Secret>) -> Result<SignUp, AccountError> {
+        match self.situation(name, code.map(Secret::expose)).decide() {
+            SignUp::Closed => Err(AccountError::Closed),
+            SignUp::WrongCode => Err(AccountError::WrongCode),
+            SignUp::Taken => Err(AccountError::Taken),
+            SignUp::Waiting if self.waiting_users() >= self.config.waiting_users_limit => {
+                Err(AccountError::TooManyWaiting)
+            }
+            decided @ (SignUp::Administrator | SignUp::Waiting) => Ok(decided),
+        }
+    }
+
+    fn waiting_users(&self) -> usize {
+        self.users.pin().values().filter(|user| !user.is_authorised()).count()
+    }
+
+    fn finish_sign_up(
+        &self,
+        name: &UserName,
+        code: Option<&Secret>,
+        hash: String,
+        from: IpAddr,
+    ) -> Result<SignedUp, AccountError> {
+        let _act = self.acts.lock();
+        let is_administrator = self.decide_sign_up(name, code)? == SignUp::Administrator;
+        let now = self.now();
+        let row = UserRow {
+            name: name.clone(),
+            password: Some(hash),
+            authorised: is_administrator,
+            admin: is_administrator,
+            created: now,
+            last_activity: None,
+        };
+        let act = if is_administrator { "signed up as first administrator" } else { "signed up" };
+        self.put_user(&row, name.as_str(), act, &from.to_string())?;
+        self.follow_setup_window();
+        Ok(if is_administrator { SignedUp::Authorised } else { SignedUp::Waiting })
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of accounts, sessions and tokens with a real store.

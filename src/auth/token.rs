@@ -1,0 +1,254 @@
+//! Tokens in memory: found by prefix and salted hash once, and by SHA-256 from then on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::user::NEVER;
+use super::{Auth, User};
+use crate::model::{Secret, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName};
+use crate::store::{TokenKind, TokenRow};
+
+/// JupyterHub accepts tokens of 8 to 64 characters; longer ones are nobody's.
+const TOKEN_LIMIT_BYTES: usize = 64;
+/// Visiting tokens alive at once, in all. 10,000 visits in five minutes; later ones go without a token.
+pub(super) const VISITING_TOKENS_LIMIT: usize = 10_000;
+
+/// A programmatic key.
+#[derive(Debug)]
+pub struct Token {
+    /// `None` for one that is only in memory.
+    pub id: Option<TokenId>,
+    /// Whose rights it has at most.
+    pub user: Arc<User>,
+    /// What it was made for.
+    pub kind: TokenKind,
+    /// raw scopes as granted
+    pub scopes: Vec<String>,
+    /// `hub_session_id` of the session it ends with.
+    pub session_id: Option<String>,
+    /// For people.
+    pub note: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends by itself; None: never.
+    pub expires_at: Option<Timestamp>,
+    /// Cancelled when the token ends.
+    pub ended: CancellationToken,
+    stored: Option<StoredToken>,
+    /// SHA-256 of the token, once it has been seen.
+    digest: OnceLock<[u8; 32]>,
+    last_used: AtomicI64,
+    /// What of `last_used` the store knows.
+    pub(super) stored_use: AtomicI64,
+}
+
+impl Token {
+    pub(super) fn of(row: &TokenRow, user: Arc<User>) -> Self {
+        let used = row.last_activity.map_or(NEVER, |at| at.0);
+        Self {
+            id: Some(row.id),
+            user,
+            kind: row.kind.clone(),
+            scopes: row.scopes.clone(),
+            session_id: row.session_id.clone(),
+            note: row.note.clone(),
+            created: row.created,
+            expires_at: row.expires_at,
+            ended: CancellationToken::new(),
+            stored: Some(row.stored.clone()),
+            digest: OnceLock::new(),
+            last_used: AtomicI64::new(used),
+            stored_use: AtomicI64::new(used),
+        }
+    }
+
+    /// A token of `user` for one server, only in memory, that ends with `ended`.
+    pub(super) fn visiting(
+        user: Arc<User>,
+        server: &ServerKey,
+        session_id: Option<String>,
+        created: Timestamp,
+        expires_at: Timestamp,
+        ended: CancellationToken,
+    ) -> Self {
+        Self {
+            id: None,
+            user,
+            kind: TokenKind::OAuth { client_id: server.client_id() },
+            scopes: vec![super::scope::access_to(server)],
+            session_id,
+            note: "visit".into(),
+            created,
+            expires_at: Some(expires_at),
+            ended,
+            stored: None,
+            digest: OnceLock::new(),
+            last_used: AtomicI64::new(NEVER),
+            stored_use: AtomicI64::new(NEVER),
+        }
+    }
+
+    /// True once it has ended by itself.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Its last use.
+    #[must_use]
+    pub fn last_used(&self) -> Option<Timestamp> {
+        let at = self.last_used.load(Ordering::Relaxed);
+        (at != NEVER).then_some(Timestamp(at))
+    }
+
+    /// True if this is `secret`, told by the salted hash.
+    #[must_use]
+    pub fn is(&self, secret: &str) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.matches(secret))
+    }
+
+    pub(super) fn is_of_client(&self, client: &str) -> bool {
+        matches!(&self.kind, TokenKind::OAuth { client_id } if client_id == client)
+    }
+
+    pub(super) fn is_of_server(&self, server: &ServerKey) -> bool {
+        matches!(&self.kind, TokenKind::Server(key) if key == server)
+    }
+}
+
+/// Who a visiting token was made for, and where to.
+pub(super) type Visit = (Visitor, ServerKey);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum Visitor {
+    Session(SessionKey),
+    Token(TokenId),
+}
+
+/// All live tokens.
+#[derive(Default)]
+pub(super) struct TokenTable {
+    by_digest: papaya::HashMap<[u8; 32], Arc<Token>, ahash::RandomState>,
+    by_prefix: RwLock<HashMap<String, Vec<Arc<Token>>>>,
+    of_user: Mutex<HashMap<UserName, Vec<Arc<Token>>>>,
+    pub(super) visiting: Mutex<HashMap<Visit, (Secret, Arc<Token>)>>,
+}
+
+impl TokenTable {
+    /// The live token that `secret` is.
+    pub(super) fn find(&self, secret: &str, now: Timestamp) -> Option<Arc<Token>> {
+        if secret.len() > TOKEN_LIMIT_BYTES || secret.is_empty() {
+            return None;
+        }
+        let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+        let remembered = self.by_digest.pin().get(&digest).cloned();
+        let token = match remembered {
+            Some(token) => token,
+            None => self.find_by_hash(secret, digest)?,
+        };
+        let is_live = !token.ended.is_cancelled() && !token.is_expired(now) && token.user.is_authorised();
+        is_live.then_some(token)
+    }
+
+    fn find_by_hash(&self, secret: &str, digest: [u8; 32]) -> Option<Arc<Token>> {
+        let token = {
+            let by_prefix = self.by_prefix.read();
+            let candidates = by_prefix.get(StoredToken::prefix_of(secret))?;
+            Arc::clone(candidates.iter().find(|token| token.is(secret))?)
+        };
+        self.remember(&token, digest);
+        Some(token)
+    }
+
+    fn remember(&self, token: &Arc<Token>, digest: [u8; 32]) {
+        let _ = token.digest.set(digest);
+        self.by_digest.pin().insert(digest, Arc::clone(token));
+        // It may have ended between the look-up and here; then `end` has found nothing to forget.
+        if token.ended.is_cancelled() {
+            self.by_digest.pin().remove(&digest);
+        }
+    }
+
+    pub(super) fn add(&self, token: Arc<Token>) {
+        if let Some(stored) = &token.stored {
+            self.by_prefix.write().entry(stored.prefix.clone()).or_default().push(Arc::clone(&token));
+        }
+        self.of_user.lock().entry(token.user.name.clone()).or_default().push(token);
+    }
+
+    /// Adds a token whose secret is at hand, so that its first use is quick too.
+    pub(super) fn add_known(&self, token: Arc<Token>, secret: &str) {
+        self.remember(&token, Sha256::digest(secret.as_bytes()).into());
+        self.add(token);
+    }
+
+    /// Makes a token that is nowhere else findable by its secret.
+    pub(super) fn add_visiting(&self, token: &Arc<Token>, secret: &str) {
+        self.remember(token, Sha256::digest(secret.as_bytes()).into());
+    }
+
+    /// Cuts the token's requests and sockets, and forgets it.
+    pub(super) fn end(&self, token: &Arc<Token>) {
+        token.ended.cancel();
+        if let Some(digest) = token.digest.get() {
+            self.by_digest.pin().remove(digest);
+        }
+        if let Some(stored) = &token.stored {
+            let mut by_prefix = self.by_prefix.write();
+            if let Some(candidates) = by_prefix.get_mut(&stored.prefix) {
+                candidates.retain(|other| !Arc::ptr_eq(other, token));
+                if candidates.is_empty() {
+                    by_prefix.remove(&stored.prefix);
+                }
+            }
+        }
+        let mut of_user = self.of_user.lock();
+        if let Some(tokens) = of_user.get_mut(&token.user.name) {
+            tokens.retain(|other| !Arc::ptr_eq(other, token));
+            if tokens.is_empty() {
+                of_user.remove(&token.user.name);
+            }
+        }
+    }
+
+    /// The user's tokens, oldest first.
+    pub(super) fn of_user(&self, user: &UserName) -> Vec<Arc<Token>> {
+        self.of_user.lock().get(user).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Token>> {
+        self.of_user.lock().values().flatten().cloned().collect()
+    }
+
+    /// Forgets visiting tokens that are over.
+    pub(super) fn sweep_visiting(&self, now: Timestamp) {
+        let mut visiting = self.visiting.lock();
+        visiting.retain(|_, (_, token)| {
+            let is_over = token.is_expired(now) || token.ended.is_cancelled();
+            if is_over {
+                self.end(token);
+            }
+            !is_over
+        });
+    }
+}
+
+impl Auth {
+    /// The live token that a request carries; notes its use. Never blocks.
+    #[must_use]
+    pub fn token_of(&self, token: &str) -> Option<Arc<Token>> {
+        let now = self.0.now();
+        let token = self.0.tokens.find(token, now)?;
+        token.last_used.fetch_max(now.0, Ordering::Relaxed);
+        // A server that reports its own activity is not its owner doing something.
+        if !matches!(token.kind, TokenKind::Server(_)) {
+            token.user.note_activity(now);
+        }
+        Some(token)
+    }
+}

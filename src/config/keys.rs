@@ -1,0 +1,426 @@
+//! The one list of settings: name, kind, default and what to say about each.
+//!
+//! `config/slipway.toml` is written from it (a test keeps them the same), `slipway check` prints it, and an unknown
+//! key is compared with it.
+
+/// What values a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A text that is shown as `***`.
+    Secret,
+    /// A whole number within these bounds.
+    Integer {
+        /// The least.
+        least: i64,
+        /// The greatest.
+        most: i64,
+    },
+    /// A number of cores or the like: not below zero.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Several texts; from the environment also separated by commas.
+    Texts,
+    /// Names and texts.
+    TextMap,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its dotted name in the file; in the environment `SLIPWAY_` and the same in capitals with `_`.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Its default, as TOML.
+    pub default: &'static str,
+    /// What it does, for the file: sentences, with the reason for the default.
+    pub text: &'static str,
+}
+
+impl Key {
+    /// The environment variable that sets it: `SLIPWAY_LISTENER_HTTPS`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("SLIPWAY_{}", self.name.to_ascii_uppercase().replace('.', "_"))
+    }
+}
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, text: &'static str) -> Key {
+    Key { name, kind, default, text }
+}
+
+const fn whole(least: i64, most: i64) -> Kind {
+    Kind::Integer { least, most }
+}
+
+/// A year: no time limit needs more.
+const YEAR_S: i64 = 31_536_000;
+
+/// Every setting, in the order of the file.
+pub const KEYS: &[Key] = &[
+    key(
+        "base_url",
+        Kind::Text,
+        r#""/""#,
+        "The path under which people find everything: \"/\" or, behind a shared name, \"/jupyterhub/\".",
+    ),
+    key(
+        "public_url",
+        Kind::Text,
+        r#""""#,
+        "The address that people type, as in \"https://lab.example.org\". While it is empty, a request's Host must be localhost, an IP address or a name on one of the certificates.",
+    ),
+    key(
+        "data_dir",
+        Kind::Text,
+        r#""data""#,
+        "Where users, sessions and the generated certificate are kept. Back this folder up; nobody else may read it.",
+    ),
+    key(
+        "certs_dir",
+        Kind::Text,
+        r#""certs""#,
+        "Certificates and keys (PEM) that you drop in here are found by content and chosen by name; changed ones are taken up without a restart. While there are none, Slipway makes its own.",
+    ),
+    key(
+        "stop_timeout_s",
+        whole(1, 86_400),
+        "10",
+        "How long open requests may go on after the first Ctrl-C or SIGTERM. Servers of users keep running in any case.",
+    ),
+    key(
+        "listener.https",
+        Kind::Texts,
+        r#"["[::]:8443"]"#,
+        "Addresses to serve HTTPS on. \"[::]\" is every address, IPv4 as well.",
+    ),
+    key(
+        "listener.http",
+        Kind::Texts,
+        "[]",
+        "Addresses for plain HTTP, as in [\"[::]:8080\"]. It answers with a redirect to HTTPS, and serves pages only to listener.trusted_proxies.",
+    ),
+    key(
+        "listener.trusted_proxies",
+        Kind::Texts,
+        "[]",
+        "Addresses or networks of proxies in front of Slipway whose X-Forwarded headers are believed, as in [\"10.0.0.0/8\"].",
+    ),
+    key("listener.connections", whole(1, 1_000_000), "16384", "How many connections may be open at once."),
+    key(
+        "listener.connections_per_address",
+        whole(1, 1_000_000),
+        "2048",
+        "How many of them may come from one address. A lecture hall behind one address needs several for each browser.",
+    ),
+    key(
+        "listener.handshake_timeout_s",
+        whole(1, 300),
+        "5",
+        "How long a TLS handshake may take in all. A phone on a bad line needs 3 s; more only feeds slow attacks.",
+    ),
+    key(
+        "listener.header_timeout_s",
+        whole(1, 300),
+        "10",
+        "How long the head of a request may take in all, from its first byte.",
+    ),
+    key(
+        "listener.idle_timeout_s",
+        whole(1, 3600),
+        "75",
+        "How long a connection may be kept open between two requests.",
+    ),
+    key("proxy.connect_timeout_s", whole(1, 60), "3", "How long connecting to a ready server may take."),
+    key(
+        "proxy.answer_timeout_s",
+        whole(1, 86_400),
+        "3600",
+        "How long a server may take to begin its answer: notebooks run long requests.",
+    ),
+    key("proxy.idle_timeout_s", whole(1, 3600), "60", "How long an unused connection to a server is kept."),
+    key("proxy.pool_per_server", whole(1, 10_000), "128", "How many unused connections to one server are kept."),
+    key(
+        "proxy.connections_per_server",
+        whole(1, 100_000),
+        "1024",
+        "How many connections to one server may be open in all, WebSockets included.",
+    ),
+    key(
+        "auth.admins",
+        Kind::Texts,
+        r#"["admin"]"#,
+        "Names of administrators. The first administrator signs up with the setup code that the log shows at the first start.",
+    ),
+    key("auth.signup", Kind::Flag, "true", "Whether people may sign up. They wait for an administrator's approval."),
+    key(
+        "auth.bootstrap",
+        Kind::Choice(&["code", "open"]),
+        r#""code""#,
+        "How the first administrator comes in: \"code\" asks for the setup code, \"open\" trusts whoever signs up first under the configured name.",
+    ),
+    key(
+        "auth.admin_password",
+        Kind::Secret,
+        r#""""#,
+        "The first administrator's password, if no administrator exists yet; ignored ever after. Better set as SLIPWAY_ADMIN_PASSWORD than written into a file.",
+    ),
+    key("auth.password_length", whole(1, 256), "8", "The fewest characters a new password may have."),
+    key(
+        "auth.password_checks_at_once",
+        whole(1, 64),
+        "2",
+        "How many passwords are checked at once: each costs 19 MiB and about 30 ms of one core.",
+    ),
+    key(
+        "auth.password_queue",
+        whole(1, 100_000),
+        "1000",
+        "How many more may wait for that; beyond it people are asked to try again.",
+    ),
+    key("auth.idle_timeout_s", whole(60, YEAR_S), "86400", "A session ends when nobody used it for this long."),
+    key(
+        "auth.absolute_timeout_s",
+        whole(60, YEAR_S),
+        "1209600",
+        "A session ends this long after sign-in however much it was used.",
+    ),
+    key(
+        "auth.sessions_per_user",
+        whole(1, 1000),
+        "32",
+        "How many sessions one person may have; the oldest ends when there are more.",
+    ),
+    key(
+        "auth.tries_per_name",
+        whole(1, 10_000),
+        "10",
+        "Failed sign-ins for one name from one address within auth.tries_window_s; then that address must wait.",
+    ),
+    key(
+        "auth.tries_per_address",
+        whole(1, 1_000_000),
+        "100",
+        "Failed sign-ins from one address, for all names together.",
+    ),
+    key("auth.tries_window_s", whole(1, 86_400), "600", "The time over which failed sign-ins are counted."),
+    key("auth.waiting_users", whole(1, 1_000_000), "1000", "How many sign-ups may wait for approval."),
+    key(
+        "hub.bind",
+        Kind::Text,
+        r#""auto""#,
+        "Where servers reach the hub's API, in plain HTTP. \"auto\": 127.0.0.1:8081 for processes, the gateway of spawner.docker.network for containers, 0.0.0.0:8081 when Slipway itself is in a container.",
+    ),
+    key(
+        "hub.connect_url",
+        Kind::Text,
+        r#""auto""#,
+        "The address of hub.bind as servers see it: \"http://host:port\". \"auto\" makes it from hub.bind.",
+    ),
+    key(
+        "hub.default_url",
+        Kind::Text,
+        r#""""#,
+        "Where people land after sign-in, as in \"/hub/home\". Empty: at their own server.",
+    ),
+    key("hub.requests", whole(1, 100_000), "512", "How many pages and API calls may be under way at once."),
+    key(
+        "spawner.backend",
+        Kind::Choice(&["auto", "docker", "process"]),
+        r#""auto""#,
+        "What servers are: containers (\"docker\") or local processes (\"process\"). \"auto\" takes Docker if an engine answers.",
+    ),
+    key(
+        "spawner.lazy_start",
+        Kind::Flag,
+        "true",
+        "Whether opening the address of one's own stopped server starts it. If not, people get a page with a button.",
+    ),
+    key(
+        "spawner.start_timeout_s",
+        whole(1, 3600),
+        "60",
+        "How long making and starting a server may take, without pulling its image.",
+    ),
+    key("spawner.ready_timeout_s", whole(1, 3600), "60", "How long a started server may take until it answers."),
+    key("spawner.pull_timeout_s", whole(1, 86_400), "3600", "How long pulling an image may take."),
+    key("spawner.stop_timeout_s", whole(1, 600), "10", "How long a server may take to stop before it is killed."),
+    key(
+        "spawner.starts_at_once",
+        whole(1, 1000),
+        "10",
+        "How many servers are started at once; the others wait their turn.",
+    ),
+    key(
+        "spawner.starts_waiting",
+        whole(1, 100_000),
+        "1000",
+        "How many starts may wait; beyond it people are asked to try again.",
+    ),
+    key(
+        "spawner.environment",
+        Kind::TextMap,
+        "{}",
+        "More environment for every server, as in { TZ = \"Europe/Berlin\" }. It wins over what Slipway sets.",
+    ),
+    key("spawner.docker.socket", Kind::Text, r#""/var/run/docker.sock""#, "The engine's socket."),
+    key(
+        "spawner.docker.image",
+        Kind::Text,
+        r#""quay.io/jupyter/base-notebook""#,
+        "The image of every server: any with jupyterhub-singleuser in it.",
+    ),
+    key(
+        "spawner.docker.pull_policy",
+        Kind::Choice(&["if_not_present", "always", "never"]),
+        r#""if_not_present""#,
+        "When the image is pulled.",
+    ),
+    key(
+        "spawner.docker.command",
+        Kind::Texts,
+        r#"["jupyterhub-singleuser"]"#,
+        "What runs in the container. Empty: the image's own command.",
+    ),
+    key(
+        "spawner.docker.network",
+        Kind::Text,
+        r#""slipway""#,
+        "The network of all servers; made when missing, with traffic between servers off.",
+    ),
+    key(
+        "spawner.docker.name_prefix",
+        Kind::Text,
+        r#""jupyterlab""#,
+        "Containers and volumes are named by this and the escaped user name: jupyterlab-alice, jupyterlab-alice_home.",
+    ),
+    key(
+        "spawner.docker.volumes",
+        Kind::TextMap,
+        r#"{ home = "/home/jovyan", workspace = "/home/jovyan/work", cache = "/home/jovyan/.cache" }"#,
+        "Each person's volumes, by the end of their names, and where they are mounted.",
+    ),
+    key(
+        "spawner.docker.shared_volumes",
+        Kind::TextMap,
+        "{}",
+        "Volumes that everybody shares, and where they are mounted, as in { jupyterhub_shared = \"/mnt/shared\" }.",
+    ),
+    key("spawner.docker.memory_limit", Kind::Text, r#""""#, "Memory of one server, as in \"4G\". Empty: no limit."),
+    key("spawner.docker.cpu_limit", Kind::Number, "0", "Cores of one server, as in 1.5. 0: no limit."),
+    key("spawner.docker.pids_limit", whole(0, 1_000_000), "4096", "Processes and threads in one server. 0: no limit."),
+    key(
+        "spawner.docker.allow_sudo",
+        Kind::Flag,
+        "false",
+        "Whether programs in a server may gain privileges (sudo) within their container.",
+    ),
+    key(
+        "spawner.docker.remove_on_stop",
+        Kind::Flag,
+        "true",
+        "Whether a stopped server's container is removed. Its volumes stay in any case.",
+    ),
+    key(
+        "spawner.docker.publish_on_loopback",
+        Kind::Flag,
+        "false",
+        "Reach servers through ports on 127.0.0.1 instead of their own addresses: for Docker Desktop and rootless engines.",
+    ),
+    key(
+        "spawner.process.command",
+        Kind::Texts,
+        r#"["jupyterhub-singleuser"]"#,
+        "What a server runs without Docker. Servers as processes are for one person, or for people who trust each other.",
+    ),
+    key(
+        "spawner.process.run_as",
+        Kind::Text,
+        r#""""#,
+        "The account (name or uid:gid) that servers run as. Needed when Slipway runs as root.",
+    ),
+    key("log.level", Kind::Choice(&["error", "warn", "info", "debug"]), r#""info""#, "How much is logged."),
+    key(
+        "log.format",
+        Kind::Choice(&["auto", "text", "json"]),
+        r#""auto""#,
+        "\"auto\" is text on a terminal and JSON elsewhere.",
+    ),
+    key(
+        "log.access",
+        Kind::Choice(&["off", "common", "json"]),
+        r#""off""#,
+        "One line for each request, on standard output.",
+    ),
+];
+
+/// The text of `config/slipway.toml`: every key, explained, commented out at its default.
+#[must_use]
+pub fn template() -> String {
+    let mut text = String::from(
+        "# Slipway's configuration. Every line below is commented out and shows the default: change what you need.\n\
+         # Each key can also be set by environment, which wins: `listener.https` is SLIPWAY_LISTENER_HTTPS.\n\
+         # `slipway check` shows what is in force, where it came from, and every mistake at once.\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        let (in_section, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
+        if in_section != section {
+            section = in_section;
+            text.push_str(&format!("\n[{section}]\n"));
+        }
+        text.push('\n');
+        for line in wrapped(key.text, 116) {
+            text.push_str(&format!("# {line}\n"));
+        }
+        if let Kind::Choice(words) = key.kind {
+            text.push_str(&format!("# One of: {}.\n", words.join(", ")));
+        }
+        text.push_str(&format!("#{name} = {}\n", key.default));
+    }
+    text
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always a last line");
+        if !line.is_empty() && line.len() + 1 + word.len() > width {
+            lines.push(word.to_owned());
+            continue;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_file_teaches_every_key() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/slipway.toml");
+        if std::env::var_os("SLIPWAY_UPDATE").is_some() {
+            std::fs::write(path, template()).expect("config/ is there and may be written");
+        }
+        let file = std::fs::read_to_string(path).expect("config/slipway.toml is part of the repository");
+        assert_eq!(file, template(), "write it anew: SLIPWAY_UPDATE=1 cargo test --lib the_configuration_file");
+    }
+
+    #[test]
+    fn two_keys_never_share_a_variable() {
+        let mut variables: Vec<_> = KEYS.iter().map(Key::variable).collect();
+        variables.sort();
+        variables.dedup();
+        assert_eq!(variables.len(), KEYS.len());
+    }
+}

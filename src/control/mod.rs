@@ -1,0 +1,159 @@
+//! Commands on a running instance: one line of JSON asked, one line answered, over `data_dir/control.sock`.
+//!
+//! `execute` carries a request out; it is the same function for the socket and for a command that has opened the
+//! store itself because nothing runs. Whoever may open the socket (0600 in a folder of 0700) owns the installation.
+
+mod client;
+mod execute;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Secret, Timestamp};
+
+pub use client::{AskError, ask};
+pub use execute::{StopServers, execute};
+pub use server::{ListenError, Listener, serve};
+
+/// The control socket and its bounds.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder that the socket is in: the store's.
+    pub data_dir: PathBuf,
+    /// Requests worked on at once; more wait in the kernel's queue.
+    pub requests_at_once: usize,
+    /// From connecting to the request's last byte. 5 s: the client is a program on this host.
+    pub request_timeout_s: u64,
+    /// From the request to the answer. 60 s: a delete waits for a server to stop.
+    pub answer_timeout_s: u64,
+}
+
+impl Config {
+    /// The socket in `data_dir`, with the usual bounds.
+    #[must_use]
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self { data_dir, requests_at_once: 8, request_timeout_s: 5, answer_timeout_s: 60 }
+    }
+
+    fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_s)
+    }
+
+    fn answer_timeout(&self) -> Duration {
+        Duration::from_secs(self.answer_timeout_s)
+    }
+}
+
+/// Longest request or answer, in bytes. 4 MiB: a list of 20,000 users.
+const LINE_LIMIT_BYTES: usize = 4 << 20;
+
+/// Where the socket is.
+#[must_use]
+pub fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// What a command may ask. A name is as typed; it is parsed where it is carried out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Adds a user who may sign in at once.
+    UserAdd {
+        /// The new name.
+        name: String,
+        /// Without one the user cannot sign in with a password.
+        password: Option<WireSecret>,
+        /// Whether to make an administrator.
+        admin: bool,
+    },
+    /// Lists all users.
+    UserList,
+    /// Lets a user in, or out.
+    UserAuthorize {
+        /// Who.
+        name: String,
+        /// In, or out.
+        authorised: bool,
+    },
+    /// Sets a user's password.
+    UserPassword {
+        /// Whose.
+        name: String,
+        /// The new one.
+        password: WireSecret,
+    },
+    /// Deletes a user and stops his servers; volumes stay.
+    UserDelete {
+        /// Who.
+        name: String,
+    },
+    /// Whether the instance works.
+    Health,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// It is done.
+    Done {
+        /// The user's name as stored.
+        name: String,
+    },
+    /// All users, by name.
+    Users {
+        /// One entry each.
+        users: Vec<UserEntry>,
+    },
+    /// It works.
+    Healthy {
+        /// The version that runs.
+        version: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// It was not done.
+    Refused {
+        /// A sentence for the person at the terminal.
+        message: String,
+    },
+}
+
+/// A user in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserEntry {
+    /// Unique.
+    pub name: String,
+    /// An administrator.
+    pub admin: bool,
+    /// May sign in.
+    pub authorised: bool,
+    /// Has a password.
+    pub has_password: bool,
+    /// When the account was made.
+    pub created: Timestamp,
+    /// Last seen.
+    pub last_activity: Option<Timestamp>,
+}
+
+/// A secret on the wire to ourselves; prints as `***` like any other.
+#[derive(Clone, Debug)]
+pub struct WireSecret(pub Secret);
+
+impl Serialize for WireSecret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for WireSecret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}

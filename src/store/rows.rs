@@ -1,0 +1,171 @@
+//! The rows as other modules see them, and how their keys are written in the file.
+//!
+//! A row may gain fields: a new one carries `#[serde(default)]`, so that rows written before it still read.
+
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::model::{Failure, Generation, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName};
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// Unique.
+    pub name: UserName,
+    /// argon2id PHC string; None: cannot sign in with a password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// May sign in.
+    #[serde(default)]
+    pub authorised: bool,
+    /// Administers this installation (once authorised).
+    #[serde(default)]
+    pub admin: bool,
+    /// When the account was made.
+    #[serde(default)]
+    pub created: Timestamp,
+    /// Last seen doing something; may lag by a minute.
+    #[serde(default)]
+    pub last_activity: Option<Timestamp>,
+}
+
+/// A browser that is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Hash of the cookie's value.
+    pub key: SessionKey,
+    /// Whose.
+    pub user: UserName,
+    /// value of the `jupyterhub-session-id` cookie, 32 hex
+    pub hub_session_id: String,
+    /// When the person signed in.
+    pub created: Timestamp,
+    /// Last request; may lag by a minute.
+    pub last_seen: Timestamp,
+}
+
+/// What a token was made for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenKind {
+    /// `JUPYTERHUB_API_TOKEN` of a server, also its OAuth client secret
+    Server(ServerKey),
+    /// issued through the OAuth code grant to this client
+    OAuth {
+        /// The client's id.
+        client_id: String,
+    },
+    /// made by a person or through the API
+    Api,
+}
+
+/// A programmatic key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRow {
+    /// Unique, never used again.
+    pub id: TokenId,
+    /// Salted hash.
+    pub stored: StoredToken,
+    /// Whose rights it has at most.
+    pub owner: UserName,
+    /// What it was made for.
+    pub kind: TokenKind,
+    /// raw scopes
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// `hub_session_id` of the session it ends with.
+    #[serde(default)]
+    pub session_id: Option<String>,
+    /// For people.
+    #[serde(default)]
+    pub note: String,
+    /// When it was made.
+    #[serde(default)]
+    pub created: Timestamp,
+    /// When it ends by itself; None: never.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// Last use; may lag by a minute.
+    #[serde(default)]
+    pub last_activity: Option<Timestamp>,
+}
+
+/// A server and what the backend needs to find it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRow {
+    /// Whose, and which.
+    pub key: ServerKey,
+    /// Its latest start.
+    #[serde(default)]
+    pub generation: Generation,
+    /// what the backend needs to find it again (container id, pid …)
+    #[serde(default)]
+    pub handle: Option<serde_json::Value>,
+    /// true while it is meant to run
+    #[serde(default)]
+    pub wanted: bool,
+    /// When the running one was started.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// Last traffic of a person.
+    #[serde(default)]
+    pub last_activity: Option<Timestamp>,
+    /// Why the last start failed, if it did.
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+/// Who did what to whom, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// When.
+    pub at: Timestamp,
+    /// A user's name, or where the act came from (`command`, `slipway`).
+    pub actor: String,
+    /// What: a short verb phrase.
+    pub act: String,
+    /// To what or whom.
+    pub object: String,
+}
+
+/// A session as stored: the key is the table's key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SessionRecord {
+    user: UserName,
+    hub_session_id: String,
+    created: Timestamp,
+    last_seen: Timestamp,
+}
+
+impl SessionRecord {
+    pub(super) fn of(row: &SessionRow) -> Self {
+        Self {
+            user: row.user.clone(),
+            hub_session_id: row.hub_session_id.clone(),
+            created: row.created,
+            last_seen: row.last_seen,
+        }
+    }
+
+    pub(super) fn into_row(self, key: &[u8]) -> Result<SessionRow, StoreError> {
+        let key = key.try_into().map_err(|_| StoreError::Damaged("a session's key has a wrong length".into()))?;
+        let Self { user, hub_session_id, created, last_seen } = self;
+        Ok(SessionRow { key: SessionKey(key), user, hub_session_id, created, last_seen })
+    }
+
+    pub(super) fn belongs_to(&self, user: &UserName) -> bool {
+        self.user == *user
+    }
+}
+
+/// `alice\0srv`: a user's name holds no control character, so all servers of a user lie together.
+pub(super) fn server_key(key: &ServerKey) -> Vec<u8> {
+    let mut bytes = server_key_prefix(&key.user);
+    bytes.extend_from_slice(key.name.as_str().as_bytes());
+    bytes
+}
+
+pub(super) fn server_key_prefix(user: &UserName) -> Vec<u8> {
+    let mut bytes = user.as_str().as_bytes().to_vec();
+    bytes.push(0);
+    bytes
+}

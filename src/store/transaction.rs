@@ -1,0 +1,224 @@
+//! What a write may do. All of it becomes durable together, or none of it.
+
+use redb::{ReadableTable as _, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::{unreadable, unwritten};
+use super::rows::{AuditRow, ServerRow, SessionRecord, SessionRow, TokenRow, UserRow, server_key, server_key_prefix};
+use super::seal::Sealer;
+use super::{AUDIT, META, SERVERS, SESSIONS, StoreError, TOKENS, Table, USERS};
+use crate::model::{ServerKey, SessionKey, Timestamp, TokenId, UserName};
+
+/// Audit rows kept; an older one goes with each new one. 100,000 rows are some 15 MB and a year of a busy place.
+const AUDIT_ROWS_LIMIT: u64 = 100_000;
+/// Longest text in an audit row, in bytes: names are shorter, and nobody fills our disk with one.
+const AUDIT_TEXT_LIMIT_BYTES: usize = 256;
+
+/// A write under way; made by `Store::write`.
+pub struct Transaction<'a> {
+    write: &'a WriteTransaction,
+    sealer: &'a Sealer,
+}
+
+impl std::fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transaction")
+    }
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(write: &'a WriteTransaction, sealer: &'a Sealer) -> Self {
+        Self { write, sealer }
+    }
+
+    /// The user as of this transaction.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the row is damaged.
+    pub fn user(&mut self, name: &UserName) -> Result<Option<UserRow>, StoreError> {
+        self.get(USERS, name.as_str().as_bytes())
+    }
+
+    /// Adds or replaces a user.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn put_user(&mut self, row: &UserRow) -> Result<(), StoreError> {
+        self.put(USERS, row.name.as_str().as_bytes(), row)
+    }
+
+    /// Removes the user with all sessions, tokens and server rows of his.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn delete_user(&mut self, name: &UserName) -> Result<(), StoreError> {
+        self.remove(USERS, name.as_str().as_bytes())?;
+        self.remove_where(SESSIONS, |row: &SessionRecord| row.belongs_to(name))?;
+        self.remove_where(TOKENS, |row: &TokenRow| row.owner == *name)?;
+        let first = server_key_prefix(name);
+        let mut end = first.clone();
+        // The separator is 0, so 1 ends the range of this user's keys and begins nobody else's.
+        end.pop();
+        end.push(1);
+        let mut table = self.write.open_table(SERVERS).map_err(unreadable)?;
+        table.retain_in(first.as_slice()..end.as_slice(), |_, _| false).map_err(unwritten)
+    }
+
+    /// The session as of this transaction.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the row is damaged.
+    pub fn session(&mut self, key: &SessionKey) -> Result<Option<SessionRow>, StoreError> {
+        let record = self.get::<SessionRecord>(SESSIONS, &key.0)?;
+        record.map(|record| record.into_row(&key.0)).transpose()
+    }
+
+    /// Adds or replaces a session.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn put_session(&mut self, row: &SessionRow) -> Result<(), StoreError> {
+        self.put(SESSIONS, &row.key.0, &SessionRecord::of(row))
+    }
+
+    /// Removes a session, if it is there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn delete_session(&mut self, key: &SessionKey) -> Result<(), StoreError> {
+        self.remove(SESSIONS, &key.0)
+    }
+
+    /// A token id that was never used.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn next_token_id(&mut self) -> Result<TokenId, StoreError> {
+        self.next_number("last_token").map(TokenId)
+    }
+
+    /// The token as of this transaction.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the row is damaged.
+    pub fn token(&mut self, id: TokenId) -> Result<Option<TokenRow>, StoreError> {
+        self.get(TOKENS, &id.0.to_be_bytes())
+    }
+
+    /// Adds or replaces a token.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn put_token(&mut self, row: &TokenRow) -> Result<(), StoreError> {
+        self.put(TOKENS, &row.id.0.to_be_bytes(), row)
+    }
+
+    /// Removes a token, if it is there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn delete_token(&mut self, id: TokenId) -> Result<(), StoreError> {
+        self.remove(TOKENS, &id.0.to_be_bytes())
+    }
+
+    /// The server as of this transaction.
+    ///
+    /// # Errors
+    /// If the file cannot be read or the row is damaged.
+    pub fn server(&mut self, key: &ServerKey) -> Result<Option<ServerRow>, StoreError> {
+        self.get(SERVERS, &server_key(key))
+    }
+
+    /// Adds or replaces a server.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn put_server(&mut self, row: &ServerRow) -> Result<(), StoreError> {
+        self.put(SERVERS, &server_key(&row.key), row)
+    }
+
+    /// Removes a server, if it is there.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn delete_server(&mut self, key: &ServerKey) -> Result<(), StoreError> {
+        self.remove(SERVERS, &server_key(key))
+    }
+
+    /// One audit row, in the same commit as the act.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn audit(&mut self, at: Timestamp, actor: &str, act: &str, object: &str) -> Result<(), StoreError> {
+        let number = self.next_number("last_audit")?;
+        let row = AuditRow { at, actor: shortened(actor), act: shortened(act), object: shortened(object) };
+        self.put(AUDIT, &number.to_be_bytes(), &row)?;
+        match number.checked_sub(AUDIT_ROWS_LIMIT) {
+            Some(old) => self.remove(AUDIT, &old.to_be_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts this commit; the witness is told the number.
+    pub(super) fn count_commit(&mut self) -> Result<u64, StoreError> {
+        self.next_number("sequence")
+    }
+
+    fn next_number(&mut self, counter: &str) -> Result<u64, StoreError> {
+        let next = self.get_meta::<u64>(counter)?.unwrap_or(0) + 1;
+        self.put_meta(counter, &next)?;
+        Ok(next)
+    }
+
+    pub(super) fn get_meta<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StoreError> {
+        self.get(META, key.as_bytes())
+    }
+
+    pub(super) fn put_meta(&self, key: &str, row: &impl Serialize) -> Result<(), StoreError> {
+        self.put(META, key.as_bytes(), row)
+    }
+
+    fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+        let rows = self.write.open_table(table).map_err(unreadable)?;
+        let Some(value) = rows.get(key).map_err(unreadable)? else { return Ok(None) };
+        self.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)
+    }
+
+    fn put(&self, table: Table, key: &[u8], row: &impl Serialize) -> Result<(), StoreError> {
+        let value = self.sealer.seal(redb::TableHandle::name(&table), key, row)?;
+        let mut rows = self.write.open_table(table).map_err(unreadable)?;
+        rows.insert(key, value.as_slice()).map_err(unwritten)?;
+        Ok(())
+    }
+
+    fn remove(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        let mut rows = self.write.open_table(table).map_err(unreadable)?;
+        rows.remove(key).map_err(unwritten)?;
+        Ok(())
+    }
+
+    fn remove_where<T: DeserializeOwned>(&self, table: Table, goes: impl Fn(&T) -> bool) -> Result<(), StoreError> {
+        let mut rows = self.write.open_table(table).map_err(unreadable)?;
+        let mut gone = Vec::new();
+        for entry in rows.iter().map_err(unreadable)? {
+            let (key, value) = entry.map_err(unreadable)?;
+            let row = self.sealer.open(redb::TableHandle::name(&table), key.value(), value.value())?;
+            if goes(&row) {
+                gone.push(key.value().to_vec());
+            }
+        }
+        for key in gone {
+            rows.remove(key.as_slice()).map_err(unwritten)?;
+        }
+        Ok(())
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let mut end = text.len().min(AUDIT_TEXT_LIMIT_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

@@ -1,0 +1,177 @@
+//! Keeps the arrows of `src/README.md`: which module may import which, and why no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Module, what it may import, why no more.
+const ARROWS: &[(&str, &[&str], &str)] = &[
+    ("model", &[], "a word must be usable everywhere: no I/O, no async"),
+    ("tasks", &[], "it begins and ends tasks and knows nobody's work"),
+    ("net", &["model"], "it moves bytes; it knows no Docker and no users"),
+    ("store", &["model"], "rows in, rows out: a rule in the store is a rule nobody finds"),
+    ("telemetry", &["model", "tasks"], "others hand it their figures through app"),
+    ("auth", &["model", "tasks", "net", "store"], "edge and hub both ask it: it knows no pages and no paths"),
+    ("proxy", &["model", "tasks", "net"], "it knows no users, routes or policy: it cannot decide wrongly"),
+    ("spawner", &["model", "tasks", "net", "store"], "the hub watches it, it does not call back"),
+    ("hub", &["model", "tasks", "net", "auth", "store", "spawner"], "the control plane is never on a byte's path"),
+    ("edge", &["model", "tasks", "net", "auth", "proxy", "telemetry"], "it is told, it never asks"),
+    ("listener", &["model", "tasks", "net"], "it never looks inside a request"),
+    ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
+    (
+        "config",
+        &["model", "auth", "control", "edge", "hub", "listener", "proxy", "spawner", "store", "telemetry"],
+        "it fills each module's Config and nothing else",
+    ),
+    (
+        "app",
+        &[
+            "model",
+            "tasks",
+            "net",
+            "store",
+            "telemetry",
+            "auth",
+            "proxy",
+            "spawner",
+            "hub",
+            "edge",
+            "listener",
+            "control",
+            "config",
+        ],
+        "it wires everything but the command line",
+    ),
+    (
+        "cli",
+        &["model", "config", "app", "store", "auth", "control", "telemetry"],
+        "commands are built from what app offers",
+    ),
+];
+
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut open = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).expect("src/ can be read") {
+            let path = entry.expect("src/ can be read").path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let relative = path.strip_prefix(&root).expect("below src/");
+                let module = relative.iter().next().expect("a name").to_string_lossy();
+                let module = module.strip_suffix(".rs").unwrap_or(&module).to_owned();
+                sources.push((module, relative.to_owned(), fs::read_to_string(&path).expect("a source can be read")));
+            }
+        }
+    }
+    sources.sort();
+    sources
+}
+
+/// Every `crate::x` of a source, also inside `use crate::{a, b}`.
+fn imports(source: &str) -> BTreeSet<String> {
+    let code: String =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let group = group.split("};").next().unwrap_or(group);
+            let mut depth = 0;
+            let mut item = String::new();
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        found.insert(std::mem::take(&mut item));
+                    }
+                    _ if depth == 0 => item.push(c),
+                    _ => {}
+                }
+            }
+            found.insert(item);
+        } else {
+            found.insert(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned());
+        }
+    }
+    found
+        .into_iter()
+        .map(|item| item.split("::").next().unwrap_or_default().trim().to_owned())
+        .filter(|item| !item.is_empty())
+        .collect()
+}
+
+#[test]
+fn every_import_follows_the_arrows() {
+    let allowed: BTreeMap<_, _> = ARROWS.iter().map(|(module, may, why)| (*module, (*may, *why))).collect();
+    let mut wrong = Vec::new();
+    for (module, path, source) in sources() {
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let Some((may, why)) = allowed.get(module.as_str()) else {
+            wrong.push(format!(
+                "src/{}: module {module} is not in ARROWS: add it with what it may import and why",
+                path.display()
+            ));
+            continue;
+        };
+        for import in imports(&source) {
+            if import != module && allowed.contains_key(import.as_str()) && !may.contains(&import.as_str()) {
+                wrong.push(format!("src/{}: {module} may not import {import}: {why}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_arrows_have_no_circle() {
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    let mut left: Vec<_> = ARROWS.to_vec();
+    while !left.is_empty() {
+        let before = left.len();
+        left.retain(|(module, may, _)| {
+            let is_grounded = may.iter().all(|import| known.contains(import));
+            if is_grounded {
+                known.insert(module);
+            }
+            !is_grounded
+        });
+        let circle: Vec<_> = left.iter().map(|(module, ..)| *module).collect();
+        assert!(left.len() < before, "these modules import each other in a circle: {circle:?}");
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, path, source)| !source.starts_with("//!") && path != Path::new("lib.rs"))
+        .map(|(_, path, _)| path)
+        .collect();
+    assert!(silent.is_empty(), "these files must open with `//!` and what they are for: {silent:?}");
+}
+
+#[test]
+fn only_config_and_cli_read_the_environment() {
+    let readers: Vec<_> = sources()
+        .into_iter()
+        .filter(|(module, _, source)| !matches!(module.as_str(), "config" | "cli") && source.contains("env::var"))
+        .map(|(_, path, _)| path)
+        .collect();
+    assert!(readers.is_empty(), "settings reach a module through its Config, not the environment: {readers:?}");
+}
+
+#[test]
+fn an_import_is_found_however_it_is_written() {
+    let source =
+        "use crate::{model::{A, B}, store};\nuse crate::auth::User;\n// crate::hub\nfn f() { crate::edge::x() }";
+    let expected: BTreeSet<String> = ["model", "store", "auth", "edge"].map(str::to_owned).into();
+    assert_eq!(imports(source), expected);
+}
