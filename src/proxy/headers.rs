@@ -364,3 +364,6 @@ fn path_of(attribute: &[u8]) -> &[u8] {
 fn is_inside(path: &[u8], prefix: &str) -> bool {
     path.starts_with(prefix.as_bytes()) || Some(path) == prefix.as_bytes().strip_suffix(b"/")
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,3 +192,6 @@ fn check_trailer(line: &[u8]) -> Result<(), &'static str> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

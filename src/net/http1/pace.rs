@@ -73,7 +73,7 @@ mod tests {
     async fn a_drip_is_too_slow_and_a_pause_of_the_service_is_not() {
         assert!(!serve_with(5, 1, 7).await);
         assert!(!serve_with(31, 1_000_000, 1).await);
-        assert!(serve_with(5, 256 * 5, 50).await);
+        assert!(serve_with(5, 2 * 256 * 5, 50).await);
         assert!(serve_with(0, 1, 50).await);
     }
 }

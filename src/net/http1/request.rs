@@ -277,3 +277,6 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
     };
     name_is_good && port_is_good && host.len() <= 255
 }
+
+#[cfg(test)]
+mod tests;

@@ -554,3 +554,6 @@ fn queue(outgoing: &mut Outgoing, left: &mut Framing, piece: Bytes) -> Result<bo
     }
     Ok(*left == Framing::Length(0))
 }
+
+#[cfg(test)]
+mod tests;
