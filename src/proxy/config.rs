@@ -1,7 +1,5 @@
 //! The limits of the way to a server.
 
-use std::time::Duration;
-
 /// Limits of the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -42,11 +40,5 @@ impl Default for Config {
             idle_connection_timeout_s: 60,
             half_close_timeout_s: 5,
         }
-    }
-}
-
-impl Config {
-    pub(super) fn connect_timeout(&self) -> Duration {
-        Duration::from_secs(self.connect_timeout_s)
     }
 }

@@ -5,6 +5,13 @@
 
 mod config;
 mod error;
+mod exchange;
+mod forward;
+mod headers;
+mod pool;
+mod tunnel;
+mod upgrade;
+mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 pub use error::ProxyError;
 
-use crate::model::{Clock, Route, Secret};
+use crate::model::{Clock, Random, Route, Secret};
 use crate::net::{RequestBody, ResponseBody};
 use crate::tasks::Tasks;
 
@@ -64,13 +71,17 @@ struct Inner {
     config: Config,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
+    pool: Arc<pool::Pool>,
+    /// For the keys of WebSocket handshakes that HTTP/2 clients do not send. They protect nothing.
+    random: Random,
 }
 
 impl Proxy {
     /// A proxy without connections yet; `tasks` runs its tunnels and the sweep of idle connections.
     #[must_use]
     pub fn new(config: Config, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
-        Self { inner: Arc::new(Inner { config, clock, tasks }) }
+        let pool = pool::Pool::new(&config, &tasks);
+        Self { inner: Arc::new(Inner { config, clock, tasks, pool, random: Random::from_system() }) }
     }
 
     /// Sends `request` to the server of `route`. The answer's body streams; it is cut when the route or the caller
@@ -85,7 +96,9 @@ impl Proxy {
         route: &Arc<Route>,
         facts: Forwarding<'_>,
     ) -> Result<Response<ResponseBody>, ProxyError> {
-        let _ = (request, facts, &self.inner.config, &self.inner.clock, &self.inner.tasks);
-        Err(ProxyError::Gone { address: route.upstream.address.clone() })
+        if facts.is_activity {
+            route.touch(self.inner.clock.now());
+        }
+        forward::forward(&self.inner, request, route, &facts).await
     }
 }

@@ -3,7 +3,11 @@
 //! Two programs that read the same bytes differently are how requests are smuggled. So there is one reading here:
 //! what is not exactly HTTP/1.1 as RFC 9112 writes it is refused, never repaired.
 
+pub(crate) mod decode;
+pub(crate) mod head;
 mod incoming;
+pub(crate) mod outgoing;
+pub(crate) mod response;
 mod serve;
 
 pub use incoming::IncomingBody;
