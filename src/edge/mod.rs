@@ -81,3 +81,6 @@ impl Edge {
         Self { parts: Arc::new(parts), hub_permits, strict_transport }
     }
 }
+
+#[cfg(test)]
+mod tests;
