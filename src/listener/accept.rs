@@ -282,7 +282,7 @@ fn spare_descriptor() -> Option<OwnedFd> {
 pub fn raise_open_files_limit() -> Option<u64> {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    match rustix::process::setrlimit(Resource::Nofile, limit.clone()) {
+    match rustix::process::setrlimit(Resource::Nofile, limit) {
         Ok(()) => info!(open_files = ?limit.current, "limit of open files"),
         Err(error) => warn!(%error, "the limit of open files stays as it is"),
     }

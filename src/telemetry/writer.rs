@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Bounds of a log.
@@ -107,10 +107,7 @@ fn write_all(mut output: impl Write, lines: &Receiver<Message>, dropped: &Atomic
             let is_full = batch.len() >= COLLECT_BYTES || !flushes.is_empty();
             next = match is_full {
                 true => None,
-                false => match lines.recv_timeout(COLLECT_FOR) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                },
+                false => lines.recv_timeout(COLLECT_FOR).ok(),
             };
         }
         // A reader that is gone, or a full disk: the program goes on, the lines are counted.
