@@ -32,8 +32,7 @@ pub(super) fn authority_of(uri_authority: Option<&Authority>, headers: &HeaderMa
         (None, Some(host)) => host,
         (None, None) => return Err(Refusal::bad("it does not say for which host it is")),
     };
-    let has_odd_port =
-        authority.port().is_some() && authority.port_u16().is_none() || authority.as_str().ends_with(':');
+    let has_odd_port = authority.as_str() != authority.host() && authority.port_u16().is_none();
     if authority.as_str().contains('@') || authority.host().is_empty() || has_odd_port {
         return Err(Refusal::bad("its Host is not valid"));
     }

@@ -41,3 +41,6 @@ impl Edge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

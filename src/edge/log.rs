@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -10,15 +9,13 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
+use super::TellExchange;
 use crate::model::{Exchange, Timestamp, UserName};
 use crate::net::{BoxError, ResponseBody};
 
-/// Where exchanges are told.
-pub(super) type Sink = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
-
 /// One exchange while it goes on; told when dropped.
 pub(super) struct Record {
-    sink: Sink,
+    sink: TellExchange,
     at: Timestamp,
     begun: Instant,
     pub(super) address: IpAddr,
@@ -33,7 +30,7 @@ pub(super) struct Record {
 impl Record {
     /// A record that begins now.
     pub(super) fn begin(
-        sink: Sink,
+        sink: TellExchange,
         at: Timestamp,
         address: IpAddr,
         method: Method,
@@ -107,6 +104,8 @@ impl Body for Recorded {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use std::sync::Arc;
+
     use parking_lot::Mutex;
 
     use super::*;
@@ -114,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn an_exchange_is_told_once_with_all_its_bytes() {
         let told = Arc::new(Mutex::new(Vec::new()));
-        let sink: Sink = {
+        let sink: TellExchange = {
             let told = told.clone();
             Arc::new(move |exchange| {
                 told.lock().push(format!("{} {} {}", exchange.target, exchange.status, exchange.bytes));

@@ -32,6 +32,9 @@ use crate::tasks::Tasks;
 /// The hub as the edge sees it: takes a request with `Caller` and `Visit` in its extensions.
 pub type Hub = Arc<dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response<ResponseBody>> + Send + Sync>;
 
+/// Takes note of an exchange when it is over; must not block.
+pub type TellExchange = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
+
 /// All that the edge is built from; `app` and tests fill it in.
 #[derive(Clone)]
 pub struct Parts {
@@ -54,7 +57,7 @@ pub struct Parts {
     /// True for a host name (lower case, no port) that stands on a certificate of ours.
     pub is_certified: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// Told of every exchange when it is over; `None`: no access log. Must not block.
-    pub access_log: Option<Arc<dyn Fn(&Exchange<'_>) + Send + Sync>>,
+    pub access_log: Option<TellExchange>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Runs the streams of HTTP/2 connections.
@@ -81,3 +84,6 @@ impl Edge {
         Self { parts: Arc::new(parts), hub_permits, strict_transport }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,10 +26,10 @@ pub struct AcceptLimits {
     pub backlog: u32,
     /// Open connections of all listeners of one kind. 16384: at 40 KiB each they stay below 700 MiB.
     pub connections: usize,
-    /// Open connections from one IPv4 address or IPv6 /64. 1024: a classroom behind one address, two connections
+    /// Open connections from one IPv4 address or IPv6 /64. 2048: a lecture hall behind one address, two connections
     /// and some WebSockets each.
     pub connections_per_address: usize,
-    /// A TLS handshake from accept to end, in seconds. 10: a phone on a bad line needs 3.
+    /// A TLS handshake from accept to end, in seconds. 5: a phone on a bad line needs 3.
     pub handshake_timeout_s: u64,
     /// How long accepting pauses when the process is out of file descriptors, in milliseconds. 200: connections end
     /// meanwhile, and the kernel's backlog holds the new ones.
@@ -41,8 +41,8 @@ impl Default for AcceptLimits {
         Self {
             backlog: 1024,
             connections: 16_384,
-            connections_per_address: 1024,
-            handshake_timeout_s: 10,
+            connections_per_address: 2048,
+            handshake_timeout_s: 5,
             pause_ms: 200,
         }
     }
@@ -282,7 +282,7 @@ fn spare_descriptor() -> Option<OwnedFd> {
 pub fn raise_open_files_limit() -> Option<u64> {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    match rustix::process::setrlimit(Resource::Nofile, limit.clone()) {
+    match rustix::process::setrlimit(Resource::Nofile, limit) {
         Ok(()) => info!(open_files = ?limit.current, "limit of open files"),
         Err(error) => warn!(%error, "the limit of open files stays as it is"),
     }

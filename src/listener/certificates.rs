@@ -166,7 +166,7 @@ impl Certificates {
     /// Serves what `files` hold, if they are not those of the last look.
     fn take_up(&self, files: &[File]) -> bool {
         let digest = pairs::digest(files);
-        if std::mem::replace(&mut self.watched.lock().digest, Some(digest)) == Some(digest) {
+        if self.watched.lock().digest.replace(digest) == Some(digest) {
             return false;
         }
         let found = pairs::match_pairs(files, &rustls::crypto::aws_lc_rs::default_provider());

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 /// Bounds of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,10 +72,19 @@ impl LineWriter {
 
     /// Waits until all lines queued so far are out, up to `limit`. For the end of the program. Blocks.
     pub fn flush(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
         let (done, is_done) = sync_channel(1);
-        if self.queue.try_send(Message::Flush(done)).is_ok() {
-            let _ = is_done.recv_timeout(limit);
+        let mut message = Message::Flush(done);
+        // A full queue empties as fast as its reader reads; there is no wait with a limit for a place in it.
+        while let Err(refused) = self.queue.try_send(message) {
+            let TrySendError::Full(back) = refused else { return };
+            if Instant::now() >= deadline {
+                return;
+            }
+            message = back;
+            std::thread::sleep(Duration::from_millis(1));
         }
+        let _ = is_done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -98,10 +107,7 @@ fn write_all(mut output: impl Write, lines: &Receiver<Message>, dropped: &Atomic
             let is_full = batch.len() >= COLLECT_BYTES || !flushes.is_empty();
             next = match is_full {
                 true => None,
-                false => match lines.recv_timeout(COLLECT_FOR) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                },
+                false => lines.recv_timeout(COLLECT_FOR).ok(),
             };
         }
         // A reader that is gone, or a full disk: the program goes on, the lines are counted.
