@@ -188,9 +188,7 @@ impl From<SpawnerError> for HubError {
                 sentence: "Many servers are starting just now. Try again in a moment.".to_owned(),
                 retry_after,
             },
-            SpawnerError::Stopping => {
-                Self::bad("The server is stopping. Wait a moment, then start it again.")
-            }
+            SpawnerError::Stopping => Self::bad("The server is stopping. Wait a moment, then start it again."),
             SpawnerError::Closed => Self::Busy {
                 sentence: "Slipway is being restarted. Try again in a moment.".to_owned(),
                 retry_after: Duration::from_secs(5),
@@ -220,6 +218,9 @@ impl From<AccountError> for HubError {
 pub(super) fn sentence_of(error: &AccountError) -> String {
     match error {
         AccountError::Closed => "Sign-up is closed. Ask an administrator for an account.".to_owned(),
+        AccountError::TooManyWaiting => {
+            "Too many accounts wait for an administrator already. Try again another day.".to_owned()
+        }
         AccountError::Name(error) => format!("This name cannot be used: {error}."),
         AccountError::Taken => "That name is taken. Choose another.".to_owned(),
         AccountError::TooShort { min } => format!("The password is too short: use {min} characters or more."),
@@ -229,9 +230,7 @@ pub(super) fn sentence_of(error: &AccountError) -> String {
         }
         AccountError::Unknown(name) => format!("There is no user {name}."),
         AccountError::WrongPassword => "The present password is not right.".to_owned(),
-        AccountError::LastAdministrator => {
-            "This is the last administrator. Make somebody else one first.".to_owned()
-        }
+        AccountError::LastAdministrator => "This is the last administrator. Make somebody else one first.".to_owned(),
         AccountError::Busy { .. } => "Many people are signing in just now. Try again in a moment.".to_owned(),
         AccountError::TooMany { retry_after } => {
             format!("Too many tries. Wait {} and try again.", wait_of(*retry_after))

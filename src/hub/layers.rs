@@ -1,10 +1,11 @@
 //! What happens around a handler, in order. One function a layer; `router` says which family has which.
 //!
-//! From the outside in: `stamp` (headers of every answer) → `private_door` → then by family
+//! From the outside in: `stamp` (headers of every answer) → `private_door` → `room_for_one_more` → then by family
 //! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `check_form_token`;
 //! API: `show_errors_as_json` → `time_limit` → `api_callers` → `check_form_token`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
@@ -16,12 +17,12 @@ use minijinja::context;
 use serde_json::json;
 use tracing::{debug, error, info};
 
+use super::HubState;
 use super::error::{HubError, Raised};
 use super::form::{self, Fields};
 use super::frame::{Frame, visitor_cookie};
 use super::landing::with_next;
 use super::xsrf::{self, Verdict};
-use super::HubState;
 use crate::auth::Caller;
 use crate::model::{Door, Visit};
 
@@ -31,6 +32,9 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
                            frame-ancestors 'none'";
 /// Data is no document.
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// When somebody should come back who found no room: requests take milliseconds.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -83,6 +87,15 @@ pub(super) async fn private_door(State(state): State<HubState>, mut request: Req
     next.run(request).await
 }
 
+/// Not more than `requests` are under way at once: the next is asked to come back instead of waiting unseen.
+pub(super) async fn room_for_one_more(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let Ok(_place) = state.requests.try_acquire() else {
+        let sentence = "Many people are here just now. Try again in a moment.".to_owned();
+        return json_error(&HubError::Busy { sentence, retry_after: BUSY_WAIT });
+    };
+    next.run(request).await
+}
+
 /// No handler takes longer than `request_timeout_s`. What it has begun (a start, a commit) goes on.
 pub(super) async fn time_limit(State(state): State<HubState>, request: Request, next: Next) -> Response {
     let limit = state.config.request_timeout();
@@ -116,7 +129,8 @@ pub(super) async fn api_callers(request: Request, next: Next) -> Result<Response
         }
         // A form cannot send JSON without asking first; JupyterHub takes nothing else from a cookie's caller.
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_json = content_type.is_none_or(|text| text.split(';').next().is_some_and(|t| t.trim() == "application/json"));
+        let is_json =
+            content_type.is_none_or(|text| text.split(';').next().is_some_and(|t| t.trim() == "application/json"));
         if !request.method().is_safe() && !is_json {
             return Err(HubError::Anonymous);
         }
@@ -186,10 +200,7 @@ pub(super) struct FormToken(pub(super) Verdict);
 impl FromRequestParts<HubState> for FormToken {
     type Rejection = HubError;
 
-    async fn from_request_parts(
-        parts: &mut axum::http::request::Parts,
-        _: &HubState,
-    ) -> Result<Self, HubError> {
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &HubState) -> Result<Self, HubError> {
         parts.extensions.get::<Self>().copied().ok_or(HubError::Wiring("the form token's verdict"))
     }
 }
@@ -223,11 +234,7 @@ pub(super) async fn check_api_token(State(state): State<HubState>, request: Requ
 }
 
 /// Turns errors of pages into pages, and logs them.
-pub(super) async fn show_errors_as_pages(
-    State(state): State<HubState>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn show_errors_as_pages(State(state): State<HubState>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
     let headers = request.headers().clone();
     let path = request.uri().path().to_owned();
@@ -264,10 +271,8 @@ pub(super) async fn show_errors_as_json(request: Request, next: Next) -> Respons
         response = shown;
     }
     let headers = response.headers_mut();
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("accept, content-type, authorization"),
-    );
+    headers
+        .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, content-type, authorization"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(API_POLICY));
     response
 }
@@ -279,7 +284,11 @@ pub(super) fn json_error(error: &HubError) -> Response {
         body["exit_code"] = json!(failure.exit_code);
         body["log_tail"] = json!(failure.log_tail);
     }
-    (error.status(), axum::Json(body)).into_response()
+    let mut response = (error.status(), axum::Json(body)).into_response();
+    if let Some(wait) = error.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    response
 }
 
 /// The error that an answer stands for: one of ours, or what axum's own parts refused in plain text.
