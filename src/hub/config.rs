@@ -42,9 +42,10 @@ pub struct Config {
     pub progress_listeners: usize,
     /// 4,096 OAuth codes alive at once (each some 500 bytes); the oldest makes room.
     pub oauth_codes: usize,
-    /// A failure older than this does not stand in the way: the next visit starts the server again. 60 s: long
-    /// enough that a reload shows the reason once more, short enough that nobody is stuck with last night's crash.
-    pub failure_shown_s: u64,
+    /// 2 s: how long the page of a failed start waits for the log lines of what has just died.
+    pub failure_details_wait_s: u64,
+    /// 512 pages and API calls under way at once; one more is asked to come back.
+    pub requests: usize,
 }
 
 impl Default for Config {
@@ -67,7 +68,8 @@ impl Default for Config {
             progress_limit_s: 900,
             progress_listeners: 1024,
             oauth_codes: 4096,
-            failure_shown_s: 60,
+            failure_details_wait_s: 2,
+            requests: 512,
         }
     }
 }
@@ -82,7 +84,7 @@ impl Config {
         Duration::from_secs(self.request_timeout_s)
     }
 
-    pub(super) fn failure_shown(&self) -> Duration {
-        Duration::from_secs(self.failure_shown_s)
+    pub(super) fn failure_details_wait(&self) -> Duration {
+        Duration::from_secs(self.failure_details_wait_s)
     }
 }

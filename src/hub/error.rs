@@ -218,6 +218,9 @@ impl From<AccountError> for HubError {
 pub(super) fn sentence_of(error: &AccountError) -> String {
     match error {
         AccountError::Closed => "Sign-up is closed. Ask an administrator for an account.".to_owned(),
+        AccountError::TooManyWaiting => {
+            "Too many accounts wait for an administrator already. Try again another day.".to_owned()
+        }
         AccountError::Name(error) => format!("This name cannot be used: {error}."),
         AccountError::Taken => "That name is taken. Choose another.".to_owned(),
         AccountError::TooShort { min } => format!("The password is too short: use {min} characters or more."),

@@ -34,21 +34,20 @@ use crate::auth::Auth;
 use crate::model::{Clock, Random, Timestamp};
 use crate::spawner::Spawner;
 
-/// What every handler works with. Cheap to clone.
+/// What every handler works with; each takes what it needs. Cheap to clone.
 #[derive(Clone)]
-pub struct HubState(Arc<Parts>);
-
-/// The parts behind `HubState`; each handler takes what it needs.
-pub struct Parts {
-    config: Config,
+pub struct HubState {
+    config: Arc<Config>,
     auth: Auth,
     spawner: Spawner,
     clock: Arc<dyn Clock>,
     random: Random,
-    views: templates::Views,
-    codes: oauth::Codes,
+    views: Arc<templates::Views>,
+    codes: Arc<oauth::Codes>,
     /// Signs the form tokens of visitors without a session; made anew at each start.
     visitor_key: xsrf::Key,
+    /// One permit a request under way.
+    requests: Arc<Semaphore>,
     /// One permit a listener of a progress stream.
     progress_listeners: Arc<Semaphore>,
     started_at: Timestamp,
@@ -58,24 +57,18 @@ impl HubState {
     /// Puts the hub together. Templates are read at their first use.
     #[must_use]
     pub fn new(config: Config, auth: Auth, spawner: Spawner, clock: Arc<dyn Clock>, random: Random) -> Self {
-        Self(Arc::new(Parts {
-            views: templates::Views::new(&config),
-            codes: oauth::Codes::new(config.oauth_codes),
+        Self {
+            views: Arc::new(templates::Views::new(&config)),
+            codes: Arc::new(oauth::Codes::new(config.oauth_codes)),
             visitor_key: xsrf::Key::new(random.bytes()),
+            requests: Arc::new(Semaphore::new(config.requests)),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),
-            config,
+            config: Arc::new(config),
             auth,
             spawner,
             clock,
             random,
-        }))
-    }
-}
-
-impl std::ops::Deref for HubState {
-    type Target = Parts;
-    fn deref(&self) -> &Parts {
-        &self.0
+        }
     }
 }

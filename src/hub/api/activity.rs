@@ -36,9 +36,14 @@ pub(in crate::hub) async fn post(
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<StatusCode, HubError> {
-    let listing = reachable_user(&state, &caller, &name, &["users:activity"])?;
+    let user = reachable_user(&state, &caller, &name, &["users:activity"])?;
     let activity = json_body::<Activity>(&body)?.ok_or_else(nothing_given)?;
-    for (server, at) in times_of(&activity, &listing.name, state.clock.now())? {
+    let now = state.clock.now();
+    let times = times_of(&activity, &user.name, now)?;
+    if let Some(text) = &activity.last_activity {
+        user.note_activity(time_of(text, now)?);
+    }
+    for (server, at) in times {
         state.spawner.note_activity(&server, at);
     }
     Ok(StatusCode::OK)

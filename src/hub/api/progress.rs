@@ -25,7 +25,7 @@ pub(in crate::hub) async fn get(
     Path(name): Path<String>,
 ) -> Result<Response, HubError> {
     let owner = reachable_user(&state, &caller, &name, &["read:servers"])?;
-    let key = ServerKey::default_of(owner.name);
+    let key = ServerKey::default_of(owner.name.clone());
     let watch = state.spawner.watch(&key);
     if matches!(watch.borrow().state, ServerState::Stopped | ServerState::Stopping) {
         return Err(HubError::bad(format!("{key} is not starting...")));
@@ -112,17 +112,24 @@ fn event_of(status: &ServerStatus, prefix: &str) -> (Value, bool) {
         ServerState::Failed(failure) => {
             let message = format!("Spawn failed: {}", failure.sentence);
             let event = json!({
-                "progress": 100, "failed": true, "message": message,
+                "progress": 100, "failed": true, "message": message, "start": status.generation,
                 "exit_code": failure.exit_code, "log_tail": failure.log_tail,
             });
             (event, true)
         }
         ServerState::Stopped | ServerState::Stopping => {
-            (json!({ "progress": 100, "failed": true, "message": "Spawn failed: it was stopped" }), true)
+            let message = "Spawn failed: it was stopped";
+            (json!({ "progress": 100, "failed": true, "message": message, "start": status.generation }), true)
         }
         ServerState::Starting(phase) => {
             let message = if status.message.is_empty() { "Server requested" } else { &status.message };
-            (json!({ "progress": status.progress_percent, "message": message, "phase": phase }), false)
+            (
+                json!({
+                    "progress": status.progress_percent, "message": message,
+                    "phase": phase, "start": status.generation,
+                }),
+                false,
+            )
         }
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::hub) async fn get(
     Path(name): Path<String>,
 ) -> Result<Json<Value>, HubError> {
     let owner = reachable_user(&state, &caller, &name, &["read:servers"])?;
-    let key = ServerKey::default_of(owner.name);
+    let key = ServerKey::default_of(owner.name.clone());
     let status = state.spawner.status(&key);
     Ok(Json(model::server(&state, &key, &status)))
 }
@@ -37,7 +37,7 @@ pub(in crate::hub) async fn start(
     let owner = reachable_user(&state, &caller, &name, &["start:servers"])?;
     // Options of a start are taken (clients send them) and have no meaning yet.
     let _options = json_body::<Value>(&body)?;
-    let key = ServerKey::default_of(owner.name);
+    let key = ServerKey::default_of(owner.name.clone());
     match state.spawner.status(&key).state {
         ServerState::Ready => return Err(HubError::bad(format!("{key} is already running"))),
         ServerState::Stopping => return Err(HubError::bad(format!("{key} is pending stop, please wait"))),
@@ -66,7 +66,7 @@ pub(in crate::hub) async fn stop(
     if wants_removal {
         return Err(HubError::bad("Cannot delete the default server"));
     }
-    let key = ServerKey::default_of(owner.name);
+    let key = ServerKey::default_of(owner.name.clone());
     match state.spawner.status(&key).state {
         ServerState::Stopped | ServerState::Failed(_) => return Ok(StatusCode::NO_CONTENT),
         ServerState::Stopping => return Ok(StatusCode::ACCEPTED),

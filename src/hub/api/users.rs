@@ -1,11 +1,13 @@
 //! `GET /user` (who am I), `GET /users`, `GET /users/{u}`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::{model, scopes};
-use crate::auth::{Caller, UserListing, scopes_of};
+use crate::auth::{Caller, User, scopes_of};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -21,16 +23,15 @@ pub(in crate::hub) async fn whoami(
     CallerOf(caller): CallerOf,
 ) -> Result<Json<Value>, HubError> {
     let user = caller.user().ok_or(HubError::Nobody)?;
-    let listing = listing_of(&state, &user.name).ok_or(HubError::Nobody)?;
     let scopes = scopes_of(&caller);
-    let mut model = model::user(&state, &listing, &scopes);
+    let mut model = model::user(&state, user, &scopes);
     let token = caller.token();
     let session_id = match &caller {
         Caller::Token(token) => token.session_id.clone(),
         Caller::Anonymous | Caller::Session(_) => None,
     };
     // Every token may see its owner's name, role and groups here.
-    model["admin"] = json!(listing.admin);
+    model["admin"] = json!(user.is_admin());
     model["groups"] = json!([]);
     model["user_info"] = Value::Null;
     model["token_id"] = json!(token.and_then(|token| token.id).map(|id| id.to_string()));
@@ -46,8 +47,8 @@ pub(in crate::hub) async fn list(
 ) -> Result<Json<Value>, HubError> {
     scopes::require(&caller, &["list:users"], None)?;
     let scopes = scopes_of(&caller);
-    let users = state.auth.users().into_iter().map(|listing| model::user(&state, &listing, &scopes));
-    Ok(Json(users.collect()))
+    let users = state.auth.users().into_iter().filter_map(|listing| state.auth.user(&listing.name));
+    Ok(Json(users.map(|user| model::user(&state, &user, &scopes)).collect()))
 }
 
 /// `GET /hub/api/users/{u}`
@@ -56,8 +57,8 @@ pub(in crate::hub) async fn get(
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, HubError> {
-    let listing = reachable_user(&state, &caller, &name, &READ_USER)?;
-    Ok(Json(model::user(&state, &listing, &scopes_of(&caller))))
+    let user = reachable_user(&state, &caller, &name, &READ_USER)?;
+    Ok(Json(model::user(&state, &user, &scopes_of(&caller))))
 }
 
 /// The user that a path names, if the caller holds one of `wanted` for them.
@@ -69,15 +70,11 @@ pub(super) fn reachable_user(
     caller: &Caller,
     name: &str,
     wanted: &[&'static str],
-) -> Result<UserListing, HubError> {
+) -> Result<Arc<User>, HubError> {
     let Some(name) = UserName::from_path(name) else {
         scopes::require(caller, wanted, None)?;
         return Err(HubError::NoSuchResource);
     };
     scopes::require(caller, wanted, Some(&name))?;
-    listing_of(state, &name).ok_or(HubError::NoSuchResource)
-}
-
-fn listing_of(state: &HubState, name: &UserName) -> Option<UserListing> {
-    state.auth.users().into_iter().find(|listing| listing.name == *name)
+    state.auth.user(&name).ok_or(HubError::NoSuchResource)
 }

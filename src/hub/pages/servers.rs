@@ -16,10 +16,11 @@ use crate::hub::HubState;
 use crate::hub::api::progress;
 use crate::hub::error::HubError;
 use crate::hub::extract::{CallerOf, Named, Person, VisitOf, next_of, path_and_query};
+use crate::hub::form::query_value;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
 use crate::model::{
-    NormalPath, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation, percent_encode,
+    Generation, NormalPath, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation, percent_encode,
 };
 
 /// Seconds after which a program may ask again whether a starting server is there.
@@ -42,10 +43,13 @@ pub(in crate::hub) async fn pending(
     let next = next_url(next_of(&uri).as_deref(), &visit.origin).unwrap_or_else(|| server.prefix(&state.config.base));
     let mut status = state.spawner.status(&server);
     let is_own = server.user == *person.name();
-    if is_own && state.config.lazy_start && starts_by_visit(&state, &status) {
+    if is_own && state.config.lazy_start && starts_by_visit(&status, watched_start(&uri)) {
         // Also when it is ready: the spawner takes the edge's report of a dead one before this wish, so what comes
         // back is the truth, and nobody is sent in circles.
         status = state.spawner.start(&server).await?;
+    }
+    if matches!(&status.state, ServerState::Failed(failure) if failure.log_tail.is_empty()) {
+        status = with_details(&state, &server, status).await;
     }
     let page = Showing { state: &state, server: &server, next: &next };
     match &status.state {
@@ -57,13 +61,28 @@ pub(in crate::hub) async fn pending(
     }
 }
 
-/// A visit starts what is stopped; a fresh failure is shown first, so that nobody starts a broken server again and
-/// again by reloading.
-fn starts_by_visit(state: &HubState, status: &ServerStatus) -> bool {
+/// The start that this page has been watching already: the page puts it into its own address when it reloads.
+fn watched_start(uri: &Uri) -> Option<Generation> {
+    query_value(uri.query(), "start")?.parse().ok().map(Generation)
+}
+
+/// A visit starts what is stopped or has failed. A page that has watched a start to its bad end shows that end
+/// instead of trying again and again.
+fn starts_by_visit(status: &ServerStatus, watched: Option<Generation>) -> bool {
     match &status.state {
-        ServerState::Stopped | ServerState::Ready => true,
-        ServerState::Failed(failure) => state.clock.now().since(failure.at) > state.config.failure_shown(),
+        ServerState::Ready => true,
+        ServerState::Stopped | ServerState::Failed(_) => watched != Some(status.generation),
         ServerState::Starting(_) | ServerState::Stopping => false,
+    }
+}
+
+/// A failure is known a moment before its log lines are.
+async fn with_details(state: &HubState, server: &ServerKey, status: ServerStatus) -> ServerStatus {
+    let mut watch = state.spawner.watch(server);
+    let changed = watch.wait_for(|now| *now != status);
+    match tokio::time::timeout(state.config.failure_details_wait(), changed).await {
+        Ok(Ok(now)) => now.clone(),
+        Ok(Err(_)) | Err(_) => status,
     }
 }
 
@@ -85,9 +104,11 @@ impl Showing<'_> {
             };
             context! { name, text, state }
         });
+        let reload_url = with_next(&page_of(self.state, "spawn-pending", self.server), self.next);
         let page = context! {
             server => server_view(self.state, self.server, status),
             next => self.next,
+            reload_url => format!("{reload_url}&start={}", status.generation),
             progress_url,
             phases,
         };
@@ -238,5 +259,38 @@ pub(in crate::hub) async fn unmatched(
         // `//x` after the prefix would not be ours to send anybody to.
         Some(rest) => Ok(found(&format!("{}{}", state.config.base.hub(), rest.trim_start_matches('/')))),
         None => Ok(found(&state.config.base.hub())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Failure, Timestamp};
+
+    fn check(state: ServerState, watched: Option<u64>, expected: bool) {
+        let status = ServerStatus { state, generation: Generation(3), ..ServerStatus::stopped(Timestamp(0)) };
+        assert_eq!(starts_by_visit(&status, watched.map(Generation)), expected, "{status:?} {watched:?}");
+    }
+
+    #[test]
+    fn a_visit_starts_what_is_down_and_a_page_never_starts_what_it_saw_fail() {
+        let failed = || {
+            let failure = Failure { sentence: String::new(), exit_code: None, log_tail: vec![], at: Timestamp(0) };
+            ServerState::Failed(failure)
+        };
+        check(ServerState::Stopped, None, true);
+        check(ServerState::Stopped, Some(3), false);
+        check(failed(), None, true);
+        check(failed(), Some(2), true);
+        check(failed(), Some(3), false);
+        check(ServerState::Ready, Some(3), true);
+        check(ServerState::Stopping, None, false);
+        check(ServerState::Starting(Phase::Image), None, false);
+    }
+
+    #[test]
+    fn an_api_segment_makes_a_programs_request() {
+        assert!(has_api_segment("/user/a/api/contents") && has_api_segment("/user/a/x/api"));
+        assert!(!has_api_segment("/user/a/lab/tree/apis") && !has_api_segment("/user/a/"));
     }
 }
