@@ -59,11 +59,8 @@ fn serve(path: &str, headers: &HeaderMap) -> Result<Response, HubError> {
         _ => "no-store",
     };
     let etag = format!("\"{current}\"");
-    let head = [
-        (CACHE_CONTROL, caching.to_owned()),
-        (CONTENT_TYPE, content_type_of(name).to_owned()),
-        (ETAG, etag.clone()),
-    ];
+    let head =
+        [(CACHE_CONTROL, caching.to_owned()), (CONTENT_TYPE, content_type_of(name).to_owned()), (ETAG, etag.clone())];
     let is_known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());

@@ -188,9 +188,7 @@ impl From<SpawnerError> for HubError {
                 sentence: "Many servers are starting just now. Try again in a moment.".to_owned(),
                 retry_after,
             },
-            SpawnerError::Stopping => {
-                Self::bad("The server is stopping. Wait a moment, then start it again.")
-            }
+            SpawnerError::Stopping => Self::bad("The server is stopping. Wait a moment, then start it again."),
             SpawnerError::Closed => Self::Busy {
                 sentence: "Slipway is being restarted. Try again in a moment.".to_owned(),
                 retry_after: Duration::from_secs(5),
@@ -229,12 +227,13 @@ pub(super) fn sentence_of(error: &AccountError) -> String {
         }
         AccountError::Unknown(name) => format!("There is no user {name}."),
         AccountError::WrongPassword => "The present password is not right.".to_owned(),
-        AccountError::LastAdministrator => {
-            "This is the last administrator. Make somebody else one first.".to_owned()
-        }
+        AccountError::LastAdministrator => "This is the last administrator. Make somebody else one first.".to_owned(),
         AccountError::Busy { .. } => "Many people are signing in just now. Try again in a moment.".to_owned(),
         AccountError::TooMany { retry_after } => {
             format!("Too many tries. Wait {} and try again.", wait_of(*retry_after))
+        }
+        AccountError::TooManyWaiting => {
+            "Too many people wait for approval just now. Ask an administrator for an account.".to_owned()
         }
         AccountError::Store(_) => "Something went wrong on our side. Try again.".to_owned(),
     }

@@ -16,12 +16,12 @@ use minijinja::context;
 use serde_json::json;
 use tracing::{debug, error, info};
 
+use super::HubState;
 use super::error::{HubError, Raised};
 use super::form::{self, Fields};
 use super::frame::{Frame, visitor_cookie};
 use super::landing::with_next;
 use super::xsrf::{self, Verdict};
-use super::HubState;
 use crate::auth::Caller;
 use crate::model::{Door, Visit};
 
@@ -116,7 +116,8 @@ pub(super) async fn api_callers(request: Request, next: Next) -> Result<Response
         }
         // A form cannot send JSON without asking first; JupyterHub takes nothing else from a cookie's caller.
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_json = content_type.is_none_or(|text| text.split(';').next().is_some_and(|t| t.trim() == "application/json"));
+        let is_json =
+            content_type.is_none_or(|text| text.split(';').next().is_some_and(|t| t.trim() == "application/json"));
         if !request.method().is_safe() && !is_json {
             return Err(HubError::Anonymous);
         }
@@ -186,10 +187,7 @@ pub(super) struct FormToken(pub(super) Verdict);
 impl FromRequestParts<HubState> for FormToken {
     type Rejection = HubError;
 
-    async fn from_request_parts(
-        parts: &mut axum::http::request::Parts,
-        _: &HubState,
-    ) -> Result<Self, HubError> {
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &HubState) -> Result<Self, HubError> {
         parts.extensions.get::<Self>().copied().ok_or(HubError::Wiring("the form token's verdict"))
     }
 }
@@ -223,11 +221,7 @@ pub(super) async fn check_api_token(State(state): State<HubState>, request: Requ
 }
 
 /// Turns errors of pages into pages, and logs them.
-pub(super) async fn show_errors_as_pages(
-    State(state): State<HubState>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn show_errors_as_pages(State(state): State<HubState>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
     let headers = request.headers().clone();
     let path = request.uri().path().to_owned();
@@ -264,10 +258,8 @@ pub(super) async fn show_errors_as_json(request: Request, next: Next) -> Respons
         response = shown;
     }
     let headers = response.headers_mut();
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("accept, content-type, authorization"),
-    );
+    headers
+        .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, content-type, authorization"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(API_POLICY));
     response
 }

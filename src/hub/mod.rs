@@ -39,7 +39,7 @@ use crate::spawner::Spawner;
 pub struct HubState(Arc<Parts>);
 
 /// The parts behind `HubState`; each handler takes what it needs.
-pub(crate) struct Parts {
+pub struct Parts {
     config: Config,
     auth: Auth,
     spawner: Spawner,

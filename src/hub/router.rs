@@ -87,10 +87,8 @@ fn servers(state: &HubState) -> Router<HubState> {
 fn rest_api(state: &HubState) -> Router<HubState> {
     let api = |path: &str| state.config.hub(&format!("api{path}"));
     // A server authenticates itself by its secret here, whatever else it sends along.
-    let token_exchange = Router::new().route(
-        &api("/oauth2/token"),
-        post(oauth::token::post.layer(from_fn_with_state(state.clone(), read_form))),
-    );
+    let token_exchange = Router::new()
+        .route(&api("/oauth2/token"), post(oauth::token::post.layer(from_fn_with_state(state.clone(), read_form))));
     let endpoints = Router::new()
         .route(&api(""), get(api::version).options(api::options))
         .route(&api("/"), get(api::version).options(api::options))

@@ -14,8 +14,7 @@ use crate::model::{Random, same_secret};
 
 /// Name of the cookie, the form field and the query parameter.
 pub(super) const NAME: &str = "_xsrf";
-const HEADERS: [HeaderName; 2] =
-    [HeaderName::from_static("x-xsrftoken"), HeaderName::from_static("x-csrftoken")];
+const HEADERS: [HeaderName; 2] = [HeaderName::from_static("x-xsrftoken"), HeaderName::from_static("x-csrftoken")];
 const NONCE_LENGTH: usize = 24;
 const MAC_LENGTH: usize = 32;
 

@@ -189,7 +189,7 @@ pub struct Ending {
 /// The right to this stream, or its source, ended before the stream did.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream was cut because its session or its server ended")]
-pub struct Cut;
+struct Cut;
 
 impl Ending {
     fn new(body: ResponseBody, tokens: impl IntoIterator<Item = CancellationToken>) -> Self {

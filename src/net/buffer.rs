@@ -171,7 +171,7 @@ impl ReadBuffer {
     }
 
     /// Before a wait: a few bytes move to memory of their size, the block goes back.
-    fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         let filled = self.filled();
         if matches!(self.held, Held::Block { .. }) && filled.len() < COPY_BELOW_BYTES {
             let few = Bytes::copy_from_slice(filled);

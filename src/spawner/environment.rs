@@ -36,9 +36,11 @@ pub fn environment(facts: &Facts<'_>) -> Environment {
     let prefix = server.prefix(base);
     let api_url = format!("{}{base}hub/api", facts.hub_connect_url.trim_end_matches('/'));
     let user = server.user.as_str();
-    let access_scopes =
-        serde_json::json!([format!("access:servers!server={}", server.scope_name()), format!("access:servers!user={user}")])
-            .to_string();
+    let access_scopes = serde_json::json!([
+        format!("access:servers!server={}", server.scope_name()),
+        format!("access:servers!user={user}")
+    ])
+    .to_string();
 
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     let mut set = |name: &str, value: String| variables.insert(name.into(), value);

@@ -251,9 +251,7 @@ fn on_fact(
     let fail = |trouble| Why::Failed(trouble, now);
     let (state, actions) = match (state, fact) {
         // --- on the way up ---
-        (State::Preparing { .. }, Fact::ImageReady) => {
-            (State::Queued { deadline: now.plus(deadlines.queue) }, vec![])
-        }
+        (State::Preparing { .. }, Fact::ImageReady) => (State::Queued { deadline: now.plus(deadlines.queue) }, vec![]),
         (State::Preparing { .. }, Fact::Troubled(trouble)) => {
             (State::Failed(trouble.failure(now, None, vec![])), vec![Save])
         }
@@ -266,9 +264,7 @@ fn on_fact(
         (State::Starting { .. }, Fact::Sighted(Sight::Exited(exit))) => {
             end(fail(Trouble::Ended { exit, was_ready: false }), now, deadlines, vec![])
         }
-        (State::Starting { .. }, Fact::Sighted(Sight::Gone)) => {
-            end(fail(Trouble::Vanished), now, deadlines, vec![])
-        }
+        (State::Starting { .. }, Fact::Sighted(Sight::Gone)) => end(fail(Trouble::Vanished), now, deadlines, vec![]),
         (State::Awaiting { address, adopted, .. }, Fact::Answered) => {
             // What an adopted server is has been written down before.
             let save = if adopted { vec![] } else { vec![Save] };
@@ -317,7 +313,10 @@ fn on_fact(
             let (state, actions) = end(fail(Trouble::Ended { exit, was_ready: true }), now, deadlines, vec![]);
             (state.again(again), actions)
         }
-        (State::Recovering { again, .. }, Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray)) => {
+        (
+            State::Recovering { again, .. },
+            Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray),
+        ) => {
             let (state, actions) = end(Why::Wished, now, deadlines, vec![]);
             (state.again(again), actions)
         }
@@ -420,10 +419,7 @@ impl State {
     /// True while it counts towards `starts_at_once`.
     #[must_use]
     pub fn has_turn(&self) -> bool {
-        matches!(
-            self,
-            Self::Creating { .. } | Self::Starting { .. } | Self::Awaiting { adopted: false, .. }
-        )
+        matches!(self, Self::Creating { .. } | Self::Starting { .. } | Self::Awaiting { adopted: false, .. })
     }
 
     /// True while a start waits before its turn.
@@ -456,7 +452,10 @@ impl State {
     #[must_use]
     pub fn message(&self) -> &'static str {
         match self {
-            Self::Stopped | Self::Failed(_) | Self::Ready { .. } | Self::Ending { why: Why::Failed(..), again: false, .. } => "",
+            Self::Stopped
+            | Self::Failed(_)
+            | Self::Ready { .. }
+            | Self::Ending { why: Why::Failed(..), again: false, .. } => "",
             Self::Recovering { .. } => "Looking for your running server",
             Self::Preparing { .. } => "Looking for the image",
             Self::Queued { .. } => "Other servers are starting; yours is next in line",

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("hub", &["model", "tasks", "net", "auth", "store", "spawner"], "the control plane is never on a byte's path"),
     ("edge", &["model", "tasks", "net", "auth", "proxy", "telemetry"], "it is told, it never asks"),
     ("listener", &["model", "tasks", "net"], "it never looks inside a request"),
-    ("control", &["model", "tasks", "auth", "spawner"], "it carries commands to those who can do them"),
+    ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
     (
         "config",
         &["model", "auth", "control", "edge", "hub", "listener", "proxy", "spawner", "store", "telemetry"],

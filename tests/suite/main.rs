@@ -1,3 +1,11 @@
 //! The whole program in one process on port 0, with a backend and a clock that the tests hold.
 
+mod access;
 mod architecture;
+#[allow(dead_code)]
+mod client;
+#[allow(dead_code)]
+mod fake;
+mod login;
+mod spawn;
+mod world;

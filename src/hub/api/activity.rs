@@ -59,15 +59,16 @@ fn times_of(activity: &Activity, user: &UserName, now: Timestamp) -> Result<Vec<
     let servers = activity.servers.iter().flatten();
     let times = servers.map(|(name, server)| {
         let server_name = ServerName::parse(name).ok().filter(ServerName::is_default);
-        let server_name = server_name.ok_or_else(|| HubError::bad(format!("No such server '{name}' for user {user}")))?;
+        let server_name =
+            server_name.ok_or_else(|| HubError::bad(format!("No such server '{name}' for user {user}")))?;
         Ok((ServerKey { user: user.clone(), name: server_name }, time_of(&server.last_activity, now)?))
     });
     times.collect()
 }
 
 fn time_of(text: &str, now: Timestamp) -> Result<Timestamp, HubError> {
-    let at = Timestamp::parse_iso(text)
-        .ok_or_else(|| HubError::bad(format!("Not a valid ISO-8601 timestamp: {text:?}")))?;
+    let at =
+        Timestamp::parse_iso(text).ok_or_else(|| HubError::bad(format!("Not a valid ISO-8601 timestamp: {text:?}")))?;
     if at > now.plus(AHEAD_LIMIT) {
         return Err(HubError::bad(format!("Rejecting activity from more than 1 hour in the future: {text}")));
     }

@@ -12,14 +12,8 @@ use crate::hub::extract::CallerOf;
 use crate::model::UserName;
 
 /// Any of these shows a user, each with fields of its own.
-const READ_USER: [&str; 6] = [
-    "read:users",
-    "read:users:name",
-    "read:servers",
-    "read:users:groups",
-    "read:users:activity",
-    "read:roles:users",
-];
+const READ_USER: [&str; 6] =
+    ["read:users", "read:users:name", "read:servers", "read:users:groups", "read:users:activity", "read:roles:users"];
 
 /// `GET /hub/api/user`: a server asks this of each new visitor's token, and for its own.
 pub(in crate::hub) async fn whoami(

@@ -63,7 +63,8 @@ pub(in crate::hub) async fn get(
     if is_own || state.auth.has_consented(person.name(), &asked.client.client_id()) {
         return Ok(with_code(&state, &person, &headers, asked, granted));
     }
-    let page = context! { owner => asked.client.user.to_string(), server => asked.client.name.as_str(), scopes => granted };
+    let page =
+        context! { owner => asked.client.user.to_string(), server => asked.client.name.as_str(), scopes => granted };
     frame.show(StatusCode::OK, "consent.html", page)
 }
 
@@ -145,13 +146,7 @@ fn granted(asked: &Asked, person: &Person) -> Result<Vec<String>, HubError> {
     Ok(asked.scopes.clone())
 }
 
-fn with_code(
-    state: &HubState,
-    person: &Person,
-    headers: &HeaderMap,
-    asked: Asked,
-    scopes: Vec<String>,
-) -> Response {
+fn with_code(state: &HubState, person: &Person, headers: &HeaderMap, asked: Asked, scopes: Vec<String>) -> Response {
     let session = &person.0;
     let code = state.random.alphanumeric(CODE_LENGTH);
     let location = with_state(format!("{}?code={code}", asked.redirect_uri), asked.state.as_deref());
@@ -188,7 +183,8 @@ mod tests {
         read(&base, |server| server.user.as_str() == "alice", Some(query))
     }
 
-    const SOUND: &str = "client_id=jupyterhub-user-alice&redirect_uri=%2Fuser%2Falice%2Foauth_callback&response_type=code";
+    const SOUND: &str =
+        "client_id=jupyterhub-user-alice&redirect_uri=%2Fuser%2Falice%2Foauth_callback&response_type=code";
 
     fn to_client(query: &str) -> String {
         match check(&format!("{SOUND}&state=s%3D1{query}")) {
@@ -199,7 +195,8 @@ mod tests {
 
     #[test]
     fn a_servers_request_is_understood() {
-        let asked = check(&format!("{SOUND}&state=abc%3D%3D&code_challenge=x&code_challenge_method=S256")).expect("sound");
+        let asked =
+            check(&format!("{SOUND}&state=abc%3D%3D&code_challenge=x&code_challenge_method=S256")).expect("sound");
         assert_eq!(asked.client.to_string(), "alice");
         assert_eq!(asked.redirect_uri, "/user/alice/oauth_callback");
         assert_eq!(asked.state.as_deref(), Some("abc=="));

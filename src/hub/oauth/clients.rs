@@ -29,7 +29,8 @@ pub(super) fn candidates(client_id: &str) -> Vec<ServerKey> {
     let splits = std::iter::once((encoded, "")).chain(dashes);
     let keys = splits.filter_map(|(user, name)| {
         let decode = |text| percent_decode_str(text).decode_utf8().ok();
-        let key = ServerKey { user: UserName::from_path(&decode(user)?)?, name: ServerName::parse(&decode(name)?).ok()? };
+        let key =
+            ServerKey { user: UserName::from_path(&decode(user)?)?, name: ServerName::parse(&decode(name)?).ok()? };
         (key.client_id() == client_id).then_some(key)
     });
     keys.collect()

@@ -62,13 +62,7 @@ pub(in crate::hub) async fn post(
     Ok(response)
 }
 
-fn refuse(
-    state: &HubState,
-    frame: Frame,
-    uri: &Uri,
-    name: &str,
-    error: SignInError,
-) -> Result<Response, HubError> {
+fn refuse(state: &HubState, frame: Frame, uri: &Uri, name: &str, error: SignInError) -> Result<Response, HubError> {
     let (status, sentence, retry_after) = match error {
         SignInError::Wrong => (StatusCode::FORBIDDEN, "Invalid username or password".to_owned(), None),
         SignInError::NotAuthorised => {

@@ -1,8 +1,8 @@
 //! Sign-out: by GET, because JupyterLab's menu comes that way.
 
 use axum::extract::State;
-use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use minijinja::context;
 
@@ -22,7 +22,8 @@ pub(in crate::hub) async fn get(
     headers: HeaderMap,
     frame: Frame,
 ) -> Result<Response, HubError> {
-    let is_from_elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
+    let is_from_elsewhere =
+        headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
     if is_from_elsewhere && caller.session().is_some() {
         return frame.show(StatusCode::OK, "logout.html", context! {});
     }

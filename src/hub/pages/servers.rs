@@ -12,13 +12,15 @@ use serde_json::json;
 use super::home::server_view;
 use super::{found, page_of, see_other};
 use crate::auth::{Caller, may_access_server, may_start_server};
+use crate::hub::HubState;
 use crate::hub::api::progress;
 use crate::hub::error::HubError;
 use crate::hub::extract::{CallerOf, Named, Person, VisitOf, next_of, path_and_query};
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
-use crate::hub::HubState;
-use crate::model::{NormalPath, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation, percent_encode};
+use crate::model::{
+    NormalPath, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation, percent_encode,
+};
 
 /// Seconds after which a program may ask again whether a starting server is there.
 const ASK_AGAIN_S: u16 = 2;
@@ -208,9 +210,8 @@ fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, pa
         }
         ServerState::Stopped | ServerState::Stopping | ServerState::Failed(_) => {
             let hub = state.config.hub("spawn");
-            let message = format!(
-                "JupyterHub server no longer running at {path}. Restart the server at {origin}{hub}/{user}"
-            );
+            let message =
+                format!("JupyterHub server no longer running at {path}. Restart the server at {origin}{hub}/{user}");
             let mut body = json!({ "status": 424, "message": message });
             if let ServerState::Failed(failure) = &status.state {
                 body["reason"] = json!(failure.sentence);
@@ -223,7 +224,11 @@ fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, pa
 }
 
 /// Everything else: what lies outside the hub is looked for inside it, what is inside and unknown is not there.
-pub(in crate::hub) async fn unmatched(State(state): State<HubState>, method: Method, uri: Uri) -> Result<Response, HubError> {
+pub(in crate::hub) async fn unmatched(
+    State(state): State<HubState>,
+    method: Method,
+    uri: Uri,
+) -> Result<Response, HubError> {
     let base = state.config.base.as_str();
     let is_inside = uri.path().starts_with(&state.config.base.hub());
     let is_read = method == Method::GET || method == Method::HEAD;

@@ -87,13 +87,15 @@ impl Feed {
         self.0.lock().reader_gone
     }
 
-    /// Gives the reader a piece.
-    pub(super) fn give(&self, chunk: Bytes) {
+    /// Gives the reader a piece. A reader in the task of `cx` is not woken: the caller polls it next.
+    pub(super) fn give(&self, chunk: Bytes, cx: &Context<'_>) {
         let mut state = self.0.lock();
         debug_assert!(state.chunk.is_none(), "one piece at a time");
         state.chunk = Some(chunk);
         state.wants = false;
-        wake(state.reader.take());
+        if !state.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+            wake(state.reader.take());
+        }
     }
 
     /// Tells the reader that nothing follows.
@@ -101,9 +103,9 @@ impl Feed {
         let mut state = self.0.lock();
         if state.end.is_none() {
             state.end = Some(result);
+            wake(state.reader.take());
         }
         state.wants = false;
-        wake(state.reader.take());
     }
 }
 

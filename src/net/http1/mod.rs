@@ -3,14 +3,19 @@
 //! Two programs that read the same bytes differently are how requests are smuggled. So there is one reading here:
 //! what is not exactly HTTP/1.1 as RFC 9112 writes it is refused, never repaired.
 
+mod answer;
+mod date;
 pub(crate) mod decode;
 pub(crate) mod head;
 mod incoming;
 pub(crate) mod outgoing;
+mod pace;
+mod request;
 pub(crate) mod response;
 mod serve;
 
-pub use incoming::IncomingBody;
+pub use incoming::{IncomingBody, IncomingError};
+pub use request::Refusal;
 pub use serve::{End, serve};
 
 /// The bounds of one client's connection.

@@ -50,8 +50,8 @@ pub struct Config {
     pub name_prefix: String,
     /// The volumes of each user. The default is for the default image.
     pub volumes: Vec<UserVolume>,
-    /// A volume for all, if any.
-    pub shared_volume: Option<SharedVolume>,
+    /// Volumes that everybody shares.
+    pub shared_volumes: Vec<SharedVolume>,
     /// What runs in the container; none: the image's own command.
     pub command: Option<Vec<String>>,
     /// The port servers listen on inside.
@@ -87,7 +87,7 @@ impl Default for Config {
                 volume("workspace", "/home/jovyan/work"),
                 volume("cache", "/home/jovyan/.cache"),
             ],
-            shared_volume: None,
+            shared_volumes: Vec::new(),
             command: None,
             port: 8888,
             pids_limit: 4_096,

@@ -27,8 +27,7 @@ impl Engine {
         let call_timeout = Duration::from_secs(config.call_timeout_s);
         let unavailable = |error: Error| BackendError::Unavailable { engine: NAME, reason: chain(&error) };
         let socket = config.socket.to_string_lossy();
-        let docker =
-            Docker::connect_with_unix(&socket, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION).map_err(unavailable)?;
+        let docker = Docker::connect_with_unix(&socket, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION).map_err(unavailable)?;
         let docker = timeout(call_timeout, docker.negotiate_version())
             .await
             .map_err(|_| BackendError::Slow { engine: NAME, act: "say its version", limit: call_timeout })?
