@@ -59,13 +59,16 @@ setting() { # section key default
 
 # ---- which backend ----------------------------------------------------------------------------------------
 
-# The engine's API as Slipway itself will reach it: a socket, or tcp:// without TLS.
-engine() { # path [curl's options]
-  local path=$1 host=${DOCKER_HOST:-unix:///var/run/docker.sock}
-  shift
-  case $host in
-    unix://*) curl -fs --max-time 10 "$@" --unix-socket "${host#unix://}" "http://docker$path" ;;
-    tcp://*) curl -fs --max-time 10 "$@" "http://${host#tcp://}$path" ;;
+# Where Slipway will look for the engine; Docker's own client is told the same. Slipway does not read DOCKER_HOST
+# itself, so that is handed on as its setting.
+DOCKER_HOST=$(setting spawner.docker host "${DOCKER_HOST:-unix:///var/run/docker.sock}")
+export DOCKER_HOST SLIPWAY_SPAWNER_DOCKER_HOST=$DOCKER_HOST
+
+# The engine's API: a socket, or tcp:// without TLS.
+engine() { # path
+  case $DOCKER_HOST in
+    unix://*) curl -fs --max-time 10 --unix-socket "${DOCKER_HOST#unix://}" "http://docker$1" ;;
+    tcp://*) curl -fs --max-time 10 "http://${DOCKER_HOST#tcp://}$1" ;;
     *) return 1 ;;
   esac
 }
@@ -80,7 +83,7 @@ image_is_here() {
 # Asks the registry for the image's digest, through the engine where we can: nothing is downloaded yet, since
 # Slipway pulls at the first start and shows how far it is.
 image_can_be_pulled() {
-  if command -v curl >/dev/null && [[ ${DOCKER_HOST:-unix://} = unix://* ]]; then engine "/distribution/$1/json" >/dev/null
+  if command -v curl >/dev/null && [[ $DOCKER_HOST = unix://* ]]; then engine "/distribution/$1/json" >/dev/null
   else timeout 20 docker manifest inspect "$1" >/dev/null 2>&1; fi
 }
 
@@ -99,8 +102,8 @@ choose_backend() {
   image=$(setting spawner.docker image quay.io/jupyter/base-notebook)
   [ "$backend" != process ] || return 0
   if ! engine_answers; then
-    [ "$backend" = auto ] || fail "spawner.backend is $backend, but no Docker engine answers ${DOCKER_HOST:-at /var/run/docker.sock}: start one, or leave the setting out for servers as processes"
-    if [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
+    [ "$backend" = auto ] || fail "spawner.backend is $backend, but no Docker engine answers at $DOCKER_HOST: start one, or leave the setting out for servers as processes"
+    if [ -S "${DOCKER_HOST#unix://}" ] && [ ! -w "${DOCKER_HOST#unix://}" ]; then
       say "a Docker engine is here, but $(id -un) may not use it (group docker): servers will be processes"
     else
       say "no Docker engine answers: servers will be processes on this host"
@@ -243,6 +246,9 @@ base=$(setting "" base_url /)
 [[ $base = /* ]] || base=/$base
 [[ $base = */ ]] || base=$base/
 link_file=$data_dir/setup-link
+# Slipway writes the link anew at each start while there is no administrator; an older one is worth nothing.
+begun=$(mktemp)
+trap 'rm -f "$begun"' EXIT
 
 # A process group of its own (set -m): Ctrl-C then reaches this script alone, which asks once and waits, where
 # the terminal and we would both have asked and Slipway taken the second time for impatience.
@@ -264,10 +270,12 @@ trap stop INT TERM HUP
 for _ in $(seq 600); do
   kill -0 "$slipway" 2>/dev/null && [ $asked_to_stop = no ] || break
   if (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    # Written as the last step of the start, just after the port opens: 1 s is plenty.
+    for _ in $(seq 10); do [ ! "$link_file" -nt "$begun" ] || break; sleep 0.1; done
     say ""
     say "Slipway is at https://localhost:$port$base"
     say "its certificate is self-signed unless there is one in $certs_dir, so the browser asks once"
-    if [ -s "$link_file" ]; then
+    if [ "$link_file" -nt "$begun" ]; then
       say "make the administrator's account with this link, and keep it to yourself until then:"
       say "  $(cat "$link_file")"
     else

@@ -147,8 +147,8 @@ phase_docker() {
   need_cargo
   need strace:strace busybox-static:busybox
   phase_images
-  step cargo build --locked --profile $profile
-  SLIPWAY_BINARY=$binary step cargo test --locked --profile $profile --test docker -- --test-threads=1
+  # Cargo builds the program too, and tells the tests where it is.
+  step cargo test --locked --profile $profile --test docker -- --test-threads=1
 }
 
 phase_browser() {
@@ -163,7 +163,7 @@ phase_browser() {
     if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
       step npm ci --no-audit --no-fund --loglevel=error
     fi
-    SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec run.mjs
+    SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec rig.mjs run.mjs
   )
 }
 
