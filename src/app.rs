@@ -23,7 +23,7 @@ use crate::listener::{self, Certificates, Connection, Listener, Serve};
 use crate::model::{Clock, Door, Exchange, InstanceId, Random, Routes, Secret, ServerKey};
 use crate::net::{RequestBody, ResponseBody};
 use crate::proxy::Proxy;
-use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker};
+use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::{self, AccessLog, LineWriter};
@@ -201,21 +201,20 @@ async fn choose_backend(
     };
     match config.backend {
         BackendChoice::Docker => Ok(docker.await?),
-        BackendChoice::Process => Ok((process_backend(config, instance.clone())?, None)),
+        BackendChoice::Process => Ok((process_backend(config, instance.clone(), tasks)?, None)),
         BackendChoice::Auto => match docker.await {
             Ok(found) => Ok(found),
             Err(error) => {
                 info!(reason = %error, "no Docker engine answers: servers will be local processes");
-                Ok((process_backend(config, instance.clone())?, None))
+                Ok((process_backend(config, instance.clone(), tasks)?, None))
             }
         },
     }
 }
 
-fn process_backend(config: &Config, instance: InstanceId) -> Result<Arc<dyn Backend>, BackendError> {
+fn process_backend(config: &Config, instance: InstanceId, tasks: &Tasks) -> Result<Arc<dyn Backend>, BackendError> {
     warn!("servers are local processes: right for one person, or for people who trust each other");
-    let _ = (config, instance);
-    Err(BackendError::Settings("the process backend is on its way".into()))
+    Ok(Arc::new(process::ProcessBackend::open(config.process.clone(), instance, tasks.clone())?))
 }
 
 /// True inside a container, where other containers can reach us only from outside the loopback.

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::settings::{Mistake, Settings};
 use crate::model::{BasePath, Network, Secret, UserName};
-use crate::spawner::{ResourceLimits, docker};
+use crate::spawner::{ResourceLimits, docker, process};
 use crate::{auth, control, edge, hub, listener, proxy, spawner, store, telemetry};
 
 /// What servers are.
@@ -63,6 +63,8 @@ pub struct Config {
     pub backend: BackendChoice,
     /// Containers.
     pub docker: docker::Config,
+    /// Processes.
+    pub process: process::Config,
     /// Commands on a running instance.
     pub control: control::Config,
     /// The log.
@@ -158,6 +160,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             _ => BackendChoice::Auto,
         },
         docker: docker_config(read),
+        process: process_config(read, data_dir.join("servers")),
         control: control::Config::new(data_dir),
         log: log_config(read),
         stop_timeout: Duration::from_secs(read.seconds("stop_timeout_s")),
@@ -195,7 +198,7 @@ fn docker_config(read: &mut Reader<'_>) -> docker::Config {
         }
     }
     docker::Config {
-        socket: read.path("spawner.docker.socket"),
+        host: read.text("spawner.docker.host"),
         image: read.text("spawner.docker.image"),
         pull_policy: match read.text("spawner.docker.pull_policy").as_str() {
             "always" => docker::PullPolicy::Always,
@@ -208,11 +211,24 @@ fn docker_config(read: &mut Reader<'_>) -> docker::Config {
         volumes: read.map("spawner.docker.volumes").into_iter().map(mount).collect(),
         shared_volumes: read.map("spawner.docker.shared_volumes").into_iter().map(shared).collect(),
         command: Some(read.texts("spawner.docker.command")).filter(|words| !words.is_empty()),
-        pids_limit: read.integer("spawner.docker.pids_limit"),
+        pids_limit: Some(read.integer("spawner.docker.pids_limit")).filter(|limit| *limit > 0),
         no_new_privileges: !read.flag("spawner.docker.allow_sudo"),
         remove_on_stop: read.flag("spawner.docker.remove_on_stop"),
         publish_on_loopback: read.flag("spawner.docker.publish_on_loopback"),
         ..docker::Config::default()
+    }
+}
+
+fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {
+    let command = read.texts("spawner.process.command");
+    if command.is_empty() {
+        read.refuse("spawner.process.command", "must name a program, as in [\"jupyterhub-singleuser\"]".into());
+    }
+    process::Config {
+        folder,
+        command,
+        run_as: Some(read.text("spawner.process.run_as")).filter(|account| !account.is_empty()),
+        ..process::Config::default()
     }
 }
 

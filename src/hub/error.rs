@@ -235,9 +235,6 @@ pub(super) fn sentence_of(error: &AccountError) -> String {
         AccountError::TooMany { retry_after } => {
             format!("Too many tries. Wait {} and try again.", wait_of(*retry_after))
         }
-        AccountError::TooManyWaiting => {
-            "Too many people wait for approval just now. Ask an administrator for an account.".to_owned()
-        }
         AccountError::Store(_) => "Something went wrong on our side. Try again.".to_owned(),
     }
 }
