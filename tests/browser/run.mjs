@@ -74,7 +74,7 @@ const path = (page) => new URL(page.url()).pathname;
 
 /** Sends the form that holds the field or action `within`, and waits for the page that it leads to. */
 async function submit(page, within) {
-  const form = page.locator(`form${within}`).first();
+  const form = page.locator(`form${within}:visible`).first();
   const [answer] = await Promise.all([
     page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
     form.locator('button[type="submit"], input[type="submit"], button:not([type])').first().click(),
@@ -147,7 +147,7 @@ step("a notebook cell prints", async () => {
 
 step("the home page shows the running server", async () => {
   await admin.goto("/hub/home");
-  assert.ok(await admin.locator('form[action$="/hub/stop/admin"]').first().isVisible());
+  assert.ok(await admin.getByRole("link", { name: /open/i }).first().isVisible());
   await look(admin, "home-running", artefacts);
 });
 
@@ -220,6 +220,9 @@ step("a change of password ends the person's other sessions", async () => {
 step("stopping the server takes its container away", async () => {
   assert.equal(slipway.containers().filter((name) => name.endsWith("-admin")).length, 1);
   await admin.goto("/hub/home");
+  // The page may ask first, in a dialog.
+  await admin.getByRole("button", { name: /^stop/i }).first().click();
+  await look(admin, "home-stop-dialog", artefacts);
   await submit(admin, '[action$="/hub/stop/admin"]');
   await until("the container is gone", 30_000, () => !slipway.containers().some((name) => name.endsWith("-admin")));
 });
@@ -233,7 +236,7 @@ step("servers outlive Slipway, and the start page says what it waits for", async
   await admin.goto("/user/admin/lab");
   assert.equal(path(admin), "/hub/spawn-pending/admin");
   await look(admin, "start-page", artefacts);
-  await admin.getByText("going to listen").first().waitFor({ timeout: 60_000 });
+  await admin.getByText("going to listen").first().waitFor({ state: "attached", timeout: 60_000 });
   await look(admin, "start-too-slow", artefacts);
 });
 
@@ -241,8 +244,9 @@ step("a start that fails says why, with the exit status and the last lines of th
   await slipway.stop();
   await slipway.start({ SLIPWAY_SPAWNER_DOCKER_IMAGE: "slipway-exits:test" });
   await admin.goto("/hub/spawn/admin?next=%2Fuser%2Fadmin%2Flab");
-  await admin.getByText("exits: giving up").first().waitFor({ timeout: 30_000 });
-  const text = await admin.locator("body").innerText();
+  await admin.getByText("exits: giving up").first().waitFor({ state: "attached", timeout: 30_000 });
+  // Not innerText: the log may be folded away.
+  const text = await admin.locator("main").first().textContent();
   for (const line of ["exits: reading the settings", "exits: the settings make no sense"]) assert.ok(text.includes(line), text);
   assert.match(text, /\b7\b/);
   await look(admin, "start-failed", artefacts);
