@@ -1,5 +1,6 @@
 //! Tests of accounts, sessions and tokens with a real store.
 
+mod faults;
 mod model;
 
 use std::net::IpAddr;
@@ -175,6 +176,7 @@ async fn guessing_locks_the_guesser_and_not_the_owner() {
     world.sign_in("alice").await;
     world.pass(Duration::from_secs(600));
     world.auth.sign_in("alice", &secret(GOOD), address(66)).await.expect("the window has passed");
+    world.auth.flush_activity().await.expect("stored");
     let failed = world.acts().into_iter().filter(|act| act.contains("failed sign-in")).count();
     assert_eq!(failed, 1, "one row a minute and name");
 }

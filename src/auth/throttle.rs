@@ -136,7 +136,9 @@ impl Counts {
 
     fn get(&self, key: u64, now: Timestamp) -> Option<Tries> {
         let tries = self.newer.get(&key).or_else(|| self.older.get(&key))?;
-        (now.since(tries.first_at) < self.window).then_some(*tries)
+        // A clock set back must not lock anybody for longer than the window.
+        let is_within = tries.first_at <= now && now.since(tries.first_at) < self.window;
+        is_within.then_some(*tries)
     }
 
     fn of(&self, key: u64, now: Timestamp) -> u32 {
