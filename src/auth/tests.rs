@@ -85,6 +85,12 @@ async fn load(config: &Config, clock: &Arc<ManualClock>) -> Auth {
     Auth::load(config.clone(), store, clock, Random::from_system()).await.expect("it loads")
 }
 
+/// A real `Auth` on `data_dir`, for tests of the modules that stand on this one.
+pub(crate) async fn open(data_dir: &std::path::Path) -> Auth {
+    let config = Config { data_dir: data_dir.to_owned(), ..Config::default() };
+    load(&config, &Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000)))).await
+}
+
 fn secret(text: &str) -> Secret {
     Secret::new(text)
 }

@@ -6,15 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::auth::Auth;
-use crate::model::{Random, SystemClock, UserName};
-use crate::store::Store;
+use crate::model::UserName;
 use crate::tasks::Tasks;
-
-async fn load(data_dir: &Path) -> Auth {
-    let store = Store::open(&crate::store::Config { data_dir: data_dir.to_owned() }).expect("it opens");
-    let config = crate::auth::Config { data_dir: data_dir.to_owned(), ..crate::auth::Config::default() };
-    Auth::load(config, store, Arc::new(SystemClock), Random::from_system()).await.expect("it loads")
-}
 
 struct World {
     dir: tempfile::TempDir,
@@ -28,7 +21,7 @@ impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let config = Config { request_timeout_s: 1, answer_timeout_s: 10, ..Config::new(dir.path().to_owned()) };
-        let auth = load(dir.path()).await;
+        let auth = crate::auth::tests::open(dir.path()).await;
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         let stopped = Arc::new(AtomicUsize::new(0));
         let listener = Listener::bind(config.clone()).expect("nobody listens yet");

@@ -21,7 +21,8 @@ fn free_disk() {
 #[tokio::test]
 #[ignore = "a child of `what_was_ended_stays_ended_and_what_was_not_granted_is_not_there_when_the_disk_fails`"]
 async fn in_a_process_whose_disk_fails() {
-    if std::env::var_os("SLIPWAY_TEST_FAULTS").is_none() {
+    // The parent marks the folder that it starts us in.
+    if !std::path::Path::new("for-child").exists() {
         return;
     }
     let world = World::new().await;
@@ -73,12 +74,14 @@ async fn in_a_process_whose_disk_fails() {
 
 #[test]
 fn what_was_ended_stays_ended_and_what_was_not_granted_is_not_there_when_the_disk_fails() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(dir.path().join("for-child"), b"").expect("it can be written");
     let mut shell = Command::new("sh");
     // Without the trap the kernel's signal for a file too large would end the child.
     shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
     shell.arg(std::env::current_exe().expect("the test binary"));
     shell.args(["--exact", "auth::tests::faults::in_a_process_whose_disk_fails", "--ignored", "--nocapture"]);
-    let output = shell.env("SLIPWAY_TEST_FAULTS", "1").output().expect("a child");
+    let output = shell.current_dir(dir.path()).output().expect("a child");
     let text = String::from_utf8_lossy(&output.stdout);
     let is_good = output.status.success() && text.contains("1 passed");
     assert!(is_good, "{text}{}", String::from_utf8_lossy(&output.stderr));
