@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tracing::info;
 
-use super::engine::{Engine, refused, status_of};
+use super::engine::{Engine, status_of};
 use super::tar;
 use crate::spawner::backend::BackendError;
 
