@@ -35,9 +35,18 @@ pub(crate) struct World {
     pub(crate) tokens: Arc<Tokens>,
     plan: Plan,
     store: Store,
-    tasks: Tasks,
+    tasks: Running,
     names: Names,
     _folder: Arc<tempfile::TempDir>,
+}
+
+/// Ends with the world, before its containers are removed: a start under way would make new ones.
+struct Running(Tasks);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.drop_all();
+    }
 }
 
 /// What this test calls its own. Dropped last, it removes all of it.
@@ -76,8 +85,8 @@ impl World {
     }
 
     async fn open(plan: Plan, store: Store, names: Names, folder: Arc<tempfile::TempDir>) -> Self {
-        let tasks = Tasks::new(tokio::runtime::Handle::current());
-        let engine = DockerBackend::connect(plan.docker.clone(), names.0.instance.clone(), tasks.clone()).await;
+        let tasks = Running(Tasks::new(tokio::runtime::Handle::current()));
+        let engine = DockerBackend::connect(plan.docker.clone(), names.0.instance.clone(), tasks.0.clone()).await;
         let engine = engine.expect("an engine answers");
         engine.network_gateway().await.expect("a network");
         let backend = Arc::new(Timed { inner: engine, times: Mutex::default() });
@@ -90,7 +99,7 @@ impl World {
             tokens: tokens.clone(),
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
-            tasks: tasks.clone(),
+            tasks: tasks.0.clone(),
         };
         let spawner = Spawner::open(plan.spawner.clone(), parts).await.expect("rows can be read");
         Self { spawner, routes, backend, tokens, plan, store, tasks, names, _folder: folder }
@@ -98,7 +107,7 @@ impl World {
 
     /// Slipway dies at once.
     pub(crate) fn die(self) -> Dead {
-        self.tasks.drop_all();
+        self.tasks.0.drop_all();
         Dead(self)
     }
 
