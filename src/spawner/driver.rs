@@ -395,11 +395,13 @@ impl Driver {
     /// Runs a step beside the lane, until it ends or is cancelled.
     fn beside(&self, server: &ServerKey, step: impl Future<Output = Fact> + Send + 'static) {
         let Some(slot) = self.slots.get(server) else { return };
-        let (mail, cancel) = (self.mail.clone(), slot.cancel.clone());
+        let (mail, cancel, stopping) = (self.mail.clone(), slot.cancel.clone(), self.tasks.stopping().clone());
         let (server, generation) = (server.clone(), slot.life.generation);
         self.tasks.spawn(async move {
             let fact = tokio::select! {
                 () = cancel.cancelled() => return,
+                // Waiting for an image or an answer is no step that one would finish before going.
+                () = stopping.cancelled() => return,
                 fact = step => fact,
             };
             let done = Done { server, generation, in_lane: false, fact: Some(fact), handle: None };

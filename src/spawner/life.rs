@@ -175,6 +175,10 @@ fn wish_start(generation: Generation, state: State, now: Timestamp, deadlines: &
         State::Stopped | State::Failed(_) => return begin(generation, now, deadlines),
         State::Recovering { deadline, .. } => State::Recovering { again: true, deadline },
         State::Checking { address, deadline, .. } => State::Checking { address, again: true, deadline },
+        // This start is about to be told as failed; whoever wishes it now waits for the same one.
+        State::Ending { why: Why::Failed(trouble, at), again, deadline } if trouble.is_of_start() => {
+            State::Ending { why: Why::Failed(trouble, at), again, deadline }
+        }
         State::Ending { why, deadline, .. } => State::Ending { why, again: true, deadline },
         under_way => under_way,
     };
@@ -440,6 +444,10 @@ impl State {
             }
             Self::Ready { .. } => ServerState::Ready,
             Self::Ending { why: Why::Wished, .. } => ServerState::Stopping,
+            // Whoever waits for a start reads the failure once its last lines are there; a crash shows at once.
+            Self::Ending { why: Why::Failed(trouble, _), .. } if trouble.is_of_start() => {
+                ServerState::Starting(Phase::Ready)
+            }
             Self::Ending { why: Why::Failed(trouble, at), .. } => {
                 ServerState::Failed(trouble.clone().failure(*at, None, vec![]))
             }
@@ -449,10 +457,7 @@ impl State {
     /// A sentence about what goes on, for whoever waits; empty if there is nothing to say.
     pub(super) fn message(&self) -> &'static str {
         match self {
-            Self::Stopped
-            | Self::Failed(_)
-            | Self::Ready { .. }
-            | Self::Ending { why: Why::Failed(..), again: false, .. } => "",
+            Self::Stopped | Self::Failed(_) | Self::Ready { .. } => "",
             Self::Recovering { .. } => "Looking for your running server",
             Self::Preparing { .. } => "Looking for the image",
             Self::Queued { .. } => "Other servers are starting; yours is next in line",
@@ -462,6 +467,7 @@ impl State {
             Self::Checking { .. } => "Your server did not answer; asking it again",
             Self::Ending { again: true, .. } => "Clearing away what was left of the last start",
             Self::Ending { why: Why::Wished, .. } => "Stopping your server",
+            Self::Ending { why: Why::Failed(..), .. } => "It did not work; keeping its last lines",
         }
     }
 

@@ -45,6 +45,19 @@ impl Trouble {
         Failure { sentence: self.sentence(exit), exit_code: exit.code, log_tail, at }
     }
 
+    /// True if it kept a start from succeeding; false if it hit a server that had been ready.
+    pub(super) fn is_of_start(&self) -> bool {
+        match self {
+            Self::Because(_)
+            | Self::ImageSlow(_)
+            | Self::QueueSlow(_)
+            | Self::StartSlow(_)
+            | Self::NeverAnswered(_)
+            | Self::Ended { was_ready: false, .. } => true,
+            Self::StoppedAnswering(_) | Self::Ended { was_ready: true, .. } | Self::Vanished => false,
+        }
+    }
+
     fn sentence(&self, exit: Exit) -> String {
         match self {
             _ if exit.out_of_memory => {

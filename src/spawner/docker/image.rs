@@ -108,9 +108,14 @@ impl Images {
         drop(pulls);
         let (engine, image, limit, pulls) =
             (self.engine.clone(), image.to_owned(), self.pull_timeout, self.pulls.clone());
+        let stopping = self.tasks.stopping().clone();
         self.tasks.spawn(async move {
             let started = Instant::now();
-            let result = timeout(limit, follow(&engine, &image, &teller)).await;
+            let result = tokio::select! {
+                // The engine keeps the layers that have come.
+                () = stopping.cancelled() => Ok(Err(BackendError::Settings("Slipway is stopping".into()))),
+                result = timeout(limit, follow(&engine, &image, &teller)) => result,
+            };
             // Whoever comes from here on looks anew.
             pulls.lock().remove(&image);
             let end = match result {

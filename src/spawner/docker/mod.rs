@@ -119,6 +119,11 @@ impl DockerBackend {
         }
     }
 
+    async fn start_container(&self, id: &str) -> Result<(), BackendError> {
+        let start = self.engine.docker.start_container(id, None::<StartContainerOptions>);
+        self.engine.call_for(CREATE_TIMEOUT, "start the container", start).await
+    }
+
     /// Removes what has the name, if it is ours.
     async fn clear_name(&self, name: &str) -> Result<(), BackendError> {
         let Some(there) = self.inspect_name(name).await? else { return Ok(()) };
@@ -251,8 +256,14 @@ impl Backend for DockerBackend {
 
     async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
         let id = id_of(handle)?;
-        let start = self.engine.docker.start_container(id, None::<StartContainerOptions>);
-        self.engine.call_for(CREATE_TIMEOUT, "start the container", start).await?;
+        match self.start_container(id).await {
+            // Old engines ask for the network only now.
+            Err(BackendError::Refused { reason, .. }) if reason.contains("network") && reason.contains("not found") => {
+                network::ensure(&self.engine, &self.config.network, &self.instance).await?;
+                self.start_container(id).await?;
+            }
+            result => result?,
+        }
         self.inspect(handle).await
     }
 

@@ -92,6 +92,20 @@ fn a_start_wished_while_the_last_one_is_cleared_away_follows_it() {
 }
 
 #[test]
+fn a_start_that_fails_is_told_once_its_last_lines_are_there() {
+    let awaiting = tell(stopped(), start_of(1).into_iter().take(5).collect()).0;
+    let exited = fact(1, Fact::Sighted(Sight::Exited(Exit { code: Some(7), out_of_memory: false })));
+    // Tabs that reload meanwhile wait for the same start; else a server that cannot start would start for ever.
+    let (ending, actions) = tell(awaiting, vec![exited, Event::Start]);
+    assert_eq!(ending.state.public(), ServerState::Starting(Phase::Ready));
+    assert_eq!(actions, [Cancel, Save, CleanUp]);
+    let (life, _) = tell(ending, vec![fact(1, Fact::CleanedUp { exit: None, log_tail: vec!["why".into()] })]);
+    assert!(
+        matches!(life.state, State::Failed(failure) if failure.log_tail == ["why"] && failure.exit_code == Some(7))
+    );
+}
+
+#[test]
 fn a_server_that_could_not_be_reached_keeps_its_route_until_it_is_known_to_be_dead() {
     let (checking, actions) = tell(ready(), vec![fact(1, Fact::Unreachable), fact(1, Fact::Unreachable)]);
     assert_eq!(checking.state.public(), ServerState::Starting(Phase::Ready));

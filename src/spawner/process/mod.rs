@@ -128,7 +128,13 @@ impl Shared {
         };
         // A record that a crash has cut names no process that we would know.
         let record: Option<Record> = serde_json::from_slice(&text).ok();
-        Ok(record.filter(|record| record.instance == self.instance))
+        let Some(mut record) = record.filter(|record| record.instance == self.instance) else { return Ok(None) };
+        let is_ours_to_start = || self.orders.lock().iter().any(|order| order.server == record.server);
+        if record.process.is_none() && !is_ours_to_start() {
+            // We have died between its start and the record of it: it is the one that lives in that home.
+            record.process = table::leader_in(&folder.join("home"));
+        }
+        Ok(Some(record))
     }
 
     fn write_record(&self, record: &Record) -> Result<(), BackendError> {
@@ -284,11 +290,7 @@ impl Backend for ProcessBackend {
 
     async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
         let server = server_of(handle)?;
-        let order = {
-            let mut orders = self.shared.orders.lock();
-            let at = orders.iter().position(|order| order.server == server);
-            at.map(|at| orders.swap_remove(at))
-        };
+        let order = self.shared.orders.lock().iter().find(|order| order.server == server).cloned();
         let Some(order) = order else { return Ok(Sight::Gone) };
         let command = {
             let order = order.clone();
@@ -318,16 +320,23 @@ impl Backend for ProcessBackend {
             listen: order.listen,
             process,
         };
-        let (shared, generation) = (self.shared.clone(), order.generation);
+        let (shared, generation, stopping) = (self.shared.clone(), order.generation, self.tasks.stopping().clone());
         self.tasks.spawn(async move {
-            let exit = match child.wait().await {
-                Ok(status) => Exit { code: code_of(status), out_of_memory: false },
-                Err(_) => Exit::default(),
+            let ended = tokio::select! {
+                // It lives on without us.
+                () = stopping.cancelled() => return,
+                ended = child.wait() => ended,
             };
+            let exit = Exit { code: ended.ok().and_then(code_of), out_of_memory: false };
             shared.note_exit(&server, generation, exit);
         });
         let listen = order.listen;
-        self.blocking(move |shared| shared.write_record(&record)).await?;
+        self.blocking(move |shared| {
+            shared.write_record(&record)?;
+            shared.orders.lock().retain(|order| order.server != record.server);
+            Ok(())
+        })
+        .await?;
         Ok(Sight::Running(UpstreamAddress::Tcp(listen)))
     }
 
@@ -478,3 +487,6 @@ fn find_program(program: &str, path: &str) -> PathBuf {
 fn refused(act: &'static str, error: &dyn std::error::Error) -> BackendError {
     BackendError::Refused { engine: NAME, act, reason: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

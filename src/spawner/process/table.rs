@@ -1,6 +1,8 @@
 //! Processes of this host, as `/proc` shows them. A pid alone names nobody: it is used again. With the time of its
 //! start it names one process for as long as the host runs.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 /// One process.
@@ -21,6 +23,18 @@ pub(super) fn of_pid(pid: i32) -> Option<ProcessId> {
 pub(super) fn is_alive(process: ProcessId) -> bool {
     read(process.pid)
         .is_some_and(|(start_ticks, state)| start_ticks == process.start_ticks && !matches!(state, 'Z' | 'X'))
+}
+
+/// The process that leads a group of its own and works in `folder`: the oldest, if there are several.
+pub(super) fn leader_in(folder: &Path) -> Option<ProcessId> {
+    let folder = std::fs::canonicalize(folder).ok()?;
+    let pids = std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let works_there = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|there| there == folder);
+    let leads = |pid: &i32| {
+        let leader = rustix::process::Pid::from_raw(*pid).and_then(|pid| rustix::process::getpgid(Some(pid)).ok());
+        leader.is_some_and(|leader| leader.as_raw_nonzero().get() == *pid)
+    };
+    pids.filter(works_there).filter(leads).filter_map(of_pid).min_by_key(|process| process.start_ticks)
 }
 
 fn read(pid: i32) -> Option<(u64, char)> {
