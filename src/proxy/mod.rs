@@ -102,3 +102,6 @@ impl Proxy {
         forward::forward(&self.inner, request, route, &facts).await
     }
 }
+
+#[cfg(test)]
+mod tests;

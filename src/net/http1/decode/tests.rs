@@ -12,6 +12,7 @@ fn decode(mut decoder: Decoder, bytes: &[u8], step: usize) -> Result<(Vec<u8>, V
     let mut buffer = ReadBuffer::default();
     let mut body = Vec::new();
     let mut pieces = bytes.chunks(step.max(1));
+    let mut piece: &[u8] = &[];
     loop {
         match decoder.step(&mut buffer)? {
             Step::Data(piece) => {
@@ -20,14 +21,16 @@ fn decode(mut decoder: Decoder, bytes: &[u8], step: usize) -> Result<(Vec<u8>, V
             }
             Step::End => break,
             Step::More => {
-                let Some(mut piece) = pieces.next() else { return Err("cut short") };
+                if piece.is_empty() {
+                    piece = pieces.next().ok_or("cut short")?;
+                }
                 let mut context = Context::from_waker(Waker::noop());
                 let filled = buffer.poll_fill(&mut Reading(&mut piece), &mut context);
                 assert!(matches!(filled, Poll::Ready(Ok(1..))));
             }
         }
     }
-    let mut rest = buffer.filled().to_vec();
+    let mut rest = [buffer.filled(), piece].concat();
     rest.extend(pieces.flatten());
     Ok((body, rest))
 }
