@@ -209,13 +209,15 @@ impl Auth {
             shared.check_not_last_administrator(&name)?;
             user.set_authorised(false);
             shared.users.pin().remove(&name);
-            shared.cut(&shared.sessions.of_user(&name), &shared.tokens.of_user(&name));
+            let (sessions, tokens) = (shared.sessions.of_user(&name), shared.tokens.of_user(&name));
+            shared.cut(&sessions, &tokens);
             let now = shared.now();
             let deleted = shared.store.write(|t| {
                 t.delete_user(&name)?;
                 t.audit(now, &actor, "deleted user", name.as_str())
             });
             if deleted.is_err() {
+                shared.unfinished.lock().note(&sessions, &tokens);
                 shared.follow_store(&name);
             }
             Ok(deleted?)
@@ -256,10 +258,10 @@ impl Shared {
             tokens: TokenTable::default(),
             passwords,
             throttle: Mutex::new(Throttle::new(limits)),
-            failures_audited: Mutex::default(),
+            failures: Mutex::default(),
             setup_code: Mutex::default(),
             acts: Mutex::default(),
-            unfinished_ends: Mutex::default(),
+            unfinished: Mutex::default(),
         };
         for row in shared.store.users()? {
             shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row)));
@@ -281,7 +283,7 @@ impl Shared {
                 Some(user) if !limits.is_over(row.created, row.last_seen, now) => {
                     self.sessions.add(Arc::new(Session::of(&row, user)));
                 }
-                _ => self.unfinished_ends.lock().push(row.key),
+                _ => self.unfinished.lock().sessions.push(row.key),
             }
         }
         Ok(())
@@ -289,9 +291,15 @@ impl Shared {
 
     fn load_tokens(&self) -> Result<(), StoreError> {
         for row in self.store.tokens()? {
-            // An expired one is loaded too: the sweep finds it and deletes its row.
-            if let Some(user) = self.user(&row.owner) {
-                self.tokens.add(Arc::new(Token::of(&row, user)));
+            let user = self.user(&row.owner).filter(|user| user.is_authorised());
+            let has_its_session =
+                |id: &String| self.sessions.of_user(&row.owner).iter().any(|s| s.hub_session_id == *id);
+            match user {
+                // An expired one is loaded too: the sweep finds it and deletes its row.
+                Some(user) if row.session_id.as_ref().is_none_or(has_its_session) => {
+                    self.tokens.add(Arc::new(Token::of(&row, user)));
+                }
+                _ => self.unfinished.lock().tokens.push(row.id),
             }
         }
         Ok(())
@@ -378,6 +386,9 @@ impl Shared {
             t.put_user(&row)?;
             t.audit(now, actor, act, object)
         });
+        if stored.is_err() {
+            self.unfinished.lock().note(&[], tokens);
+        }
         self.follow_store(&row.name);
         Ok(stored?)
     }
@@ -397,7 +408,7 @@ impl Shared {
             also(t, sessions)
         });
         if stored.is_err() {
-            self.unfinished_ends.lock().extend(sessions.iter().map(|session| session.key));
+            self.unfinished.lock().note(sessions, &tokens);
         }
         stored
     }

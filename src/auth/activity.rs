@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Auth, Session, Shared, Token, User};
-use crate::model::{SessionKey, Timestamp};
+use crate::model::{SessionKey, Timestamp, TokenId};
 use crate::store::{SessionRow, StoreError, Transaction, UserRow};
 
 /// How often activity is written down.
@@ -29,13 +29,15 @@ impl Auth {
         }
     }
 
-    /// Ends sessions and tokens that are over, and writes down who was seen since the last time.
+    /// Ends sessions and tokens that are over, and writes down who was seen, and who failed to sign in, since the last
+    /// time.
     ///
     /// # Errors
     /// If the store could not be written; the next call does what this one could not.
     pub async fn flush_activity(&self) -> Result<(), StoreError> {
         self.run(|shared| {
             shared.sweep()?;
+            shared.write_failures()?;
             shared.write_activity()
         })
         .await
@@ -48,20 +50,41 @@ impl Shared {
         self.tokens.sweep_visiting(now);
         let _act = self.acts.lock();
         let limits = self.config.session_limits();
-        let is_over = |session: &Arc<Session>| {
-            session.ended.is_cancelled() || limits.is_over(session.created, session.last_seen(), now)
-        };
+        let is_over =
+            |session: &Arc<Session>| session.is_over() || limits.is_over(session.created, session.last_seen(), now);
         let over: Vec<_> = self.sessions.all().into_iter().filter(is_over).collect();
-        let unfinished = std::mem::take(&mut *self.unfinished_ends.lock());
-        if !over.is_empty() || !unfinished.is_empty() {
-            let ended = self.end_sessions(&over, |t, _| unfinished.iter().try_for_each(|key| t.delete_session(key)));
-            if ended.is_err() {
-                self.unfinished_ends.lock().extend(unfinished);
-            }
-            ended?;
+        if !over.is_empty() {
+            self.end_sessions(&over, |_, _| Ok(()))?;
         }
+        self.finish_ends()?;
         let expired: Vec<_> = self.tokens.all().into_iter().filter(|token| token.is_expired(now)).collect();
         self.end_tokens(&expired)
+    }
+
+    /// Deletes the rows of what has ended in memory when the store could not be written.
+    fn finish_ends(&self) -> Result<(), StoreError> {
+        let unfinished = std::mem::take(&mut *self.unfinished.lock());
+        if unfinished.sessions.is_empty() && unfinished.tokens.is_empty() {
+            return Ok(());
+        }
+        let deleted = self.store.write(|t| {
+            unfinished.sessions.iter().try_for_each(|key| t.delete_session(key))?;
+            unfinished.tokens.iter().try_for_each(|id| t.delete_token(*id))
+        });
+        if deleted.is_err() {
+            *self.unfinished.lock() = unfinished;
+        }
+        deleted
+    }
+
+    fn write_failures(&self) -> Result<(), StoreError> {
+        let failures = self.failures.lock().take_rows();
+        if failures.is_empty() {
+            return Ok(());
+        }
+        self.store.write(|t| {
+            failures.iter().try_for_each(|row| t.audit(row.at, &row.from.to_string(), "failed sign-in", &row.object))
+        })
     }
 
     fn write_activity(&self) -> Result<(), StoreError> {
@@ -94,6 +117,20 @@ impl Shared {
             }
         }
         changes
+    }
+}
+
+/// What has ended in memory while the store could not be written. Its rows would bring it back at the next start.
+#[derive(Default)]
+pub(super) struct Unfinished {
+    pub(super) sessions: Vec<SessionKey>,
+    pub(super) tokens: Vec<TokenId>,
+}
+
+impl Unfinished {
+    pub(super) fn note(&mut self, sessions: &[Arc<Session>], tokens: &[Arc<Token>]) {
+        self.sessions.extend(sessions.iter().map(|session| session.key));
+        self.tokens.extend(tokens.iter().filter_map(|token| token.id));
     }
 }
 

@@ -151,12 +151,16 @@ impl Shared {
             return Err(StoreError::Gone("room for another token of this user"));
         }
         older.iter().for_each(|token| self.tokens.end(token));
-        let row = self.store.write(|t| {
+        let stored = self.store.write(|t| {
             older.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
             row.id = t.next_token_id()?;
             t.put_token(&row)?;
             Ok(row)
-        })?;
+        });
+        if stored.is_err() {
+            self.unfinished.lock().note(&[], older);
+        }
+        let row = stored?;
         let token = Arc::new(Token::of(&row, user));
         self.tokens.add_known(Arc::clone(&token), secret.expose());
         Ok(token)
@@ -167,7 +171,12 @@ impl Shared {
             return Ok(());
         }
         tokens.iter().for_each(|token| self.tokens.end(token));
-        self.store.write(|t| tokens.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id)))
+        let deleted =
+            self.store.write(|t| tokens.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id)));
+        if deleted.is_err() {
+            self.unfinished.lock().note(&[], tokens);
+        }
+        deleted
     }
 
     /// The server's own token, and all that were issued to its client, whoever holds them.
@@ -187,9 +196,8 @@ impl Shared {
     ) -> Option<Secret> {
         let now = self.now();
         let mut visiting = self.tokens.visiting.lock();
-        let is_fresh = |token: &Token| {
-            !token.ended.is_cancelled() && token.expires_at.is_some_and(|end| end > now.plus(VISIT_REST))
-        };
+        let is_fresh =
+            |token: &Token| !token.is_over() && token.expires_at.is_some_and(|end| end > now.plus(VISIT_REST));
         if let Some((secret, _)) = visiting.get(&visit).filter(|(_, token)| is_fresh(token)) {
             return Some(secret.clone());
         }

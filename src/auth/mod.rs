@@ -21,14 +21,13 @@ mod token;
 mod user;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::model::{BasePath, Clock, Random, Secret, SessionKey, UserName};
+use crate::model::{BasePath, Clock, Random, Secret, UserName};
 use crate::store::{Store, StoreError};
 
 pub use caller::Caller;
@@ -40,8 +39,10 @@ pub use setup::SetupWindow;
 pub use token::Token;
 pub use user::{User, UserListing};
 
+use activity::Unfinished;
 use password::PasswordGate;
 use session::SessionTable;
+use sign_in::Failures;
 use throttle::Throttle;
 use token::TokenTable;
 
@@ -69,13 +70,11 @@ struct Shared {
     tokens: TokenTable,
     passwords: PasswordGate,
     throttle: Mutex<Throttle>,
-    /// When a failed sign-in was last written to the audit, by name; `None` is any unknown name.
-    failures_audited: Mutex<HashMap<Option<UserName>, crate::model::Timestamp>>,
+    failures: Mutex<Failures>,
     setup_code: Mutex<Option<Secret>>,
     /// Held through every act that changes accounts, sessions or tokens: what was checked is still so when written.
     acts: Mutex<()>,
-    /// Sessions that ended in memory while the store could not be written; the next flush deletes them.
-    unfinished_ends: Mutex<Vec<SessionKey>>,
+    unfinished: Mutex<Unfinished>,
 }
 
 impl std::fmt::Debug for Auth {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Auth, User};
 use crate::model::{SessionKey, Timestamp, UserName};
 use crate::store::SessionRow;
+
+/// How far the clock may be set back without a session ending. 2 h: a wrong daylight-saving time, and some.
+const CLOCK_SLACK: Duration = Duration::from_secs(2 * 3600);
 
 /// A browser that is signed in.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Session {
     pub created: Timestamp,
     /// Cancelled when the session ends: requests and sockets of it are cut within a second.
     pub ended: CancellationToken,
+    /// The same as `ended`, without the lock that asking that takes.
+    is_over: AtomicBool,
     last_seen: AtomicI64,
     /// What of `last_seen` the store knows.
     pub(super) stored_seen: AtomicI64,
@@ -38,6 +43,7 @@ impl Session {
             hub_session_id: row.hub_session_id.clone(),
             created: row.created,
             ended: CancellationToken::new(),
+            is_over: AtomicBool::new(false),
             last_seen: AtomicI64::new(row.last_seen.0),
             stored_seen: AtomicI64::new(row.last_seen.0),
         }
@@ -47,6 +53,18 @@ impl Session {
     #[must_use]
     pub fn last_seen(&self) -> Timestamp {
         Timestamp(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// True once it has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Ends it for everybody who holds it.
+    fn cut(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.ended.cancel();
     }
 
     /// Notes a request, or traffic on an open socket; times only move forward.
@@ -66,9 +84,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Whether a session made at `created` and last used at `last_seen` is over. A clock set back makes none older.
+    /// Whether a session made at `created` and last used at `last_seen` is over. A clock set back a little ends none;
+    /// one that stood far ahead leaves none behind that would never end.
     pub(super) fn is_over(self, created: Timestamp, last_seen: Timestamp, now: Timestamp) -> bool {
-        now.since(last_seen) >= self.idle || now.since(created) >= self.absolute
+        let is_from_the_future = last_seen.since(now) > CLOCK_SLACK || created.since(now) > CLOCK_SLACK;
+        is_from_the_future || now.since(last_seen) >= self.idle || now.since(created) >= self.absolute
     }
 }
 
@@ -81,7 +101,7 @@ pub(super) struct SessionTable {
 
 impl SessionTable {
     pub(super) fn get(&self, key: &SessionKey) -> Option<Arc<Session>> {
-        self.by_key.pin().get(key).filter(|session| !session.ended.is_cancelled()).cloned()
+        self.by_key.pin().get(key).filter(|session| !session.is_over()).cloned()
     }
 
     pub(super) fn add(&self, session: Arc<Session>) {
@@ -91,7 +111,7 @@ impl SessionTable {
 
     /// Cuts the session's requests and sockets, and forgets it.
     pub(super) fn end(&self, session: &Session) {
-        session.ended.cancel();
+        session.cut();
         self.by_key.pin().remove(&session.key);
         let mut of_user = self.of_user.lock();
         let Some(sessions) = of_user.get_mut(&session.user.name) else { return };
@@ -122,7 +142,7 @@ impl Auth {
         let now = self.0.now();
         if self.0.config.session_limits().is_over(session.created, session.last_seen(), now) {
             // Its row, and the tokens that hang on it, go with the next sweep.
-            session.ended.cancel();
+            session.cut();
             return None;
         }
         if !session.user.is_authorised() {
@@ -158,5 +178,8 @@ mod tests {
         check(0, 99, 100, true);
         check(0, 95, 99, false);
         check(50, 50, 0, false);
+        let hours = |h: i64| h * 3_600_000;
+        check(hours(1), hours(1), 0, false);
+        check(hours(3), hours(3), 0, true);
     }
 }

@@ -1,5 +1,6 @@
 //! Sign-in, sign-out and sign-up: what strangers can ask for, so each is counted, queued and answered alike.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,41 @@ use crate::store::{SessionRow, StoreError, UserRow};
 const FAILURE_AUDIT_INTERVAL: Duration = Duration::from_secs(60);
 /// All names' failed sign-ins give so many audit rows in that time: real acts must not be pushed out of the table.
 const FAILURES_AUDITED_LIMIT: usize = 60;
+
+/// Failed sign-ins on their way to the audit.
+///
+/// They are written by the minute, not by the request: a write takes milliseconds, and one that happens for the
+/// names that exist would tell which do.
+#[derive(Default)]
+pub(super) struct Failures {
+    /// When a row was last made, by name; `None` is any unknown name.
+    noted_at: HashMap<Option<UserName>, Timestamp>,
+    rows: Vec<FailureRow>,
+}
+
+/// One row to be.
+pub(super) struct FailureRow {
+    pub(super) at: Timestamp,
+    pub(super) from: IpAddr,
+    pub(super) object: String,
+}
+
+impl Failures {
+    fn note(&mut self, name: Option<UserName>, from: IpAddr, now: Timestamp) {
+        self.noted_at.retain(|_, at| *at <= now && now.since(*at) < FAILURE_AUDIT_INTERVAL);
+        let is_enough = self.noted_at.len() >= FAILURES_AUDITED_LIMIT || self.rows.len() >= FAILURES_AUDITED_LIMIT;
+        if is_enough || self.noted_at.contains_key(&name) {
+            return;
+        }
+        let object = name.as_ref().map_or("an unknown name", UserName::as_str).to_owned();
+        self.rows.push(FailureRow { at: now, from, object });
+        self.noted_at.insert(name, now);
+    }
+
+    pub(super) fn take_rows(&mut self) -> Vec<FailureRow> {
+        std::mem::take(&mut self.rows)
+    }
+}
 
 impl Auth {
     /// Signs a browser in: the cookie's value, and the session.
@@ -50,26 +86,11 @@ impl Auth {
         };
         let Some(user) = user.filter(|_| matches) else {
             let known = UserName::parse(name).ok().filter(|name| self.0.user(name).is_some());
-            self.audit_failure(known, from, now).await;
+            self.0.failures.lock().note(known, from, now);
             return Err(SignInError::Wrong);
         };
         self.0.throttle.lock().succeeded(&counted, from, now);
         self.run(move |shared| shared.begin_session(&user, hash.as_deref(), from)).await
-    }
-
-    async fn audit_failure(&self, name: Option<UserName>, from: IpAddr, now: Timestamp) {
-        if !self.0.shall_audit_failure(name.as_ref(), now) {
-            return;
-        }
-        let written = self
-            .run(move |shared| {
-                let object = name.as_ref().map_or("an unknown name", UserName::as_str);
-                shared.store.write(|t| t.audit(now, &from.to_string(), "failed sign-in", object))
-            })
-            .await;
-        if let Err(error) = written {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a failed sign-in could not be audited");
-        }
     }
 
     /// Ends the session, the OAuth tokens that were issued to it, and its open sockets.
@@ -146,16 +167,6 @@ impl Shared {
         user.note_activity(now);
         self.sessions.add(Arc::clone(&session));
         Ok((cookie, session))
-    }
-
-    fn shall_audit_failure(&self, name: Option<&UserName>, now: Timestamp) -> bool {
-        let mut audited = self.failures_audited.lock();
-        audited.retain(|_, at| now.since(*at) < FAILURE_AUDIT_INTERVAL);
-        if audited.len() >= FAILURES_AUDITED_LIMIT || audited.contains_key(&name.cloned()) {
-            return false;
-        }
-        audited.insert(name.cloned(), now);
-        true
     }
 
     fn decide_sign_up(&self, name: &UserName, code: Option<&Secret>) -> Result<SignUp, AccountError> {

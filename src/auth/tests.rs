@@ -1,5 +1,6 @@
 //! Tests of accounts, sessions and tokens with a real store.
 
+mod faults;
 mod model;
 
 use std::net::IpAddr;
@@ -82,6 +83,12 @@ async fn load(config: &Config, clock: &Arc<ManualClock>) -> Auth {
     let store = Store::open(&crate::store::Config { data_dir: config.data_dir.clone() }).expect("it opens");
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     Auth::load(config.clone(), store, clock, Random::from_system()).await.expect("it loads")
+}
+
+/// A real `Auth` on `data_dir`, for tests of the modules that stand on this one.
+pub(crate) async fn open(data_dir: &std::path::Path) -> Auth {
+    let config = Config { data_dir: data_dir.to_owned(), ..Config::default() };
+    load(&config, &Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000)))).await
 }
 
 fn secret(text: &str) -> Secret {
@@ -175,6 +182,7 @@ async fn guessing_locks_the_guesser_and_not_the_owner() {
     world.sign_in("alice").await;
     world.pass(Duration::from_secs(600));
     world.auth.sign_in("alice", &secret(GOOD), address(66)).await.expect("the window has passed");
+    world.auth.flush_activity().await.expect("stored");
     let failed = world.acts().into_iter().filter(|act| act.contains("failed sign-in")).count();
     assert_eq!(failed, 1, "one row a minute and name");
 }

@@ -22,7 +22,7 @@ pub(super) struct ClientNet(u128);
 impl ClientNet {
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(v4) => Self(u128::from(v4.to_ipv6_mapped().to_bits())),
+            IpAddr::V4(v4) => Self(v4.to_ipv6_mapped().to_bits()),
             IpAddr::V6(v6) => Self(v6.to_bits() >> 64 << 64),
         }
     }
@@ -136,7 +136,9 @@ impl Counts {
 
     fn get(&self, key: u64, now: Timestamp) -> Option<Tries> {
         let tries = self.newer.get(&key).or_else(|| self.older.get(&key))?;
-        (now.since(tries.first_at) < self.window).then_some(*tries)
+        // A clock set back must not lock anybody for longer than the window.
+        let is_within = tries.first_at <= now && now.since(tries.first_at) < self.window;
+        is_within.then_some(*tries)
     }
 
     fn of(&self, key: u64, now: Timestamp) -> u32 {

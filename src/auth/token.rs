@@ -1,7 +1,7 @@
 //! Tokens in memory: found by prefix and salted hash once, and by SHA-256 from then on.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -39,6 +39,8 @@ pub struct Token {
     pub expires_at: Option<Timestamp>,
     /// Cancelled when the token ends.
     pub ended: CancellationToken,
+    /// The same as `ended` for a stored token, without the lock that asking that takes.
+    is_over: AtomicBool,
     stored: Option<StoredToken>,
     /// SHA-256 of the token, once it has been seen.
     digest: OnceLock<[u8; 32]>,
@@ -60,6 +62,7 @@ impl Token {
             created: row.created,
             expires_at: row.expires_at,
             ended: CancellationToken::new(),
+            is_over: AtomicBool::new(false),
             stored: Some(row.stored.clone()),
             digest: OnceLock::new(),
             last_used: AtomicI64::new(used),
@@ -86,6 +89,7 @@ impl Token {
             created,
             expires_at: Some(expires_at),
             ended,
+            is_over: AtomicBool::new(false),
             stored: None,
             digest: OnceLock::new(),
             last_used: AtomicI64::new(NEVER),
@@ -97,6 +101,12 @@ impl Token {
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// True once it has been ended. A visiting token ends with what its holder came by, so it asks that.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire) || (self.id.is_none() && self.ended.is_cancelled())
     }
 
     /// Its last use.
@@ -151,7 +161,7 @@ impl TokenTable {
             Some(token) => token,
             None => self.find_by_hash(secret, digest)?,
         };
-        let is_live = !token.ended.is_cancelled() && !token.is_expired(now) && token.user.is_authorised();
+        let is_live = !token.is_over() && !token.is_expired(now) && token.user.is_authorised();
         is_live.then_some(token)
     }
 
@@ -169,7 +179,7 @@ impl TokenTable {
         let _ = token.digest.set(digest);
         self.by_digest.pin().insert(digest, Arc::clone(token));
         // It may have ended between the look-up and here; then `end` has found nothing to forget.
-        if token.ended.is_cancelled() {
+        if token.is_over() {
             self.by_digest.pin().remove(&digest);
         }
     }
@@ -194,6 +204,7 @@ impl TokenTable {
 
     /// Cuts the token's requests and sockets, and forgets it.
     pub(super) fn end(&self, token: &Arc<Token>) {
+        token.is_over.store(true, Ordering::Release);
         token.ended.cancel();
         if let Some(digest) = token.digest.get() {
             self.by_digest.pin().remove(digest);
@@ -229,7 +240,7 @@ impl TokenTable {
     pub(super) fn sweep_visiting(&self, now: Timestamp) {
         let mut visiting = self.visiting.lock();
         visiting.retain(|_, (_, token)| {
-            let is_over = token.is_expired(now) || token.ended.is_cancelled();
+            let is_over = token.is_expired(now) || token.is_over();
             if is_over {
                 self.end(token);
             }

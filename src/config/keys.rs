@@ -268,12 +268,7 @@ pub const KEYS: &[Key] = &[
         "{}",
         "More environment for every server, as in { TZ = \"Europe/Berlin\" }. It wins over what Slipway sets.",
     ),
-    key(
-        "spawner.docker.host",
-        Kind::Text,
-        r#""unix:///var/run/docker.sock""#,
-        "The engine's address.",
-    ),
+    key("spawner.docker.host", Kind::Text, r#""unix:///var/run/docker.sock""#, "The engine's address."),
     key(
         "spawner.docker.image",
         Kind::Text,

@@ -65,7 +65,8 @@ pub(super) enum State {
     /// It answers; its route is published.
     Ready { address: UpstreamAddress },
     /// The edge could not reach it. Its route stays while we ask it and the engine: open sockets may be alive.
-    Checking { address: UpstreamAddress, deadline: Timestamp },
+    /// `again`: a start was wished meanwhile, so if it is dead the next one begins at once.
+    Checking { address: UpstreamAddress, again: bool, deadline: Timestamp },
     /// Being cleaned up. `again`: a start was wished meanwhile.
     Ending { why: Why, again: bool, deadline: Timestamp },
 }
@@ -173,6 +174,7 @@ fn wish_start(generation: Generation, state: State, now: Timestamp, deadlines: &
     let state = match state {
         State::Stopped | State::Failed(_) => return begin(generation, now, deadlines),
         State::Recovering { deadline, .. } => State::Recovering { again: true, deadline },
+        State::Checking { address, deadline, .. } => State::Checking { address, again: true, deadline },
         State::Ending { why, deadline, .. } => State::Ending { why, again: true, deadline },
         under_way => under_way,
     };
@@ -223,8 +225,10 @@ fn on_deadline(generation: Generation, state: State, now: Timestamp, deadlines: 
             end(fail(Trouble::StartSlow(deadlines.start)), now, deadlines, vec![Cancel])
         }
         State::Awaiting { .. } => end(fail(Trouble::NeverAnswered(deadlines.ready)), now, deadlines, vec![Cancel]),
-        State::Checking { .. } => {
-            end(fail(Trouble::StoppedAnswering(deadlines.ready)), now, deadlines, vec![Withdraw, Cancel])
+        State::Checking { again, .. } => {
+            let why = fail(Trouble::StoppedAnswering(deadlines.ready));
+            let (state, actions) = end(why, now, deadlines, vec![Withdraw, Cancel]);
+            (state.again(again), actions)
         }
         // The engine does not answer. Ask again: what should run may well be running.
         State::Recovering { again, .. } => {
@@ -273,7 +277,7 @@ fn on_fact(
         // --- it runs ---
         (State::Ready { address }, Fact::Unreachable) => {
             let deadline = now.plus(deadlines.ready);
-            (State::Checking { address: address.clone(), deadline }, vec![Inspect, Probe(address)])
+            (State::Checking { address: address.clone(), again: false, deadline }, vec![Inspect, Probe(address)])
         }
         (State::Checking { address, .. }, Fact::Answered) => (State::Ready { address }, vec![Cancel]),
         (state @ (State::Ready { .. } | State::Awaiting { .. } | State::Checking { .. }), Fact::Missing) => {
@@ -287,11 +291,14 @@ fn on_fact(
         (State::Awaiting { .. }, Fact::Sighted(Sight::Gone)) => {
             end(fail(Trouble::Vanished), now, deadlines, vec![Cancel])
         }
-        (State::Ready { .. } | State::Checking { .. }, Fact::Sighted(Sight::Exited(exit))) => {
-            end(fail(Trouble::Ended { exit, was_ready: true }), now, deadlines, vec![Withdraw, Cancel])
+        (state @ (State::Ready { .. } | State::Checking { .. }), Fact::Sighted(Sight::Exited(exit))) => {
+            let why = fail(Trouble::Ended { exit, was_ready: true });
+            let (ending, actions) = end(why, now, deadlines, vec![Withdraw, Cancel]);
+            (ending.again(state.is_wished_again()), actions)
         }
-        (State::Ready { .. } | State::Checking { .. }, Fact::Sighted(Sight::Gone)) => {
-            end(fail(Trouble::Vanished), now, deadlines, vec![Withdraw, Cancel])
+        (state @ (State::Ready { .. } | State::Checking { .. }), Fact::Sighted(Sight::Gone)) => {
+            let (ending, actions) = end(fail(Trouble::Vanished), now, deadlines, vec![Withdraw, Cancel]);
+            (ending.again(state.is_wished_again()), actions)
         }
 
         // --- the engine says that it runs: perhaps elsewhere, since an engine's restart may move it ---
@@ -456,6 +463,11 @@ impl State {
             Self::Ending { again: true, .. } => "Clearing away what was left of the last start",
             Self::Ending { why: Why::Wished, .. } => "Stopping your server",
         }
+    }
+
+    /// True if a start was wished while this was being looked at.
+    fn is_wished_again(&self) -> bool {
+        matches!(self, Self::Checking { again: true, .. })
     }
 
     fn again(self, wished: bool) -> Self {

@@ -54,7 +54,7 @@ async fn everybody_else_waits_for_approval() {
     assert_eq!(refused.status, 403);
     let list = admin.get("/hub/authorize").await.is(200).text();
     assert!(list.contains("alice"), "{list}");
-    admin.post_form("/hub/authorize/alice", &[("authorised", "true"), ("_xsrf", &xsrf_of(&list))]).await.is(302);
+    admin.post_form("/hub/authorize/alice", &[("_xsrf", &xsrf_of(&list))]).await.is(303);
     world.sign_in("alice").await.get("/hub/home").await.is(200);
 }
 
@@ -169,7 +169,7 @@ async fn a_deleted_user_is_gone_everywhere_at_once() {
     let browser = world.user_with_server("alice").await;
     everything_ends_when(&world, &browser, async || {
         let list = admin.get("/hub/authorize").await.is(200).text();
-        let answer = admin.post_form("/hub/authorize/alice/delete", &[("_xsrf", &xsrf_of(&list))]).await;
+        let answer = admin.post_form("/hub/discard/alice", &[("_xsrf", &xsrf_of(&list))]).await;
         assert!(answer.status.as_u16() < 400, "{}", answer.text());
     })
     .await;
