@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::Refusal;
-use crate::model::{BasePath, Door, NormalPath, Route, RouteTable, ServerKey, ServerName, ServerPath};
+use crate::model::{BasePath, Door, NormalPath, PathError, Route, RouteTable, ServerKey, ServerName, ServerPath};
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -30,6 +30,10 @@ pub(super) fn find(
 ) -> Result<Destination, Refusal> {
     if door == Door::Private {
         return if is_api(base, path)? { Ok(Destination::Hub) } else { Err(Refusal::NotFound) };
+    }
+    if path.under(base)?.is_some_and(|rest| rest.starts_with('/')) {
+        // `//user/x`: some programs would read a host here, others the path of a server.
+        return Err(PathError::HiddenSegment.into());
     }
     let Some(server_path) = ServerPath::parse(base, path)? else { return Ok(Destination::Hub) };
     if server_path.rest.is_empty() {
@@ -106,6 +110,8 @@ mod tests {
             ("/j/user/alice//gpu", "ready alice"),
             ("/j/user/alice/gp%2Fu", "400"),
             ("/j/user//alice/", "400"),
+            ("/j//user/alice/", "400"),
+            ("//user/alice/", "400"),
             ("/j/user/alice%2Fx/", "400"),
         ] {
             assert_eq!(destination(Door::Public, path), expected, "{path}");
