@@ -68,8 +68,7 @@ impl Default for Config {
 
 impl Config {
     /// The deadlines as `life` wants them.
-    #[must_use]
-    pub fn deadlines(&self) -> super::life::Deadlines {
+    pub(super) fn deadlines(&self) -> super::life::Deadlines {
         super::life::Deadlines {
             image: Duration::from_secs(self.image_timeout_s),
             queue: Duration::from_secs(self.queue_timeout_s),

@@ -38,7 +38,12 @@ pub(super) enum Mail {
     /// The engine's event.
     Noticed(Notice),
     /// How far a step is.
-    Progress { server: ServerKey, generation: Generation, message: String, percent: Option<u8> },
+    Progress {
+        server: ServerKey,
+        generation: Generation,
+        message: String,
+        percent: Option<u8>,
+    },
     /// A step has ended.
     Done(Done),
     /// Time to write down the activity of servers.
@@ -241,7 +246,9 @@ impl Driver {
         let events = events_of_listing(lives, |server| self.slots.get(server).map(|slot| &slot.life), found);
         for found in found {
             // What a crash of ours kept from being written down.
-            if let Some(slot) = self.slots.get_mut(&found.server).filter(|slot| slot.life.generation == found.generation) {
+            if let Some(slot) =
+                self.slots.get_mut(&found.server).filter(|slot| slot.life.generation == found.generation)
+            {
                 slot.handle.get_or_insert_with(|| found.handle.clone());
             }
         }
@@ -287,8 +294,10 @@ impl Driver {
                 self.alarms.insert((deadline, server.clone()));
             }
         }
-        self.turns_taken = self.turns_taken + usize::from(after.state.has_turn()) - usize::from(before.state.has_turn());
-        self.starts_waiting = self.starts_waiting + usize::from(after.state.waits()) - usize::from(before.state.waits());
+        self.turns_taken =
+            self.turns_taken + usize::from(after.state.has_turn()) - usize::from(before.state.has_turn());
+        self.starts_waiting =
+            self.starts_waiting + usize::from(after.state.waits()) - usize::from(before.state.waits());
         if matches!(after.state, State::Queued { .. }) && !matches!(before.state, State::Queued { .. }) {
             self.queue.push_back((server.clone(), after.generation));
         }
@@ -338,7 +347,12 @@ impl Driver {
                 self.board.set_route(server, None);
                 self.routes.withdraw(&server.route_key(&self.steps.base));
             }
-            Action::Create | Action::Start | Action::Inspect | Action::CleanUp | Action::RemoveLeftover | Action::Save => {
+            Action::Create
+            | Action::Start
+            | Action::Inspect
+            | Action::CleanUp
+            | Action::RemoveLeftover
+            | Action::Save => {
                 let Some(slot) = self.slots.get_mut(server) else { return };
                 // Two of these say no more than one; a list every 30 s must not fill the lane of a slow engine.
                 let is_there = slot.lane.contains(&action)
@@ -519,7 +533,8 @@ impl Driver {
     fn publish_status(&self, server: &ServerKey) {
         let Some(slot) = self.slots.get(server) else { return };
         let state = slot.life.state.public();
-        let message = slot.progress.as_ref().map_or_else(|| slot.life.state.message().to_owned(), |(text, _)| text.clone());
+        let message =
+            slot.progress.as_ref().map_or_else(|| slot.life.state.message().to_owned(), |(text, _)| text.clone());
         let progress_percent = match &state {
             ServerState::Ready => 100,
             ServerState::Starting(phase) => {

@@ -8,7 +8,7 @@ use crate::model::{BasePath, Secret, ServerKey, percent_encode};
 
 /// What the variables are made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub(super) struct Facts<'a> {
     /// Where the deployment lives under its host.
     pub base: &'a BasePath,
     /// Whose server.
@@ -30,15 +30,16 @@ pub struct Facts<'a> {
 }
 
 /// All variables of one server.
-#[must_use]
-pub fn environment(facts: &Facts<'_>) -> Environment {
+pub(super) fn environment(facts: &Facts<'_>) -> Environment {
     let Facts { base, server, .. } = *facts;
     let prefix = server.prefix(base);
     let api_url = format!("{}{base}hub/api", facts.hub_connect_url.trim_end_matches('/'));
     let user = server.user.as_str();
-    let access_scopes =
-        serde_json::json!([format!("access:servers!server={}", server.scope_name()), format!("access:servers!user={user}")])
-            .to_string();
+    let access_scopes = serde_json::json!([
+        format!("access:servers!server={}", server.scope_name()),
+        format!("access:servers!user={user}")
+    ])
+    .to_string();
 
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     let mut set = |name: &str, value: String| variables.insert(name.into(), value);

@@ -19,7 +19,7 @@ use crate::model::{Failure, Generation, Phase, ServerState, Timestamp, UpstreamA
 
 /// How long each state may last.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
+pub(super) struct Deadlines {
     /// An image to arrive.
     pub image: Duration,
     /// A turn to come.
@@ -36,7 +36,7 @@ pub struct Deadlines {
 
 /// One server's life: which start this is, and where in it we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
+pub(super) struct Life {
     /// Counts starts; a fact about another one changes nothing.
     pub generation: Generation,
     /// Where it is.
@@ -45,7 +45,7 @@ pub struct Life {
 
 /// Where a server is in its life. Whatever is not at rest carries the moment at which it has lasted too long.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub(super) enum State {
     /// At rest; nothing exists.
     Stopped,
     /// At rest after trouble; nothing exists.
@@ -72,7 +72,7 @@ pub enum State {
 
 /// Why a server ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub(super) enum Why {
     /// Somebody asked for it.
     Wished,
     /// It got into trouble at that moment.
@@ -81,7 +81,7 @@ pub enum Why {
 
 /// What can happen to a life.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// Somebody wishes it to run.
     Start,
     /// Somebody wishes it not to run.
@@ -96,7 +96,7 @@ pub enum Event {
 
 /// What can be so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact {
+pub(super) enum Fact {
     /// The image is there.
     ImageReady,
     /// Its turn has come.
@@ -121,7 +121,7 @@ pub enum Fact {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(super) enum Action {
     /// Drop the steps under way.
     Cancel,
     /// Make sure the image is there → `ImageReady` or `Troubled`.
@@ -149,8 +149,7 @@ pub enum Action {
 use Action::{Cancel, CleanUp, Create, Inspect, Prepare, Probe, Publish, RemoveLeftover, Save, Start, Withdraw};
 
 /// The table.
-#[must_use]
-pub fn next(life: Life, event: Event, now: Timestamp, deadlines: &Deadlines) -> (Life, Vec<Action>) {
+pub(super) fn next(life: Life, event: Event, now: Timestamp, deadlines: &Deadlines) -> (Life, Vec<Action>) {
     let Life { generation, state } = life;
     match event {
         Event::Start => wish_start(generation, state, now, deadlines),
@@ -251,9 +250,7 @@ fn on_fact(
     let fail = |trouble| Why::Failed(trouble, now);
     let (state, actions) = match (state, fact) {
         // --- on the way up ---
-        (State::Preparing { .. }, Fact::ImageReady) => {
-            (State::Queued { deadline: now.plus(deadlines.queue) }, vec![])
-        }
+        (State::Preparing { .. }, Fact::ImageReady) => (State::Queued { deadline: now.plus(deadlines.queue) }, vec![]),
         (State::Preparing { .. }, Fact::Troubled(trouble)) => {
             (State::Failed(trouble.failure(now, None, vec![])), vec![Save])
         }
@@ -266,9 +263,7 @@ fn on_fact(
         (State::Starting { .. }, Fact::Sighted(Sight::Exited(exit))) => {
             end(fail(Trouble::Ended { exit, was_ready: false }), now, deadlines, vec![])
         }
-        (State::Starting { .. }, Fact::Sighted(Sight::Gone)) => {
-            end(fail(Trouble::Vanished), now, deadlines, vec![])
-        }
+        (State::Starting { .. }, Fact::Sighted(Sight::Gone)) => end(fail(Trouble::Vanished), now, deadlines, vec![]),
         (State::Awaiting { address, adopted, .. }, Fact::Answered) => {
             // What an adopted server is has been written down before.
             let save = if adopted { vec![] } else { vec![Save] };
@@ -317,7 +312,10 @@ fn on_fact(
             let (state, actions) = end(fail(Trouble::Ended { exit, was_ready: true }), now, deadlines, vec![]);
             (state.again(again), actions)
         }
-        (State::Recovering { again, .. }, Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray)) => {
+        (
+            State::Recovering { again, .. },
+            Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray),
+        ) => {
             let (state, actions) = end(Why::Wished, now, deadlines, vec![]);
             (state.again(again), actions)
         }
@@ -366,22 +364,19 @@ fn ended(
 
 impl Life {
     /// A server that has been started `generation` times and is at rest.
-    #[must_use]
-    pub fn at_rest(generation: Generation, failure: Option<Failure>) -> Self {
+    pub(super) fn at_rest(generation: Generation, failure: Option<Failure>) -> Self {
         Self { generation, state: failure.map_or(State::Stopped, State::Failed) }
     }
 
     /// A server that the store says should run: due for a look at once.
-    #[must_use]
-    pub fn recovering(generation: Generation, now: Timestamp, deadlines: &Deadlines) -> Self {
+    pub(super) fn recovering(generation: Generation, now: Timestamp, deadlines: &Deadlines) -> Self {
         Self { generation, state: State::Recovering { again: false, deadline: now.plus(deadlines.look) } }
     }
 }
 
 impl State {
     /// When this state has lasted too long; none if it may last.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Timestamp> {
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
         match self {
             Self::Stopped | Self::Failed(_) | Self::Ready { .. } => None,
             Self::Recovering { deadline, .. }
@@ -396,14 +391,12 @@ impl State {
     }
 
     /// True if nothing exists and nothing is under way.
-    #[must_use]
-    pub fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         matches!(self, Self::Stopped | Self::Failed(_))
     }
 
     /// True from the first thing made until it is to be removed: what the store keeps as `wanted`.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         match self {
             Self::Recovering { .. }
             | Self::Creating { .. }
@@ -418,23 +411,17 @@ impl State {
     }
 
     /// True while it counts towards `starts_at_once`.
-    #[must_use]
-    pub fn has_turn(&self) -> bool {
-        matches!(
-            self,
-            Self::Creating { .. } | Self::Starting { .. } | Self::Awaiting { adopted: false, .. }
-        )
+    pub(super) fn has_turn(&self) -> bool {
+        matches!(self, Self::Creating { .. } | Self::Starting { .. } | Self::Awaiting { adopted: false, .. })
     }
 
     /// True while a start waits before its turn.
-    #[must_use]
-    pub fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         matches!(self, Self::Preparing { .. } | Self::Queued { .. })
     }
 
     /// What everybody outside sees of it.
-    #[must_use]
-    pub fn public(&self) -> ServerState {
+    pub(super) fn public(&self) -> ServerState {
         match self {
             Self::Stopped => ServerState::Stopped,
             Self::Failed(failure) => ServerState::Failed(failure.clone()),
@@ -453,10 +440,12 @@ impl State {
     }
 
     /// A sentence about what goes on, for whoever waits; empty if there is nothing to say.
-    #[must_use]
-    pub fn message(&self) -> &'static str {
+    pub(super) fn message(&self) -> &'static str {
         match self {
-            Self::Stopped | Self::Failed(_) | Self::Ready { .. } | Self::Ending { why: Why::Failed(..), again: false, .. } => "",
+            Self::Stopped
+            | Self::Failed(_)
+            | Self::Ready { .. }
+            | Self::Ending { why: Why::Failed(..), again: false, .. } => "",
             Self::Recovering { .. } => "Looking for your running server",
             Self::Preparing { .. } => "Looking for the image",
             Self::Queued { .. } => "Other servers are starting; yours is next in line",

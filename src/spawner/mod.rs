@@ -117,7 +117,11 @@ impl Spawner {
         let first_list = match timeout(engine_timeout, backend.list()).await {
             Ok(Ok(found)) => Some(found),
             Ok(Err(error)) => {
-                warn!(engine = backend.name(), error = &error as &dyn std::error::Error, "the engine does not answer yet");
+                warn!(
+                    engine = backend.name(),
+                    error = &error as &dyn std::error::Error,
+                    "the engine does not answer yet"
+                );
                 None
             }
             Err(_) => {

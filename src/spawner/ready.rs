@@ -13,7 +13,7 @@ use crate::model::UpstreamAddress;
 
 /// Bounds of one probe.
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
+pub(super) struct Config {
     /// The wait after the first failed try; doubles with each. 2 ms: a small server listens a few milliseconds after
     /// its engine says so.
     pub first_wait: Duration,
@@ -38,7 +38,7 @@ impl Default for Config {
 
 /// Returns once the server at `address` answers `GET path` with a status below 500. Waits as long as it takes: the
 /// caller has the deadline. Cancel-safe: nothing is kept between tries.
-pub async fn until_ready(address: &UpstreamAddress, path: &str, config: &Config) {
+pub(super) async fn until_ready(address: &UpstreamAddress, path: &str, config: &Config) {
     let mut wait = config.first_wait;
     loop {
         let status = timeout(config.try_timeout, ask(address, path, config.head_limit_bytes)).await;
@@ -68,8 +68,9 @@ async fn exchange<I: AsyncRead + AsyncWrite + Unpin>(
     path: &str,
     head_limit_bytes: usize,
 ) -> std::io::Result<Option<u16>> {
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: slipway\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: slipway\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
     io.write_all(request.as_bytes()).await?;
     let mut head = Vec::with_capacity(1024);
     let mut limited = io.take(head_limit_bytes as u64);
@@ -133,9 +134,12 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_asked_until_it_answers_below_500() {
         let endless = vec![b'x'; 64 * 1024];
-        let answers = vec![vec![], b"HTTP/1.1 503 Wait\r\n\r\n".to_vec(), endless, b"HTTP/1.1 302 Found\r\n\r\n".to_vec()];
+        let answers =
+            vec![vec![], b"HTTP/1.1 503 Wait\r\n\r\n".to_vec(), endless, b"HTTP/1.1 302 Found\r\n\r\n".to_vec()];
         let (address, task) = server(answers).await;
-        timeout(Duration::from_secs(10), until_ready(&address, "/user/a/api", &Config::default())).await.expect("ready");
+        timeout(Duration::from_secs(10), until_ready(&address, "/user/a/api", &Config::default()))
+            .await
+            .expect("ready");
         assert_eq!(task.await.expect("no panic"), 4);
     }
 
@@ -150,9 +154,8 @@ mod tests {
             second.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.expect("the asker reads");
             drop(held);
         };
-        let asked = timeout(Duration::from_secs(10), async {
-            tokio::join!(until_ready(&address, "/", &config), silent)
-        });
+        let asked =
+            timeout(Duration::from_secs(10), async { tokio::join!(until_ready(&address, "/", &config), silent) });
         asked.await.expect("ready");
     }
 }

@@ -26,8 +26,8 @@ pub(super) fn events_of_listing<'a>(
 ) -> Vec<(ServerKey, Event)> {
     let listed: HashSet<_> = found.iter().map(|found| (&found.server, found.generation)).collect();
     let seen = found.iter().map(|found| {
-        let is_expected = life_of(&found.server)
-            .is_some_and(|life| life.generation == found.generation && !life.state.is_at_rest());
+        let is_expected =
+            life_of(&found.server).is_some_and(|life| life.generation == found.generation && !life.state.is_at_rest());
         let event = if is_expected {
             Event::Fact(found.generation, Fact::Sighted(found.sight.clone()))
         } else {
@@ -57,7 +57,11 @@ pub(super) async fn watch_engine(
             Ok(Ended::Closed) => return,
             Ok(Ended::Stream) => pause = Duration::from_millis(100),
             Err(error) if !was_lost => {
-                warn!(engine = backend.name(), error = &error as &dyn std::error::Error, "the engine does not answer; running servers stay");
+                warn!(
+                    engine = backend.name(),
+                    error = &error as &dyn std::error::Error,
+                    "the engine does not answer; running servers stay"
+                );
             }
             Err(_) => {}
         }
@@ -141,11 +145,10 @@ mod tests {
 
     #[test]
     fn a_listing_is_turned_into_the_same_events_as_everything_else() {
-        let ready = |generation| Life { generation: Generation(generation), state: State::Ready { address: address() } };
-        let recovering = Life {
-            generation: Generation(4),
-            state: State::Recovering { again: false, deadline: Timestamp(9) },
-        };
+        let ready =
+            |generation| Life { generation: Generation(generation), state: State::Ready { address: address() } };
+        let recovering =
+            Life { generation: Generation(4), state: State::Recovering { again: false, deadline: Timestamp(9) } };
         let sighted = |generation| Event::Fact(Generation(generation), Fact::Sighted(Sight::Running(address())));
         check(
             &[("a", ready(2)), ("b", recovering), ("c", Life::at_rest(Generation(3), None)), ("d", ready(7))],

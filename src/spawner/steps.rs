@@ -103,9 +103,10 @@ impl Steps {
     pub(super) async fn inspect(&self, server: &ServerKey, handle: Option<&Handle>) -> Option<(Fact, Option<Handle>)> {
         let sight = match handle {
             Some(handle) => self.limited("inspect it", self.backend.inspect(handle)).await.map(|sight| (sight, None)),
-            None => self.limited("find it", self.backend.find(server)).await.map(|found| {
-                found.map_or((Sight::Gone, None), |found| (found.sight, Some(found.handle)))
-            }),
+            None => self
+                .limited("find it", self.backend.find(server))
+                .await
+                .map(|found| found.map_or((Sight::Gone, None), |found| (found.sight, Some(found.handle)))),
         };
         match sight {
             Ok((sight, handle)) => Some((Fact::Sighted(sight), handle)),

@@ -7,7 +7,7 @@ use crate::model::{Failure, Timestamp};
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(super) enum Trouble {
     /// A step of the start failed; the text follows «because».
     Because(String),
     /// The image did not arrive in time.
@@ -33,8 +33,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// The failure that people see. `found` is how the clean-up found the program, if it had ended by itself.
-    #[must_use]
-    pub fn failure(self, at: Timestamp, found: Option<Exit>, log_tail: Vec<String>) -> Failure {
+    pub(super) fn failure(self, at: Timestamp, found: Option<Exit>, log_tail: Vec<String>) -> Failure {
         let exit = match self {
             // The engine's event has the status, the clean-up's look has the reason.
             Self::Ended { exit, .. } => Exit {

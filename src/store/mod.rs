@@ -1,13 +1,14 @@
 //! Rows in, rows out: opens, checks, reads and writes the one database file. Decides nothing.
 //!
-//! `open` says which files a store consists of and when one is refused; `seal` is the form of a value;
-//! `witness` notices a database that has gone back in time; `transaction` is what a write may do.
+//! `open` says which files a store consists of and when one is refused; `staged` keeps a refused file as it
+//! was; `seal` is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do.
 
 mod error;
 mod files;
 mod open;
 mod rows;
 mod seal;
+mod staged;
 mod transaction;
 mod witness;
 
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
-use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde::de::DeserializeOwned;
 
 use crate::model::{InstanceId, ServerKey, UserName};
@@ -29,6 +30,7 @@ pub use transaction::Transaction;
 
 use error::unreadable;
 use files::DataDir;
+use open::OpenDatabase;
 use rows::SessionRecord;
 use seal::Sealer;
 use witness::Witness;
@@ -61,7 +63,7 @@ struct Inner {
     instance: InstanceId,
     sealer: Sealer,
     /// `None` after a failed commit whose reopening failed too; the next call tries again.
-    database: RwLock<Option<Database>>,
+    database: RwLock<Option<OpenDatabase>>,
     /// Held by the one writer. The witness is written before the writer is told of success.
     writer: Mutex<Witness>,
 }
@@ -169,8 +171,10 @@ impl Store {
         witness: &mut Witness,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let database = self.0.database()?;
-        let write = database.begin_write().map_err(error::unwritten)?;
+        let open = self.0.database()?;
+        // Only after a failed commit there is something left to do: the disk had no room for the recovery either.
+        open.file.release().map_err(error::unwritten)?;
+        let write = open.database.begin_write().map_err(error::unwritten)?;
         let mut transaction = Transaction::new(&write, &self.0.sealer);
         let value = act(&mut transaction)?;
         let sequence = transaction.count_commit()?;
@@ -180,8 +184,8 @@ impl Store {
     }
 
     fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let database = self.0.database()?;
-        let transaction = database.begin_read().map_err(unreadable)?;
+        let open = self.0.database()?;
+        let transaction = open.database.begin_read().map_err(unreadable)?;
         act(&transaction)
     }
 
@@ -214,7 +218,7 @@ impl Store {
 
 impl Inner {
     /// The open database; opens it again if that failed before, so that a full disk heals without a restart.
-    fn database(&self) -> Result<MappedRwLockReadGuard<'_, Database>, StoreError> {
+    fn database(&self) -> Result<MappedRwLockReadGuard<'_, OpenDatabase>, StoreError> {
         if let Ok(database) = RwLockReadGuard::try_map(self.database.read(), Option::as_ref) {
             return Ok(database);
         }

@@ -12,7 +12,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use parking_lot::{Mutex, RwLock};
-use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableHandle as _,
 };
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{RESTORE, UPDATE, unreadable, unwritten};
 use super::files::{DataDir, close_to_others, read_if_there, refused_by_system, remove_if_there};
 use super::seal::Sealer;
+use super::staged::StagedFile;
 use super::transaction::Transaction;
 use super::witness::{WITNESS_BYTES, Witness};
 use super::{Inner, META, StoreError, TABLES};
@@ -38,6 +38,13 @@ struct Marker {
     format: u32,
 }
 
+/// redb's handle, and the file under it.
+#[derive(Debug)]
+pub(super) struct OpenDatabase {
+    pub(super) database: Database,
+    pub(super) file: StagedFile,
+}
+
 /// Opens what is in `data_dir`, or makes it if nothing is.
 pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
     let dir = DataDir::lock(data_dir)?;
@@ -49,23 +56,28 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
     }
     let witness = open_witness(&dir, &sealer)?;
     let database = open_database(&dir.database())?;
-    let instance = check(&dir, &database, &sealer, &witness)?;
-    match marker {
-        Some(marker) if marker.instance != instance => {
-            return Err(refused(&dir.database(), "belongs to another installation", RESTORE));
-        }
-        Some(_) => {}
-        None => write_marker(&dir, &instance)?,
+    let instance = check(&dir, &database.database, &sealer, &witness)?;
+    if marker.as_ref().is_some_and(|marker| marker.instance != instance) {
+        return Err(refused(&dir.database(), "belongs to another installation", RESTORE));
+    }
+    // Until here nothing has been written to the database.
+    database.file.release().map_err(|e| refused_by_system(&dir.database(), &e))?;
+    if marker.is_none() {
+        write_marker(&dir, &instance)?;
     }
     let writer = Mutex::new(witness);
     Ok(Inner { dir, instance, sealer, database: RwLock::new(Some(database)), writer })
 }
 
-/// Opens the database after a failed commit, with all the checks of a first opening.
-pub(super) fn open_again(dir: &DataDir, sealer: &Sealer) -> Result<Database, StoreError> {
+/// Opens the database after a failed commit, with all the checks of a first opening. If the disk is still full it
+/// can be read all the same; the next write tries to release it.
+pub(super) fn open_again(dir: &DataDir, sealer: &Sealer) -> Result<OpenDatabase, StoreError> {
     let witness = open_witness(dir, sealer)?;
     let database = open_database(&dir.database())?;
-    check(dir, &database, sealer, &witness)?;
+    check(dir, &database.database, sealer, &witness)?;
+    if let Err(error) = database.file.release() {
+        tracing::error!(%error, "the database can be read but not written");
+    }
     Ok(database)
 }
 
@@ -123,7 +135,9 @@ fn make(dir: &DataDir, sealer: &Sealer) -> Result<(), StoreError> {
         OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&unfinished)
     };
     let file = prepare().map_err(|e| refused_by_system(&unfinished, &e))?;
-    let database = builder().create_with_backend(FileBackend::new(file).map_err(unreadable)?).map_err(unreadable)?;
+    let file = StagedFile::new(file).map_err(|e| refused_by_system(&unfinished, &e))?;
+    file.release().map_err(|e| refused_by_system(&unfinished, &e))?;
+    let database = builder().create_with_backend(file).map_err(unreadable)?;
     let write = database.begin_write().map_err(unwritten)?;
     for table in TABLES {
         write.open_table(table).map_err(unreadable)?;
@@ -147,25 +161,24 @@ fn builder() -> Builder {
 }
 
 /// redb's part: every page is checked against its checksum. Recovery after a kill passes; damage does not.
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let length_bytes = match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => metadata.len(),
-        Ok(_) => return Err(refused(path, "is not a file", RESTORE)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(refused(path, "is missing although this host was initialised", RESTORE));
-        }
-        Err(e) => return Err(refused_by_system(path, &e)),
-    };
-    if length_bytes == 0 {
+pub(super) fn open_database(path: &Path) -> Result<OpenDatabase, StoreError> {
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => refused(path, "is missing although this host was initialised", RESTORE),
+        _ => refused_by_system(path, &e),
+    })?;
+    let metadata = file.metadata().map_err(|e| refused_by_system(path, &e))?;
+    if !metadata.is_file() {
+        return Err(refused(path, "is not a file", RESTORE));
+    }
+    // redb would make a new database of it.
+    if metadata.len() == 0 {
         return Err(refused(path, "is empty although this host was initialised", RESTORE));
     }
     close_to_others(path, 0o600).map_err(|e| refused_by_system(path, &e))?;
-    // A library that meets bytes it never wrote may panic. That is damage too, and no reason to show a backtrace.
-    match catch_unwind(AssertUnwindSafe(|| builder().open(path))) {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => {
-            Err(StoreError::InUse { data_dir: path.parent().unwrap_or(path).to_owned() })
-        }
+    let file = StagedFile::new(file).map_err(|e| refused_by_system(path, &e))?;
+    // A library that meets bytes it never wrote may panic. That is damage too.
+    match catch_unwind(AssertUnwindSafe(|| builder().create_with_backend(file.clone()))) {
+        Ok(Ok(database)) => Ok(OpenDatabase { database, file }),
         Ok(Err(DatabaseError::Storage(StorageError::Io(e)))) => Err(match e.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => damaged(path, &e.to_string()),
             _ => refused_by_system(path, &e),

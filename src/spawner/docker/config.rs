@@ -1,7 +1,5 @@
 //! Settings of the Docker backend, as checked by `config`.
 
-use std::path::PathBuf;
-
 /// When an image is fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
@@ -35,8 +33,8 @@ pub struct SharedVolume {
 /// Settings of the Docker backend.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The engine's socket.
-    pub socket: PathBuf,
+    /// The engine: `unix:///var/run/docker.sock`, or `tcp://host:port` without TLS.
+    pub host: String,
     /// What servers are made from.
     pub image: String,
     /// When it is fetched.
@@ -50,15 +48,15 @@ pub struct Config {
     pub name_prefix: String,
     /// The volumes of each user. The default is for the default image.
     pub volumes: Vec<UserVolume>,
-    /// A volume for all, if any.
-    pub shared_volume: Option<SharedVolume>,
+    /// Volumes for all.
+    pub shared_volumes: Vec<SharedVolume>,
     /// What runs in the container; none: the image's own command.
     pub command: Option<Vec<String>>,
     /// The port servers listen on inside.
     pub port: u16,
     /// Processes and threads in one container. 4,096: a notebook with its kernels has some hundreds, a fork bomb has
-    /// more.
-    pub pids_limit: i64,
+    /// more. None: no limit.
+    pub pids_limit: Option<i64>,
     /// The engine's log of one container, in bytes; then it begins anew.
     pub log_limit_bytes: u64,
     /// False where servers are meant to have sudo: no new privileges can be gained otherwise.
@@ -76,7 +74,7 @@ impl Default for Config {
     fn default() -> Self {
         let volume = |suffix: &str, path: &str| UserVolume { suffix: suffix.into(), path: path.into() };
         Self {
-            socket: "/var/run/docker.sock".into(),
+            host: "unix:///var/run/docker.sock".into(),
             image: "quay.io/jupyter/base-notebook".into(),
             pull_policy: PullPolicy::default(),
             pull_timeout_s: 1_800,
@@ -87,10 +85,10 @@ impl Default for Config {
                 volume("workspace", "/home/jovyan/work"),
                 volume("cache", "/home/jovyan/.cache"),
             ],
-            shared_volume: None,
+            shared_volumes: vec![],
             command: None,
             port: 8888,
-            pids_limit: 4_096,
+            pids_limit: Some(4_096),
             log_limit_bytes: 10 * 1024 * 1024,
             no_new_privileges: true,
             remove_on_stop: true,

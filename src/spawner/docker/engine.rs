@@ -26,9 +26,13 @@ impl Engine {
     pub(super) async fn connect(config: &Config) -> Result<Self, BackendError> {
         let call_timeout = Duration::from_secs(config.call_timeout_s);
         let unavailable = |error: Error| BackendError::Unavailable { engine: NAME, reason: chain(&error) };
-        let socket = config.socket.to_string_lossy();
-        let docker =
-            Docker::connect_with_unix(&socket, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION).map_err(unavailable)?;
+        let host = config.host.as_str();
+        let docker = if host.starts_with("tcp://") || host.starts_with("http://") {
+            Docker::connect_with_http(host, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION)
+        } else {
+            Docker::connect_with_unix(host, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION)
+        };
+        let docker = docker.map_err(unavailable)?;
         let docker = timeout(call_timeout, docker.negotiate_version())
             .await
             .map_err(|_| BackendError::Slow { engine: NAME, act: "say its version", limit: call_timeout })?

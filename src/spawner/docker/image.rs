@@ -66,7 +66,11 @@ impl Images {
             (Err(error), None) => Err(error),
             (Err(error), Some(user)) => {
                 // A registry that is down must not keep people from an image that is here.
-                warn!(image, error = &error as &dyn std::error::Error, "the image could not be renewed; the one here is used");
+                warn!(
+                    image,
+                    error = &error as &dyn std::error::Error,
+                    "the image could not be renewed; the one here is used"
+                );
                 Ok(user)
             }
         }
@@ -98,10 +102,12 @@ impl Images {
         if let Some(news) = pulls.get(image) {
             return news.clone();
         }
-        let (teller, news) = watch::channel(Pull::UnderWay { message: format!("Pulling image {image}"), percent: None });
+        let (teller, news) =
+            watch::channel(Pull::UnderWay { message: format!("Pulling image {image}"), percent: None });
         pulls.insert(image.into(), news.clone());
         drop(pulls);
-        let (engine, image, limit, pulls) = (self.engine.clone(), image.to_owned(), self.pull_timeout, self.pulls.clone());
+        let (engine, image, limit, pulls) =
+            (self.engine.clone(), image.to_owned(), self.pull_timeout, self.pulls.clone());
         self.tasks.spawn(async move {
             let started = Instant::now();
             let result = timeout(limit, follow(&engine, &image, &teller)).await;
@@ -216,7 +222,8 @@ mod tests {
         let news = |id: &str, status: &str, bytes: Option<(i64, i64)>| CreateImageInfo {
             id: Some(id.into()),
             status: Some(status.into()),
-            progress_detail: bytes.map(|(current, total)| ProgressDetail { current: Some(current), total: Some(total) }),
+            progress_detail: bytes
+                .map(|(current, total)| ProgressDetail { current: Some(current), total: Some(total) }),
             ..Default::default()
         };
         let mut layers = Layers::default();

@@ -31,9 +31,7 @@ use parking_lot::Mutex;
 
 pub use config::{Config, PullPolicy, SharedVolume, UserVolume};
 
-use super::backend::{
-    Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Sight,
-};
+use super::backend::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
 use crate::model::{InstanceId, ServerKey, UpstreamAddress};
 use crate::tasks::Tasks;
 use engine::{Engine, NAME, refused, status_of};
@@ -164,7 +162,8 @@ impl DockerBackend {
             return Some(UpstreamAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], published_port?))));
         }
         let endpoint = networks?.get(&self.config.network)?;
-        let ip = endpoint.ip_address.as_deref().filter(|ip| !ip.is_empty()).or(endpoint.global_ipv6_address.as_deref())?;
+        let ip =
+            endpoint.ip_address.as_deref().filter(|ip| !ip.is_empty()).or(endpoint.global_ipv6_address.as_deref())?;
         Some(UpstreamAddress::Tcp(SocketAddr::new(ip.parse().ok()?, self.config.port)))
     }
 
@@ -202,9 +201,9 @@ impl DockerBackend {
 
     fn filters(&self, extra: &[(&str, &[&str])]) -> HashMap<String, Vec<String>> {
         let own = ("label".to_owned(), vec![format!("{}={}", labels::INSTANCE, self.instance)]);
-        let extra = extra.iter().map(|(key, values)| {
-            ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
-        });
+        let extra = extra
+            .iter()
+            .map(|(key, values)| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()));
         std::iter::once(own).chain(extra).collect()
     }
 }
@@ -314,10 +313,8 @@ impl Backend for DockerBackend {
 
     async fn list(&self) -> Result<Vec<Found>, BackendError> {
         // Those that are kept after a stop are no leftovers.
-        let options = ListContainersOptionsBuilder::default()
-            .all(self.config.remove_on_stop)
-            .filters(&self.filters(&[]))
-            .build();
+        let options =
+            ListContainersOptionsBuilder::default().all(self.config.remove_on_stop).filters(&self.filters(&[])).build();
         let containers = self.engine.call("list", self.engine.docker.list_containers(Some(options))).await?;
         Ok(containers.into_iter().filter_map(|container| self.found_of(container)).collect())
     }

@@ -15,11 +15,7 @@ use crate::spawner::backend::BackendError;
 const BUILT_IN: [&str; 3] = ["bridge", "host", "none"];
 
 /// Makes the network if there is none of that name; gives its gateway's address, which is this host's on it.
-pub(super) async fn ensure(
-    engine: &Engine,
-    name: &str,
-    instance: &InstanceId,
-) -> Result<Option<IpAddr>, BackendError> {
+pub(super) async fn ensure(engine: &Engine, name: &str, instance: &InstanceId) -> Result<Option<IpAddr>, BackendError> {
     if let Some(network) = inspect(engine, name).await? {
         return Ok(gateway_of(&network));
     }

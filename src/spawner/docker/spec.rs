@@ -15,7 +15,7 @@ use crate::spawner::backend::Order;
 pub(super) fn volumes(config: &Config, server: &ServerKey) -> Vec<(String, String)> {
     let stem = server.docker_name(&config.name_prefix);
     let own = config.volumes.iter().map(|volume| (format!("{stem}_{}", volume.suffix), volume.path.clone()));
-    let shared = config.shared_volume.iter().map(|volume| (volume.name.clone(), volume.path.clone()));
+    let shared = config.shared_volumes.iter().map(|volume| (volume.name.clone(), volume.path.clone()));
     let mut all: Vec<_> = own.chain(shared).collect();
     all.sort_by(|a, b| a.1.cmp(&b.1));
     all
@@ -23,7 +23,7 @@ pub(super) fn volumes(config: &Config, server: &ServerKey) -> Vec<(String, Strin
 
 /// The body of the create call.
 pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -> ContainerCreateBody {
-    let is_shared = |name: &str| config.shared_volume.as_ref().is_some_and(|shared| shared.name == name);
+    let is_shared = |name: &str| config.shared_volumes.iter().any(|shared| shared.name == name);
     let mounts = volumes(config, &order.server).into_iter().map(|(name, path)| {
         let owner = (!is_shared(&name)).then_some(&order.server);
         Mount {
@@ -46,7 +46,7 @@ pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -
         memory: order.limits.memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         // The unit of the engine is a billionth of a core.
         nano_cpus: order.limits.cpu_cores.map(|cores| (cores * 1e9) as i64),
-        pids_limit: Some(config.pids_limit),
+        pids_limit: config.pids_limit,
         // Raw sockets let one server forge another's packets on the shared bridge.
         cap_drop: Some(vec!["NET_RAW".into()]),
         security_opt: config.no_new_privileges.then(|| vec!["no-new-privileges".into()]),
@@ -85,10 +85,7 @@ mod tests {
 
     fn order() -> Order {
         Order {
-            server: ServerKey {
-                user: UserName::parse("a@b").expect("a name"),
-                name: ServerName::default(),
-            },
+            server: ServerKey { user: UserName::parse("a@b").expect("a name"), name: ServerName::default() },
             generation: Generation(3),
             listen: ([0, 0, 0, 0], 8888).into(),
             environment: Environment(BTreeMap::from([("A".into(), "1".into())])),
@@ -98,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_container_gets_its_volumes_limits_and_nothing_more_than_it_needs() {
-        let shared_volume = Some(super::super::SharedVolume { name: "all".into(), path: "/mnt/shared".into() });
-        let config = Config { shared_volume, ..Config::default() };
+        let shared_volumes = vec![super::super::SharedVolume { name: "all".into(), path: "/mnt/shared".into() }];
+        let config = Config { shared_volumes, ..Config::default() };
         let body = container(&config, &InstanceId("0f".into()), &order());
         let host = body.host_config.expect("a host config");
         let mounts: Vec<_> = host
@@ -126,7 +123,9 @@ mod tests {
     #[test]
     fn the_hash_follows_the_settings_and_not_the_start() {
         let of = |config: &Config, order: &Order| {
-            container(config, &InstanceId("0f".into()), order).labels.and_then(|mut labels| labels.remove("slipway.config"))
+            container(config, &InstanceId("0f".into()), order)
+                .labels
+                .and_then(|mut labels| labels.remove("slipway.config"))
         };
         let config = Config::default();
         let other = Config { image: "other".into(), ..Config::default() };

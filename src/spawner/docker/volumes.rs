@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tracing::info;
 
-use super::engine::{Engine, refused, status_of};
+use super::engine::{Engine, status_of};
 use super::tar;
 use crate::spawner::backend::BackendError;
 
@@ -75,9 +75,10 @@ fn numbers_of(user: &str) -> Option<Owner> {
 /// Finds `user` in the texts of `/etc/passwd` and `/etc/group`.
 fn look_up(user: &str, passwd: &str, group: &str) -> Option<Owner> {
     let (user, group_name) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
-    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
-        fields.len() > 3 && (fields[0] == user || fields[2] == user)
-    });
+    let entry = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.len() > 3 && (fields[0] == user || fields[2] == user));
     let uid = match &entry {
         Some(fields) => fields[2].parse().ok()?,
         None => user.parse().ok()?,
