@@ -37,6 +37,12 @@ pub(super) fn address_of(base: &BasePath, name: &str) -> String {
     }
 }
 
+/// The names of all assets.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = String> {
+    BuiltIn::iter().map(|name| name.into_owned())
+}
+
 /// `GET {base}hub/static/[<version>/]<name>`
 pub(super) async fn get(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, HubError> {
     serve(&path, &headers)

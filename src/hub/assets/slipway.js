@@ -1,13 +1,25 @@
 // What every page does beyond its HTML: times in the reader's zone, no double clicks, menus and dialogs that close.
 "use strict";
 
-const asLocalTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const asMoment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const asDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const asAge = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+
+const sayAge = (moment) => {
+  const minutes = Math.round((moment - Date.now()) / 60000);
+  if (minutes > -1) return asAge.format(0, "minute");
+  if (minutes > -60) return asAge.format(minutes, "minute");
+  if (minutes > -60 * 24) return asAge.format(Math.round(minutes / 60), "hour");
+  if (minutes > -60 * 24 * 14) return asAge.format(Math.round(minutes / 60 / 24), "day");
+  return asDay.format(moment);
+};
 
 for (const time of document.querySelectorAll("time[data-local]")) {
   const moment = new Date(time.dateTime);
   if (Number.isNaN(moment.getTime())) continue;
-  time.title = time.textContent;
-  time.textContent = asLocalTime.format(moment);
+  time.title = time.dataset.local ? asMoment.format(moment) : time.textContent;
+  if (time.dataset.local === "ago") time.textContent = sayAge(moment);
+  else time.textContent = (time.dataset.local === "day" ? asDay : asMoment).format(moment);
 }
 
 // A form is sent once: the second click of a double click would start or sign in twice.
@@ -51,4 +63,8 @@ for (const menu of document.querySelectorAll("details.menu")) {
     menu.open = false;
     menu.querySelector("summary").focus();
   });
+}
+
+for (const page of document.querySelectorAll("[data-reload-after-s]")) {
+  setTimeout(() => location.reload(), Number(page.dataset.reloadAfterS) * 1000);
 }

@@ -10,7 +10,7 @@
   // Where this page looks again; it names the start that it has watched, so that a failed one is shown and not repeated.
   const here = new URL(page.dataset.reloadUrl, location.href);
 
-  const sail = (percent) => ship.setAttribute("transform", `translate(${percent * 2.9} ${percent * 0.6666})`);
+  const sail = (percent) => ship.setAttribute("transform", `translate(${percent * 2.5} ${percent * 0.574})`);
 
   const show = (event) => {
     bar.value = event.progress;
