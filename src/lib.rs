@@ -2,11 +2,20 @@
 
 // The words, and what stands under everything.
 pub mod model;
+pub mod net;
 pub mod tasks;
-// What is kept, who is who, and the life of servers.
+// A request's way.
+pub mod edge;
+pub mod listener;
+pub mod proxy;
+// What is kept, who is who, the life of servers, and what people see of it.
 pub mod auth;
-pub mod config;
+pub mod hub;
 pub mod spawner;
 pub mod store;
-// Commands on a running instance.
+// What an operator sees, says and sets; and what wires it all.
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod control;
+pub mod telemetry;

@@ -1,3 +1,7 @@
-//! The program `slipway`; its commands arrive with `cli`.
+//! The program `slipway`: reads the command line, runs the command, hands its exit status to the system.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    slipway::cli::run(std::env::args_os())
+}

@@ -1,1 +1,407 @@
-//! x
+//! Checks the settings, and the relations between them, and fills in each module's `Config`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use toml::Value;
+
+use super::settings::{Mistake, Settings};
+use crate::model::{BasePath, Network, Secret, UserName};
+use crate::spawner::{ResourceLimits, docker, process};
+use crate::{auth, control, edge, hub, listener, proxy, spawner, store, telemetry};
+
+/// What servers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// Containers if an engine answers, else processes.
+    Auto,
+    /// Containers.
+    Docker,
+    /// Local processes.
+    Process,
+}
+
+/// Where servers reach the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubBind {
+    /// The address follows from the backend.
+    Auto {
+        /// The port.
+        port: u16,
+    },
+    /// This one.
+    Address(SocketAddr),
+}
+
+/// The port of the hub's private listener, as JupyterHub's.
+const HUB_PORT: u16 = 8081;
+
+/// Everything the program is told at start, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The store.
+    pub store: store::Config,
+    /// People.
+    pub auth: auth::Config,
+    /// Sockets and certificates.
+    pub listener: listener::Config,
+    /// The first stop of every request.
+    pub edge: edge::Config,
+    /// The way to servers.
+    pub proxy: proxy::Config,
+    /// Pages and API.
+    pub hub: hub::Config,
+    /// The private listener's address.
+    pub hub_bind: HubBind,
+    /// The same as servers see it; `None`: made from where it really listens.
+    pub hub_connect_url: Option<String>,
+    /// The life of servers.
+    pub spawner: spawner::Config,
+    /// What servers are.
+    pub backend: BackendChoice,
+    /// Containers.
+    pub docker: docker::Config,
+    /// Processes.
+    pub process: process::Config,
+    /// Commands on a running instance.
+    pub control: control::Config,
+    /// The log.
+    pub log: telemetry::Config,
+    /// How long a stop waits for open requests.
+    pub stop_timeout: Duration,
+}
+
+/// Checks `settings`.
+///
+/// # Errors
+/// Every mistake, each naming key, value and cure.
+pub fn build(settings: &Settings) -> Result<Config, Vec<Mistake>> {
+    let mut read = Reader { settings, mistakes: Vec::new() };
+    let config = fill(&mut read);
+    check_relations(&mut read);
+    if read.mistakes.is_empty() { Ok(config) } else { Err(read.mistakes) }
+}
+
+fn fill(read: &mut Reader<'_>) -> Config {
+    let data_dir = read.path("data_dir");
+    let base = read.parsed("base_url", BasePath::parse).unwrap_or_else(root);
+    let trusted_proxies: Vec<Network> = read.all("listener.trusted_proxies");
+    let public_url = read.optional("public_url", edge::PublicUrl::from_str);
+    let https: Vec<SocketAddr> = read.all("listener.https");
+    let limits = listener::AcceptLimits {
+        connections: read.count("listener.connections"),
+        connections_per_address: read.count("listener.connections_per_address"),
+        handshake_timeout_s: read.seconds("listener.handshake_timeout_s"),
+        ..listener::AcceptLimits::default()
+    };
+    let mut edge_config = edge::Config {
+        public_url,
+        trusted_proxies: trusted_proxies.clone(),
+        requests_in_hub: read.count("hub.requests"),
+        ..edge::Config::default()
+    };
+    edge_config.http1.head_timeout_s = read.seconds("listener.header_timeout_s");
+    edge_config.http1.idle_timeout_s = read.seconds("listener.idle_timeout_s");
+    let absolute_timeout_s = read.seconds("auth.absolute_timeout_s");
+    let signup = read.flag("auth.signup");
+    Config {
+        store: store::Config { data_dir: data_dir.clone() },
+        auth: auth::Config {
+            admins: read.parsed_all("auth.admins", |name| UserName::parse(name).map_err(|error| error.to_string())),
+            signup,
+            bootstrap_with_code: read.text("auth.bootstrap") == "code",
+            admin_password: Some(read.text("auth.admin_password")).filter(|text| !text.is_empty()).map(Secret::new),
+            password_length_min: read.count("auth.password_length"),
+            password_checks_at_once: read.count("auth.password_checks_at_once"),
+            password_queue_limit: read.count("auth.password_queue"),
+            idle_timeout_s: read.seconds("auth.idle_timeout_s"),
+            absolute_timeout_s,
+            sessions_per_user: read.count("auth.sessions_per_user"),
+            tries_per_name: read.number("auth.tries_per_name"),
+            tries_per_address: read.number("auth.tries_per_address"),
+            tries_window_s: read.seconds("auth.tries_window_s"),
+            waiting_users_limit: read.count("auth.waiting_users"),
+            data_dir: data_dir.clone(),
+        },
+        listener: listener::Config {
+            https,
+            http: read.all("listener.http"),
+            certs_dir: read.path("certs_dir"),
+            data_dir: data_dir.clone(),
+            trusted_proxies,
+            limits,
+            ..listener::Config::default()
+        },
+        edge: edge_config,
+        proxy: proxy::Config {
+            connect_timeout_s: read.seconds("proxy.connect_timeout_s"),
+            response_head_timeout_s: read.seconds("proxy.answer_timeout_s"),
+            idle_connection_timeout_s: read.seconds("proxy.idle_timeout_s"),
+            idle_connections_per_upstream: read.count("proxy.pool_per_server"),
+            connections_per_upstream: read.count("proxy.connections_per_server"),
+            ..proxy::Config::default()
+        },
+        hub: hub::Config {
+            base,
+            session_cookie_age_s: absolute_timeout_s,
+            lazy_start: read.flag("spawner.lazy_start"),
+            signup,
+            default_url: read.optional("hub.default_url", page_address),
+            ..hub::Config::default()
+        },
+        hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),
+        hub_connect_url: read.optional("hub.connect_url", connect_url).flatten(),
+        spawner: spawner_config(read),
+        backend: match read.text("spawner.backend").as_str() {
+            "docker" => BackendChoice::Docker,
+            "process" => BackendChoice::Process,
+            _ => BackendChoice::Auto,
+        },
+        docker: docker_config(read),
+        process: process_config(read, data_dir.join("servers")),
+        control: control::Config::new(data_dir),
+        log: log_config(read),
+        stop_timeout: Duration::from_secs(read.seconds("stop_timeout_s")),
+    }
+}
+
+fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
+    spawner::Config {
+        starts_at_once: read.count("spawner.starts_at_once"),
+        starts_waiting_limit: read.count("spawner.starts_waiting"),
+        image_timeout_s: read.seconds("spawner.pull_timeout_s"),
+        start_timeout_s: read.seconds("spawner.start_timeout_s"),
+        ready_timeout_s: read.seconds("spawner.ready_timeout_s"),
+        stop_grace_s: read.seconds("spawner.stop_timeout_s"),
+        limits: ResourceLimits {
+            memory_bytes: read.optional("spawner.docker.memory_limit", bytes),
+            cpu_cores: Some(read.float("spawner.docker.cpu_limit")).filter(|cores| *cores > 0.0),
+        },
+        environment: read.map("spawner.environment").into_iter().collect(),
+        ..spawner::Config::default()
+    }
+}
+
+fn docker_config(read: &mut Reader<'_>) -> docker::Config {
+    let mount = |(suffix, path): (String, String)| docker::UserVolume { suffix, path };
+    let shared = |(name, path): (String, String)| docker::SharedVolume { name, path };
+    for key in ["spawner.docker.volumes", "spawner.docker.shared_volumes"] {
+        for (name, path) in read.map(key) {
+            if !path.starts_with('/') {
+                read.refuse(
+                    key,
+                    format!("{name}: {path:?} must be an absolute path in the container, as in \"/home/jovyan\""),
+                );
+            }
+        }
+    }
+    docker::Config {
+        host: read.text("spawner.docker.host"),
+        image: read.text("spawner.docker.image"),
+        pull_policy: match read.text("spawner.docker.pull_policy").as_str() {
+            "always" => docker::PullPolicy::Always,
+            "never" => docker::PullPolicy::Never,
+            _ => docker::PullPolicy::IfNotPresent,
+        },
+        pull_timeout_s: read.seconds("spawner.pull_timeout_s"),
+        network: read.text("spawner.docker.network"),
+        name_prefix: read.text("spawner.docker.name_prefix"),
+        volumes: read.map("spawner.docker.volumes").into_iter().map(mount).collect(),
+        shared_volumes: read.map("spawner.docker.shared_volumes").into_iter().map(shared).collect(),
+        command: Some(read.texts("spawner.docker.command")).filter(|words| !words.is_empty()),
+        pids_limit: Some(read.integer("spawner.docker.pids_limit")).filter(|limit| *limit > 0),
+        no_new_privileges: !read.flag("spawner.docker.allow_sudo"),
+        remove_on_stop: read.flag("spawner.docker.remove_on_stop"),
+        publish_on_loopback: read.flag("spawner.docker.publish_on_loopback"),
+        ..docker::Config::default()
+    }
+}
+
+fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {
+    let command = read.texts("spawner.process.command");
+    if command.is_empty() {
+        read.refuse("spawner.process.command", "must name a program, as in [\"jupyterhub-singleuser\"]".into());
+    }
+    process::Config {
+        folder,
+        command,
+        run_as: Some(read.text("spawner.process.run_as")).filter(|account| !account.is_empty()),
+        ..process::Config::default()
+    }
+}
+
+fn log_config(read: &mut Reader<'_>) -> telemetry::Config {
+    telemetry::Config {
+        level: read.text("log.level"),
+        format: match read.text("log.format").as_str() {
+            "text" => telemetry::LogFormat::Human,
+            "json" => telemetry::LogFormat::Json,
+            _ => telemetry::LogFormat::Auto,
+        },
+        access: match read.text("log.access").as_str() {
+            "common" => telemetry::AccessFormat::Common,
+            "json" => telemetry::AccessFormat::Json,
+            _ => telemetry::AccessFormat::Off,
+        },
+        ..telemetry::Config::default()
+    }
+}
+
+/// A page to land on: below our own host, so that no setting sends people elsewhere.
+fn page_address(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && !text.starts_with("//") && !text.contains('\\') {
+        return Ok(text.to_owned());
+    }
+    Err("must be a path on this host, as in \"/hub/home\"".into())
+}
+
+fn hub_bind(text: &str) -> Result<HubBind, String> {
+    if let Some(rest) = text.strip_prefix("auto") {
+        let port =
+            if rest.is_empty() { Some(HUB_PORT) } else { rest.strip_prefix(':').and_then(|port| port.parse().ok()) };
+        if let Some(port) = port {
+            return Ok(HubBind::Auto { port });
+        }
+    }
+    text.parse()
+        .map(HubBind::Address)
+        .map_err(|_| "must be \"auto\", \"auto:PORT\" or an address as in \"172.17.0.1:8081\"".into())
+}
+
+fn connect_url(text: &str) -> Result<Option<String>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let wrong = || "must be \"auto\" or as in \"http://slipway:8081\", without a path".to_owned();
+    let address = text.trim_end_matches('/');
+    let host = address.strip_prefix("http://").ok_or_else(wrong)?;
+    let authority: http::uri::Authority = host.parse().map_err(|_| wrong())?;
+    if authority.port_u16().is_none() || host.contains('@') {
+        return Err(wrong());
+    }
+    Ok(Some(address.to_owned()))
+}
+
+/// `4G`, `512M`, `1.5G` or plain bytes, as Docker reads them.
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "must be a size as in \"512M\" or \"4G\"".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().trim_end_matches(['B', 'I']) {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    // 6 MiB is the least that Docker accepts.
+    let bytes = number * (1_u64 << shift) as f64;
+    if (6.0 * 1_048_576.0..=1e15).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err("must be between 6M and 900T".into())
+    }
+}
+
+fn root(_: ()) -> BasePath {
+    BasePath::parse("/").expect("the root is a base path")
+}
+
+fn check_relations(read: &mut Reader<'_>) {
+    let least = read.settings.get("auth.idle_timeout_s");
+    if least.value.as_integer() > read.settings.get("auth.absolute_timeout_s").value.as_integer() {
+        let problem = "must not be more than auth.absolute_timeout_s, which ends a session in any case";
+        read.refuse("auth.idle_timeout_s", problem.into());
+    }
+    for key in ["auth.admins", "listener.https"] {
+        if read.settings.get(key).value.as_array().is_some_and(Vec::is_empty) {
+            let default = read.settings.get(key).key.default;
+            read.refuse(key, format!("must name at least one; leave the line out for {default}"));
+        }
+    }
+}
+
+/// Reads settings as types and collects what is wrong. Kinds have been checked by `Settings`.
+struct Reader<'a> {
+    settings: &'a Settings,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn refuse(&mut self, name: &str, problem: String) {
+        let setting = self.settings.get(name);
+        let (origin, value) = (setting.origin.clone(), setting.shown());
+        self.mistakes.push(Mistake { key: name.to_owned(), origin, value, problem });
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.settings.get(name).value.as_str().unwrap_or_default().to_owned()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.text(name).into()
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.settings.get(name).value.as_bool().unwrap_or_default()
+    }
+
+    fn integer(&self, name: &str) -> i64 {
+        self.settings.get(name).value.as_integer().unwrap_or_default()
+    }
+
+    fn count(&self, name: &str) -> usize {
+        usize::try_from(self.integer(name)).unwrap_or_default()
+    }
+
+    fn seconds(&self, name: &str) -> u64 {
+        self.integer(name).unsigned_abs()
+    }
+
+    fn number(&self, name: &str) -> u32 {
+        u32::try_from(self.integer(name)).unwrap_or(u32::MAX)
+    }
+
+    fn float(&self, name: &str) -> f64 {
+        let value = &self.settings.get(name).value;
+        value.as_float().unwrap_or_else(|| self.integer(name) as f64)
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let items = self.settings.get(name).value.as_array().into_iter().flatten();
+        items.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    fn map(&self, name: &str) -> Vec<(String, String)> {
+        let items = self.settings.get(name).value.as_table().into_iter().flatten();
+        items.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
+    /// The value by `parse`, whose error says what it must be.
+    fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ()> {
+        parse(&self.text(name)).map_err(|problem| self.refuse(name, problem))
+    }
+
+    /// The same, `None` if the text is empty.
+    fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        if self.text(name).is_empty() { None } else { self.parsed(name, parse).ok() }
+    }
+
+    fn parsed_all<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let mut all = Vec::new();
+        for text in self.texts(name) {
+            match parse(&text) {
+                Ok(value) => all.push(value),
+                Err(problem) => self.refuse(name, format!("{text:?}: {problem}")),
+            }
+        }
+        all
+    }
+
+    fn all<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Vec<T> {
+        self.parsed_all(name, |text| text.parse().map_err(|error| format!("{error}")))
+    }
+}

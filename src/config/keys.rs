@@ -136,7 +136,6 @@ pub const KEYS: &[Key] = &[
         "75",
         "How long a connection may be kept open between two requests.",
     ),
-    key("listener.body_idle_timeout_s", whole(1, 3600), "60", "How long a request's body may stand still."),
     key("proxy.connect_timeout_s", whole(1, 60), "3", "How long connecting to a ready server may take."),
     key(
         "proxy.answer_timeout_s",
@@ -145,7 +144,13 @@ pub const KEYS: &[Key] = &[
         "How long a server may take to begin its answer: notebooks run long requests.",
     ),
     key("proxy.idle_timeout_s", whole(1, 3600), "60", "How long an unused connection to a server is kept."),
-    key("proxy.pool_per_server", whole(1, 10_000), "256", "How many unused connections to one server are kept."),
+    key("proxy.pool_per_server", whole(1, 10_000), "128", "How many unused connections to one server are kept."),
+    key(
+        "proxy.connections_per_server",
+        whole(1, 100_000),
+        "1024",
+        "How many connections to one server may be open in all, WebSockets included.",
+    ),
     key(
         "auth.admins",
         Kind::Texts,
@@ -204,6 +209,7 @@ pub const KEYS: &[Key] = &[
         "Failed sign-ins from one address, for all names together.",
     ),
     key("auth.tries_window_s", whole(1, 86_400), "600", "The time over which failed sign-ins are counted."),
+    key("auth.waiting_users", whole(1, 1_000_000), "1000", "How many sign-ups may wait for approval."),
     key(
         "hub.bind",
         Kind::Text,

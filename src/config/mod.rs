@@ -3,9 +3,10 @@
 //! `keys` is the one list of settings. `settings` reads file and environment against it and remembers where each
 //! value came from; `build` checks the values and the relations between them. No other module reads either.
 
-// mod build;
+mod build;
 mod keys;
 mod settings;
 
+pub use build::{BackendChoice, Config, HubBind, build};
 pub use keys::{KEYS, Key, Kind, template};
 pub use settings::{Mistake, Origin, Setting, Settings};

@@ -196,7 +196,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// Variables that begin with `SLIPWAY_` and are not keys: for the program's own start and its scripts.
-const OTHER_VARIABLES: [&str; 3] = ["SLIPWAY_CONFIG", "SLIPWAY_CACHE", "SLIPWAY_KEEP_DOCKERD"];
+const OTHER_VARIABLES: [&str; 4] = ["SLIPWAY_CONFIG", "SLIPWAY_CACHE", "SLIPWAY_DEBIAN_MIRROR", "SLIPWAY_KEEP_DOCKERD"];
 
 fn read_environment(
     environment: impl IntoIterator<Item = (String, String)>,

@@ -4,8 +4,10 @@
 //! has been checked once, at the rim, and is trusted inside.
 
 mod clock;
+mod exchange;
 mod id;
 mod name;
+mod network;
 mod path;
 mod route;
 mod secret;
@@ -13,12 +15,14 @@ mod server;
 mod visit;
 
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use exchange::Exchange;
 pub use id::{Generation, InstanceId};
 pub use name::{
     BasePath, NameError, ServerKey, ServerName, UserName, docker_escape, percent_encode, percent_encode_keeping_slash,
 };
+pub use network::Network;
 pub use path::{NormalPath, PathError, ServerPath};
 pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
 pub use secret::{Random, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
-pub use visit::{Door, Visit, is_navigation, prefers_html};
+pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};

@@ -104,7 +104,10 @@ impl<'a> ServerPath<'a> {
     pub fn parse(base: &BasePath, path: NormalPath<'a>) -> Result<Option<Self>, PathError> {
         let Some(below_base) = path.under(base)? else { return Ok(None) };
         let (first, after_first) = below_base.split_once('/').unwrap_or((below_base, ""));
-        if first.is_empty() || decode_segment(first)? != "user" || first.len() == below_base.len() {
+        if below_base.is_empty() {
+            return Ok(None);
+        }
+        if decode_segment(first)? != "user" || first.len() == below_base.len() {
             return Ok(None);
         }
         let name_end = after_first.find('/').unwrap_or(after_first.len());
@@ -220,7 +223,8 @@ mod tests {
         assert_eq!(parse("/j/user"), Ok(None));
         assert_eq!(parse("/j/user//alice"), Err(PathError::HiddenSegment));
         assert_eq!(parse("/j/user/a%2Fb/"), Err(PathError::HiddenSegment));
-        assert_eq!(parse("/j//user/alice"), Ok(None));
+        assert_eq!(parse("/j//user/alice"), Err(PathError::HiddenSegment));
+        assert_eq!(parse("/j/"), Ok(None));
     }
 
     proptest! {

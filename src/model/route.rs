@@ -5,14 +5,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio_util::sync::CancellationToken;
 
 use super::path::decode_segment;
-use super::{Generation, NormalPath, ServerKey, Timestamp};
+use super::{BasePath, Generation, NormalPath, ServerKey, Timestamp};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +55,7 @@ pub struct Route {
     pub upstream: Upstream,
     /// Last time traffic of a person passed, in milliseconds since the epoch; one relaxed store a request.
     last_activity: AtomicI64,
+    prefix: OnceLock<String>,
 }
 
 static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
@@ -65,7 +66,13 @@ impl Route {
     pub fn new(server: ServerKey, generation: Generation, address: UpstreamAddress, now: Timestamp) -> Self {
         let id = NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed);
         let upstream = Upstream { id, address, gone: CancellationToken::new() };
-        Self { server, generation, upstream, last_activity: AtomicI64::new(now.0) }
+        Self { server, generation, upstream, last_activity: AtomicI64::new(now.0), prefix: OnceLock::new() }
+    }
+
+    /// The server's prefix under `base` (always the same one in a process), written once instead of per request.
+    #[must_use]
+    pub fn prefix(&self, base: &BasePath) -> &str {
+        self.prefix.get_or_init(|| self.server.prefix(base))
     }
 
     /// Notes traffic of a person.
@@ -176,7 +183,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BasePath, ServerName, UserName};
+    use crate::model::{ServerName, UserName};
 
     fn key(user: &str, name: &str) -> ServerKey {
         ServerKey { user: UserName::parse(user).expect("a name"), name: ServerName::parse(name).expect("a name") }

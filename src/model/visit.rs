@@ -14,6 +14,26 @@ pub enum Door {
     Private,
 }
 
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 (and 1.0).
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What protects a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// TLS, with what ALPN chose.
+    Tls(Protocol),
+    /// Nothing: the plain listener, or the private one.
+    Plain,
+    /// Nothing, and it should be: somebody typed `http://` before the address of the TLS listener.
+    PlainOnTlsPort,
+}
+
 /// Who is at the other end of the wire, and under which origin they see us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visit {

@@ -1,72 +1,251 @@
 //! The life of every server: start, watch, stop, reconcile. Publishes routes; knows no HTTP pages.
-#![allow(missing_docs, clippy::unimplemented, dead_code, unused)]
-// SKELETON: the faces other modules build on. Owner: spawner helper.
+//!
+//! `life` is the pure table, `driver` the one loop that owns all lives, `steps` what it has done, `reconcile` what the
+//! engine says, `backend` the engine as a trait with two real ones: `docker` and `process`.
 
-use std::collections::BTreeMap;
+mod backend;
+mod board;
+mod config;
+mod driver;
+mod environment;
+mod life;
+mod log_lines;
+mod ready;
+mod reconcile;
+mod rows;
+mod steps;
+mod trouble;
+
+pub mod docker;
+pub mod process;
+
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::warn;
 
-use crate::model::*;
+pub use backend::{
+    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
+};
+pub use config::Config;
+
+use crate::model::{BasePath, Clock, Routes, Secret, ServerKey, ServerStatus, Timestamp, Unreachable, UserName};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use board::Board;
+use driver::{Driver, Mail};
+use rows::Rows;
+use steps::Steps;
 
 /// Given by `app`: how a server's API token is made and ended (the real one is `auth`).
 #[async_trait::async_trait]
 pub trait ServerTokens: Send + Sync + 'static {
+    /// Makes a new token for `server`; an older one of it ends.
     async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError>;
+    /// Ends the server's token and whatever was granted through it.
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError>;
 }
 
+/// Why a wish was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnerError {
+    /// `starts_waiting_limit` is reached.
     #[error("too many servers are starting; try again")]
-    TooMany { retry_after: std::time::Duration },
+    TooMany {
+        /// When a place may be free.
+        retry_after: Duration,
+    },
+    /// The user of this server is being deleted.
     #[error("the server is stopping; try again in a moment")]
     Stopping,
+    /// The program is being stopped.
     #[error("Slipway is stopping")]
     Closed,
+    /// The rows could not be read or written.
     #[error("the store failed")]
     Store(#[from] StoreError),
 }
 
-/// Cheap to clone.
+/// What a spawner is built from.
+pub struct Parts {
+    /// Where servers run.
+    pub backend: Arc<dyn Backend>,
+    /// Where rows are kept.
+    pub store: Store,
+    /// Where ready servers are published.
+    pub routes: Arc<Routes>,
+    /// How servers get their tokens.
+    pub tokens: Arc<dyn ServerTokens>,
+    /// Where the deployment lives under its host.
+    pub base: BasePath,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where tasks run.
+    pub tasks: Tasks,
+}
+
+/// The life of all servers. Cheap to clone.
 #[derive(Clone)]
-pub struct Spawner;
+pub struct Spawner {
+    mail: mpsc::Sender<Mail>,
+    board: Arc<Board>,
+    backend: Arc<dyn Backend>,
+    log_lines: usize,
+    engine_timeout: Duration,
+}
+
 impl Spawner {
-    /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was taken.
+    /// Reads the rows, asks the engine what exists (for `engine_timeout_s` at most: an engine that is down must not
+    /// keep us from serving), adopts what runs and begins to watch. Returns once the first listing has been sent in;
+    /// adopted servers become ready within milliseconds after, each as it answers.
+    ///
+    /// # Errors
+    /// If the rows cannot be read.
+    pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
+        let Parts { backend, store, routes, tokens, base, clock, tasks } = parts;
+        let rows = Rows(store);
+        let known = rows.all().await?;
+        let board = Arc::new(Board::new(clock.now()));
+        let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
+        let engine_timeout = config.engine_timeout();
+        let list_interval = Duration::from_secs(config.list_interval_s.max(1));
+        let activity_interval = Duration::from_secs(config.activity_interval_s.max(1));
+        let log_lines = config.log_lines;
+
+        let first_list = match timeout(engine_timeout, backend.list()).await {
+            Ok(Ok(found)) => Some(found),
+            Ok(Err(error)) => {
+                warn!(
+                    engine = backend.name(),
+                    error = &error as &dyn std::error::Error,
+                    "the engine does not answer yet"
+                );
+                None
+            }
+            Err(_) => {
+                warn!(engine = backend.name(), limit_s = engine_timeout.as_secs(), "the engine does not answer yet");
+                None
+            }
+        };
+
+        let ready = ready::Config::default();
+        let steps = Arc::new(Steps { config, ready, base, backend: backend.clone(), tokens, rows });
+        let driver = Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), known);
+        if let Some(found) = first_list {
+            // The mailbox is empty: this does not wait.
+            let _ = mail.send(Mail::Listed(found)).await;
+        }
+        tasks.spawn(driver.run(mailbox));
+
+        let stopping = tasks.stopping().clone();
+        let (engine, letters) = (backend.clone(), mail.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
+            }
+        });
+        let (stopping, letters) = (tasks.stopping().clone(), mail.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = remind(letters, activity_interval) => {}
+            }
+        });
+        Ok(Self { mail, board, backend, log_lines, engine_timeout })
+    }
+
+    /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
+    /// taken.
+    ///
+    /// # Errors
+    /// If too many starts wait, the user is being deleted, or the program stops.
     pub async fn start(&self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
-        unimplemented!()
+        self.wish(|answer| Mail::Start(server.clone(), answer)).await
     }
+
     /// Wishes a stop; returns the status right after.
+    ///
+    /// # Errors
+    /// If the program stops.
     pub async fn stop(&self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
-        unimplemented!()
+        self.wish(|answer| Mail::Stop(server.clone(), answer)).await
     }
-    /// Snapshot.
+
+    async fn wish(&self, letter: impl FnOnce(driver::Answer) -> Mail) -> Result<ServerStatus, SpawnerError> {
+        let (answer, answered) = oneshot::channel();
+        self.mail.send(letter(answer)).await.map_err(|_| SpawnerError::Closed)?;
+        answered.await.unwrap_or(Err(SpawnerError::Closed))
+    }
+
+    /// The status as last published.
+    #[must_use]
     pub fn status(&self, server: &ServerKey) -> ServerStatus {
-        unimplemented!()
+        self.board.status(server)
     }
+
     /// Follows a server's status; the present one is seen at once.
+    #[must_use]
     pub fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
-        unimplemented!()
+        self.board.watch(server)
     }
+
     /// All servers that are not plainly stopped.
+    #[must_use]
     pub fn active(&self) -> Vec<(ServerKey, ServerStatus)> {
-        unimplemented!()
+        self.board.active()
     }
-    /// Stops and forgets all servers of a user that is being deleted (volumes stay).
+
+    /// Stops and forgets all servers of a user that is being deleted (volumes stay). Starts of theirs are refused
+    /// meanwhile. Ends within the stop deadline.
+    ///
+    /// # Errors
+    /// If the program stops.
     pub async fn forget_user(&self, user: &UserName) -> Result<(), SpawnerError> {
-        unimplemented!()
+        let (answer, answered) = oneshot::channel();
+        self.mail.send(Mail::Forget(user.clone(), answer)).await.map_err(|_| SpawnerError::Closed)?;
+        answered.await.map_err(|_| SpawnerError::Closed)
     }
+
     /// The edge's report; never blocks, may be dropped when the queue is full.
     pub fn report_unreachable(&self, report: Unreachable) {
-        unimplemented!()
+        // Dropped when the loop is behind: the next request that fails reports again.
+        let _ = self.mail.try_send(Mail::Unreachable(report));
     }
+
     /// What a server posted about its own last activity (contract §1.2.2); times only move forward.
     pub fn note_activity(&self, server: &ServerKey, at: Timestamp) {
-        unimplemented!()
+        self.board.note_activity(server, at);
     }
+
+    /// The latest of what the server posted and what passed through its route.
+    #[must_use]
     pub fn last_activity(&self, server: &ServerKey) -> Option<Timestamp> {
-        unimplemented!()
+        self.board.last_activity(server)
+    }
+
+    /// The server's last log lines: of the running one, or those kept of the last run. Empty if there are none.
+    pub async fn log_tail(&self, server: &ServerKey) -> Vec<String> {
+        let asked = async {
+            let found = self.backend.find(server).await.ok()??;
+            self.backend.log_tail(&found.handle, self.log_lines).await.ok()
+        };
+        match timeout(self.engine_timeout, asked).await {
+            Ok(Some(lines)) => lines,
+            Ok(None) | Err(_) => self.board.log_tail(server).to_vec(),
+        }
+    }
+}
+
+async fn remind(mail: mpsc::Sender<Mail>, activity_interval: Duration) {
+    let mut ticks = interval(activity_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if mail.send(Mail::SaveActivity).await.is_err() {
+            return;
+        }
     }
 }

@@ -1,0 +1,332 @@
+//! Builds every part, connects them, and runs until told to stop. Holds no rule of its own.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+use tower::ServiceExt as _;
+use tracing::{info, warn};
+
+use crate::auth::{self, Auth, session_cookie_name};
+use crate::config::{BackendChoice, Config, HubBind};
+use crate::control;
+use crate::edge::{self, Arrival, Edge};
+use crate::hub::{self, HubState};
+use crate::listener::{self, Certificates, Connection, Listener, Serve};
+use crate::model::{Clock, Door, Exchange, InstanceId, Random, Routes, Secret, ServerKey};
+use crate::net::{RequestBody, ResponseBody};
+use crate::proxy::Proxy;
+use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process};
+use crate::store::{Store, StoreError};
+use crate::tasks::Tasks;
+use crate::telemetry::{self, AccessLog, LineWriter};
+
+/// What the program takes from the world; tests bring their own.
+pub struct Parts {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Random,
+    /// Where servers run; `None`: what the configuration says.
+    pub backend: Option<Arc<dyn Backend>>,
+}
+
+/// Why the program could not start. The text is one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The database.
+    #[error("the store in data_dir cannot be used")]
+    Store(#[from] StoreError),
+    /// An address.
+    #[error("an address cannot be listened on; is another program using it?")]
+    Bind(#[from] listener::BindError),
+    /// Certificates.
+    #[error("no certificate can be served")]
+    Certificates(#[from] listener::CertificateError),
+    /// The TLS library.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] listener::TlsError),
+    /// Servers cannot be run.
+    #[error("servers cannot be run; set spawner.backend to the one that is meant")]
+    Backend(#[from] BackendError),
+    /// The socket for commands.
+    #[error("commands cannot be taken")]
+    Control(#[from] control::ListenError),
+}
+
+/// The running program.
+pub struct App {
+    /// Where HTTPS is served.
+    pub https: Vec<SocketAddr>,
+    /// Where plain HTTP is answered with a redirect.
+    pub http: Vec<SocketAddr>,
+    /// Where servers reach the hub.
+    pub private: SocketAddr,
+    /// Name of the session cookie.
+    pub session_cookie: String,
+    /// People.
+    pub auth: Auth,
+    /// Servers.
+    pub spawner: Spawner,
+    /// Where ready servers are.
+    pub routes: Arc<Routes>,
+    tasks: Tasks,
+    stop_timeout: Duration,
+}
+
+impl App {
+    /// Starts everything; connections are served on the current runtime, pages and servers' lives on `control`.
+    ///
+    /// # Errors
+    /// What could not be had, in one line each.
+    pub async fn start(config: Config, parts: Parts, control: Handle) -> Result<Self, AppError> {
+        let Parts { clock, random, backend } = parts;
+        let tasks = Tasks::new(Handle::current());
+        let control_tasks = tasks.on(control.clone());
+
+        let store_config = config.store.clone();
+        let store = run_blocking(move || Store::open(&store_config)).await?;
+        let https = Listener::bind(&config.listener.https, &config.listener.limits, &config.listener.trusted_proxies)?;
+        let http = Listener::bind(&config.listener.http, &config.listener.limits, &config.listener.trusted_proxies)?;
+        let (https_addresses, http_addresses) = (https.addresses(), http.addresses());
+        let https_port = https_addresses.first().map_or(443, SocketAddr::port);
+        let session_cookie = session_cookie_name(https_port, &config.hub.base);
+
+        let commands = control::Listener::bind(config.control.clone())?;
+        let auth = Auth::load(config.auth.clone(), store.clone(), clock.clone(), random.clone()).await?;
+        let (backend, gateway) = match backend {
+            Some(backend) => (backend, None),
+            None => choose_backend(&config, store.instance(), &control_tasks).await?,
+        };
+        let private = Listener::bind(&[private_address(&config.hub_bind, gateway)], &config.listener.limits, &[])?;
+        let private_address = private.addresses()[0];
+        let mut spawner_config = config.spawner.clone();
+        spawner_config.hub_connect_url = connect_url(&config, private_address);
+        let routes = Arc::new(Routes::default());
+        let spawner_parts = spawner::Parts {
+            backend,
+            store,
+            routes: routes.clone(),
+            tokens: Arc::new(TokensOfServers(auth.clone())),
+            base: config.hub.base.clone(),
+            clock: clock.clone(),
+            tasks: control_tasks.clone(),
+        };
+        let spawner = Spawner::open(spawner_config, spawner_parts).await?;
+
+        let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
+        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), clock.clone(), random);
+        let listener_config = config.listener.clone();
+        let (host_name, certificate_clock) = (host_name(), clock.clone());
+        let certificates =
+            run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
+        let certified = certificates.clone();
+        let reports = spawner.clone();
+        let edge = Edge::new(edge::Parts {
+            config: edge::Config { https_port, ..config.edge.clone() },
+            auth: auth.clone(),
+            proxy: Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone()),
+            routes: routes.clone(),
+            hub: hub_service(hub::router(state), control),
+            report: Arc::new(move |report| reports.report_unreachable(report)),
+            base: config.hub.base.clone(),
+            session_cookie: session_cookie.clone(),
+            is_certified: Arc::new(move |host| certified.covers(host)),
+            access_log: access_log(&config.log),
+            clock,
+            tasks: tasks.clone(),
+        });
+
+        control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone()));
+        control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
+        control_tasks.spawn(control::serve(commands, auth.clone(), stop_servers(&spawner), control_tasks.clone()));
+        private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
+        http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
+        https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
+        announce(&config, &auth, https_port);
+        Ok(Self {
+            https: https_addresses,
+            http: http_addresses,
+            private: private_address,
+            session_cookie,
+            auth,
+            spawner,
+            routes,
+            tasks,
+            stop_timeout: config.stop_timeout,
+        })
+    }
+
+    /// Stops: no new connections, open requests and steps finish within `stop_timeout_s`, the rest is dropped. Users'
+    /// servers go on running.
+    pub async fn stop(self) {
+        if !self.tasks.stop(self.stop_timeout).await {
+            info!(limit_s = self.stop_timeout.as_secs(), "some requests were still open and have been cut");
+        }
+    }
+
+    /// What `stop` waits for is dropped as soon as this is called: the second signal.
+    #[must_use]
+    pub fn hard_stop(&self) -> impl Fn() + Send + Sync + 'static {
+        let tasks = self.tasks.clone();
+        move || tasks.drop_all()
+    }
+}
+
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The runtime ends no blocking task before it is done, so this is a panic of the work itself.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// The backend, and the address under which its servers see this host, if that is not the loopback.
+async fn choose_backend(
+    config: &Config,
+    instance: InstanceId,
+    tasks: &Tasks,
+) -> Result<(Arc<dyn Backend>, Option<IpAddr>), AppError> {
+    let docker = async {
+        let engine = docker::DockerBackend::connect(config.docker.clone(), instance.clone(), tasks.clone()).await?;
+        let gateway = engine.network_gateway().await?;
+        Ok::<_, BackendError>((Arc::new(engine) as Arc<dyn Backend>, gateway))
+    };
+    match config.backend {
+        BackendChoice::Docker => Ok(docker.await?),
+        BackendChoice::Process => Ok((process_backend(config, instance.clone(), tasks)?, None)),
+        BackendChoice::Auto => match docker.await {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                info!(reason = %error, "no Docker engine answers: servers will be local processes");
+                Ok((process_backend(config, instance.clone(), tasks)?, None))
+            }
+        },
+    }
+}
+
+fn process_backend(config: &Config, instance: InstanceId, tasks: &Tasks) -> Result<Arc<dyn Backend>, BackendError> {
+    warn!("servers are local processes: right for one person, or for people who trust each other");
+    Ok(Arc::new(process::ProcessBackend::open(config.process.clone(), instance, tasks.clone())?))
+}
+
+/// True inside a container, where other containers can reach us only from outside the loopback.
+fn is_in_container() -> bool {
+    Path::new("/.dockerenv").exists()
+}
+
+fn private_address(bind: &HubBind, gateway: Option<IpAddr>) -> SocketAddr {
+    match bind {
+        HubBind::Address(address) => *address,
+        HubBind::Auto { port } => {
+            let address = match gateway {
+                _ if is_in_container() => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                Some(gateway) => gateway,
+                None => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            };
+            SocketAddr::new(address, *port)
+        }
+    }
+}
+
+fn connect_url(config: &Config, private: SocketAddr) -> String {
+    match &config.hub_connect_url {
+        Some(url) => url.clone(),
+        // A container's own name is known to its neighbours on the same network.
+        None if private.ip().is_unspecified() => format!("http://{}:{}", host_name(), private.port()),
+        None => format!("http://{private}"),
+    }
+}
+
+fn host_name() -> String {
+    hostname::get().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".into())
+}
+
+/// The hub as the edge calls it: on its own runtime, ended when the client goes away.
+fn hub_service(router: axum::Router, control: Handle) -> edge::Hub {
+    Arc::new(move |request: Request<RequestBody>| {
+        let answer = router.clone().oneshot(request.map(Body::new));
+        let answer = AbortOnDropHandle::new(control.spawn(answer));
+        Box::pin(async move {
+            let response: Response<Body> = match answer.await {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                // The edge answers a panic with 500, whosever it was; the hook has logged it already.
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            };
+            response.map(ResponseBody::stream)
+        })
+    })
+}
+
+fn serve(edge: &Edge, door: Door, tasks: &Tasks) -> Serve {
+    let (edge, stopping) = (edge.clone(), tasks.stopping().clone());
+    Arc::new(move |connection: Connection| {
+        let (edge, stopping) = (edge.clone(), stopping.clone());
+        let Connection { stream, peer, local, security } = connection;
+        Box::pin(async move { edge.serve_connection(stream, Arrival { peer, local, security, door }, stopping).await })
+    })
+}
+
+/// Access lines go to standard output; the log has standard error.
+fn access_log(config: &telemetry::Config) -> Option<Arc<dyn Fn(&Exchange<'_>) + Send + Sync>> {
+    let writer = LineWriter::new(std::io::stdout(), &config.limits);
+    let writer = writer.inspect_err(|error| warn!(%error, "there will be no access log")).ok()?;
+    let log = AccessLog::new(config.access, writer)?;
+    Some(Arc::new(move |exchange| log.tell(exchange)))
+}
+
+/// How a command that deletes a user ends that user's servers.
+fn stop_servers(spawner: &Spawner) -> control::StopServers {
+    let spawner = spawner.clone();
+    Arc::new(move |user| {
+        let spawner = spawner.clone();
+        Box::pin(async move { spawner.forget_user(&user).await.map_err(|error| error.to_string()) })
+    })
+}
+
+/// How the spawner gets its servers' tokens without knowing `auth`.
+struct TokensOfServers(Auth);
+
+#[async_trait::async_trait]
+impl ServerTokens for TokensOfServers {
+    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
+        self.0.issue_server_token(server).await
+    }
+
+    async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {
+        self.0.end_server_token(server).await
+    }
+}
+
+/// Says where we are and, while nobody administers, how to begin; the setup link is also kept for `start.sh`.
+fn announce(config: &Config, auth: &Auth, https_port: u16) {
+    let origin = config
+        .edge
+        .public_url
+        .as_ref()
+        .map_or_else(|| format!("https://localhost:{https_port}"), edge::PublicUrl::origin);
+    let base = &config.hub.base;
+    info!(address = %format!("{origin}{base}"), "ready");
+    let link_file = config.store.data_dir.join("setup-link");
+    // One of an earlier start is worth nothing now.
+    let _ = std::fs::remove_file(&link_file);
+    let Some(auth::SetupWindow { administrator, code }) = auth.setup_window() else { return };
+    let Some(code) = code else {
+        warn!(%administrator, "nobody administers yet: whoever signs up under this name will");
+        return;
+    };
+    let link = format!("{origin}{base}hub/signup?code={}", code.expose());
+    warn!(%administrator, link, "nobody administers yet: open this link to sign up as the administrator");
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&link_file);
+    if let Err(error) = file.and_then(|mut file| writeln!(file, "{link}")) {
+        warn!(%error, "the setup link could not be kept in data_dir; take it from the line above");
+    }
+}

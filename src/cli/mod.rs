@@ -1,0 +1,118 @@
+//! The command line: `slipway serve`, `check`, `health`, `user …`. Each command is a file.
+//!
+//! Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+// The terminal is this module's business, and nobody else's.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod check;
+mod health;
+mod serve;
+mod user;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Mistake, Settings};
+
+const AFTER_HELP: &str = "\
+Examples:
+  slipway serve                               run; the log shows the address and the setup link
+  slipway check                               show the configuration in force and every mistake in it
+  slipway user add alice --admin              make an administrator; asks for the password
+  SLIPWAY_LISTENER_HTTPS=0.0.0.0:443 slipway serve
+
+Settings come from config/slipway.toml (or --config), then from the environment: the key `listener.https` is the
+variable SLIPWAY_LISTENER_HTTPS. The file explains every key.";
+
+/// A TLS-terminating reverse proxy that knows its users and starts their JupyterLab on the first request.
+#[derive(Debug, Parser)]
+#[command(name = "slipway", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, global = true, env = "SLIPWAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until Ctrl-C or SIGTERM; a second one stops at once. Servers of users go on running.
+    Serve,
+    /// Show every setting with its value and where it came from, or every mistake at once (status 2).
+    Check,
+    /// Ask the running instance whether it is well (status 0) or not (status 1).
+    Health,
+    /// Add, list, authorise and delete users, and set passwords; also while Slipway runs.
+    #[command(subcommand)]
+    User(user::UserCommand),
+}
+
+/// Runs the command that `arguments` names.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are not mistakes; clap knows which is which.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let settings = match read_settings(arguments.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(mistakes) => return refuse(&mistakes),
+    };
+    let config = match crate::config::build(&settings) {
+        Ok(config) => config,
+        Err(mistakes) => return refuse(&mistakes),
+    };
+    match arguments.command {
+        Command::Serve => serve::run(config),
+        Command::Check => check::run(&settings, &config),
+        Command::Health => health::run(&config),
+        Command::User(command) => user::run(command, &config),
+    }
+}
+
+/// The file that is read when `--config` does not name one, if it is there.
+const DEFAULT_FILE: &str = "config/slipway.toml";
+
+fn read_settings(named: Option<&Path>) -> Result<Settings, Vec<Mistake>> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(vec![Mistake::unreadable(path, &error)]),
+    };
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Settings::read(text.as_deref().map(|text| (path, text)), environment)
+}
+
+fn refuse(mistakes: &[Mistake]) -> ExitCode {
+    let count = mistakes.len();
+    eprintln!("slipway: {count} {} in the configuration:", if count == 1 { "mistake" } else { "mistakes" });
+    for mistake in mistakes {
+        eprintln!("  {mistake}");
+    }
+    ExitCode::from(2)
+}
+
+/// Prints `error` with all its causes on one line each; the exit status is 1.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("slipway: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+    ExitCode::FAILURE
+}
+
+/// A small runtime for commands that need one for a moment.
+fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

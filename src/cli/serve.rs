@@ -1,0 +1,76 @@
+//! `slipway serve`: runs the program until Ctrl-C or SIGTERM.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::info;
+
+use super::fail;
+use crate::app::{App, Parts};
+use crate::config::Config;
+use crate::model::{Random, SystemClock};
+use crate::telemetry;
+
+/// Threads for pages, password queues and the life of servers: little work, which may never slow a proxied byte.
+const CONTROL_THREADS: usize = 2;
+
+/// How long the end waits for the reader of our log.
+const LOG_FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+pub(super) fn run(config: Config) -> ExitCode {
+    let has_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let log = match telemetry::init(&config.log, has_no_color) {
+        Ok(log) => log,
+        Err(error) => return fail(&error),
+    };
+    let data = Builder::new_multi_thread().thread_name("edge").enable_all().build();
+    let control = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).thread_name("hub").enable_all().build();
+    let (data, control) = match (data, control) {
+        (Ok(data), Ok(control)) => (data, control),
+        (Err(error), _) | (_, Err(error)) => return fail(&error),
+    };
+    let parts = Parts { clock: Arc::new(SystemClock), random: Random::from_system(), backend: None };
+    let handle = control.handle().clone();
+    let result = data.block_on(async move {
+        let mut signals = Signals::new()?;
+        let app = App::start(config, parts, handle).await?;
+        signals.next().await;
+        info!("stopping; a second Ctrl-C stops at once, and servers of users go on running");
+        let hard_stop = app.hard_stop();
+        tokio::select! {
+            () = app.stop() => {}
+            () = signals.next() => hard_stop(),
+        }
+        info!("stopped");
+        Ok::<_, Box<dyn std::error::Error>>(())
+    });
+    // Blocking work that still runs (a password hash) is not worth waiting for.
+    control.shutdown_background();
+    data.shutdown_background();
+    log.flush(LOG_FLUSH_LIMIT);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

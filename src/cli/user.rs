@@ -1,0 +1,153 @@
+//! `slipway user …`: people, from the shell. Asks the running instance; opens the store itself only if none runs.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::{fail, small_runtime};
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::control::{self, Answer, AskError, Request, StopServers, UserEntry, WireSecret};
+use crate::model::{Random, Secret, SystemClock};
+use crate::store::Store;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Make a user who may sign in at once.
+    Add {
+        /// The name: 1 to 64 characters without spaces, commas and slashes; lower-cased.
+        name: String,
+        /// Make an administrator.
+        #[arg(long)]
+        admin: bool,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// List all users: those who wait for approval first.
+    List,
+    /// Let a user in who has signed up, or, with --withdraw, out again: that ends their sessions and servers.
+    Authorize {
+        /// Whom.
+        name: String,
+        /// Take the permission back.
+        #[arg(long)]
+        withdraw: bool,
+    },
+    /// Set a user's password; all their sessions end.
+    Password {
+        /// Whose.
+        name: String,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Delete a user: the account, sessions, tokens and the server go; volumes with their files stay.
+    Delete {
+        /// Whom.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PasswordSource {
+    /// Read the password from the first line of standard input instead of asking for it.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+pub(super) fn run(command: UserCommand, config: &Config) -> ExitCode {
+    let request = match request_for(command) {
+        Ok(request) => request,
+        Err(error) => return fail(&error),
+    };
+    let answer = match control::ask(&config.control, &request) {
+        Err(AskError::NotRunning { .. }) => match execute_on_store(config, request) {
+            Ok(answer) => answer,
+            Err(error) => return fail(&*error),
+        },
+        Err(error) => return fail(&error),
+        Ok(answer) => answer,
+    };
+    match answer {
+        Answer::Done { name } => println!("done: {name}"),
+        Answer::Users { users } => print_users(users),
+        Answer::Healthy { .. } => {}
+        Answer::Refused { message } => {
+            eprintln!("slipway: {message}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn request_for(command: UserCommand) -> std::io::Result<Request> {
+    Ok(match command {
+        UserCommand::Add { name, admin, password } => {
+            Request::UserAdd { name, admin, password: Some(WireSecret(read_password(&password)?)) }
+        }
+        UserCommand::List => Request::UserList,
+        UserCommand::Authorize { name, withdraw } => Request::UserAuthorize { name, authorised: !withdraw },
+        UserCommand::Password { name, password } => {
+            Request::UserPassword { name, password: WireSecret(read_password(&password)?) }
+        }
+        UserCommand::Delete { name, yes } => {
+            if !yes {
+                confirm_delete(&name)?;
+            }
+            Request::UserDelete { name }
+        }
+    })
+}
+
+fn read_password(source: &PasswordSource) -> std::io::Result<Secret> {
+    if source.password_stdin {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line)?;
+        return Ok(Secret::new(line.trim_end_matches(['\r', '\n'])));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(std::io::Error::other("there is no terminal to ask for the password; use --password-stdin"));
+    }
+    let password = Secret::new(rpassword::prompt_password("Password: ")?);
+    let again = Secret::new(rpassword::prompt_password("Again: ")?);
+    if password != again {
+        return Err(std::io::Error::other("the two passwords differ; nothing was changed"));
+    }
+    Ok(password)
+}
+
+fn confirm_delete(name: &str) -> std::io::Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(std::io::Error::other("there is no terminal to ask; say --yes if you mean it"));
+    }
+    eprint!("Delete {name}: account, sessions, tokens and server; volumes stay. Type the name to go on: ");
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    if line.trim() == name { Ok(()) } else { Err(std::io::Error::other("another name was typed; nothing was deleted")) }
+}
+
+/// Nothing runs: the store is ours for a moment. A server of a deleted user that still runs is removed by the next
+/// `serve`, which finds it without an owner.
+fn execute_on_store(config: &Config, request: Request) -> Result<Answer, Box<dyn std::error::Error>> {
+    let nothing_runs: StopServers = Arc::new(|_| Box::pin(std::future::ready(Ok(()))));
+    small_runtime()?.block_on(async {
+        let store = Store::open(&config.store)?;
+        let auth = Auth::load(config.auth.clone(), store, Arc::new(SystemClock), Random::from_system()).await?;
+        Ok(control::execute(&auth, &nothing_runs, request).await)
+    })
+}
+
+fn print_users(mut users: Vec<UserEntry>) {
+    users.sort_by(|a, b| (a.authorised, &a.name).cmp(&(b.authorised, &b.name)));
+    println!("{:<24} {:<8} {:<14} {:<28} last seen", "name", "may", "role", "since");
+    for user in users {
+        let may = if user.authorised { "sign in" } else { "wait" };
+        let role = if user.admin { "administrator" } else { "user" };
+        let last = user.last_activity.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        println!("{:<24} {may:<8} {role:<14} {:<28} {last}", user.name, user.created.to_string());
+    }
+}

@@ -1,0 +1,138 @@
+//! May this request pass? Pure decisions over what was read from it; the rules about people are `auth`'s.
+
+use std::net::IpAddr;
+
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, Method};
+
+use super::answer::Refusal;
+use super::config::PublicUrl;
+use crate::auth::{self, Caller};
+use crate::model::ServerKey;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// The host that a request is for, read from `:authority` or `Host`.
+///
+/// # Errors
+/// If there is none, if there are two that differ, or if it is no host.
+pub(super) fn authority_of(uri_authority: Option<&Authority>, headers: &HeaderMap) -> Result<Authority, Refusal> {
+    let mut hosts = headers.get_all(http::header::HOST).into_iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Refusal::bad("it has more than one Host header"));
+    }
+    let host = host.map(|host| Authority::try_from(host.as_bytes()).map_err(|_| Refusal::bad("its Host is not valid")));
+    let authority = match (uri_authority, host.transpose()?) {
+        (Some(authority), Some(host)) if !same_host(authority.as_str(), host.as_str()) => {
+            return Err(Refusal::bad("its Host and its address name different hosts"));
+        }
+        (Some(authority), _) => authority.clone(),
+        (None, Some(host)) => host,
+        (None, None) => return Err(Refusal::bad("it does not say for which host it is")),
+    };
+    let has_odd_port = authority.as_str() != authority.host() && authority.port_u16().is_none();
+    if authority.as_str().contains('@') || authority.host().is_empty() || has_odd_port {
+        return Err(Refusal::bad("its Host is not valid"));
+    }
+    Ok(authority)
+}
+
+/// True if we answer under this host: the public one, `localhost`, an IP address, or a name on a certificate.
+pub(super) fn is_our_host(
+    authority: &Authority,
+    public_url: Option<&PublicUrl>,
+    is_certified: impl Fn(&str) -> bool,
+) -> bool {
+    let is_public = public_url.is_some_and(|url| same_host(url.authority(), authority.as_str()));
+    let host = authority.host().to_ascii_lowercase();
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    is_public || host == "localhost" || bracketed.unwrap_or(&host).parse::<IpAddr>().is_ok() || is_certified(&host)
+}
+
+/// True if both are the same host and port, 443 being the port that is not written.
+pub(super) fn same_host(one: &str, other: &str) -> bool {
+    let without_default = |authority: &str| authority.strip_suffix(":443").unwrap_or(authority).to_ascii_lowercase();
+    without_default(one) == without_default(other)
+}
+
+/// What a browser says about where a request comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Provenance<'a> {
+    /// True for a GET that goes to a page.
+    pub(super) is_navigation: bool,
+    /// True if it asks for a WebSocket.
+    pub(super) is_websocket: bool,
+    /// `Origin`.
+    pub(super) origin: Option<&'a str>,
+    /// `Sec-Fetch-Site`.
+    pub(super) site: Option<&'a str>,
+}
+
+impl<'a> Provenance<'a> {
+    /// Reads it from a request's head.
+    pub(super) fn read(method: &Method, headers: &'a HeaderMap, is_websocket: bool) -> Self {
+        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+        Self {
+            // Not `is_navigation` of `model`: without the header nobody vouches that it is one.
+            is_navigation: method == Method::GET && text(SEC_FETCH_MODE) == Some("navigate"),
+            is_websocket,
+            origin: text(http::header::ORIGIN),
+            site: text(SEC_FETCH_SITE),
+        }
+    }
+}
+
+/// The rules against other sites that use a person's session through their browser. They hold for sessions only:
+/// nobody's browser sends a token by itself.
+///
+/// # Errors
+/// `CrossSite`.
+pub(super) fn provenance(caller: &Caller, provenance: Provenance<'_>, host: &str) -> Result<(), Refusal> {
+    if caller.session().is_none() {
+        return Ok(());
+    }
+    if provenance.is_websocket {
+        // Browsers always send it with a WebSocket; without it there is no way to tell, so there is no session.
+        let origin_host = provenance.origin.and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+        let is_ours = origin_host.is_some_and(|origin_host| same_host(origin_host, host));
+        return if is_ours { Ok(()) } else { Err(Refusal::CrossSite) };
+    }
+    let is_foreign = matches!(provenance.site, Some("cross-site" | "same-site"));
+    if is_foreign && !provenance.is_navigation { Err(Refusal::CrossSite) } else { Ok(()) }
+}
+
+/// What happens to a request for a server's path, as far as its caller decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It passes.
+    Admitted,
+    /// Nobody we know; may sign in.
+    Anonymous,
+    /// Somebody who may not know whether there is such a server.
+    Hidden,
+}
+
+/// Decides for a caller and the servers that a path may mean. `user_exists` tells of the owner of those servers.
+pub(super) fn server(caller: &Caller, servers: &[ServerKey], user_exists: bool) -> Admission {
+    if caller.user().is_none() {
+        return Admission::Anonymous;
+    }
+    let may_access = servers.iter().any(|server| auth::may_access_server(caller, server));
+    if may_access && user_exists { Admission::Admitted } else { Admission::Hidden }
+}
+
+/// Checks a body whose length is known.
+///
+/// # Errors
+/// `TooLong`.
+pub(super) fn body(length_bytes: Option<u64>, limit_bytes: u64) -> Result<(), Refusal> {
+    match length_bytes {
+        Some(length) if length > limit_bytes => Err(Refusal::TooLong { limit_bytes }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+//! What a person or a program sees when the edge itself answers: every refusal, once, as a page or as JSON.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::PathError;
+use crate::net::ResponseBody;
+use crate::proxy::ProxyError;
+
+/// Why the edge answers a request itself.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Something in the request is not as it must be.
+    #[error("the request was refused: {what}")]
+    BadRequest {
+        /// The rest of "Slipway did not accept this request, because …".
+        what: String,
+    },
+    /// The request is for a host that is not ours.
+    #[error("{host} is not a name of this host")]
+    WrongHost {
+        /// As sent.
+        host: String,
+    },
+    /// The method is none that is served.
+    #[error("the method is not served")]
+    Method,
+    /// No session and no token, or one that may not do this.
+    #[error("missing or invalid credentials")]
+    Credentials,
+    /// A page of another site, or of another origin, has made the browser send this.
+    #[error("the request was sent by a page of another site")]
+    CrossSite,
+    /// There is nothing, or nothing that this caller may see.
+    #[error("no access to resources or resources not found")]
+    NotFound,
+    /// The body is longer than allowed.
+    #[error("the request's body is longer than {limit_bytes} bytes")]
+    TooLong {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// As many requests as may be are in the hub.
+    #[error("too many requests are waiting for the hub")]
+    HubBusy,
+    /// The hub did not answer in time.
+    #[error("the hub did not answer within {limit:?}")]
+    HubSlow {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The handling of this request failed; the panic hook has logged it.
+    #[error("the handling of the request failed")]
+    Panicked,
+    /// The server did not do its part.
+    #[error(transparent)]
+    Upstream(#[from] ProxyError),
+}
+
+impl From<PathError> for Refusal {
+    fn from(error: PathError) -> Self {
+        Self::bad(error.to_string())
+    }
+}
+
+/// What a page says: a heading, what happened, and what to do about it.
+struct Words {
+    heading: &'static str,
+    sentence: String,
+    cure: &'static str,
+}
+
+impl Refusal {
+    /// A request that contradicts the rules; `what` goes on after "because".
+    pub(super) fn bad(what: impl Into<String>) -> Self {
+        Self::BadRequest { what: what.into() }
+    }
+
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::WrongHost { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Credentials | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HubBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::HubSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Upstream(error) => error.status(),
+        }
+    }
+
+    fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            // Long enough for a burst to pass, short enough that nobody reloads by hand.
+            Self::HubBusy => Some(1),
+            Self::Upstream(_) if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(3),
+            _ => None,
+        }
+    }
+
+    fn words(&self) -> Words {
+        let words = |heading, sentence: &str, cure| Words { heading, sentence: sentence.to_owned(), cure };
+        match self {
+            Self::BadRequest { what } => Words {
+                heading: "This request is not valid",
+                sentence: format!("Slipway did not accept this request, because {what}."),
+                cure: "Check the address, or go back and follow the link again.",
+            },
+            Self::WrongHost { host } => Words {
+                heading: "Wrong address",
+                sentence: format!("This computer does not answer under the name “{host}”."),
+                cure: "Use the address that you were given. An administrator can allow this name with the setting \
+                       public_url, or with a certificate for it.",
+            },
+            Self::Method => words(
+                "This kind of request is not possible",
+                "Nothing here answers requests of this kind.",
+                "Go back and follow the link again.",
+            ),
+            Self::Credentials => words(
+                "You are not signed in",
+                "Missing or invalid credentials.",
+                "Sign in and try again; a program needs a token in its Authorization header.",
+            ),
+            Self::CrossSite => words(
+                "This came from another site",
+                "A page of another site asked your browser to send this, and it was not carried out.",
+                "Open the page here and try again.",
+            ),
+            Self::NotFound => words(
+                "There is nothing here",
+                "No access to resources or resources not found.",
+                "Check the address. If somebody sent it to you, ask them for access.",
+            ),
+            Self::TooLong { limit_bytes } => Words {
+                heading: "This is too large",
+                sentence: format!("What was sent is longer than the {limit_bytes} bytes that are accepted here."),
+                cure: "Send it in smaller parts, or ask an administrator to raise the limit.",
+            },
+            Self::HubBusy => words(
+                "Very busy at the moment",
+                "More requests are waiting than can be answered.",
+                "Try again in a few seconds.",
+            ),
+            Self::HubSlow { .. } => words(
+                "This takes too long",
+                "Slipway could not finish this request in time.",
+                "Try again in a minute. If it stays like this, tell an administrator.",
+            ),
+            Self::Panicked => words(
+                "Something went wrong",
+                "Slipway made a mistake while it handled this request. It has been written to the log.",
+                "Try again. If it happens again, tell an administrator when it happened.",
+            ),
+            Self::Upstream(error) => upstream_words(error),
+        }
+    }
+}
+
+fn upstream_words(error: &ProxyError) -> Words {
+    let (heading, sentence, cure) = match error {
+        ProxyError::Unreachable { .. } | ProxyError::Gone { .. } => (
+            "The server does not answer",
+            "The server stopped, or it is starting.",
+            "Try again in a few seconds, or open the home page to start it.",
+        ),
+        ProxyError::Busy { .. } => (
+            "The server is busy",
+            "The server has as many connections as it may have.",
+            "Close pages of it that are not needed, and try again.",
+        ),
+        ProxyError::CallerEnded => {
+            ("You are signed out", "Your session ended before the answer came.", "Sign in again.")
+        }
+        ProxyError::Broken { .. } | ProxyError::Malformed { .. } => (
+            "The server broke off",
+            "The server ended the connection, or answered something that is not valid.",
+            "Try again. If it stays like this, restart the server on the home page.",
+        ),
+        ProxyError::Slow { .. } => (
+            "The server does not answer",
+            "The server took the request but did not answer in time.",
+            "It may be busy. Try again later, or restart it on the home page.",
+        ),
+        ProxyError::Request { .. } | ProxyError::BadUpgrade { .. } => {
+            ("This request is not valid", "The request could not be passed on to the server.", "Try again.")
+        }
+    };
+    Words { heading, sentence: sentence.to_owned(), cure }
+}
+
+/// The answer to a refused request: a page for people, JSON for programs.
+pub(super) fn refuse(refusal: &Refusal, wants_page: bool, home: &str) -> Response<ResponseBody> {
+    let status = refusal.status();
+    let words = refusal.words();
+    let mut response = if wants_page { page(status, &words, home) } else { json(status, &words.sentence) };
+    if let Some(seconds) = refusal.retry_after_s() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if matches!(refusal, Refusal::Method) {
+        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        response.headers_mut().insert(ALLOW, methods);
+    }
+    response
+}
+
+/// `{"status": …, "message": …}`, as JupyterHub writes its errors.
+fn json(status: StatusCode, message: &str) -> Response<ResponseBody> {
+    let body = serde_json::json!({ "status": status.as_u16(), "message": message }).to_string();
+    let mut response = Response::new(ResponseBody::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    harden(headers);
+    response
+}
+
+const STYLE: &str = ":root{color-scheme:light dark;--ink:#1c2430;--soft:#4c5766;--paper:#f6f7f9;--card:#fff;\
+--line:#d9dee5;--link:#0b5cad}@media(prefers-color-scheme:dark){:root{--ink:#e8ecf1;--soft:#aab4c0;--paper:#12161c;\
+--card:#1a2028;--line:#313a46;--link:#7db8f5}}*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;\
+place-items:center;padding:1.5rem;background:var(--paper);color:var(--ink);font:1rem/1.6 system-ui,sans-serif}\
+main{max-width:34rem;padding:2.5rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem}\
+h1{margin:.25rem 0 1rem;font-size:1.5rem;line-height:1.25}p{margin:0 0 1rem}.status{margin:0;color:var(--soft);\
+font-size:.875rem}a{color:var(--link)}a:focus-visible{outline:3px solid var(--link);outline-offset:2px}";
+
+/// Only the page's own style may act: whatever a request manages to have written into it stays text.
+static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let digest = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).expect("base64 and fixed text make a header value")
+});
+
+fn page(status: StatusCode, words: &Words, home: &str) -> Response<ResponseBody> {
+    let Words { heading, sentence, cure } = words;
+    let (code, sentence, home) = (status.as_u16(), escape(sentence), escape(home));
+    let body = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{heading} · Slipway</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <p class=\"status\">Error {code}</p>\n<h1>{heading}</h1>\n<p>{sentence}</p>\n<p>{cure}</p>\n\
+         <p><a href=\"{home}\">Go to the home page</a></p>\n</main>\n</body>\n</html>\n"
+    );
+    let mut response = Response::new(ResponseBody::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY.clone());
+    harden(headers);
+    response
+}
+
+/// Sends the browser to `location`, which must be a path of ours or an origin that passed the host check.
+pub(super) fn redirect(status: StatusCode, location: &str) -> Response<ResponseBody> {
+    let Ok(location) = HeaderValue::try_from(location) else {
+        // A path that is its own normal form, and what is percent-encoded, always is a header value.
+        return json(StatusCode::BAD_REQUEST, "the address cannot be redirected");
+    };
+    let mut response = Response::new(ResponseBody::Empty);
+    *response.status_mut() = status;
+    response.headers_mut().insert(LOCATION, location);
+    harden(response.headers_mut());
+    response
+}
+
+fn harden(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn text_of(response: Response<ResponseBody>) -> String {
+        let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
+        String::from_utf8(bytes.to_vec()).expect("text")
+    }
+
+    #[tokio::test]
+    async fn a_page_shows_what_was_sent_as_text() {
+        let refusal = Refusal::WrongHost { host: "<script>\"'&".into() };
+        let response = refuse(&refusal, true, "/hub/");
+        assert_eq!(response.status(), 421);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        let text = text_of(response).await;
+        assert!(text.contains("“&lt;script&gt;&quot;&#39;&amp;”") && !text.contains("<script"));
+    }
+
+    #[tokio::test]
+    async fn a_program_gets_json_in_jupyterhubs_form() {
+        let response = refuse(&Refusal::NotFound, false, "/hub/");
+        assert_eq!(response.status(), 404);
+        assert_eq!(response.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        let text = text_of(response).await;
+        assert_eq!(text, r#"{"message":"No access to resources or resources not found.","status":404}"#);
+    }
+
+    #[test]
+    fn who_should_come_back_is_told_when() {
+        let response = refuse(&Refusal::HubBusy, false, "/hub/");
+        assert_eq!((response.status().as_u16(), &response.headers()[RETRY_AFTER]), (503, &HeaderValue::from(1)));
+    }
+}

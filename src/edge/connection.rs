@@ -1,0 +1,46 @@
+//! Serves one connection, whatever it speaks, with the one life of a request.
+
+use std::net::SocketAddr;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Edge, http2};
+use crate::model::{Door, Protocol, Security};
+use crate::net::{Io, http1};
+
+/// How a connection came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+    /// The address that was connected to.
+    pub local: SocketAddr,
+    /// What protects it.
+    pub security: Security,
+    /// By which door.
+    pub door: Door,
+}
+
+impl Edge {
+    /// Serves a connection until either side ends it; after the soft stop it finishes what is under way.
+    pub async fn serve_connection<I>(&self, io: I, arrival: Arrival, stopping: CancellationToken)
+    where
+        I: Io + 'static,
+    {
+        let protocol = match arrival.security {
+            Security::Tls(protocol) => protocol,
+            Security::Plain | Security::PlainOnTlsPort => Protocol::Http1,
+        };
+        match protocol {
+            Protocol::Http1 => {
+                let limits = &self.parts.config.http1;
+                // How it ended was said by the codec, which alone knows why.
+                let _ = http1::serve(io, limits, |request| self.answer(arrival, request), stopping).await;
+            }
+            Protocol::Http2 => http2::serve(io, self.clone(), arrival, stopping).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! First stop of every request: who asks, where to, may they, and the answer.
+//!
+//! Is told routes, callers and names, and never asks the hub or the database. `request` is a request's life from
+//! top to bottom; the other files are its steps.
+
+mod admit;
+mod answer;
+mod caller;
+mod config;
+mod connection;
+mod forwarded;
+mod http2;
+mod log;
+mod request;
+mod route;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Request, Response};
+use tokio::sync::Semaphore;
+
+pub use config::{Config, Http2Limits, PublicUrl};
+pub use connection::Arrival;
+
+use crate::auth::Auth;
+use crate::model::{BasePath, Clock, Exchange, Routes, Unreachable};
+use crate::net::{RequestBody, ResponseBody};
+use crate::proxy::Proxy;
+use crate::tasks::Tasks;
+
+/// The hub as the edge sees it: takes a request with `Caller` and `Visit` in its extensions.
+pub type Hub = Arc<dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response<ResponseBody>> + Send + Sync>;
+
+/// Takes note of an exchange when it is over; must not block.
+pub type TellExchange = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
+
+/// All that the edge is built from; `app` and tests fill it in.
+#[derive(Clone)]
+pub struct Parts {
+    /// Limits and addresses.
+    pub config: Config,
+    /// Sessions, tokens and the policy.
+    pub auth: Auth,
+    /// The way to servers.
+    pub proxy: Proxy,
+    /// Ready servers.
+    pub routes: Arc<Routes>,
+    /// Everything that is no ready server.
+    pub hub: Hub,
+    /// Told when a server does not answer; must not block.
+    pub report: Arc<dyn Fn(Unreachable) + Send + Sync>,
+    /// Where we live under our host.
+    pub base: BasePath,
+    /// Name of the session cookie.
+    pub session_cookie: String,
+    /// True for a host name (lower case, no port) that stands on a certificate of ours.
+    pub is_certified: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Told of every exchange when it is over; `None`: no access log. Must not block.
+    pub access_log: Option<TellExchange>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Runs the streams of HTTP/2 connections.
+    pub tasks: Tasks,
+}
+
+/// The edge. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    parts: Arc<Parts>,
+    hub_permits: Arc<Semaphore>,
+    strict_transport: Option<HeaderValue>,
+}
+
+impl Edge {
+    /// An edge that serves nothing until it is given connections.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let hub_permits = Arc::new(Semaphore::new(parts.config.requests_in_hub));
+        let max_age_s = parts.config.hsts_max_age_s;
+        let is_wanted = parts.config.public_url.is_some() && max_age_s > 0;
+        // Only for the one name that an operator has chosen: for `localhost` it would reach other programs too.
+        let strict_transport = is_wanted.then(|| HeaderValue::try_from(format!("max-age={max_age_s}")).ok()).flatten();
+        Self { parts: Arc::new(parts), hub_permits, strict_transport }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,361 @@
+//! The life of a request, from top to bottom: the same over HTTP/1.1, HTTP/2, WebSockets and the private door.
+//!
+//! Normal path → our host → who asks → where to → may they → there and back.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Limited;
+
+use super::admit::{self, Admission, Provenance};
+use super::answer::{self, Refusal};
+use super::caller::Credentials;
+use super::log::Record;
+use super::route::{self, Destination};
+use super::{Arrival, Edge, forwarded};
+use crate::auth::Caller;
+use crate::model::{
+    Door, NormalPath, Route, Security, ServerKey, Unreachable, UserName, Visit, is_navigation, percent_encode,
+    prefers_html,
+};
+use crate::net::{OnUpgrade, RequestBody, ResponseBody};
+use crate::proxy::{Forwarding, ProxyError, TokenRule};
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// A longer address is not carried through sign-in: encoded in `next=` it would exceed the limit of a target.
+const NEXT_LIMIT_BYTES: usize = 4096;
+
+impl Edge {
+    /// Answers one request. A panic on the way is a 500 for this one and nobody else.
+    pub(super) async fn answer(&self, arrival: Arrival, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let mut record = self.parts.access_log.clone().map(|sink| {
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            Record::begin(sink, self.parts.clock.now(), arrival.peer.ip(), method, uri, request.version())
+        });
+        let manner = Manner::of(&request);
+        let life = self.life_of(arrival, request, &manner, &mut record);
+        let mut response = match AssertUnwindSafe(life).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(refusal)) => self.refuse(&refusal, &manner),
+            Err(_) => self.refuse(&Refusal::Panicked, &manner),
+        };
+        if let Some(strict_transport) = &self.strict_transport
+            && arrival.door == Door::Public
+        {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, strict_transport.clone());
+        }
+        match record {
+            Some(record) => record.follow(response),
+            None => response,
+        }
+    }
+
+    async fn life_of(
+        &self,
+        arrival: Arrival,
+        request: Request<RequestBody>,
+        manner: &Manner,
+        record: &mut Option<Record>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let parts = &*self.parts;
+        let uri = request.uri().clone();
+
+        // A path that is not its own normal form is refused, never repaired.
+        let path = NormalPath::parse(uri.path())?;
+        let is_websocket = request.extensions().get::<OnUpgrade>().is_some();
+        if request.method() == Method::TRACE || request.method() == Method::CONNECT && !is_websocket {
+            return Err(Refusal::Method);
+        }
+
+        // For which host, and from where.
+        let site = self.site_of(&arrival, &uri, request.headers())?;
+        note(record, |record| record.address = site.client);
+        if !site.is_secure {
+            return Ok(self.to_https(&arrival, &site, &uri, manner));
+        }
+
+        // Who sends it.
+        let credentials =
+            Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, request.headers(), uri.query())?;
+        let provenance = Provenance::read(request.method(), request.headers(), is_websocket);
+
+        // Where it goes, whether it may, and there it goes.
+        let destination = route::find(&parts.base, &parts.routes.current(), arrival.door, path)?;
+        match destination {
+            Destination::MissingSlash => {
+                let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+                Ok(answer::redirect(StatusCode::MOVED_PERMANENTLY, &format!("{}/{query}", uri.path())))
+            }
+            Destination::Hub => {
+                let caller = credentials.for_hub();
+                note(record, |record| record.user = name_of(&caller));
+                admit::provenance(&caller, provenance, site.authority.as_str())?;
+                self.to_hub(request, caller, site, arrival.door).await
+            }
+            Destination::NotReady(servers) => {
+                let caller = credentials.for_server();
+                note(record, |record| record.user = name_of(&caller));
+                admit::provenance(&caller, provenance, site.authority.as_str())?;
+                if let Some(sign_in) = self.admit_to_server(&caller, &servers, &uri, manner)? {
+                    return Ok(sign_in);
+                }
+                self.to_hub(request, caller, site, arrival.door).await
+            }
+            Destination::Ready(route) => {
+                let caller = credentials.for_server();
+                note(record, |record| record.user = name_of(&caller));
+                admit::provenance(&caller, provenance, site.authority.as_str())?;
+                let servers = std::slice::from_ref(&route.server);
+                if let Some(sign_in) = self.admit_to_server(&caller, servers, &uri, manner)? {
+                    return Ok(sign_in);
+                }
+                self.to_server(request, &route, &caller, &credentials, &site, manner).await
+            }
+        }
+    }
+
+    /// The client's address and the host that it asked for, which must be ours.
+    fn site_of(&self, arrival: &Arrival, uri: &Uri, headers: &HeaderMap) -> Result<Site, Refusal> {
+        let config = &self.parts.config;
+        let peer = arrival.peer.ip();
+        let mut authority = admit::authority_of(uri.authority(), headers)?;
+        if arrival.door == Door::Private {
+            // Whatever name containers know us by is right there; the answer is for a token alone.
+            return Ok(Site { client: peer, authority, is_secure: true });
+        }
+        let is_from_proxy = forwarded::is_trusted(&config.trusted_proxies, peer);
+        if let Some(host) = forwarded::host(headers).filter(|_| is_from_proxy) {
+            authority = host.parse().map_err(|_| Refusal::bad("its X-Forwarded-Host is not valid"))?;
+        }
+        if !admit::is_our_host(&authority, config.public_url.as_ref(), |host| (self.parts.is_certified)(host)) {
+            return Err(Refusal::WrongHost { host: authority.as_str().to_owned() });
+        }
+        let is_secure = match arrival.security {
+            Security::Tls(_) => !is_from_proxy || forwarded::came_by_tls(headers),
+            Security::Plain => is_from_proxy && forwarded::came_by_tls(headers),
+            Security::PlainOnTlsPort => false,
+        };
+        let client = forwarded::client(&config.trusted_proxies, peer, headers);
+        Ok(Site { client, authority, is_secure })
+    }
+
+    /// The same address, with `https`.
+    fn to_https(&self, arrival: &Arrival, site: &Site, uri: &Uri, manner: &Manner) -> Response<ResponseBody> {
+        let config = &self.parts.config;
+        let is_from_proxy = forwarded::is_trusted(&config.trusted_proxies, arrival.peer.ip());
+        let host = site.authority.host();
+        let public_url = config.public_url.as_ref().filter(|url| {
+            let public_host = url.authority().parse::<Authority>();
+            public_host.is_ok_and(|public_host| public_host.host().eq_ignore_ascii_case(host))
+        });
+        let origin = match public_url {
+            Some(public_url) => public_url.origin(),
+            // The port that was asked for is the TLS port already, or the proxy's matter.
+            None if is_from_proxy || arrival.security == Security::PlainOnTlsPort => {
+                format!("https://{}", site.authority)
+            }
+            None if config.https_port == 443 => format!("https://{host}"),
+            None => format!("https://{host}:{}", config.https_port),
+        };
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let keeps_method = manner.method != Method::GET && manner.method != Method::HEAD;
+        let status = if keeps_method { StatusCode::PERMANENT_REDIRECT } else { StatusCode::MOVED_PERMANENTLY };
+        answer::redirect(status, &format!("{origin}{target}"))
+    }
+
+    /// Lets the request pass with `None`, sends a signed-out browser to sign in, or refuses.
+    fn admit_to_server(
+        &self,
+        caller: &Caller,
+        servers: &[ServerKey],
+        uri: &Uri,
+        manner: &Manner,
+    ) -> Result<Option<Response<ResponseBody>>, Refusal> {
+        let user_exists = servers.first().is_some_and(|server| self.parts.auth.user(&server.user).is_some());
+        match admit::server(caller, servers, user_exists) {
+            Admission::Admitted => Ok(None),
+            Admission::Hidden => Err(Refusal::NotFound),
+            Admission::Anonymous if manner.is_navigation() => {
+                let login = with_next(format!("{}login", self.parts.base.hub()), uri);
+                Ok(Some(answer::redirect(StatusCode::FOUND, &login)))
+            }
+            Admission::Anonymous => Err(Refusal::Credentials),
+        }
+    }
+
+    async fn to_hub(
+        &self,
+        request: Request<RequestBody>,
+        caller: Caller,
+        site: Site,
+        door: Door,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let config = &self.parts.config;
+        let _permit = self.hub_permits.try_acquire().map_err(|_| Refusal::HubBusy)?;
+        let mut request = limit_body(request, config.hub_body_limit_bytes)?;
+        let ended = caller.ended().cloned();
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(Visit { address: site.client, origin: self.origin_of(&site, door), door });
+
+        let limit = Duration::from_secs(config.hub_timeout_s);
+        let answered = tokio::time::timeout(limit, (self.parts.hub)(request)).await;
+        let mut response = answered.map_err(|_| Refusal::HubSlow { limit })?;
+        response.headers_mut().entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+        let Some(ended) = ended else { return Ok(response) };
+        if !ended.is_cancelled() {
+            return Ok(response.map(|body| body.ending_with([ended])));
+        }
+        // The session ended meanwhile, as sign-out means it to: its answer still goes out, but nothing endless does.
+        let is_endless = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        if is_endless { Err(Refusal::Credentials) } else { Ok(response) }
+    }
+
+    async fn to_server(
+        &self,
+        request: Request<RequestBody>,
+        route: &Arc<Route>,
+        caller: &Caller,
+        credentials: &Credentials,
+        site: &Site,
+        manner: &Manner,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let parts = &*self.parts;
+        let original = request.uri().clone();
+        let request = limit_body(request, parts.config.server_body_limit_bytes)?;
+        // A token gives its owner's rights to whoever sees it: only the owner's own server may.
+        let is_foreign = credentials.own_tokens().any(|token| token.user.name != route.server.user);
+        let visiting = is_foreign.then(|| parts.auth.visiting_token(caller, &route.server)).flatten();
+        let token = match (&visiting, is_foreign) {
+            (Some(visiting), _) => TokenRule::Replace(visiting),
+            (None, true) => TokenRule::Remove,
+            (None, false) => TokenRule::Pass,
+        };
+        let facts = Forwarding {
+            session_cookie: &parts.session_cookie,
+            prefix: route.prefix(&parts.base),
+            client: site.client,
+            scheme: "https",
+            host: site.authority.as_str(),
+            port: site.authority.port_u16().unwrap_or(443),
+            token,
+            ended: caller.ended(),
+            is_activity: is_person(caller),
+        };
+        let error = match parts.proxy.forward(request, route, facts).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if let ProxyError::Unreachable { .. } = &error {
+            (parts.report)(Unreachable { server: route.server.clone(), generation: route.generation });
+        }
+        let is_stopped = matches!(error, ProxyError::Unreachable { .. } | ProxyError::Gone { .. });
+        if is_stopped && manner.is_navigation() {
+            // The start page starts it again and comes back here; an error page would be the end of the way.
+            return Ok(answer::redirect(StatusCode::SEE_OTHER, &self.start_page(&route.server, &original)));
+        }
+        Err(error.into())
+    }
+
+    fn refuse(&self, refusal: &Refusal, manner: &Manner) -> Response<ResponseBody> {
+        answer::refuse(refusal, manner.wants_page(), &self.parts.base.hub())
+    }
+
+    /// `{base}hub/spawn-pending/{user}[/{server}]?next=…`
+    fn start_page(&self, server: &ServerKey, original: &Uri) -> String {
+        let user = percent_encode(server.user.as_str());
+        let mut page = format!("{}spawn-pending/{user}", self.parts.base.hub());
+        if !server.name.is_default() {
+            page = format!("{page}/{}", percent_encode(server.name.as_str()));
+        }
+        with_next(page, original)
+    }
+
+    /// `https://host[:port]` as the browser sees us.
+    fn origin_of(&self, site: &Site, door: Door) -> String {
+        match (&self.parts.config.public_url, door) {
+            (_, Door::Private) => format!("http://{}", site.authority),
+            (Some(url), Door::Public) if admit::same_host(url.authority(), site.authority.as_str()) => url.origin(),
+            (_, Door::Public) => format!("https://{}", site.authority),
+        }
+    }
+}
+
+/// Who is at the other end, and under which name they came.
+struct Site {
+    client: IpAddr,
+    authority: Authority,
+    is_secure: bool,
+}
+
+/// How an answer should be given, kept while the request itself goes elsewhere.
+struct Manner {
+    method: Method,
+    mode: Option<HeaderValue>,
+    accept: Option<HeaderValue>,
+}
+
+impl Manner {
+    fn of(request: &Request<RequestBody>) -> Self {
+        let header = |name| request.headers().get(name).cloned();
+        Self { method: request.method().clone(), mode: header(SEC_FETCH_MODE), accept: header(ACCEPT) }
+    }
+
+    fn is_navigation(&self) -> bool {
+        is_navigation(&self.method, &self.headers())
+    }
+
+    /// True if a person will look at the answer.
+    fn wants_page(&self) -> bool {
+        self.is_navigation() || self.mode.is_none() && prefers_html(&self.headers())
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mode = self.mode.clone().map(|mode| (SEC_FETCH_MODE, mode));
+        mode.into_iter().chain(self.accept.clone().map(|accept| (ACCEPT, accept))).collect()
+    }
+}
+
+fn note(record: &mut Option<Record>, fact: impl FnOnce(&mut Record)) {
+    if let Some(record) = record {
+        fact(record);
+    }
+}
+
+fn name_of(caller: &Caller) -> Option<UserName> {
+    caller.user().map(|user| user.name.clone())
+}
+
+/// False for a server that calls with its own token: that it runs does not mean that anybody uses it.
+fn is_person(caller: &Caller) -> bool {
+    !caller.token().is_some_and(|token| token.note.starts_with("Server at "))
+}
+
+/// `address?next=…`, so that the browser comes back to `original`.
+fn with_next(address: String, original: &Uri) -> String {
+    let target = original.path_and_query().map_or("/", |target| target.as_str());
+    if target.len() > NEXT_LIMIT_BYTES {
+        return address;
+    }
+    format!("{address}?next={}", percent_encode(target))
+}
+
+/// The request with a body that cannot be longer than `limit_bytes`.
+fn limit_body(mut request: Request<RequestBody>, limit_bytes: u64) -> Result<Request<RequestBody>, Refusal> {
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    admit::body(announced, limit_bytes)?;
+    if announced.is_none() && !matches!(request.body(), RequestBody::Empty) {
+        let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+        let body = std::mem::take(request.body_mut());
+        *request.body_mut() = RequestBody::stream(Limited::new(body, limit));
+    }
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! The hub's settings, typed and with the reason for each default.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::BasePath;
+
+/// Everything the hub can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the deployment lives under its host.
+    pub base: BasePath,
+    /// The version of JupyterHub whose contract we keep: servers and clients gate features on it.
+    pub jupyterhub_version: String,
+    /// Name of the session cookie on the public door (`auth::session_cookie_name`).
+    pub session_cookie: String,
+    /// How long a browser keeps the session cookie; the same as the absolute limit of sessions.
+    pub session_cookie_age_s: u64,
+    /// A browser's visit to its own stopped server starts it; otherwise a page with a button is shown.
+    pub lazy_start: bool,
+    /// People may ask for an account.
+    pub signup: bool,
+    /// Where a person lands after sign-in who wanted nothing in particular; `None`: their own server.
+    pub default_url: Option<String>,
+    /// A folder whose files take the place of the built-in templates of the same name.
+    pub templates_dir: Option<PathBuf>,
+    /// 64 KiB: our longest form is a confirmation page with a few hundred scopes.
+    pub form_limit_bytes: usize,
+    /// 1 MiB: as much JSON as an API call may carry (a list of some ten thousand names).
+    pub api_body_limit_bytes: usize,
+    /// 30 s for a whole answer's head; longer than every wait inside.
+    pub request_timeout_s: u64,
+    /// 10 s, as in JupyterHub: how long `POST …/server` waits for ready before it answers 202.
+    pub slow_start_timeout_s: u64,
+    /// 10 s, as in JupyterHub: how long `DELETE …/server` waits for stopped before it answers 202.
+    pub slow_stop_timeout_s: u64,
+    /// 8 s, as in JupyterHub: how often a silent progress stream sends an empty line.
+    pub progress_keep_alive_s: u64,
+    /// 15 min: a progress stream older than that is closed; the page opens another.
+    pub progress_limit_s: u64,
+    /// 1,024 listeners of progress streams in all; one more gets 429 and its page reloads instead.
+    pub progress_listeners: usize,
+    /// 4,096 OAuth codes alive at once (each some 500 bytes); the oldest makes room.
+    pub oauth_codes: usize,
+    /// 2 s: how long the page of a failed start waits for the log lines of what has just died.
+    pub failure_details_wait_s: u64,
+    /// 512 pages and API calls under way at once; one more is asked to come back.
+    pub requests: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            base: BasePath::parse("/").expect("the root is a base path"),
+            jupyterhub_version: "6.1.1".to_owned(),
+            session_cookie: "__Host-slipway".to_owned(),
+            session_cookie_age_s: 14 * 24 * 3600,
+            lazy_start: true,
+            signup: true,
+            default_url: None,
+            templates_dir: None,
+            form_limit_bytes: 64 << 10,
+            api_body_limit_bytes: 1 << 20,
+            request_timeout_s: 30,
+            slow_start_timeout_s: 10,
+            slow_stop_timeout_s: 10,
+            progress_keep_alive_s: 8,
+            progress_limit_s: 900,
+            progress_listeners: 1024,
+            oauth_codes: 4096,
+            failure_details_wait_s: 2,
+            requests: 512,
+        }
+    }
+}
+
+impl Config {
+    /// `{base}hub/<page>`.
+    pub(super) fn hub(&self, page: &str) -> String {
+        format!("{}hub/{page}", self.base)
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_s)
+    }
+
+    pub(super) fn failure_details_wait(&self) -> Duration {
+        Duration::from_secs(self.failure_details_wait_s)
+    }
+}

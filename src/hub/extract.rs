@@ -1,0 +1,90 @@
+//! What handlers ask of a request: who sends it, from where, and that somebody is signed in.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::Uri;
+use axum::http::request::Parts;
+
+use super::HubState;
+use super::error::HubError;
+use super::form::query_value;
+use crate::auth::{Caller, Session};
+use crate::model::{ServerKey, ServerName, UserName, Visit};
+
+/// Who sends the request, as the edge has found out.
+pub(super) struct CallerOf(pub(super) Caller);
+
+impl FromRequestParts<HubState> for CallerOf {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &HubState) -> Result<Self, HubError> {
+        parts.extensions.get::<Caller>().cloned().map(Self).ok_or(HubError::Wiring("the caller"))
+    }
+}
+
+/// From where, and under which origin, as the edge has found out.
+pub(super) struct VisitOf(pub(super) Visit);
+
+impl FromRequestParts<HubState> for VisitOf {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &HubState) -> Result<Self, HubError> {
+        parts.extensions.get::<Visit>().cloned().map(Self).ok_or(HubError::Wiring("the visit"))
+    }
+}
+
+/// A person with a session. Pages take no token for one: without a session a GET is sent to sign in and back.
+pub(super) struct Person(pub(super) Arc<Session>);
+
+impl Person {
+    /// The same person as `auth` asks about callers.
+    pub(super) fn as_caller(&self) -> Caller {
+        Caller::Session(Arc::clone(&self.0))
+    }
+
+    /// Their name.
+    pub(super) fn name(&self) -> &UserName {
+        &self.0.user.name
+    }
+}
+
+impl FromRequestParts<HubState> for Person {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HubState) -> Result<Self, HubError> {
+        let CallerOf(caller) = CallerOf::from_request_parts(parts, state).await?;
+        if let Some(session) = caller.session() {
+            return Ok(Self(Arc::clone(session)));
+        }
+        let next = parts.method.is_safe().then(|| path_and_query(&parts.uri));
+        Err(HubError::SignInFirst { next })
+    }
+}
+
+/// The server that a page's path names: `/{user}`, `/{user}/{server}`, or nothing for one's own default server.
+pub(super) struct Named(pub(super) Option<ServerKey>);
+
+impl FromRequestParts<HubState> for Named {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HubState) -> Result<Self, HubError> {
+        let path = axum::extract::Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        let Ok(axum::extract::Path(segments)) = path else { return Ok(Self(None)) };
+        let find = |name: &str| segments.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let Some(user) = find("user") else { return Ok(Self(None)) };
+        let user = UserName::from_path(user).ok_or(HubError::NoSuchResource)?;
+        let name = ServerName::parse(find("server").unwrap_or_default()).map_err(|_| HubError::NoSuchResource)?;
+        Ok(Self(Some(ServerKey { user, name })))
+    }
+}
+
+/// `next=` of the request, unchecked.
+pub(super) fn next_of(uri: &Uri) -> Option<String> {
+    query_value(uri.query(), "next")
+}
+
+/// The request's own address, to come back to.
+pub(super) fn path_and_query(uri: &Uri) -> String {
+    uri.path_and_query().map_or("/", |path| path.as_str()).to_owned()
+}

@@ -1,0 +1,118 @@
+//! What every page has around its content: who is signed in, the form token, and the cookies that belong to it.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{CONTENT_TYPE, SET_COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use minijinja::context;
+use minijinja::value::Value;
+
+use super::cookies::{NewCookie, values};
+use super::error::HubError;
+use super::extract::CallerOf;
+use super::{HubState, xsrf};
+use crate::auth::Caller;
+
+/// The frame of one page.
+pub(super) struct Frame {
+    state: HubState,
+    name: Option<String>,
+    is_admin: bool,
+    form_token: String,
+    here: String,
+    cookies: Vec<NewCookie>,
+}
+
+impl Frame {
+    /// The frame for `caller`, who asks with `headers` for `path`.
+    pub(super) fn new(state: &HubState, caller: &Caller, headers: &HeaderMap, path: &str) -> Self {
+        let mut cookies = Vec::new();
+        // Pages know sessions only; a token is nobody here.
+        let session = caller.session();
+        let key = match session {
+            Some(session) => xsrf::Key::of_session(session),
+            None => state.visitor_key.of_visitor(&visitor_id(state, headers, &mut cookies)),
+        };
+        let form_token = form_token(state, &key, headers, &mut cookies);
+        Self {
+            state: state.clone(),
+            name: session.map(|session| session.user.name.to_string()),
+            is_admin: session.is_some() && caller.is_admin(),
+            form_token,
+            here: path.to_owned(),
+            cookies,
+        }
+    }
+
+    /// The token for forms and scripts of this page.
+    pub(super) fn form_token(&self) -> &str {
+        &self.form_token
+    }
+
+    /// The page `template` with these values.
+    ///
+    /// # Errors
+    /// If the template is wrong (an operator's, since ours are tested).
+    pub(super) fn show(self, status: StatusCode, template: &str, page: Value) -> Result<Response, HubError> {
+        let frame = context! {
+            person => self.name,
+            is_admin => self.is_admin,
+            form_token => self.form_token,
+            here => self.here,
+        };
+        let html = self.state.views.render(template, context! { ..page, ..frame })?;
+        let content_type = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+        let mut response = (status, content_type, html).into_response();
+        set_cookies(&mut response, &self.cookies);
+        Ok(response)
+    }
+}
+
+impl FromRequestParts<HubState> for Frame {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HubState) -> Result<Self, HubError> {
+        let CallerOf(caller) = CallerOf::from_request_parts(parts, state).await?;
+        Ok(Self::new(state, &caller, &parts.headers, parts.uri.path()))
+    }
+}
+
+/// Adds `cookies` to an answer.
+pub(super) fn set_cookies(response: &mut Response, cookies: &[NewCookie]) {
+    for cookie in cookies {
+        if let Ok(value) = HeaderValue::from_str(&cookie.to_header()) {
+            response.headers_mut().append(SET_COOKIE, value);
+        }
+    }
+}
+
+/// Name of the cookie by which a visitor without a session is known again while they sign in.
+pub(super) fn visitor_cookie(state: &HubState) -> String {
+    format!("{}-visitor", state.config.session_cookie)
+}
+
+/// The cookie of a form token.
+pub(super) fn form_token_cookie(state: &HubState, token: &str) -> NewCookie {
+    NewCookie::new(xsrf::NAME, token, &state.config.base.hub())
+}
+
+fn visitor_id(state: &HubState, headers: &HeaderMap, cookies: &mut Vec<NewCookie>) -> String {
+    let name = visitor_cookie(state);
+    if let Some(id) = xsrf::visitor_id(headers, &name) {
+        return id.to_owned();
+    }
+    let id = state.random.hex::<16>();
+    cookies.push(NewCookie::new(&name, &id, "/"));
+    id
+}
+
+/// The token that the browser has already if it is good for this key (several tabs share it), else a new one.
+fn form_token(state: &HubState, key: &xsrf::Key, headers: &HeaderMap, cookies: &mut Vec<NewCookie>) -> String {
+    if let Some(token) = values(headers, xsrf::NAME).find(|token| key.has_signed(token)) {
+        return token.to_owned();
+    }
+    let token = key.mint(&state.random);
+    cookies.push(form_token_cookie(state, &token));
+    token
+}

@@ -1,0 +1,342 @@
+//! What happens around a handler, in order. One function a layer; `router` says which family has which.
+//!
+//! From the outside in: `stamp` (headers of every answer) → `private_door` → `room_for_one_more` → then by family
+//! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `check_form_token`;
+//! API: `show_errors_as_json` → `time_limit` → `api_callers` → `check_form_token`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use minijinja::context;
+use serde_json::json;
+use tracing::{debug, error, info};
+
+use super::HubState;
+use super::error::{HubError, Raised};
+use super::form::{self, Fields};
+use super::frame::{Frame, visitor_cookie};
+use super::landing::with_next;
+use super::xsrf::{self, Verdict};
+use crate::auth::Caller;
+use crate::model::{Door, Visit};
+
+/// Our pages: nothing but our own files, no inline script or style, no frame around them.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                           font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                           frame-ancestors 'none'";
+/// Data is no document.
+const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// When somebody should come back who found no room: requests take milliseconds.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+
+/// Headers of every answer, whatever becomes of the request.
+pub(super) async fn stamp(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if let Ok(version) = HeaderValue::from_str(&state.config.jupyterhub_version) {
+        headers.insert("x-jupyterhub-version", version);
+    }
+    let always = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in always {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let usual = [
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        // What a page says depends on who asks, and is stale the moment a server changes state.
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in usual {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The containers' door leads to the API and nowhere else, and knows no sessions: the edge sees to both, this is
+/// the second line.
+pub(super) async fn private_door(State(state): State<HubState>, mut request: Request, next: Next) -> Response {
+    let is_private = request.extensions().get::<Visit>().is_some_and(|visit| visit.door == Door::Private);
+    if !is_private {
+        return next.run(request).await;
+    }
+    let path = request.uri().path();
+    let api = state.config.hub("api");
+    if !path.strip_prefix(&api).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return json_error(&HubError::NoSuchPage);
+    }
+    if request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some()) {
+        request.extensions_mut().insert(Caller::Anonymous);
+    }
+    next.run(request).await
+}
+
+/// Not more than `requests` are under way at once: the next is asked to come back instead of waiting unseen.
+pub(super) async fn room_for_one_more(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let Ok(_place) = state.requests.try_acquire() else {
+        let sentence = "Many people are here just now. Try again in a moment.".to_owned();
+        return json_error(&HubError::Busy { sentence, retry_after: BUSY_WAIT });
+    };
+    next.run(request).await
+}
+
+/// No handler takes longer than `request_timeout_s`. What it has begun (a start, a commit) goes on.
+pub(super) async fn time_limit(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let limit = state.config.request_timeout();
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => HubError::Slow { limit }.into_response(),
+    }
+}
+
+/// A hub page is opened by a person. A script, a frame or a form of another page gets nothing, whoever is signed
+/// in: on one origin with the servers, this and the form token are what keeps their pages out of ours.
+pub(super) async fn navigations_only(request: Request, next: Next) -> Result<Response, HubError> {
+    let visit = request.extensions().get::<Visit>().ok_or(HubError::Wiring("the visit"))?;
+    if !is_by_a_person(request.method(), request.headers(), &visit.origin) {
+        return Err(HubError::NotANavigation);
+    }
+    // A browser that only guesses where its person will go next must not start or end anything.
+    if is_prefetch(request.headers()) {
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, [(header::CACHE_CONTROL, "no-store")]).into_response());
+    }
+    Ok(next.run(request).await)
+}
+
+/// The same for callers with a session at the API: scripts of ours may ask, frames and other sites may not.
+pub(super) async fn api_callers(request: Request, next: Next) -> Result<Response, HubError> {
+    let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
+    if has_session {
+        let visit = request.extensions().get::<Visit>().ok_or(HubError::Wiring("the visit"))?;
+        if !is_from_our_pages(request.method(), request.headers(), &visit.origin) {
+            return Err(HubError::NotANavigation);
+        }
+        // A form cannot send JSON without asking first; JupyterHub takes nothing else from a cookie's caller.
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_json =
+            content_type.is_none_or(|text| text.split(';').next().is_some_and(|t| t.trim() == "application/json"));
+        if !request.method().is_safe() && !is_json {
+            return Err(HubError::Anonymous);
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn is_by_a_person(method: &Method, headers: &HeaderMap, origin: &str) -> bool {
+    let mode_fits = text_of(headers, &SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate");
+    let is_document = text_of(headers, &SEC_FETCH_DEST).is_none_or(|dest| dest == "document");
+    mode_fits && is_document && (method.is_safe() || is_from_our_pages(method, headers, origin))
+}
+
+fn is_from_our_pages(method: &Method, headers: &HeaderMap, origin: &str) -> bool {
+    let is_framed = matches!(text_of(headers, &SEC_FETCH_DEST), Some("iframe" | "frame" | "object" | "embed"));
+    if is_framed {
+        return false;
+    }
+    // A read by navigation may come from anywhere (a link in a mail); it shows itself to its person only.
+    let is_navigation = text_of(headers, &SEC_FETCH_MODE) == Some("navigate");
+    if method.is_safe() && is_navigation {
+        return true;
+    }
+    let site_fits = text_of(headers, &SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
+    let origin_fits = text_of(headers, &header::ORIGIN).is_none_or(|sent| sent == origin);
+    site_fits && origin_fits
+}
+
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    let purpose = text_of(headers, &SEC_PURPOSE).or_else(|| text_of(headers, &HeaderName::from_static("purpose")));
+    purpose.is_some_and(|purpose| purpose.contains("prefetch"))
+}
+
+/// Reads a posted form, so that the form token and the handler find its fields.
+pub(super) async fn read_form(
+    State(state): State<HubState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, HubError> {
+    let request = form::read(request, state.config.form_limit_bytes).await?;
+    Ok(next.run(request).await)
+}
+
+/// Checks the form token and refuses without one.
+pub(super) async fn check_form_token(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    match verdict_of(&state, &request) {
+        Verdict::Passed => next.run(request).await,
+        failed => HubError::FormToken(failed).into_response(),
+    }
+}
+
+/// Checks the form token and leaves the answer to the page, which shows its form again.
+pub(super) async fn note_form_token(State(state): State<HubState>, mut request: Request, next: Next) -> Response {
+    let verdict = verdict_of(&state, &request);
+    request.extensions_mut().insert(FormToken(verdict));
+    next.run(request).await
+}
+
+/// What `note_form_token` found.
+#[derive(Clone, Copy)]
+pub(super) struct FormToken(pub(super) Verdict);
+
+impl FromRequestParts<HubState> for FormToken {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &HubState) -> Result<Self, HubError> {
+        parts.extensions.get::<Self>().copied().ok_or(HubError::Wiring("the form token's verdict"))
+    }
+}
+
+fn verdict_of(state: &HubState, request: &Request) -> Verdict {
+    let headers = request.headers();
+    if !xsrf::is_needed(request.method(), headers) {
+        return Verdict::Passed;
+    }
+    let fields = request.extensions().get::<Fields>().cloned().unwrap_or_default();
+    let token = xsrf::token_of(headers, request.uri().query(), &fields);
+    match request.extensions().get::<Caller>() {
+        // No browser sends a token by itself.
+        Some(Caller::Token(_)) => Verdict::Passed,
+        Some(Caller::Session(session)) => xsrf::verdict(Some(&xsrf::Key::of_session(session)), token.as_deref()),
+        _ => {
+            let id = xsrf::visitor_id(headers, &visitor_cookie(state)).map(str::to_owned);
+            let key = id.map(|id| state.visitor_key.of_visitor(&id));
+            xsrf::verdict(key.as_ref(), token.as_deref())
+        }
+    }
+}
+
+/// Like `check_form_token`, for the API: who has neither session nor token is refused by the endpoint itself.
+pub(super) async fn check_api_token(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
+    if !has_session {
+        return next.run(request).await;
+    }
+    check_form_token(State(state), request, next).await
+}
+
+/// Turns errors of pages into pages, and logs them.
+pub(super) async fn show_errors_as_pages(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+    let headers = request.headers().clone();
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let Some(error) = raised(&response) else { return response };
+    log(&error, &caller, &path);
+    if let HubError::SignInFirst { next: Some(next) } = &*error {
+        let location = with_next(&state.config.hub("login"), next);
+        return (StatusCode::FOUND, [(header::LOCATION, location)]).into_response();
+    }
+    let (title, sentence) = error.for_people();
+    let page = context! { status => error.status().as_u16(), title, sentence };
+    let frame = Frame::new(&state, &caller, &headers, &path);
+    let mut shown = match frame.show(error.status(), "error.html", page) {
+        Ok(page) => page,
+        Err(broken) => {
+            error!(error = %chain(&broken), "the error page could not be rendered");
+            (error.status(), "Something went wrong.").into_response()
+        }
+    };
+    copy_head(&error, response.headers(), &mut shown);
+    shown
+}
+
+/// Turns errors of the API into JSON, and logs them.
+pub(super) async fn show_errors_as_json(request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    if let Some(error) = raised(&response) {
+        log(&error, &caller, &path);
+        let mut shown = json_error(&error);
+        copy_head(&error, response.headers(), &mut shown);
+        response = shown;
+    }
+    let headers = response.headers_mut();
+    headers
+        .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, content-type, authorization"));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(API_POLICY));
+    response
+}
+
+/// `{"status", "message"}`, with what else a failed start has to say.
+pub(super) fn json_error(error: &HubError) -> Response {
+    let mut body = json!({ "status": error.status().as_u16(), "message": error.message() });
+    if let HubError::StartFailed(failure) = error {
+        body["exit_code"] = json!(failure.exit_code);
+        body["log_tail"] = json!(failure.log_tail);
+    }
+    let mut response = (error.status(), axum::Json(body)).into_response();
+    if let Some(wait) = error.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+    response
+}
+
+/// The error that an answer stands for: one of ours, or what axum's own parts refused in plain text.
+fn raised(response: &Response<Body>) -> Option<Arc<HubError>> {
+    if let Some(Raised(error)) = response.extensions().get::<Raised>() {
+        return Some(Arc::clone(error));
+    }
+    let status = response.status();
+    let content_type = text_of(response.headers(), &header::CONTENT_TYPE);
+    let is_plain = content_type.is_none_or(|text| text.starts_with("text/plain"));
+    let is_refusal = (status.is_client_error() || status.is_server_error()) && is_plain;
+    is_refusal.then(|| {
+        let text = status.canonical_reason().unwrap_or("refused").to_owned();
+        Arc::new(HubError::Refused { status, text })
+    })
+}
+
+fn copy_head(error: &HubError, from: &HeaderMap, to: &mut Response) {
+    if let Some(allow) = from.get(header::ALLOW) {
+        to.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    if let Some(wait) = error.retry_after() {
+        to.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    }
+}
+
+fn log(error: &HubError, caller: &Caller, path: &str) {
+    let user = caller.user().map(|user| user.name.to_string());
+    let cause = chain(error);
+    if error.is_ours_to_mend() {
+        error!(user, path, error = cause, "a request failed");
+    } else if matches!(error, HubError::FormToken(_) | HubError::NotANavigation) {
+        info!(user, path, error = cause, "a request was refused");
+    } else {
+        debug!(user, path, error = cause, "a request was answered with an error");
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

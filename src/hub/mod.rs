@@ -1,0 +1,74 @@
+//! The hub: the pages people see, the part of JupyterHub's REST API that servers and clients need, and the OAuth
+//! provider by which a server learns who its visitor is.
+//!
+//! Read `router` for every path and `layers` for what happens around a handler. The edge has found out who sends a
+//! request and from where; it hands both over in the request's extensions (`auth::Caller`, `model::Visit`).
+
+mod api;
+mod assets;
+mod config;
+mod cookies;
+mod error;
+mod extract;
+mod form;
+mod frame;
+mod landing;
+mod layers;
+mod oauth;
+mod pages;
+mod router;
+mod templates;
+mod xsrf;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+pub use config::Config;
+pub use router::router;
+
+use crate::auth::Auth;
+use crate::model::{Clock, Random, Timestamp};
+use crate::spawner::Spawner;
+
+/// What every handler works with; each takes what it needs. Cheap to clone.
+#[derive(Clone)]
+pub struct HubState {
+    config: Arc<Config>,
+    auth: Auth,
+    spawner: Spawner,
+    clock: Arc<dyn Clock>,
+    random: Random,
+    views: Arc<templates::Views>,
+    codes: Arc<oauth::Codes>,
+    /// Signs the form tokens of visitors without a session; made anew at each start.
+    visitor_key: xsrf::Key,
+    /// One permit a request under way.
+    requests: Arc<Semaphore>,
+    /// One permit a listener of a progress stream.
+    progress_listeners: Arc<Semaphore>,
+    started_at: Timestamp,
+}
+
+impl HubState {
+    /// Puts the hub together. Templates are read at their first use.
+    #[must_use]
+    pub fn new(config: Config, auth: Auth, spawner: Spawner, clock: Arc<dyn Clock>, random: Random) -> Self {
+        Self {
+            views: Arc::new(templates::Views::new(&config)),
+            codes: Arc::new(oauth::Codes::new(config.oauth_codes)),
+            visitor_key: xsrf::Key::new(random.bytes()),
+            requests: Arc::new(Semaphore::new(config.requests)),
+            progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
+            started_at: clock.now(),
+            config: Arc::new(config),
+            auth,
+            spawner,
+            clock,
+            random,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `GET/POST {base}hub/api/oauth2/authorize`: the browser's half. A server's visitor is told apart here, and sent
+//! back with a code.
+//!
+//! The order of the checks is the contract's (§1.3): a client or an address that is not right gets a page and never
+//! a redirect; what the client did wrong goes back to it; what the visitor may not do is said to the visitor.
+
+use axum::extract::State;
+use axum::http::header::HeaderMap;
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use minijinja::context;
+
+use super::clients::{access_scope, candidates, may_ask, redirect_uri};
+use super::codes::Grant;
+use super::pkce::Challenge;
+use crate::auth::may_access_server;
+use crate::hub::HubState;
+use crate::hub::error::HubError;
+use crate::hub::extract::Person;
+use crate::hub::form::{Fields, query_encode, query_value};
+use crate::hub::frame::{Frame, set_cookies};
+use crate::hub::pages::found;
+use crate::hub::pages::login::{has_hub_session_cookie, hub_session_cookie};
+use crate::model::{BasePath, ServerKey};
+
+/// Length of a code, as JupyterHub makes them.
+const CODE_LENGTH: usize = 30;
+
+/// A request that may be granted, as far as client and parameters go.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    client: ServerKey,
+    redirect_uri: String,
+    state: Option<String>,
+    /// What the client asks for: its scopes if it names none.
+    scopes: Vec<String>,
+    challenge: Option<Challenge>,
+}
+
+/// Why a request cannot be granted.
+#[derive(Debug, PartialEq, Eq)]
+enum Wrong {
+    /// Said on a page: there is no address that could be trusted with it.
+    OnPage(&'static str),
+    /// Said to the client: the address to send the browser to.
+    ToClient(String),
+}
+
+/// `GET`: a code at once for one's own server, or a page that asks.
+pub(in crate::hub) async fn get(
+    State(state): State<HubState>,
+    person: Person,
+    uri: Uri,
+    headers: HeaderMap,
+    frame: Frame,
+) -> Result<Response, HubError> {
+    let asked = match asked(&state, uri.query()) {
+        Ok(asked) => asked,
+        Err(wrong) => return answer(wrong),
+    };
+    let granted = granted(&asked, &person)?;
+    let is_own = asked.client.user == *person.name();
+    if is_own || state.auth.has_consented(person.name(), &asked.client.client_id()) {
+        return Ok(with_code(&state, &person, &headers, asked, granted));
+    }
+    let page =
+        context! { owner => asked.client.user.to_string(), server => asked.client.name.as_str(), scopes => granted };
+    frame.show(StatusCode::OK, "consent.html", page)
+}
+
+/// `POST`: the page's answer, with the scopes that were left standing; none means identity only.
+pub(in crate::hub) async fn post(
+    State(state): State<HubState>,
+    person: Person,
+    uri: Uri,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, HubError> {
+    let asked = match asked(&state, uri.query()) {
+        Ok(asked) => asked,
+        Err(wrong) => return answer(wrong),
+    };
+    let mut granted = granted(&asked, &person)?;
+    granted.retain(|scope| fields.all("scopes").any(|left| left == scope));
+    Ok(with_code(&state, &person, &headers, asked, granted))
+}
+
+fn asked(state: &HubState, query: Option<&str>) -> Result<Asked, Wrong> {
+    // A named server exists if it is doing something; the default server of a user exists with the user.
+    let exists = |server: &ServerKey| {
+        let has_server = server.name.is_default() || state.spawner.active().iter().any(|(key, _)| key == server);
+        has_server && state.auth.user(&server.user).is_some()
+    };
+    read(&state.config.base, exists, query)
+}
+
+/// Reads and checks the parameters; knows nothing of the visitor.
+fn read(base: &BasePath, exists: impl Fn(&ServerKey) -> bool, query: Option<&str>) -> Result<Asked, Wrong> {
+    let parameter = |name| query_value(query, name);
+    let client_id = parameter("client_id").unwrap_or_default();
+    let clients = candidates(&client_id).into_iter().filter(exists).collect::<Vec<_>>();
+    if clients.is_empty() {
+        return Err(Wrong::OnPage("The program that sent you here is not known to this hub."));
+    }
+    let given = parameter("redirect_uri").unwrap_or_default();
+    let client = clients.into_iter().find(|client| redirect_uri(base, client) == given);
+    let client = client.ok_or(Wrong::OnPage("The address to return to is not the one of that server."))?;
+
+    let state = parameter("state");
+    let refuse = |error: &str, description: &str| {
+        let mut location = format!("{given}?error={error}");
+        if !description.is_empty() {
+            location += &format!("&error_description={}", query_encode(description));
+        }
+        Wrong::ToClient(with_state(location, state.as_deref()))
+    };
+    match parameter("response_type").as_deref() {
+        Some("code") => {}
+        None => return Err(refuse("invalid_request", "Missing response_type parameter.")),
+        Some(_) => return Err(refuse("unsupported_response_type", "")),
+    }
+    let challenge = Challenge::parse(parameter("code_challenge"), parameter("code_challenge_method").as_deref())
+        .map_err(|description| refuse("invalid_request", description))?;
+    let named = parameter("scope").unwrap_or_default();
+    let named = named.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    if !named.iter().all(|scope| may_ask(&client, scope)) {
+        return Err(refuse("invalid_scope", ""));
+    }
+    let scopes = if named.is_empty() { vec![access_scope(&client)] } else { named };
+    Ok(Asked { client, redirect_uri: given, state, scopes, challenge })
+}
+
+fn answer(wrong: Wrong) -> Result<Response, HubError> {
+    match wrong {
+        Wrong::OnPage(sentence) => Err(HubError::bad(sentence)),
+        Wrong::ToClient(location) => Ok(found(&location)),
+    }
+}
+
+/// What of it the visitor may grant: access, if the visitor has it.
+fn granted(asked: &Asked, person: &Person) -> Result<Vec<String>, HubError> {
+    if !may_access_server(&person.as_caller(), &asked.client) {
+        let message = "You do not have permission to access this server.".to_owned();
+        return Err(HubError::Answer { status: StatusCode::FORBIDDEN, message });
+    }
+    Ok(asked.scopes.clone())
+}
+
+fn with_code(state: &HubState, person: &Person, headers: &HeaderMap, asked: Asked, scopes: Vec<String>) -> Response {
+    let session = &person.0;
+    let code = state.random.alphanumeric(CODE_LENGTH);
+    let location = with_state(format!("{}?code={code}", asked.redirect_uri), asked.state.as_deref());
+    let grant = Grant {
+        client: asked.client,
+        redirect_uri: asked.redirect_uri,
+        user: person.name().clone(),
+        scopes,
+        session_id: session.hub_session_id.clone(),
+        challenge: asked.challenge,
+        session_ended: session.ended.clone(),
+    };
+    state.codes.keep(code, grant, state.clock.now());
+    let mut response = found(&location);
+    if !has_hub_session_cookie(headers, session) {
+        set_cookies(&mut response, &[hub_session_cookie(state, session)]);
+    }
+    response
+}
+
+fn with_state(location: String, state: Option<&str>) -> String {
+    match state {
+        Some(state) => format!("{location}&state={}", query_encode(state)),
+        None => location,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(query: &str) -> Result<Asked, Wrong> {
+        let base = BasePath::parse("/").expect("the root");
+        read(&base, |server| server.user.as_str() == "alice", Some(query))
+    }
+
+    const SOUND: &str =
+        "client_id=jupyterhub-user-alice&redirect_uri=%2Fuser%2Falice%2Foauth_callback&response_type=code";
+
+    fn to_client(query: &str) -> String {
+        match check(&format!("{SOUND}&state=s%3D1{query}")) {
+            Err(Wrong::ToClient(location)) => location,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_servers_request_is_understood() {
+        let asked =
+            check(&format!("{SOUND}&state=abc%3D%3D&code_challenge=x&code_challenge_method=S256")).expect("sound");
+        assert_eq!(asked.client.to_string(), "alice");
+        assert_eq!(asked.redirect_uri, "/user/alice/oauth_callback");
+        assert_eq!(asked.state.as_deref(), Some("abc=="));
+        assert_eq!(asked.scopes, ["access:servers!server=alice/"]);
+        assert_eq!(asked.challenge, Some(Challenge::Sha256("x".into())));
+    }
+
+    #[test]
+    fn a_wrong_client_or_address_is_said_on_a_page_and_never_redirected() {
+        for query in [
+            "",
+            "client_id=jupyterhub-user-alice",
+            "client_id=jupyterhub-user-alice&redirect_uri=https://evil/",
+            "client_id=jupyterhub-user-alice&redirect_uri=/user/alice/oauth_callback/",
+            "client_id=jupyterhub-user-alice&redirect_uri=/user/bob/oauth_callback",
+            "client_id=jupyterhub-user-bob&redirect_uri=/user/bob/oauth_callback&response_type=code",
+            "client_id=service-x&redirect_uri=/services/x/oauth_callback&response_type=code",
+            "redirect_uri=/user/alice/oauth_callback&response_type=code",
+        ] {
+            assert!(matches!(check(query), Err(Wrong::OnPage(_))), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_the_client_did_wrong_goes_back_to_it_with_its_state() {
+        let start = "/user/alice/oauth_callback?error=";
+        assert_eq!(to_client("&response_type=token"), format!("{start}unsupported_response_type&state=s%3D1"));
+        assert_eq!(to_client("&scope=admin:users"), format!("{start}invalid_scope&state=s%3D1"));
+        assert_eq!(
+            to_client("&code_challenge=x&code_challenge_method=S512"),
+            format!("{start}invalid_request&error_description=Transform+algorithm+not+supported.&state=s%3D1")
+        );
+    }
+
+    #[test]
+    fn a_client_gets_what_it_names_and_no_more() {
+        let scopes = |scope: &str| check(&format!("{SOUND}&scope={scope}")).expect("allowed").scopes;
+        assert_eq!(scopes("access:servers!server%3Dalice%2F"), ["access:servers!server=alice/"]);
+        assert_eq!(scopes("read:users:name!user"), ["read:users:name!user"]);
+    }
+}

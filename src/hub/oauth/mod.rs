@@ -1,0 +1,13 @@
+//! The OAuth provider that jupyterhub-singleuser signs its visitors in with (contract §1.3): authorization code
+//! grant with optional PKCE, nothing else.
+//!
+//! `authorize` is the browser's half, `token` the server's, `clients` says who a client id is, `codes` keeps the
+//! codes between the two.
+
+pub(super) mod authorize;
+mod clients;
+mod codes;
+mod pkce;
+pub(super) mod token;
+
+pub(super) use codes::Codes;

@@ -1,0 +1,114 @@
+//! `POST {base}hub/api/oauth2/token`: the server's half. A code becomes a token by which the server asks who its
+//! visitor is.
+//!
+//! Statuses and bodies are oauthlib's, which JupyterHub's servers know. An `Authorization` header is tolerated: the
+//! servers send one, and it says nothing here.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, PRAGMA, WWW_AUTHENTICATE};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::hub::HubState;
+use crate::hub::error::HubError;
+use crate::hub::form::Fields;
+use crate::model::ServerKey;
+use crate::store::TokenKind;
+
+/// What a server is told its token's life is: 14 days, as JupyterHub says.
+const EXPIRES_IN_S: u64 = 14 * 24 * 3600;
+
+/// Why there is no token, in OAuth's words.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    InvalidClient,
+    InvalidGrant,
+    InvalidRequest(&'static str),
+    UnauthorizedClient,
+    UnsupportedGrantType,
+}
+
+/// The exchange.
+pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) -> Result<Response, HubError> {
+    let client = match client_of(&state, &fields) {
+        Ok(client) => client,
+        Err(refusal) => return Ok(refusal.into_response()),
+    };
+    let Some(grant) = state.codes.take(fields.get("code"), &client, state.clock.now()) else {
+        return Ok(Refusal::InvalidGrant.into_response());
+    };
+    if let Some(challenge) = &grant.challenge {
+        let Some(verifier) = fields.find("code_verifier") else {
+            return Ok(Refusal::InvalidRequest("Code verifier required.").into_response());
+        };
+        if !challenge.is_met_by(verifier) {
+            return Ok(Refusal::InvalidGrant.into_response());
+        }
+    }
+    if fields.get("redirect_uri") != grant.redirect_uri {
+        return Ok(Refusal::InvalidRequest("Mismatching redirect URI.").into_response());
+    }
+    let scope = grant.scopes.join(" ");
+    let client_id = client.client_id();
+    let (secret, token) =
+        state.auth.issue_oauth_token(&grant.user, &client_id, grant.scopes, Some(grant.session_id)).await?;
+    if grant.session_ended.is_cancelled() {
+        // The session ended while its token was being made: whoever ended it may not have seen the token.
+        token.ended.cancel();
+        return Ok(Refusal::InvalidGrant.into_response());
+    }
+    let body = json!({
+        "access_token": secret.expose(),
+        "expires_in": EXPIRES_IN_S,
+        "token_type": "Bearer",
+        "scope": scope,
+    });
+    Ok((StatusCode::OK, NOT_KEPT, Json(body)).into_response())
+}
+
+/// A token is nobody else's: no cache keeps it.
+const NOT_KEPT: [(axum::http::HeaderName, &str); 2] = [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
+
+/// The client that this request proves to be, if it asks for something that can be had.
+fn client_of(state: &HubState, fields: &Fields) -> Result<ServerKey, Refusal> {
+    let grant_type = fields.get("grant_type");
+    match grant_type {
+        "authorization_code" if fields.get("code").is_empty() => {
+            return Err(Refusal::InvalidRequest("Missing code parameter."));
+        }
+        "authorization_code" | "refresh_token" => {}
+        _ => return Err(Refusal::UnsupportedGrantType),
+    }
+    // The client's secret is the server's own API token.
+    let token = state.auth.token_of(fields.get("client_secret")).ok_or(Refusal::InvalidClient)?;
+    let TokenKind::Server(server) = &token.kind else { return Err(Refusal::InvalidClient) };
+    if server.client_id() != fields.get("client_id") {
+        return Err(Refusal::InvalidClient);
+    }
+    if grant_type == "refresh_token" {
+        return Err(Refusal::UnauthorizedClient);
+    }
+    Ok(server.clone())
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, body) = match &self {
+            Self::InvalidClient => (StatusCode::UNAUTHORIZED, json!({ "error": "invalid_client" })),
+            Self::InvalidGrant => (StatusCode::BAD_REQUEST, json!({ "error": "invalid_grant" })),
+            Self::InvalidRequest(description) => {
+                (StatusCode::BAD_REQUEST, json!({ "error": "invalid_request", "error_description": description }))
+            }
+            Self::UnauthorizedClient => (StatusCode::BAD_REQUEST, json!({ "error": "unauthorized_client" })),
+            Self::UnsupportedGrantType => (StatusCode::BAD_REQUEST, json!({ "error": "unsupported_grant_type" })),
+        };
+        let mut response = (status, NOT_KEPT, Json(body)).into_response();
+        if self == Self::InvalidClient {
+            let challenge = axum::http::HeaderValue::from_static("Bearer error=\"invalid_client\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}

@@ -1,0 +1,54 @@
+//! The pages: one file each, with `get` and `post`; what they look like is in `templates/`.
+
+pub(super) mod admin;
+pub(super) mod health;
+pub(super) mod home;
+pub(super) mod login;
+pub(super) mod logout;
+pub(super) mod password;
+pub(super) mod servers;
+pub(super) mod signup;
+pub(super) mod spawn;
+
+use axum::http::StatusCode;
+use axum::http::header::{LOCATION, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+
+use super::HubState;
+use super::landing::with_other_parameters;
+use crate::model::{ServerKey, ServerState, UserName};
+
+/// 302: a read goes on elsewhere.
+pub(super) fn found(location: &str) -> Response {
+    (StatusCode::FOUND, [(LOCATION, location)]).into_response()
+}
+
+/// 303: after a change, look there.
+pub(super) fn see_other(location: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}
+
+/// Adds when to come again.
+fn with_retry_after(mut response: Response, wait: std::time::Duration) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
+    response
+}
+
+/// Where a person lands who wanted nothing in particular (contract §3.2): `default_url`, else their own server if
+/// it runs, else the page that starts it.
+fn landing(state: &HubState, user: &UserName, query: Option<&str>) -> String {
+    let own_server = ServerKey::default_of(user.clone());
+    let default = match &state.config.default_url {
+        Some(url) => url.clone(),
+        None if state.spawner.status(&own_server).state == ServerState::Ready => own_server.prefix(&state.config.base),
+        None => state.config.hub("spawn"),
+    };
+    with_other_parameters(&default, query)
+}
+
+/// `page/{user}[/{server}]`, percent-encoded.
+fn page_of(state: &HubState, page: &str, server: &ServerKey) -> String {
+    let prefix = server.prefix(&state.config.base);
+    let names = prefix.strip_prefix(&format!("{}user/", state.config.base)).unwrap_or_default();
+    format!("{}/{}", state.config.hub(page), names.trim_end_matches('/'))
+}

@@ -1,0 +1,62 @@
+//! `{base}hub/spawn[/{user}[/{server}]]`: starts a server and leads to its start page.
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+
+use super::{found, page_of, see_other};
+use crate::auth::may_start_server;
+use crate::hub::HubState;
+use crate::hub::error::HubError;
+use crate::hub::extract::{Named, Person, VisitOf, next_of};
+use crate::hub::landing::next_url;
+use crate::model::{ServerKey, ServerState, Visit};
+
+/// A GET starts too: JupyterLab's menu and bookmarks come this way (one of the few GETs that change anything).
+pub(in crate::hub) async fn get(
+    State(state): State<HubState>,
+    VisitOf(visit): VisitOf,
+    person: Person,
+    named: Named,
+    uri: Uri,
+) -> Result<Response, HubError> {
+    let location = start(&state, &visit, &person, named, &uri).await?;
+    Ok(found(&location))
+}
+
+/// The buttons' way.
+pub(in crate::hub) async fn post(
+    State(state): State<HubState>,
+    VisitOf(visit): VisitOf,
+    person: Person,
+    named: Named,
+    uri: Uri,
+) -> Result<Response, HubError> {
+    let location = start(&state, &visit, &person, named, &uri).await?;
+    Ok(see_other(&location))
+}
+
+/// Starts the server unless it runs or is on its way; returns where to go. Two clicks are one start.
+async fn start(
+    state: &HubState,
+    visit: &Visit,
+    person: &Person,
+    Named(named): Named,
+    uri: &Uri,
+) -> Result<String, HubError> {
+    let server = named.unwrap_or_else(|| ServerKey::default_of(person.name().clone()));
+    let is_there = state.auth.user(&server.user).is_some();
+    if !is_there || !may_start_server(&person.as_caller(), &server) {
+        return Err(HubError::NoSuchResource);
+    }
+    let mut status = state.spawner.status(&server);
+    if matches!(status.state, ServerState::Stopped | ServerState::Failed(_)) {
+        status = state.spawner.start(&server).await?;
+    }
+    if status.state == ServerState::Ready {
+        let next = next_url(next_of(uri).as_deref(), &visit.origin);
+        return Ok(next.unwrap_or_else(|| server.prefix(&state.config.base)));
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Ok(page_of(state, "spawn-pending", &server) + &query)
+}

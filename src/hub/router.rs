@@ -1,0 +1,123 @@
+//! Every path of the hub, on one screen, by family: who is let in and how errors look differs between them.
+
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{any, get, post};
+use axum::{Router, handler::Handler};
+
+use super::error::HubError;
+use super::layers::{
+    api_callers, check_api_token, check_form_token, navigations_only, note_form_token, private_door, read_form,
+    room_for_one_more, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+};
+use super::pages::{admin, health, home, login, logout, password, servers, signup, spawn};
+use super::{HubState, api, assets, oauth};
+
+/// The hub as a service. Requests come with `model::Visit` and `auth::Caller` in their extensions.
+pub fn router(state: HubState) -> Router {
+    let families = pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state));
+    families
+        .layer(from_fn_with_state(state.clone(), room_for_one_more))
+        .layer(from_fn_with_state(state.clone(), private_door))
+        .layer(from_fn_with_state(state.clone(), stamp))
+        .with_state(state)
+}
+
+/// What people open: navigations only, and nothing changes without a form token.
+fn pages(state: &HubState) -> Router<HubState> {
+    let hub = |page: &str| state.config.hub(page);
+    // These two show their form again when its token has expired.
+    let sign_in = Router::new()
+        .route(&hub("login"), get(login::get).post(login::post))
+        .route(&hub("signup"), get(signup::get).post(signup::post))
+        .layer(from_fn_with_state(state.clone(), note_form_token));
+    let others = Router::new()
+        .route(&hub(""), get(home::root))
+        .route(state.config.hub("").trim_end_matches('/'), get(home::add_slash))
+        .route(&hub("home"), get(home::get))
+        .route(&hub("logout"), get(logout::get).post(logout::post))
+        .route(&hub("change-password"), get(password::get).post(password::post))
+        .route(&hub("spawn"), get(spawn::get).post(spawn::post))
+        .route(&hub("spawn/{user}"), get(spawn::get).post(spawn::post))
+        .route(&hub("spawn/{user}/{server}"), get(spawn::get).post(spawn::post))
+        .route(&hub("spawn-pending/{user}"), get(servers::pending))
+        .route(&hub("spawn-pending/{user}/{server}"), get(servers::pending))
+        .route(&hub("stop/{user}"), post(servers::stop))
+        .route(&hub("stop/{user}/{server}"), post(servers::stop))
+        .route(&hub("user-redirect/{*path}"), get(servers::user_redirect))
+        .route(&hub("authorize"), get(admin::get))
+        .route(&hub("authorize/{user}"), get(admin::back_to_list).post(admin::authorise))
+        .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
+        .route(&hub("discard/{user}"), get(admin::ask_discard).post(admin::discard))
+        .route(&hub("error/{code}"), get(home::error))
+        .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(servers::unmatched)
+        .layer(from_fn_with_state(state.clone(), check_form_token));
+    others
+        .merge(sign_in)
+        .layer(from_fn_with_state(state.clone(), read_form))
+        .layer(from_fn(navigations_only))
+        .layer(from_fn_with_state(state.clone(), time_limit))
+        .layer(from_fn_with_state(state.clone(), show_errors_as_pages))
+}
+
+/// What anybody may read: nothing here tells of anyone.
+fn open(state: &HubState) -> Router<HubState> {
+    let hub = |page: &str| state.config.hub(page);
+    Router::new()
+        .route(&hub("health"), get(health::get))
+        .route(&hub("api/health"), get(health::get))
+        .route(&hub("logo"), get(assets::logo))
+        .route(&hub("static/{*path}"), get(assets::get))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(show_errors_as_json))
+}
+
+/// Addresses of servers that have no route: the server is stopped, starting, or there is none.
+fn servers(state: &HubState) -> Router<HubState> {
+    let base = &state.config.base;
+    Router::new()
+        .route(&format!("{base}user/{{*rest}}"), any(servers::without_route))
+        .route(&state.config.hub("user/{*rest}"), any(servers::without_route))
+        .layer(from_fn_with_state(state.clone(), time_limit))
+        .layer(from_fn_with_state(state.clone(), show_errors_as_pages))
+}
+
+/// JupyterHub's REST API, for programs with tokens and for the scripts of our own pages.
+fn rest_api(state: &HubState) -> Router<HubState> {
+    let api = |path: &str| state.config.hub(&format!("api{path}"));
+    // A server authenticates itself by its secret here, whatever else it sends along.
+    let token_exchange = Router::new()
+        .route(&api("/oauth2/token"), post(oauth::token::post.layer(from_fn_with_state(state.clone(), read_form))));
+    let endpoints = Router::new()
+        .route(&api(""), get(api::version).options(api::options))
+        .route(&api("/"), get(api::version).options(api::options))
+        .route(&api("/info"), get(api::info).options(api::options))
+        .route(&api("/user"), get(api::users::whoami).options(api::options))
+        .route(&api("/users"), get(api::users::list).options(api::options))
+        .route(&api("/users/{user}"), get(api::users::get).options(api::options))
+        .route(&api("/users/{user}/activity"), post(api::activity::post).options(api::options))
+        .route(
+            &api("/users/{user}/server"),
+            get(api::servers::get).post(api::servers::start).delete(api::servers::stop).options(api::options),
+        )
+        .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
+        .route(&api("/{*unknown}"), any(unknown_endpoint).options(api::options))
+        .layer(from_fn_with_state(state.clone(), check_api_token))
+        .layer(from_fn(api_callers));
+    token_exchange
+        .merge(endpoints)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))
+        .layer(from_fn_with_state(state.clone(), time_limit))
+        .layer(from_fn(show_errors_as_json))
+}
+
+async fn wrong_method() -> HubError {
+    HubError::MethodNotAllowed
+}
+
+async fn unknown_endpoint() -> HubError {
+    HubError::NoSuchPage
+}

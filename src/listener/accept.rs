@@ -1,0 +1,293 @@
+//! Accepts connections: one loop an address, limits in all and per address, TLS handshakes against the clock.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Resource;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, info, warn};
+
+use super::permits::{Permit, Permits};
+use super::stream::{Bytes, Stream};
+use crate::model::{Network, Protocol, Security};
+use crate::tasks::Tasks;
+
+/// Bounds of accepting.
+#[derive(Clone, Debug)]
+pub struct AcceptLimits {
+    /// Connections waiting in the kernel. 1024: a burst of browsers after a restart.
+    pub backlog: u32,
+    /// Open connections of all listeners of one kind. 16384: at 40 KiB each they stay below 700 MiB.
+    pub connections: usize,
+    /// Open connections from one IPv4 address or IPv6 /64. 2048: a lecture hall behind one address, two connections
+    /// and some WebSockets each.
+    pub connections_per_address: usize,
+    /// A TLS handshake from accept to end, in seconds. 5: a phone on a bad line needs 3.
+    pub handshake_timeout_s: u64,
+    /// How long accepting pauses when the process is out of file descriptors, in milliseconds. 200: connections end
+    /// meanwhile, and the kernel's backlog holds the new ones.
+    pub pause_ms: u64,
+}
+
+impl Default for AcceptLimits {
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            connections: 16_384,
+            connections_per_address: 2048,
+            handshake_timeout_s: 5,
+            pause_ms: 200,
+        }
+    }
+}
+
+/// Why an address could not be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system says.
+    #[source]
+    pub cause: io::Error,
+}
+
+/// An accepted connection, ready to be served.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its bytes; holds the permit.
+    pub stream: Stream,
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+    /// The address that was connected to.
+    pub local: SocketAddr,
+    /// What protects it.
+    pub security: Security,
+}
+
+/// What serves a connection until it ends; should heed the soft stop by itself.
+pub type Serve = Arc<dyn Fn(Connection) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Bound sockets that do not accept yet.
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<TcpListener>,
+    limits: AcceptLimits,
+    permits: Permits,
+    unlimited: Vec<Network>,
+}
+
+impl Listener {
+    /// Binds all `addresses`. Peers in `unlimited` are free of the limit per address. Must run in a runtime.
+    ///
+    /// # Errors
+    /// If one of them cannot be had.
+    pub fn bind(addresses: &[SocketAddr], limits: &AcceptLimits, unlimited: &[Network]) -> Result<Self, BindError> {
+        let bind = |address: &SocketAddr| {
+            // `[::]` beside `0.0.0.0` with the same port: each takes its own family.
+            let shares_port = addresses.iter().any(|other| other.is_ipv4() && other.port() == address.port());
+            bind_one(*address, shares_port, limits.backlog).map_err(|cause| BindError { address: *address, cause })
+        };
+        Ok(Self {
+            sockets: addresses.iter().map(bind).collect::<Result<_, _>>()?,
+            permits: Permits::new(limits.connections, limits.connections_per_address),
+            limits: limits.clone(),
+            unlimited: unlimited.to_vec(),
+        })
+    }
+
+    /// Where it really listens: what port 0 has become.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    }
+
+    /// Accepts until the soft stop; each connection is a task of its own. With `tls`, a connection is handed to
+    /// `serve` after its handshake.
+    pub fn run(self, tasks: &Tasks, tls: Option<TlsAcceptor>, serve: Serve) {
+        let shared = Arc::new(Shared {
+            tasks: tasks.clone(),
+            limits: self.limits,
+            permits: self.permits,
+            unlimited: self.unlimited,
+            tls,
+            serve,
+            turned_away: AtomicU64::new(0),
+        });
+        for socket in self.sockets {
+            let shared = shared.clone();
+            tasks.spawn(accept_until_stop(socket, shared));
+        }
+    }
+}
+
+struct Shared {
+    tasks: Tasks,
+    limits: AcceptLimits,
+    permits: Permits,
+    unlimited: Vec<Network>,
+    tls: Option<TlsAcceptor>,
+    serve: Serve,
+    turned_away: AtomicU64,
+}
+
+fn bind_one(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => match TcpSocket::new_v6() {
+            Ok(socket) => {
+                rustix::net::sockopt::set_ipv6_v6only(&socket, only_v6)?;
+                socket
+            }
+            // A kernel or a container without IPv6: "all addresses" then means all of IPv4.
+            Err(_) if address.ip().is_unspecified() && !only_v6 => {
+                return bind_one((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, backlog);
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    // A restart must not wait for the old connections' TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    // Inherited by accepted sockets: finds peers that vanished without a word.
+    socket.set_keepalive(true)?;
+    match socket.bind(address) {
+        // IPv6 compiled in but switched off: no address of it can be had.
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && address == unspecified_v6(address.port()) => {
+            return bind_one((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, backlog);
+        }
+        bound => bound?,
+    }
+    socket.listen(backlog)
+}
+
+fn unspecified_v6(port: u16) -> SocketAddr {
+    SocketAddr::from(([0; 8], port))
+}
+
+async fn accept_until_stop(socket: TcpListener, shared: Arc<Shared>) {
+    let mut reserve = spare_descriptor();
+    let stopping = shared.tasks.stopping().clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            // The permit before the socket: when nobody more may come in, the kernel's backlog holds them.
+            accepted = async { (shared.permits.wait().await, socket.accept().await) } => accepted,
+        };
+        match accepted {
+            (all, Ok((stream, peer))) => {
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                let is_unlimited = shared.unlimited.iter().any(|network| network.contains(peer.ip()));
+                let permit = match is_unlimited {
+                    true => Some(Permits::for_proxy(all)),
+                    false => shared.permits.for_address(all, peer.ip()),
+                };
+                match permit {
+                    Some(permit) => shared.tasks.spawn(shake_hands(stream, peer, permit, shared.clone())),
+                    None => turn_away(&shared, peer.ip()),
+                }
+            }
+            (_, Err(error)) if is_exhaustion(&error) => {
+                warn!(%error, "cannot accept; pausing");
+                // Without this the same connection would wake us again at once and for ever: close it with the
+                // descriptor that was kept for this moment.
+                drop(reserve.take());
+                if let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::ZERO, socket.accept()).await {
+                    drop(stream);
+                }
+                reserve = spare_descriptor();
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    () = tokio::time::sleep(Duration::from_millis(shared.limits.pause_ms)) => {}
+                }
+            }
+            // The peer was gone before we took it.
+            (_, Err(error)) => debug!(%error, "a connection could not be accepted"),
+        }
+    }
+}
+
+async fn shake_hands(stream: TcpStream, peer: SocketAddr, permit: Permit, shared: Arc<Shared>) {
+    let Ok(local) = stream.local_addr() else { return };
+    // Small answers go out at once; the system's refusal would only cost time.
+    let _ = stream.set_nodelay(true);
+    let (bytes, security) = match &shared.tls {
+        None => (Bytes::Plain(stream), Security::Plain),
+        Some(tls) => {
+            let limit = Duration::from_secs(shared.limits.handshake_timeout_s);
+            let shaken = tokio::select! {
+                () = shared.tasks.stopping().cancelled() => return,
+                shaken = tokio::time::timeout(limit, secure(stream, tls)) => shaken,
+            };
+            match shaken {
+                Ok(Ok(secured)) => secured,
+                // Scanners and browsers that mistrust our certificate: the day's noise.
+                Ok(Err(error)) => return debug!(address = %peer.ip(), %error, "no handshake"),
+                Err(_) => return debug!(address = %peer.ip(), ?limit, "the handshake took too long"),
+            }
+        }
+    };
+    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+    (shared.serve)(Connection { stream: Stream { bytes, _permit: permit }, peer, local, security }).await;
+}
+
+/// The first byte of every TLS connection: a handshake record.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+async fn secure(stream: TcpStream, tls: &TlsAcceptor) -> io::Result<(Bytes, Security)> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if first[0] != TLS_HANDSHAKE && first[0].is_ascii_uppercase() {
+        return Ok((Bytes::Plain(stream), Security::PlainOnTlsPort));
+    }
+    let stream = tls.accept(stream).await?;
+    let protocol = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    Ok((Bytes::Tls(Box::new(stream)), Security::Tls(protocol)))
+}
+
+fn turn_away(shared: &Shared, address: IpAddr) {
+    let count = shared.turned_away.fetch_add(1, Ordering::Relaxed) + 1;
+    // Powers of two: a flood of connections must not become a flood of lines.
+    if count.is_power_of_two() {
+        let limit = shared.limits.connections_per_address;
+        warn!(%address, limit, count, "connection turned away: this address has its share");
+    }
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    let codes =
+        [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE, rustix::io::Errno::NOBUFS, rustix::io::Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| codes.iter().any(|known| known.raw_os_error() == code))
+}
+
+fn spare_descriptor() -> Option<OwnedFd> {
+    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// Raises this process's limit of open files to what the system allows, and says how many that are.
+///
+/// Distributions start programs with 1024, which 500 people with WebSockets use up.
+pub fn raise_open_files_limit() -> Option<u64> {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    match rustix::process::setrlimit(Resource::Nofile, limit) {
+        Ok(()) => info!(open_files = ?limit.current, "limit of open files"),
+        Err(error) => warn!(%error, "the limit of open files stays as it is"),
+    }
+    rustix::process::getrlimit(Resource::Nofile).current
+}
+
+#[cfg(test)]
+mod tests;

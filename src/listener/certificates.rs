@@ -1,0 +1,313 @@
+//! The certificates that are served, and how a changed folder becomes what is served next.
+//!
+//! A look at the folder (`look`) is one synchronous step with the time as its only outside input, so tests take it
+//! themselves; `watch` only repeats it. What is served is one snapshot behind an atomic pointer: a handshake sees
+//! the old set or the new one, never a mixture.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::Config;
+use super::pairs::{self, File, Found, Pair, Problem};
+use super::self_signed::{self, SelfSignedError};
+use crate::model::{Clock, Timestamp};
+
+/// A certificate that ends sooner than this is spoken of, once a day. 14 days: ACME renews at 30.
+const WARN_BEFORE_END: Duration = Duration::from_secs(14 * 24 * 3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Why there is nothing to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The folder itself cannot be read.
+    #[error("certs_dir = {path:?} cannot be read; give Slipway the right to, or name another folder")]
+    Folder {
+        /// `certs_dir`.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// No own certificate could be made.
+    #[error("no self-signed certificate could be made in {path:?}")]
+    SelfSigned {
+        /// `data_dir/tls`.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        cause: SelfSignedError,
+    },
+}
+
+/// What is served, chosen anew at each handshake; watches the folder it came from.
+pub struct Certificates {
+    folder: PathBuf,
+    own_folder: PathBuf,
+    host_name: String,
+    poll_every: Duration,
+    clock: Arc<dyn Clock>,
+    served: ArcSwap<Served>,
+    watched: Mutex<Watched>,
+}
+
+/// One set of pairs; the first is served to whoever asks for none of their names.
+#[derive(Debug, Default)]
+struct Served {
+    pairs: Vec<Pair>,
+    is_self_signed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    digest: Option<[u8; 32]>,
+    /// The kind of the last failed reading of the folder, so that it is said once.
+    unreadable: Option<std::io::ErrorKind>,
+    warned_at: Option<Timestamp>,
+}
+
+// By hand, as rustls asks for it and a clock has none.
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificates")
+            .field("folder", &self.folder)
+            .field("served", &self.served)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Certificates {
+    /// Reads `certs_dir`; if no pair is there, takes or makes the self-signed one. Blocks on files.
+    ///
+    /// # Errors
+    /// If the folder is there but cannot be read, or no certificate could be made.
+    pub fn load(config: &Config, host_name: &str, clock: Arc<dyn Clock>) -> Result<Arc<Self>, CertificateError> {
+        let certificates = Self {
+            folder: config.certs_dir.clone(),
+            own_folder: config.data_dir.join("tls"),
+            host_name: host_name.to_ascii_lowercase(),
+            poll_every: Duration::from_secs(config.certificate_poll_s.max(1)),
+            clock,
+            served: ArcSwap::default(),
+            watched: Mutex::default(),
+        };
+        let files = pairs::read_folder(&certificates.folder)
+            .map_err(|cause| CertificateError::Folder { path: certificates.folder.clone(), cause })?;
+        certificates.take_up(&files);
+        if certificates.served.load().pairs.is_empty() {
+            certificates.serve_own()?;
+        }
+        certificates.warn_of_ends();
+        Ok(Arc::new(certificates))
+    }
+
+    /// True if `host` (lower case, without port) stands on a certificate that is served.
+    #[must_use]
+    pub fn covers(&self, host: &str) -> bool {
+        self.served.load().pairs.iter().any(|pair| pair.covers_name(host))
+    }
+
+    /// All names on the certificates that are served, each once.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let served = self.served.load();
+        let mut names: Vec<String> = served.pairs.iter().flat_map(|pair| pair.names.iter().cloned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// True if no certificate of an operator is served.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        self.served.load().is_self_signed
+    }
+
+    /// Looks at the folder again and again until told to stop.
+    pub async fn watch(self: Arc<Self>, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(self.poll_every) => {}
+            }
+            let certificates = self.clone();
+            // Reads files: not on the threads that carry requests. A panic in there is logged by its hook.
+            let _ = tokio::task::spawn_blocking(move || certificates.look()).await;
+        }
+    }
+
+    /// One look at the folder and the clock. Returns true if something else is served now. Blocks on files.
+    pub fn look(&self) -> bool {
+        let has_changed = match pairs::read_folder(&self.folder) {
+            Ok(files) => {
+                self.watched.lock().unreadable = None;
+                self.take_up(&files)
+            }
+            Err(cause) => {
+                let kind = Some(cause.kind());
+                if std::mem::replace(&mut self.watched.lock().unreadable, kind) != kind {
+                    error!(folder = %self.folder.display(), %cause, "certs_dir cannot be read; what was served stays");
+                }
+                false
+            }
+        };
+        let has_renewed = self.renew_own();
+        self.warn_of_ends();
+        has_changed || has_renewed
+    }
+
+    /// Serves what `files` hold, if they are not those of the last look.
+    fn take_up(&self, files: &[File]) -> bool {
+        let digest = pairs::digest(files);
+        if self.watched.lock().digest.replace(digest) == Some(digest) {
+            return false;
+        }
+        let found = pairs::match_pairs(files, &rustls::crypto::aws_lc_rs::default_provider());
+        let problems = join(&found.problems);
+        let served = self.served.load();
+        let Some(next) = next_served(&served, found, self.clock.now()) else {
+            if !problems.is_empty() {
+                let folder = self.folder.display();
+                error!(%folder, %problems, "no certificate was taken up; what was served stays");
+            } else if !served.pairs.is_empty() && !served.is_self_signed {
+                warn!("certs_dir holds no certificate any more; the last one is served until the next start");
+            }
+            return false;
+        };
+        let names = next.pairs.iter().flat_map(|pair| &pair.names).map(String::as_str).collect::<Vec<_>>().join(", ");
+        if problems.is_empty() {
+            info!(pairs = next.pairs.len(), %names, "certificates taken up");
+        } else {
+            error!(pairs = next.pairs.len(), %names, %problems, "some certificates were taken up, others are wrong");
+        }
+        self.served.store(Arc::new(next));
+        true
+    }
+
+    fn serve_own(&self) -> Result<(), CertificateError> {
+        let pair = self_signed::load_or_make(&self.own_folder, &self.host_name, self.clock.now())
+            .map_err(|cause| CertificateError::SelfSigned { path: self.own_folder.clone(), cause })?;
+        let ends_at = pair.ends_at;
+        info!(folder = %self.own_folder.display(), %ends_at, "serving a self-signed certificate");
+        self.served.store(Arc::new(Served { pairs: vec![pair], is_self_signed: true }));
+        Ok(())
+    }
+
+    fn renew_own(&self) -> bool {
+        let served = self.served.load();
+        let now = self.clock.now();
+        let is_due = |pair: &Pair| !self_signed::is_fresh(pair, &self.host_name, now);
+        if !served.is_self_signed || !served.pairs.first().is_some_and(is_due) {
+            return false;
+        }
+        match self.serve_own() {
+            Ok(()) => true,
+            Err(error) => {
+                // Once a day at most: the next look comes in two seconds.
+                if self.may_warn(now) {
+                    error!(error = &error as &dyn std::error::Error, "the self-signed certificate was not renewed");
+                }
+                false
+            }
+        }
+    }
+
+    fn warn_of_ends(&self) {
+        let now = self.clock.now();
+        let served = self.served.load();
+        let ends_soon = |pair: &&Pair| pair.ends_at <= now.plus(WARN_BEFORE_END) || pair.starts_at > now;
+        if !served.pairs.iter().any(|pair| ends_soon(&pair)) || !self.may_warn(now) {
+            return;
+        }
+        for pair in served.pairs.iter().filter(ends_soon) {
+            let (file, names, ends_at) = (&pair.file, pair.names.join(", "), pair.ends_at);
+            if pair.ends_at <= now {
+                error!(%file, %names, %ends_at, "this certificate has expired; replace it");
+            } else if pair.starts_at > now {
+                error!(%file, %names, starts_at = %pair.starts_at, "this certificate is not valid yet; check the clock");
+            } else {
+                warn!(%file, %names, %ends_at, "this certificate ends soon; renew it");
+            }
+        }
+    }
+
+    fn may_warn(&self, now: Timestamp) -> bool {
+        let mut watched = self.watched.lock();
+        let is_due = watched.warned_at.is_none_or(|warned_at| now.since(warned_at) >= DAY);
+        if is_due {
+            watched.warned_at = Some(now);
+        }
+        is_due
+    }
+}
+
+/// What to serve after a look that found `found`; `None`: what is served stays.
+///
+/// A folder in which something is wrong is a folder that somebody is writing to, or has made a mistake in: pairs
+/// served so far stay as long as no good new pair stands for all their names.
+fn next_served(served: &Served, found: Found, now: Timestamp) -> Option<Served> {
+    if found.pairs.is_empty() {
+        return None;
+    }
+    let mut pairs = found.pairs;
+    if !found.problems.is_empty() && !served.is_self_signed {
+        let is_replaced = |old: &Pair| {
+            let has_name = |name| pairs.iter().any(|new| new.names.contains(name));
+            let has_address = |address| pairs.iter().any(|new| new.addresses.contains(address));
+            let is_covered = old.names.iter().all(has_name) && old.addresses.iter().all(has_address);
+            is_covered || pairs.iter().any(|new| new.is_same(old))
+        };
+        let kept: Vec<Pair> = served.pairs.iter().filter(|old| !is_replaced(old)).cloned().collect();
+        pairs.extend(kept);
+    }
+    rank(&mut pairs, now);
+    Some(Served { pairs, is_self_signed: false })
+}
+
+/// The best first: valid now, made for a server, good for longest; then by file name, so that it does not flap.
+fn rank(pairs: &mut [Pair], now: Timestamp) {
+    pairs.sort_by(|a, b| {
+        let goodness = |pair: &Pair| {
+            let is_valid = pair.starts_at <= now && now < pair.ends_at;
+            (is_valid, !pair.is_authority, pair.ends_at)
+        };
+        goodness(b).cmp(&goodness(a)).then_with(|| a.file.cmp(&b.file))
+    });
+}
+
+/// The pair for a client that asks for `host` (lower case) and can check a signature made by a key for which
+/// `can_check` is true: the exact name, else a wildcard, else the default.
+fn choose<'a>(pairs: &'a [Pair], host: Option<&str>, can_check: impl Fn(&Pair) -> bool) -> Option<&'a Pair> {
+    let best = |fits: &dyn Fn(&Pair) -> bool| {
+        let fitting = || pairs.iter().filter(|pair| fits(pair));
+        fitting().find(|pair| can_check(pair)).or_else(|| fitting().next())
+    };
+    let named = host.and_then(|host| {
+        let has_name = |pair: &Pair| pair.names.iter().any(|name| name == host);
+        best(&has_name).or_else(|| best(&|pair| pair.covers_by_wildcard(host)))
+    });
+    named.or_else(|| best(&|_| true))
+}
+
+fn join(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let served = self.served.load();
+        let host = hello.server_name().map(str::to_ascii_lowercase);
+        let can_check = |pair: &Pair| pair.key.key.choose_scheme(hello.signature_schemes()).is_some();
+        choose(&served.pairs, host.as_deref(), can_check).map(|pair| pair.key.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! Sockets and TLS: accepts connections within limits, shakes hands, and hands them up.
+//!
+//! Never looks inside a request. What serves a connection is a function given by `app`.
+
+mod accept;
+mod certificates;
+mod pairs;
+mod permits;
+mod self_signed;
+mod stream;
+mod tls;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use accept::{AcceptLimits, BindError, Connection, Listener, Serve, raise_open_files_limit};
+pub use certificates::{CertificateError, Certificates};
+pub use pairs::Problem;
+pub use stream::Stream;
+pub use tls::{TlsError, acceptor};
+
+use crate::model::Network;
+
+/// Where Slipway listens, with which certificates, and how much it takes on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses for HTTPS. Default `[::]:8443`, which takes IPv4 too.
+    pub https: Vec<SocketAddr>,
+    /// Addresses for plain HTTP, which answers with a redirect to HTTPS. Default none.
+    pub http: Vec<SocketAddr>,
+    /// Where an operator drops PEM files. Default `certs`.
+    pub certs_dir: PathBuf,
+    /// The self-signed certificate is kept in `tls/` below it.
+    pub data_dir: PathBuf,
+    /// How often `certs_dir` is looked at, in seconds. 2: a renewed certificate is served before anybody wonders,
+    /// and reading a few small files costs nothing.
+    pub certificate_poll_s: u64,
+    /// Peers that end TLS in front of us: their `X-Forwarded-*` is believed and no per-address limit holds for them.
+    pub trusted_proxies: Vec<Network>,
+    /// Bounds of accepting.
+    pub limits: AcceptLimits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            https: vec![SocketAddr::from(([0; 8], 8443))],
+            http: Vec::new(),
+            certs_dir: "certs".into(),
+            data_dir: "data".into(),
+            certificate_poll_s: 2,
+            trusted_proxies: Vec::new(),
+            limits: AcceptLimits::default(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The TLS side of a listener: versions, ALPN, resumption. Certificates come from `certificates`.
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use tokio_rustls::TlsAcceptor;
+
+use super::Certificates;
+
+/// Why TLS could not be set up. Both causes lie in the build, not in a setting.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The library refuses its own defaults.
+    #[error("the TLS library refused its configuration")]
+    Refused(#[from] rustls::Error),
+}
+
+/// `h2` first: a browser that speaks both needs one connection for everything, WebSockets included.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Session tickets sent after a TLS 1.3 handshake. 2: a browser that opens two connections at once resumes both;
+/// each ticket costs a signature's worth of bytes in every first answer.
+const TICKETS: usize = 2;
+
+/// Accepts TLS 1.2 and 1.3 with whatever `certificates` serves at the moment of each handshake.
+///
+/// # Errors
+/// If the TLS library refuses its own defaults.
+pub fn acceptor(certificates: Arc<Certificates>) -> Result<TlsAcceptor, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
+    // Tickets are sealed with keys that live in memory and change every six hours: no cache that strangers fill.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.send_tls13_tickets = TICKETS;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

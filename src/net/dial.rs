@@ -1,0 +1,109 @@
+//! Connects to an upstream, by TCP or Unix socket, within a named time.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::model::UpstreamAddress;
+
+/// A connection to an upstream.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over TCP, with `TCP_NODELAY`.
+    Tcp(TcpStream),
+    /// Over a Unix socket.
+    Unix(UnixStream),
+}
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Refused, no route, no such socket, out of descriptors …
+    #[error("cannot connect to {address}")]
+    Failed {
+        /// Where to.
+        address: UpstreamAddress,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// Nobody answered in time.
+    #[error("{address} did not accept a connection within {limit:?}")]
+    Slow {
+        /// Where to.
+        address: UpstreamAddress,
+        /// How long we waited.
+        limit: Duration,
+    },
+}
+
+/// Connects to `address` within `limit`. Cancel-safe.
+///
+/// # Errors
+/// The connection failed or took longer than `limit`.
+pub async fn dial(address: &UpstreamAddress, limit: Duration) -> Result<Stream, DialError> {
+    let connecting = async {
+        match address {
+            UpstreamAddress::Tcp(tcp) => {
+                let stream = TcpStream::connect(tcp).await?;
+                // A head and a small body must not wait for the acknowledgement of what went before.
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            UpstreamAddress::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+        }
+    };
+    match tokio::time::timeout(limit, connecting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(cause)) => Err(DialError::Failed { address: address.clone(), cause }),
+        Err(_) => Err(DialError::Slow { address: address.clone(), limit }),
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // a socket has nothing to flush
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

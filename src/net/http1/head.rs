@@ -1,0 +1,100 @@
+//! What the heads of requests and responses have in common, and the checks that httparse leaves out.
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use httparse::Header;
+
+/// Bytes up to and with the empty line that ends a head; looks at `bytes[from..]` and what may reach into it. A head
+/// whose lines end in bare LF is found too: it shall be refused, not waited for.
+pub(crate) fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+    let begin = from.saturating_sub(3);
+    let mut last_line_end = None;
+    for (at, _) in bytes[begin..].iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+        let at = begin + at;
+        let is_empty_line = |end: usize| at == end + 1 || (at == end + 2 && bytes[end + 1] == b'\r');
+        if last_line_end.is_some_and(is_empty_line) {
+            return Some(at + 1);
+        }
+        last_line_end = Some(at);
+    }
+    None
+}
+
+/// True if every line of a head that httparse accepted ends in CRLF. It refuses a CR without LF, but not an LF
+/// without CR; so both are as many exactly if every LF has its CR. (Counting is done in vectors; a search is not.)
+pub(crate) fn all_lines_end_in_crlf(head: &[u8]) -> bool {
+    let count = |wanted: u8| head.iter().filter(|byte| **byte == wanted).count();
+    count(b'\n') == count(b'\r')
+}
+
+/// A length as digits and nothing else: no sign, no list, no leading zero.
+pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
+    let is_plain = matches!(value, [b'0'] | [b'1'..=b'9', ..]) && value.len() <= 19;
+    if !is_plain || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
+}
+
+/// The names in a comma-separated list.
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+}
+
+/// True if `token` is in the comma-separated list, in any case.
+pub(crate) fn list_has(value: &[u8], token: &str) -> bool {
+    list(value).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Adds a header whose value stays where it is: a slice of `head`, which is a copy of `parsed`.
+pub(crate) fn append(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    value: &[u8],
+    parsed: &[u8],
+    head: &Bytes,
+) -> Result<(), &'static str> {
+    // The distance between the two is where the value stands; both come from the same buffer.
+    let start = (value.as_ptr() as usize).wrapping_sub(parsed.as_ptr() as usize);
+    let value = match start.checked_add(value.len()) {
+        Some(end) if end <= head.len() && !value.is_empty() => HeaderValue::from_maybe_shared(head.slice(start..end)),
+        _ => HeaderValue::from_bytes(value),
+    };
+    let value = value.map_err(|_| "a header's value has bytes that are not allowed")?;
+    headers.try_append(name, value).map_err(|_| "too many headers")?;
+    Ok(())
+}
+
+/// The name of a parsed header.
+pub(crate) fn name_of(header: &Header<'_>) -> Result<HeaderName, &'static str> {
+    HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| "a header's name is not a token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_digits_and_nothing_else() {
+        assert_eq!(content_length(b"0"), Some(0));
+        assert_eq!(content_length(b"9223372036854775807"), Some(9_223_372_036_854_775_807));
+        for wrong in ["", "+5", "-1", "06", "00", "5,5", "5 5", "0x5", "5.0", "99999999999999999999", "\u{0665}"] {
+            assert_eq!(content_length(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_wherever_a_read_cut_it() {
+        for head in ["GET / HTTP/1.1\r\nA: b\r\n\r\nrest", "GET / HTTP/1.1\nA: b\n\nrest", "G\r\n\nrest", "G\n\r\nrest"]
+        {
+            let end = head.len() - 4;
+            for cut in 0..=end {
+                let early = end_of_head(&head.as_bytes()[..cut], 0);
+                assert_eq!(early, (cut == end).then_some(end), "{head:?} cut at {cut}");
+                if cut < end {
+                    assert_eq!(end_of_head(head.as_bytes(), cut), Some(end), "{head:?} continued at {cut}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Moves bytes: dial, the bodies and upgrades that travel between modules, and our own HTTP/1.1 codec.
+//!
+//! Knows no users, no routes and no Docker. The client's side of HTTP/1.1 (`http1::serve`) and the parts of the
+//! server's side that `proxy` and `ask` share (strict heads, body framing, buffers) live here.
+
+pub mod ask;
+mod body;
+pub(crate) mod buffer;
+mod dial;
+pub mod http1;
+pub(crate) mod timer;
+mod upgrade;
+
+pub use ask::{Answer, Ask, AskError, AskLimits, ask};
+pub use body::{BoxError, Ending, RequestBody, ResponseBody};
+pub use dial::{DialError, Stream, dial};
+pub use upgrade::{Io, OnUpgrade, UpgradeKind, UpgradeSender};

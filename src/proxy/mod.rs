@@ -1,0 +1,107 @@
+//! Carries one request to one upstream and its answer back.
+//!
+//! Knows no users, routes or policy: `edge` has decided before we are called and says in `Forwarding` what the
+//! server may see. Header hygiene lives in `headers`, WebSockets in `upgrade`, idle connections in `pool`.
+
+mod config;
+mod error;
+mod exchange;
+mod forward;
+mod headers;
+mod pool;
+mod tunnel;
+mod upgrade;
+mod watch;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+pub use error::ProxyError;
+
+use crate::model::{Clock, Random, Route, Secret};
+use crate::net::{RequestBody, ResponseBody};
+use crate::tasks::Tasks;
+
+/// What the edge knows of a request and the server must hear, or must not.
+#[derive(Clone, Debug)]
+pub struct Forwarding<'a> {
+    /// Name of our session cookie: removed from `Cookie`, refused in `Set-Cookie`.
+    pub session_cookie: &'a str,
+    /// Path prefix of the server with its last slash, encoded as in cookies: `/user/alice/`.
+    pub prefix: &'a str,
+    /// The client's address.
+    pub client: IpAddr,
+    /// `https`, or `http` where TLS ends in front of us and that is what the browser sees.
+    pub scheme: &'static str,
+    /// `Host` as the client sent it (`:authority` on HTTP/2), port included; it has passed the host check.
+    pub host: &'a str,
+    /// The port that the browser connected to.
+    pub port: u16,
+    /// What happens to a token in `Authorization` (`token`, `Bearer`) or `?token=`.
+    pub token: TokenRule<'a>,
+    /// Cancelled when the caller's session or token ends: the exchange is cut.
+    pub ended: Option<&'a CancellationToken>,
+    /// True if traffic of this request is a person's activity.
+    pub is_activity: bool,
+}
+
+/// What happens to a token on its way to a server.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum TokenRule<'a> {
+    /// It passes as it is: its owner owns the server, or it is not one of ours.
+    #[default]
+    Pass,
+    /// This one takes its place wherever the request carries one.
+    Replace(&'a Secret),
+    /// It is removed.
+    Remove,
+}
+
+/// Carries requests to upstreams. Cheap to clone.
+#[derive(Clone)]
+pub struct Proxy {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    pool: Arc<pool::Pool>,
+    /// For the keys of WebSocket handshakes that HTTP/2 clients do not send. They protect nothing.
+    random: Random,
+}
+
+impl Proxy {
+    /// A proxy without connections yet; `tasks` runs its tunnels and the sweep of idle connections.
+    #[must_use]
+    pub fn new(config: Config, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+        let pool = pool::Pool::new(&config, &tasks);
+        Self { inner: Arc::new(Inner { config, clock, tasks, pool, random: Random::from_system() }) }
+    }
+
+    /// Sends `request` to the server of `route`. The answer's body streams; it is cut when the route or the caller
+    /// ends. A WebSocket (an `OnUpgrade` in the request's extensions) is answered by 101 (200 for extended CONNECT)
+    /// and goes on in a task of its own.
+    ///
+    /// # Errors
+    /// See `ProxyError`; nothing has been answered to the client then.
+    pub async fn forward(
+        &self,
+        request: Request<RequestBody>,
+        route: &Arc<Route>,
+        facts: Forwarding<'_>,
+    ) -> Result<Response<ResponseBody>, ProxyError> {
+        if facts.is_activity {
+            route.touch(self.inner.clock.now());
+        }
+        forward::forward(&self.inner, request, route, &facts).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

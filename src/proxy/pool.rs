@@ -1,0 +1,203 @@
+//! Connections to servers that wait for their next request.
+//!
+//! They are kept under `Upstream.id`: one start of one server, never an address, because an engine hands out the
+//! address of a container that died to the next one. A route that is withdrawn closes its connections.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Config, ProxyError};
+use crate::model::{Upstream, UpstreamAddress};
+use crate::net::buffer::ReadBuffer;
+use crate::net::timer::Timer;
+use crate::net::{Stream, dial};
+use crate::tasks::Tasks;
+
+/// How often connections are looked at that wait too long or whose route has gone. 1 s: a stopped server's
+/// connections are gone within it even if nobody asks for that server again.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// All waiting connections of the program.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shelves: papaya::HashMap<u64, Arc<Shelf>, ahash::RandomState>,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    idle_limit: usize,
+    limit: usize,
+}
+
+/// The connections of one start of one server.
+#[derive(Debug)]
+struct Shelf {
+    gone: CancellationToken,
+    in_use: AtomicUsize,
+    idle_limit: usize,
+    /// Oldest first. Held for a push or a pop only.
+    idle: Mutex<Vec<Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    timer: Timer,
+    since: Instant,
+}
+
+/// A connection in use; dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    /// Kept with the connection so that a request seldom has to arm it anew.
+    pub(super) timer: Timer,
+    /// True if it has carried a request before: it may have been closed in the meantime.
+    pub(super) is_reused: bool,
+    place: Place,
+}
+
+/// One of the connections that a server may have.
+#[derive(Debug)]
+struct Place(Arc<Shelf>);
+
+impl Place {
+    fn take(shelf: &Arc<Shelf>, limit: usize) -> Option<Self> {
+        let place = Self(shelf.clone());
+        // Counted first, so that two at once cannot both see the last free place.
+        (shelf.in_use.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_use.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    /// An empty pool; its sweep runs on `tasks` for as long as the pool exists.
+    pub(super) fn new(config: &Config, tasks: &Tasks) -> Arc<Self> {
+        let pool = Arc::new(Self {
+            shelves: papaya::HashMap::default(),
+            connect_timeout: Duration::from_secs(config.connect_timeout_s),
+            idle_timeout: Duration::from_secs(config.idle_connection_timeout_s),
+            idle_limit: config.idle_connections_per_upstream,
+            limit: config.connections_per_upstream,
+        });
+        tasks.spawn(keep_swept(Arc::downgrade(&pool), tasks.stopping().clone()));
+        pool
+    }
+
+    /// A connection to `upstream`: one that waits, if it is still open, or else a new one.
+    pub(super) async fn connect(&self, upstream: &Upstream) -> Result<Connection, ProxyError> {
+        match self.waiting(upstream)? {
+            Some(connection) => Ok(connection),
+            None => self.dial(upstream).await,
+        }
+    }
+
+    /// A new connection to `upstream`.
+    pub(super) async fn dial(&self, upstream: &Upstream) -> Result<Connection, ProxyError> {
+        let place = self.place(upstream)?;
+        let dialling = dial(&upstream.address, self.connect_timeout);
+        let stream = tokio::select! {
+            stream = dialling => stream,
+            () = upstream.gone.cancelled() => return Err(gone(&upstream.address)),
+        };
+        let stream = stream.map_err(|cause| ProxyError::Unreachable { address: upstream.address.clone(), cause })?;
+        Ok(Connection { stream, timer: Timer::default(), is_reused: false, place })
+    }
+
+    fn waiting(&self, upstream: &Upstream) -> Result<Option<Connection>, ProxyError> {
+        if upstream.gone.is_cancelled() {
+            return Err(gone(&upstream.address));
+        }
+        let Some(shelf) = self.shelves.pin().get(&upstream.id).cloned() else { return Ok(None) };
+        let place = Place::take(&shelf, self.limit).ok_or_else(|| self.busy(&upstream.address))?;
+        loop {
+            // The latest first: the others grow old and close.
+            let Some(mut idle) = shelf.idle.lock().pop() else { return Ok(None) };
+            if is_quiet(&mut idle.stream) {
+                return Ok(Some(Connection { stream: idle.stream, timer: idle.timer, is_reused: true, place }));
+            }
+        }
+    }
+
+    fn place(&self, upstream: &Upstream) -> Result<Place, ProxyError> {
+        let shelves = self.shelves.pin();
+        let shelf = shelves.get_or_insert_with(upstream.id, || {
+            Arc::new(Shelf {
+                gone: upstream.gone.clone(),
+                in_use: AtomicUsize::new(0),
+                idle_limit: self.idle_limit,
+                idle: Mutex::default(),
+            })
+        });
+        if upstream.gone.is_cancelled() {
+            // Looked at after the shelf is there: otherwise a sweep in between would leave it for ever.
+            shelves.remove(&upstream.id);
+            return Err(gone(&upstream.address));
+        }
+        Place::take(shelf, self.limit).ok_or_else(|| self.busy(&upstream.address))
+    }
+
+    fn busy(&self, address: &UpstreamAddress) -> ProxyError {
+        ProxyError::Busy { address: address.clone(), limit: self.limit }
+    }
+
+    fn sweep(&self, now: Instant) {
+        self.shelves.pin().retain(|_, shelf| {
+            let mut idle = shelf.idle.lock();
+            if shelf.gone.is_cancelled() {
+                idle.clear();
+                return false;
+            }
+            idle.retain(|idle| now.duration_since(idle.since) < self.idle_timeout);
+            true
+        });
+    }
+
+    /// How many connections wait.
+    #[cfg(test)]
+    pub(super) fn idle_count(&self) -> usize {
+        self.shelves.pin().values().map(|shelf| shelf.idle.lock().len()).sum()
+    }
+}
+
+async fn keep_swept(pool: Weak<Pool>, stopping: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        let Some(pool) = pool.upgrade() else { return };
+        pool.sweep(Instant::now());
+    }
+}
+
+impl Connection {
+    /// Puts the connection back for the next request. Whoever calls this has read its response to the last byte.
+    pub(super) fn recycle(self) {
+        let shelf = &self.place.0;
+        let mut idle = shelf.idle.lock();
+        // Under the lock: the sweep clears a shelf whose route has gone under it too.
+        if !shelf.gone.is_cancelled() && idle.len() < shelf.idle_limit {
+            let mut timer = self.timer;
+            timer.clear();
+            idle.push(Idle { stream: self.stream, timer, since: Instant::now() });
+        }
+    }
+}
+
+/// True if nothing has arrived on a waiting connection: neither its end nor bytes that nobody asked for. The runtime
+/// knows without a system call; only if something has arrived is there one.
+fn is_quiet(stream: &mut Stream) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    matches!(ReadBuffer::default().poll_fill(stream, &mut context), Poll::Pending)
+}
+
+fn gone(address: &UpstreamAddress) -> ProxyError {
+    ProxyError::Gone { address: address.clone() }
+}

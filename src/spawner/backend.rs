@@ -1,0 +1,278 @@
+//! What the spawner asks of an engine: the trait `Backend`, and the words that go over it.
+//!
+//! Two real ones exist, `docker` and `process`. A backend does what it is told and says what it sees; it keeps no
+//! state of a server's life and decides nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Generation, ServerKey, UpstreamAddress};
+
+/// Where servers run. Every call may be dropped at any await; what it left behind is found by `find` and `list`.
+#[async_trait::async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// `docker` or `process`: for logs.
+    fn name(&self) -> &'static str;
+
+    /// The image that servers are made from, if there is such a thing here.
+    fn image(&self) -> Option<&str>;
+
+    /// Makes sure that a server could be created: fetches the image if need be. One fetch serves all who wait.
+    ///
+    /// # Errors
+    /// If the image is not there and cannot or may not be fetched.
+    async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError>;
+
+    /// The address that the next server shall listen on: the same for all containers, a free port for a process.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    async fn listen_address(&self) -> Result<SocketAddr, BackendError>;
+
+    /// Makes the server's container (or folder), not started. A leftover of ours of the same name is replaced, a
+    /// stranger's is never touched.
+    ///
+    /// # Errors
+    /// If the engine refuses, or the name belongs to somebody else.
+    async fn create(&self, order: &Order) -> Result<Handle, BackendError>;
+
+    /// Starts it and says how it is then: running at the address where it will answer, or ended at once.
+    ///
+    /// # Errors
+    /// If the engine refuses.
+    async fn start(&self, handle: &Handle) -> Result<Sight, BackendError>;
+
+    /// Asks it to end, ends it after `grace`. One that is not running or not there is a success.
+    ///
+    /// # Errors
+    /// If the engine refuses or does not answer.
+    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError>;
+
+    /// Removes what is left of a stopped one; what the user keeps (volumes, folder) stays. Not there is a success.
+    ///
+    /// # Errors
+    /// If the engine refuses or does not answer.
+    async fn remove(&self, handle: &Handle) -> Result<(), BackendError>;
+
+    /// How it is now.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError>;
+
+    /// Its last `lines` lines, oldest first.
+    ///
+    /// # Errors
+    /// If there is no log or the engine does not answer.
+    async fn log_tail(&self, handle: &Handle, lines: usize) -> Result<Vec<String>, BackendError>;
+
+    /// What exists under this server's name, if it is ours.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn find(&self, server: &ServerKey) -> Result<Option<Found>, BackendError>;
+
+    /// Everything of this installation.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn list(&self) -> Result<Vec<Found>, BackendError>;
+
+    /// What happens to servers from now on. The stream ends when the engine does.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn events(&self) -> Result<BoxStream<'static, Notice>, BackendError>;
+}
+
+/// Where `prepare` says how far it is: a sentence, and percent where known. Cheap; may be called often.
+pub type ProgressSink = dyn Fn(String, Option<u8>) + Send + Sync;
+
+/// One server to be made.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Whose server.
+    pub server: ServerKey,
+    /// Which start of it.
+    pub generation: Generation,
+    /// Where it shall listen: what `listen_address` gave.
+    pub listen: SocketAddr,
+    /// All variables (contract §1.1 and the administrator's).
+    pub environment: Environment,
+    /// What it may use.
+    pub limits: ResourceLimits,
+}
+
+/// What one server may use; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ResourceLimits {
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processors, in cores.
+    pub cpu_cores: Option<f64>,
+}
+
+/// A server's variables. `Debug` shows their names alone: the token is among the values.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// How a backend finds one thing of its own again, in its own form; kept in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Handle(pub serde_json::Value);
+
+/// How a server is, as the engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It runs, and this is where.
+    Running(UpstreamAddress),
+    /// It runs, but where nobody can reach it: somebody has taken it off its network.
+    Astray,
+    /// Made but never started.
+    Created,
+    /// Its program has ended.
+    Exited(Exit),
+    /// There is nothing.
+    Gone,
+}
+
+/// How a server's program ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit status, where known.
+    pub code: Option<i64>,
+    /// True if the kernel ended it because it used more memory than it may.
+    pub out_of_memory: bool,
+}
+
+/// One thing of ours that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Whose server.
+    pub server: ServerKey,
+    /// Which start of it.
+    pub generation: Generation,
+    /// How to speak of it to the backend.
+    pub handle: Handle,
+    /// How it is.
+    pub sight: Sight,
+}
+
+/// Something happened to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whose server.
+    pub server: ServerKey,
+    /// Which start of it.
+    pub generation: Generation,
+    /// How it is now.
+    pub sight: Sight,
+}
+
+/// Why a backend could not do what it was told. `Display` is for the log; `for_person` is for the one who waits.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// Pulling is off, or not tried.
+    #[error("image {image} is not on this host and pulling is off")]
+    ImageMissing {
+        /// The image.
+        image: String,
+    },
+    /// Pulling was tried.
+    #[error("image {image} could not be pulled: {reason}")]
+    PullFailed {
+        /// The image.
+        image: String,
+        /// The engine's words.
+        reason: String,
+    },
+    /// A container of that name belongs to somebody else.
+    #[error("a container named {name} exists that is not ours")]
+    Foreign {
+        /// The container's name.
+        name: String,
+    },
+    /// The engine said no.
+    #[error("{engine} refused to {act}: {reason}")]
+    Refused {
+        /// `docker` or `process`.
+        engine: &'static str,
+        /// What it was asked to do.
+        act: &'static str,
+        /// Its words.
+        reason: String,
+    },
+    /// The engine said nothing.
+    #[error("{engine} did not answer within {limit:?} when asked to {act}")]
+    Slow {
+        /// `docker` or `process`.
+        engine: &'static str,
+        /// What it was asked to do.
+        act: &'static str,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// The engine is not there.
+    #[error("{engine} cannot be reached: {reason}")]
+    Unavailable {
+        /// `docker` or `process`.
+        engine: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Our own settings do not allow it.
+    #[error("{0}")]
+    Settings(String),
+}
+
+impl BackendError {
+    /// What happened and what can be done, as the second half of a sentence that begins «Your server could not
+    /// start because».
+    #[must_use]
+    pub fn for_person(&self) -> String {
+        match self {
+            Self::ImageMissing { image } => format!(
+                "its image `{image}` is not on this host and pulling is off. Ask an administrator to pull it: \
+                 `docker pull {image}`."
+            ),
+            Self::PullFailed { image, .. } => format!(
+                "its image `{image}` is not on this host and pulling failed. Ask an administrator to pull it: \
+                 `docker pull {image}`."
+            ),
+            Self::Foreign { name } => format!(
+                "a container named `{name}` exists that this hub did not make. Ask an administrator to rename it \
+                 (`docker rename {name} {name}-old`) or to remove it."
+            ),
+            Self::Refused { act, reason, .. } => format!(
+                "the container engine refused to {act}: {}. Try again; if it stays so, tell an administrator.",
+                reason.trim_end_matches('.')
+            ),
+            Self::Slow { limit, .. } => format!(
+                "the container engine did not answer within {} seconds. Try again in a minute; if it stays so, tell \
+                 an administrator.",
+                limit.as_secs()
+            ),
+            Self::Unavailable { .. } => {
+                "the container engine cannot be reached. Tell an administrator that it seems to be down.".into()
+            }
+            Self::Settings(text) => format!("of a setting: {text}. Tell an administrator."),
+        }
+    }
+
+    /// True if the engine itself did not answer: what we asked for may or may not have happened.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Slow { .. } | Self::Unavailable { .. })
+    }
+}

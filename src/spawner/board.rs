@@ -1,0 +1,134 @@
+//! What everybody outside reads of servers without asking the driver: the last published status and the activity.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::model::{Route, ServerKey, ServerState, ServerStatus, Timestamp};
+
+/// The statuses as published. The driver writes, everybody reads; no lock is held longer than a look-up.
+pub(super) struct Board {
+    entries: RwLock<HashMap<ServerKey, Entry>>,
+    /// What servers that nobody has heard of have been since.
+    opened_at: Timestamp,
+}
+
+struct Entry {
+    status: watch::Sender<ServerStatus>,
+    /// The latest that a server posted, or that an ended route had seen.
+    last_activity: Option<Timestamp>,
+    /// The published route: it notes the traffic that passes.
+    route: Option<Arc<Route>>,
+    /// The last lines of the log of the last run.
+    log_tail: Arc<Vec<String>>,
+}
+
+impl Board {
+    pub(super) fn new(opened_at: Timestamp) -> Self {
+        Self { entries: RwLock::default(), opened_at }
+    }
+
+    pub(super) fn status(&self, server: &ServerKey) -> ServerStatus {
+        let entries = self.entries.read();
+        entries.get(server).map_or_else(|| ServerStatus::stopped(self.opened_at), |entry| entry.status.borrow().clone())
+    }
+
+    pub(super) fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
+        self.with(server, |entry| entry.status.subscribe())
+    }
+
+    pub(super) fn active(&self) -> Vec<(ServerKey, ServerStatus)> {
+        let entries = self.entries.read();
+        let all = entries.iter().map(|(server, entry)| (server.clone(), entry.status.borrow().clone()));
+        all.filter(|(_, status)| status.state != ServerState::Stopped).collect()
+    }
+
+    pub(super) fn publish(&self, server: &ServerKey, status: ServerStatus) {
+        self.with(server, |entry| {
+            entry.status.send_if_modified(|before| {
+                let is_new = *before != status;
+                *before = status;
+                is_new
+            });
+        });
+    }
+
+    pub(super) fn note_activity(&self, server: &ServerKey, at: Timestamp) {
+        self.with(server, |entry| entry.last_activity = entry.last_activity.max(Some(at)));
+    }
+
+    pub(super) fn last_activity(&self, server: &ServerKey) -> Option<Timestamp> {
+        self.entries.read().get(server).and_then(Entry::last_activity)
+    }
+
+    pub(super) fn set_route(&self, server: &ServerKey, route: Option<Arc<Route>>) {
+        self.with(server, |entry| {
+            entry.last_activity = entry.last_activity();
+            entry.route = route;
+        });
+    }
+
+    pub(super) fn set_log_tail(&self, server: &ServerKey, lines: Vec<String>) {
+        self.with(server, |entry| entry.log_tail = Arc::new(lines));
+    }
+
+    pub(super) fn log_tail(&self, server: &ServerKey) -> Arc<Vec<String>> {
+        self.entries.read().get(server).map(|entry| entry.log_tail.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn forget(&self, server: &ServerKey) {
+        self.entries.write().remove(server);
+    }
+
+    fn with<T>(&self, server: &ServerKey, act: impl FnOnce(&mut Entry) -> T) -> T {
+        let mut entries = self.entries.write();
+        let entry = entries.entry(server.clone()).or_insert_with(|| Entry {
+            status: watch::Sender::new(ServerStatus::stopped(self.opened_at)),
+            last_activity: None,
+            route: None,
+            log_tail: Arc::default(),
+        });
+        act(entry)
+    }
+}
+
+impl Entry {
+    fn last_activity(&self) -> Option<Timestamp> {
+        self.last_activity.max(self.route.as_ref().map(|route| route.last_activity()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Generation, UpstreamAddress, UserName};
+
+    fn alice() -> ServerKey {
+        ServerKey::default_of(UserName::parse("alice").expect("a name"))
+    }
+
+    #[test]
+    fn activity_only_moves_forward_and_outlives_the_route() {
+        let board = Board::new(Timestamp(0));
+        assert_eq!(board.last_activity(&alice()), None);
+        board.note_activity(&alice(), Timestamp(10));
+        board.note_activity(&alice(), Timestamp(5));
+        assert_eq!(board.last_activity(&alice()), Some(Timestamp(10)));
+        let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
+        let route = Arc::new(Route::new(alice(), Generation(1), address, Timestamp(7)));
+        board.set_route(&alice(), Some(route.clone()));
+        route.touch(Timestamp(30));
+        board.set_route(&alice(), None);
+        assert_eq!(board.last_activity(&alice()), Some(Timestamp(30)));
+    }
+
+    #[test]
+    fn a_server_nobody_has_heard_of_is_stopped_and_can_be_watched() {
+        let board = Board::new(Timestamp(3));
+        let watch = board.watch(&alice());
+        assert_eq!(*watch.borrow(), ServerStatus::stopped(Timestamp(3)));
+        assert!(board.active().is_empty());
+    }
+}

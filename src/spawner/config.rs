@@ -1,0 +1,86 @@
+//! The spawner's settings, as checked by `config`: plain values, each with its unit and its reason.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::backend::ResourceLimits;
+
+/// Settings of the life of servers, whatever the backend.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `scheme://host:port` under which servers reach the hub's private listener.
+    pub hub_connect_url: String,
+    /// Servers that are created and become ready at the same time; others wait in order of arrival.
+    /// 8: an engine creates one after the other anyway; more only makes each of them slower.
+    pub starts_at_once: usize,
+    /// Starts that may wait; one more is refused with «try again». 1,000: a whole course opening its notebooks.
+    pub starts_waiting_limit: usize,
+    /// How long an image may take to arrive. 30 min: some gigabytes over a slow line.
+    pub image_timeout_s: u64,
+    /// How long a start may wait for its turn. 10 min.
+    pub queue_timeout_s: u64,
+    /// How long creating and starting may take together. 60 s, as JupyterHub's `start_timeout`.
+    pub start_timeout_s: u64,
+    /// How long a started server may take until it answers. 30 s, as JupyterHub's `http_timeout`.
+    pub ready_timeout_s: u64,
+    /// How long a server has to end by itself before it is ended. 10 s, Docker's own default.
+    pub stop_grace_s: u64,
+    /// How long any other call to the engine may take (list, inspect, remove, logs). 10 s.
+    pub engine_timeout_s: u64,
+    /// How often the engine is asked for everything, beside its event stream, which may lose events. 30 s.
+    pub list_interval_s: u64,
+    /// How often the last activity of servers is written to the store. 300 s, as JupyterHub's.
+    pub activity_interval_s: u64,
+    /// Last log lines kept of a server that failed.
+    pub log_lines: usize,
+    /// Wishes and events that may wait for the one loop that owns all states; senders wait beyond that.
+    pub mailbox_length: usize,
+    /// What each server may use.
+    pub limits: ResourceLimits,
+    /// The page that JupyterLab opens with (`JUPYTERHUB_DEFAULT_URL`); none: the server's own choice.
+    pub default_url: Option<String>,
+    /// The administrator's variables for every server; they win over ours.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hub_connect_url: "http://127.0.0.1:8081".into(),
+            starts_at_once: 8,
+            starts_waiting_limit: 1_000,
+            image_timeout_s: 1_800,
+            queue_timeout_s: 600,
+            start_timeout_s: 60,
+            ready_timeout_s: 30,
+            stop_grace_s: 10,
+            engine_timeout_s: 10,
+            list_interval_s: 30,
+            activity_interval_s: 300,
+            log_lines: 50,
+            mailbox_length: 1_024,
+            limits: ResourceLimits::default(),
+            default_url: None,
+            environment: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The deadlines as `life` wants them.
+    pub(super) fn deadlines(&self) -> super::life::Deadlines {
+        super::life::Deadlines {
+            image: Duration::from_secs(self.image_timeout_s),
+            queue: Duration::from_secs(self.queue_timeout_s),
+            start: Duration::from_secs(self.start_timeout_s),
+            ready: Duration::from_secs(self.ready_timeout_s),
+            // Asking it to end, then finding, reading its log and removing it, each with its own limit.
+            end: Duration::from_secs(self.stop_grace_s + 3 * self.engine_timeout_s),
+            look: Duration::from_secs(self.engine_timeout_s),
+        }
+    }
+
+    pub(super) fn engine_timeout(&self) -> Duration {
+        Duration::from_secs(self.engine_timeout_s)
+    }
+}

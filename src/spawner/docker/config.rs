@@ -1,0 +1,99 @@
+//! Settings of the Docker backend, as checked by `config`.
+
+/// When an image is fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// When it is not on this host.
+    #[default]
+    IfNotPresent,
+    /// Before every start; what is here serves if fetching fails.
+    Always,
+    /// Never: an administrator brings it.
+    Never,
+}
+
+/// One volume of each user: `{name_prefix}-{user}_{suffix}`, mounted at `path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserVolume {
+    /// `home`, `workspace`, `cache`.
+    pub suffix: String,
+    /// Where the server sees it.
+    pub path: String,
+}
+
+/// One volume that all servers see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedVolume {
+    /// The volume's name.
+    pub name: String,
+    /// Where the servers see it.
+    pub path: String,
+}
+
+/// Settings of the Docker backend.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The engine: `unix:///var/run/docker.sock`, or `tcp://host:port` without TLS.
+    pub host: String,
+    /// What servers are made from.
+    pub image: String,
+    /// When it is fetched.
+    pub pull_policy: PullPolicy,
+    /// How long fetching it may take; whoever waits for it has his own deadline. 30 min: some gigabytes over a slow
+    /// line.
+    pub pull_timeout_s: u64,
+    /// The network of all servers; made when missing, then without traffic from server to server.
+    pub network: String,
+    /// Containers are `{name_prefix}-{user}`, volumes `{name_prefix}-{user}_{suffix}`.
+    pub name_prefix: String,
+    /// The volumes of each user. The default is for the default image.
+    pub volumes: Vec<UserVolume>,
+    /// Volumes for all.
+    pub shared_volumes: Vec<SharedVolume>,
+    /// What runs in the container; none: the image's own command.
+    pub command: Option<Vec<String>>,
+    /// The port servers listen on inside.
+    pub port: u16,
+    /// Processes and threads in one container. 4,096: a notebook with its kernels has some hundreds, a fork bomb has
+    /// more. None: no limit.
+    pub pids_limit: Option<i64>,
+    /// The engine's log of one container, in bytes; then it begins anew.
+    pub log_limit_bytes: u64,
+    /// False where servers are meant to have sudo: no new privileges can be gained otherwise.
+    pub no_new_privileges: bool,
+    /// The container goes when the server stops (volumes stay). False keeps it, stopped, until the next start.
+    pub remove_on_stop: bool,
+    /// Reach servers through a port on 127.0.0.1, where the containers' own addresses cannot be reached
+    /// (Docker Desktop, rootless engines).
+    pub publish_on_loopback: bool,
+    /// How long a small call to the engine may take. 10 s.
+    pub call_timeout_s: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let volume = |suffix: &str, path: &str| UserVolume { suffix: suffix.into(), path: path.into() };
+        Self {
+            host: "unix:///var/run/docker.sock".into(),
+            image: "quay.io/jupyter/base-notebook".into(),
+            pull_policy: PullPolicy::default(),
+            pull_timeout_s: 1_800,
+            network: "slipway".into(),
+            name_prefix: "jupyterlab".into(),
+            volumes: vec![
+                volume("home", "/home/jovyan"),
+                volume("workspace", "/home/jovyan/work"),
+                volume("cache", "/home/jovyan/.cache"),
+            ],
+            shared_volumes: vec![],
+            command: None,
+            port: 8888,
+            pids_limit: Some(4_096),
+            log_limit_bytes: 10 * 1024 * 1024,
+            no_new_privileges: true,
+            remove_on_stop: true,
+            publish_on_loopback: false,
+            call_timeout_s: 10,
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Servers as containers of a Docker engine.
+//!
+//! A container is ours if it carries our label *and* this installation's id; of the same name without them it is a
+//! stranger's and never touched. Containers go when their server stops; volumes stay.
+
+mod config;
+mod engine;
+mod image;
+mod labels;
+mod network;
+mod spec;
+mod tar;
+mod volumes;
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, ContainerSummary, ContainerSummaryStateEnum, EndpointSettings,
+    EventMessage,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+};
+use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
+use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
+
+pub use config::{Config, PullPolicy, SharedVolume, UserVolume};
+
+use super::backend::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
+use crate::model::{InstanceId, ServerKey, UpstreamAddress};
+use crate::tasks::Tasks;
+use engine::{Engine, NAME, refused, status_of};
+use image::Images;
+
+/// Making a container copies the image's home into a fresh volume: that may take long. The driver's own deadline is
+/// the one that counts.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(300);
+/// One line of a log that we keep.
+const LOG_LINE_LIMIT_BYTES: usize = 2_000;
+
+/// A Docker engine.
+pub struct DockerBackend {
+    config: Config,
+    instance: InstanceId,
+    engine: Engine,
+    images: Images,
+    /// Who the image's programs run as, once it has been looked at.
+    image_user: Mutex<Option<String>>,
+    /// Containers whose volumes we have seen to belong to that user, by name: only missing ones are looked at again.
+    settled: Mutex<HashSet<String>>,
+}
+
+impl DockerBackend {
+    /// Connects, and agrees on an API version.
+    ///
+    /// # Errors
+    /// If no engine answers on the socket.
+    pub async fn connect(config: Config, instance: InstanceId, tasks: Tasks) -> Result<Self, BackendError> {
+        let engine = Engine::connect(&config).await?;
+        let images = Images::new(engine.clone(), Duration::from_secs(config.pull_timeout_s), tasks);
+        Ok(Self { config, instance, engine, images, image_user: Mutex::default(), settled: Mutex::default() })
+    }
+
+    /// This host's address on the servers' network, which is made when missing: where `hub.bind = "auto"` listens.
+    /// None on a network without a gateway.
+    ///
+    /// # Errors
+    /// If the engine refuses or does not answer.
+    pub async fn network_gateway(&self) -> Result<Option<IpAddr>, BackendError> {
+        network::ensure(&self.engine, &self.config.network, &self.instance).await
+    }
+
+    /// True if the image is on this host.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn has_image(&self) -> Result<bool, BackendError> {
+        let look = self.engine.docker.inspect_image(&self.config.image);
+        Ok(self.engine.look("look for the image", look).await?.is_some())
+    }
+
+    async fn inspect_name(&self, name: &str) -> Result<Option<ContainerInspectResponse>, BackendError> {
+        let look = self.engine.docker.inspect_container(name, None::<InspectContainerOptions>);
+        self.engine.look("look for the container", look).await
+    }
+
+    /// The create call; where it fails for a cause that we can remove, once more.
+    async fn create_container(&self, name: &str, order: &Order) -> Result<String, BackendError> {
+        let mut tries_left = 2;
+        loop {
+            let options = CreateContainerOptionsBuilder::default().name(name).build();
+            let body = spec::container(&self.config, &self.instance, order);
+            let create = self.engine.docker.create_container(Some(options), body);
+            let result = tokio::time::timeout(CREATE_TIMEOUT, create).await.map_err(|_| BackendError::Slow {
+                engine: NAME,
+                act: "create the container",
+                limit: CREATE_TIMEOUT,
+            })?;
+            let error = match result {
+                Ok(created) => return Ok(created.id),
+                Err(error) => error,
+            };
+            tries_left -= 1;
+            match status_of(&error) {
+                Some(409) if tries_left > 0 => self.clear_name(name).await?,
+                Some(404) if tries_left > 0 && error.to_string().contains("network") => {
+                    network::ensure(&self.engine, &self.config.network, &self.instance).await?;
+                }
+                Some(404) if error.to_string().contains("No such image") => {
+                    return Err(BackendError::ImageMissing { image: self.config.image.clone() });
+                }
+                _ => return Err(refused("create the container", error)),
+            }
+        }
+    }
+
+    async fn start_container(&self, id: &str) -> Result<(), BackendError> {
+        let start = self.engine.docker.start_container(id, None::<StartContainerOptions>);
+        self.engine.call_for(CREATE_TIMEOUT, "start the container", start).await
+    }
+
+    /// Removes what has the name, if it is ours.
+    async fn clear_name(&self, name: &str) -> Result<(), BackendError> {
+        let Some(there) = self.inspect_name(name).await? else { return Ok(()) };
+        let labels = there.config.as_ref().and_then(|config| config.labels.as_ref());
+        let is_ours = labels.is_some_and(|labels| labels::read(&self.instance, labels).is_some());
+        match there.id {
+            Some(id) if is_ours => self.remove_by_id(&id).await,
+            _ => Err(BackendError::Foreign { name: name.into() }),
+        }
+    }
+
+    async fn remove_by_id(&self, id: &str) -> Result<(), BackendError> {
+        // `v` removes the volumes without a name that the image asked for; named ones stay.
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let remove = async {
+            match self.engine.docker.remove_container(id, Some(options)).await {
+                // It is gone, or on its way.
+                Err(error) if matches!(status_of(&error), Some(404 | 409)) => Ok(()),
+                result => result,
+            }
+        };
+        self.engine.call("remove the container", remove).await
+    }
+
+    /// Which of the server's volumes do not exist yet.
+    async fn missing_volumes(&self, server: &ServerKey) -> Result<Vec<String>, BackendError> {
+        let looks = spec::volumes(&self.config, server).into_iter().map(async |(name, path)| {
+            let found = self.engine.look("look for a volume", self.engine.docker.inspect_volume(&name)).await?;
+            Ok::<_, BackendError>(found.is_none().then_some(path))
+        });
+        Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+    }
+
+    /// Where the container answers, from what the engine says of its networks and ports.
+    fn address_of(
+        &self,
+        networks: Option<&HashMap<String, EndpointSettings>>,
+        published_port: Option<u16>,
+    ) -> Option<UpstreamAddress> {
+        if self.config.publish_on_loopback {
+            return Some(UpstreamAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], published_port?))));
+        }
+        let endpoint = networks?.get(&self.config.network)?;
+        let ip =
+            endpoint.ip_address.as_deref().filter(|ip| !ip.is_empty()).or(endpoint.global_ipv6_address.as_deref())?;
+        Some(UpstreamAddress::Tcp(SocketAddr::new(ip.parse().ok()?, self.config.port)))
+    }
+
+    fn sight_of(&self, there: &ContainerInspectResponse) -> Sight {
+        let state = there.state.clone().unwrap_or_default();
+        if state.running != Some(true) && state.paused != Some(true) {
+            let never_started = state.status == Some(bollard::models::ContainerStateStatusEnum::CREATED);
+            return if never_started { Sight::Created } else { Sight::Exited(exit_of(&state)) };
+        }
+        let settings = there.network_settings.as_ref();
+        let key = format!("{}/tcp", self.config.port);
+        let bindings = settings.and_then(|settings| settings.ports.as_ref()?.get(&key)?.as_ref());
+        let port = bindings.and_then(|bindings| bindings.first()?.host_port.as_ref()?.parse().ok());
+        let address = self.address_of(settings.and_then(|settings| settings.networks.as_ref()), port);
+        address.map_or(Sight::Astray, Sight::Running)
+    }
+
+    fn found_of(&self, summary: ContainerSummary) -> Option<Found> {
+        let (server, generation) = labels::read(&self.instance, summary.labels.as_ref()?)?;
+        let id = summary.id?;
+        let published = summary.ports.as_ref().and_then(|ports| {
+            ports.iter().find(|port| port.private_port == self.config.port).and_then(|port| port.public_port)
+        });
+        let networks = summary.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+        let sight = match summary.state? {
+            ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::PAUSED => {
+                self.address_of(networks, published).map_or(Sight::Astray, Sight::Running)
+            }
+            ContainerSummaryStateEnum::CREATED => Sight::Created,
+            ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::REMOVING => return None,
+            _ => Sight::Exited(Exit { code: exit_code_in(summary.status.as_deref()), out_of_memory: false }),
+        };
+        Some(Found { server, generation, handle: handle_of(&id), sight })
+    }
+
+    fn filters(&self, extra: &[(&str, &[&str])]) -> HashMap<String, Vec<String>> {
+        let own = ("label".to_owned(), vec![format!("{}={}", labels::INSTANCE, self.instance)]);
+        let extra = extra
+            .iter()
+            .map(|(key, values)| ((*key).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()));
+        std::iter::once(own).chain(extra).collect()
+    }
+}
+
+#[async_trait::async_trait]
+impl Backend for DockerBackend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn image(&self) -> Option<&str> {
+        Some(&self.config.image)
+    }
+
+    async fn prepare(&self, _server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError> {
+        let user = self.images.ensure(&self.config.image, self.config.pull_policy, progress).await?;
+        *self.image_user.lock() = Some(user);
+        Ok(())
+    }
+
+    async fn listen_address(&self) -> Result<SocketAddr, BackendError> {
+        Ok(SocketAddr::from(([0, 0, 0, 0], self.config.port)))
+    }
+
+    async fn create(&self, order: &Order) -> Result<Handle, BackendError> {
+        let name = order.server.docker_name(&self.config.name_prefix);
+        let user = self.image_user.lock().clone().unwrap_or_default();
+        if volumes::is_root(&user) {
+            return Ok(handle_of(&self.create_container(&name, order).await?));
+        }
+        // The first time all are looked at: a crash of ours may have come between making them and handing them over.
+        let is_settled = self.settled.lock().contains(&name);
+        let paths = if is_settled {
+            self.missing_volumes(&order.server).await?
+        } else {
+            spec::volumes(&self.config, &order.server).into_iter().map(|(_, path)| path).collect()
+        };
+        let id = self.create_container(&name, order).await?;
+        if !paths.is_empty() {
+            volumes::hand_over(&self.engine, &id, &user, &paths).await?;
+        }
+        self.settled.lock().insert(name);
+        Ok(handle_of(&id))
+    }
+
+    async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
+        let id = id_of(handle)?;
+        match self.start_container(id).await {
+            // Old engines ask for the network only now.
+            Err(BackendError::Refused { reason, .. }) if reason.contains("network") && reason.contains("not found") => {
+                network::ensure(&self.engine, &self.config.network, &self.instance).await?;
+                self.start_container(id).await?;
+            }
+            result => result?,
+        }
+        self.inspect(handle).await
+    }
+
+    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError> {
+        let id = id_of(handle)?;
+        let grace_s = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(grace_s).build();
+        let stop = async {
+            match self.engine.docker.stop_container(id, Some(options)).await {
+                // 304: it does not run. 404: it is not there.
+                Err(error) if matches!(status_of(&error), Some(304 | 404)) => Ok(()),
+                result => result,
+            }
+        };
+        let limit = grace + Duration::from_secs(self.config.call_timeout_s);
+        self.engine.call_for(limit, "stop the container", stop).await
+    }
+
+    async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
+        if !self.config.remove_on_stop {
+            // The next start replaces it.
+            return Ok(());
+        }
+        self.remove_by_id(id_of(handle)?).await
+    }
+
+    async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
+        let there = self.inspect_name(id_of(handle)?).await?;
+        Ok(there.map_or(Sight::Gone, |there| self.sight_of(&there)))
+    }
+
+    async fn log_tail(&self, handle: &Handle, lines: usize) -> Result<Vec<String>, BackendError> {
+        let id = id_of(handle)?;
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let read = async {
+            let mut log = self.engine.docker.logs(id, Some(options));
+            let mut text = String::new();
+            while let Some(piece) = log.next().await {
+                text.push_str(&String::from_utf8_lossy(piece?.as_ref()));
+                if text.len() > lines.saturating_mul(LOG_LINE_LIMIT_BYTES) {
+                    break;
+                }
+            }
+            Ok(text)
+        };
+        Ok(super::log_lines::last(&self.engine.call("give the log", read).await?, lines))
+    }
+
+    async fn find(&self, server: &ServerKey) -> Result<Option<Found>, BackendError> {
+        let Some(there) = self.inspect_name(&server.docker_name(&self.config.name_prefix)).await? else {
+            return Ok(None);
+        };
+        let labels = there.config.as_ref().and_then(|config| config.labels.as_ref());
+        let read = labels.and_then(|labels| labels::read(&self.instance, labels));
+        let (Some((server, generation)), Some(id)) = (read, &there.id) else { return Ok(None) };
+        Ok(Some(Found { server, generation, handle: handle_of(id), sight: self.sight_of(&there) }))
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, BackendError> {
+        // Those that are kept after a stop are no leftovers.
+        let options =
+            ListContainersOptionsBuilder::default().all(self.config.remove_on_stop).filters(&self.filters(&[])).build();
+        let containers = self.engine.call("list", self.engine.docker.list_containers(Some(options))).await?;
+        Ok(containers.into_iter().filter_map(|container| self.found_of(container)).collect())
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Notice>, BackendError> {
+        let filters = self.filters(&[("type", &["container"]), ("event", &["die", "destroy"])]);
+        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        // A ping first: the stream itself says nothing until something happens, even if no engine is there.
+        self.engine.call("send its events", self.engine.docker.ping()).await?;
+        let instance = self.instance.clone();
+        let events = self.engine.docker.events(Some(options));
+        Ok(events
+            .take_while(|event| std::future::ready(event.is_ok()))
+            .filter_map(move |event| std::future::ready(event.ok().and_then(|event| notice_of(&instance, event))))
+            .boxed())
+    }
+}
+
+/// What an event says, if it is about a container of ours.
+fn notice_of(instance: &InstanceId, event: EventMessage) -> Option<Notice> {
+    let attributes = event.actor?.attributes?;
+    let (server, generation) = labels::read(instance, &attributes)?;
+    let sight = match event.action?.as_str() {
+        "die" => {
+            let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
+            Sight::Exited(Exit { code, out_of_memory: false })
+        }
+        "destroy" => Sight::Gone,
+        _ => return None,
+    };
+    Some(Notice { server, generation, sight })
+}
+
+fn exit_of(state: &ContainerState) -> Exit {
+    Exit { code: state.exit_code, out_of_memory: state.oom_killed == Some(true) }
+}
+
+/// `Exited (137) 2 seconds ago` → 137.
+fn exit_code_in(status: Option<&str>) -> Option<i64> {
+    status?.strip_prefix("Exited (")?.split(')').next()?.parse().ok()
+}
+
+fn handle_of(id: &str) -> Handle {
+    Handle(serde_json::json!({ "container": id }))
+}
+
+fn id_of(handle: &Handle) -> Result<&str, BackendError> {
+    let id = handle.0.get("container").and_then(serde_json::Value::as_str);
+    id.ok_or_else(|| BackendError::Settings("a server of another backend cannot be reached through docker".into()))
+}

@@ -1,0 +1,136 @@
+//! What a container is made of: the settings and one order, as the engine's create call wants them. Pure.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions, PortBinding,
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{Config, labels};
+use crate::model::{InstanceId, ServerKey};
+use crate::spawner::backend::Order;
+
+/// The volumes of `server` with their mount points, parents before what is nested in them.
+pub(super) fn volumes(config: &Config, server: &ServerKey) -> Vec<(String, String)> {
+    let stem = server.docker_name(&config.name_prefix);
+    let own = config.volumes.iter().map(|volume| (format!("{stem}_{}", volume.suffix), volume.path.clone()));
+    let shared = config.shared_volumes.iter().map(|volume| (volume.name.clone(), volume.path.clone()));
+    let mut all: Vec<_> = own.chain(shared).collect();
+    all.sort_by(|a, b| a.1.cmp(&b.1));
+    all
+}
+
+/// The body of the create call.
+pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -> ContainerCreateBody {
+    let is_shared = |name: &str| config.shared_volumes.iter().any(|shared| shared.name == name);
+    let mounts = volumes(config, &order.server).into_iter().map(|(name, path)| {
+        let owner = (!is_shared(&name)).then_some(&order.server);
+        Mount {
+            typ: Some(MountType::VOLUME),
+            volume_options: Some(MountVolumeOptions {
+                labels: Some(labels::of_volume(instance, owner)),
+                ..Default::default()
+            }),
+            source: Some(name),
+            target: Some(path),
+            ..Default::default()
+        }
+    });
+    let port = format!("{}/tcp", config.port);
+    let loopback = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(String::new()) };
+    let log_options = [("max-size", config.log_limit_bytes.to_string()), ("max-file", "1".into())];
+    let host_config = HostConfig {
+        network_mode: Some(config.network.clone()),
+        mounts: Some(mounts.collect()),
+        memory: order.limits.memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        // The unit of the engine is a billionth of a core.
+        nano_cpus: order.limits.cpu_cores.map(|cores| (cores * 1e9) as i64),
+        pids_limit: config.pids_limit,
+        // Raw sockets let one server forge another's packets on the shared bridge.
+        cap_drop: Some(vec!["NET_RAW".into()]),
+        security_opt: config.no_new_privileges.then(|| vec!["no-new-privileges".into()]),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(log_options.into_iter().map(|(key, value)| (key.into(), value)).collect()),
+        }),
+        port_bindings: config.publish_on_loopback.then(|| HashMap::from([(port.clone(), Some(vec![loopback]))])),
+        ..Default::default()
+    };
+    let body = ContainerCreateBody {
+        image: Some(config.image.clone()),
+        cmd: config.command.clone(),
+        exposed_ports: config.publish_on_loopback.then(|| vec![port]),
+        host_config: Some(host_config),
+        ..Default::default()
+    };
+    let labels = labels::of_container(instance, &order.server, order.generation, hash_of(&body));
+    let environment = order.environment.0.iter().map(|(name, value)| format!("{name}={value}"));
+    ContainerCreateBody { labels: Some(labels), env: Some(environment.collect()), ..body }
+}
+
+/// Tells two settings apart; says nothing of token or environment.
+fn hash_of(body: &ContainerCreateBody) -> String {
+    // Through `Value`, whose maps are sorted: the engine's types hold hash maps in any order.
+    let text = serde_json::to_value(body).map(|value| value.to_string()).unwrap_or_default();
+    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Generation, ServerName, UserName};
+    use crate::spawner::backend::{Environment, ResourceLimits};
+    use std::collections::BTreeMap;
+
+    fn order() -> Order {
+        Order {
+            server: ServerKey { user: UserName::parse("a@b").expect("a name"), name: ServerName::default() },
+            generation: Generation(3),
+            listen: ([0, 0, 0, 0], 8888).into(),
+            environment: Environment(BTreeMap::from([("A".into(), "1".into())])),
+            limits: ResourceLimits { memory_bytes: Some(1 << 30), cpu_cores: Some(1.5) },
+        }
+    }
+
+    #[test]
+    fn a_container_gets_its_volumes_limits_and_nothing_more_than_it_needs() {
+        let shared_volumes = vec![super::super::SharedVolume { name: "all".into(), path: "/mnt/shared".into() }];
+        let config = Config { shared_volumes, ..Config::default() };
+        let body = container(&config, &InstanceId("0f".into()), &order());
+        let host = body.host_config.expect("a host config");
+        let mounts: Vec<_> = host
+            .mounts
+            .expect("mounts")
+            .into_iter()
+            .map(|mount| (mount.source.unwrap_or_default(), mount.target.unwrap_or_default()))
+            .collect();
+        let expected = [
+            ("jupyterlab-a-40b_home", "/home/jovyan"),
+            ("jupyterlab-a-40b_cache", "/home/jovyan/.cache"),
+            ("jupyterlab-a-40b_workspace", "/home/jovyan/work"),
+            ("all", "/mnt/shared"),
+        ];
+        assert_eq!(mounts, expected.map(|(name, path)| (name.to_owned(), path.to_owned())));
+        assert_eq!(host.memory, Some(1 << 30));
+        assert_eq!(host.nano_cpus, Some(1_500_000_000));
+        assert_eq!(host.cap_drop, Some(vec!["NET_RAW".into()]));
+        assert_eq!(host.security_opt, Some(vec!["no-new-privileges".into()]));
+        assert_eq!(host.port_bindings, None);
+        assert_eq!(body.env, Some(vec!["A=1".into()]));
+    }
+
+    #[test]
+    fn the_hash_follows_the_settings_and_not_the_start() {
+        let of = |config: &Config, order: &Order| {
+            container(config, &InstanceId("0f".into()), order)
+                .labels
+                .and_then(|mut labels| labels.remove("slipway.config"))
+        };
+        let config = Config::default();
+        let other = Config { image: "other".into(), ..Config::default() };
+        let later = Order { generation: Generation(4), environment: Environment::default(), ..order() };
+        assert_eq!(of(&config, &order()), of(&config, &later));
+        assert_ne!(of(&config, &order()), of(&other, &order()));
+    }
+}

@@ -1,0 +1,620 @@
+//! One loop that owns all lives: takes wishes and events from one mailbox, asks `life::next`, has the actions done.
+//!
+//! Whatever takes time runs in tasks and comes back as an event. The steps that speak to the engine run one after the
+//! other for each server (its lane), so the engine never sees two of our wishes for one server at once. Routes and
+//! statuses change in the loop itself: a route is published before anybody reads «ready», and is gone before anything
+//! of the server ends.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Duration, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::SpawnerError;
+use super::backend::{Found, Handle, Notice};
+use super::board::Board;
+use super::life::{self, Action, Deadlines, Event, Fact, Life, State};
+use super::reconcile::events_of_listing;
+use super::steps::Steps;
+use crate::model::{
+    Clock, Generation, Phase, Route, Routes, ServerKey, ServerState, ServerStatus, Timestamp, Unreachable,
+    UpstreamAddress, UserName,
+};
+use crate::store::ServerRow;
+use crate::tasks::Tasks;
+
+/// What the loop is told.
+pub(super) enum Mail {
+    Start(ServerKey, Answer),
+    Stop(ServerKey, Answer),
+    Forget(UserName, oneshot::Sender<()>),
+    Forgotten(UserName),
+    Unreachable(Unreachable),
+    /// The engine's list.
+    Listed(Vec<Found>),
+    /// The engine's event.
+    Noticed(Notice),
+    /// How far a step is.
+    Progress {
+        server: ServerKey,
+        generation: Generation,
+        message: String,
+        percent: Option<u8>,
+    },
+    /// A step has ended.
+    Done(Done),
+    /// Time to write down the activity of servers.
+    SaveActivity,
+}
+
+pub(super) type Answer = oneshot::Sender<Result<ServerStatus, SpawnerError>>;
+
+/// How a step ended.
+pub(super) struct Done {
+    server: ServerKey,
+    generation: Generation,
+    /// It was in the server's lane: the next one may begin.
+    in_lane: bool,
+    fact: Option<Fact>,
+    handle: Option<Handle>,
+}
+
+/// All that the loop needs, and all that it owns.
+pub(super) struct Driver {
+    pub(super) steps: Arc<Steps>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) board: Arc<Board>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) tasks: Tasks,
+    pub(super) mail: mpsc::Sender<Mail>,
+    deadlines: Deadlines,
+    slots: HashMap<ServerKey, Slot>,
+    /// Every state's deadline, soonest first.
+    alarms: BTreeSet<(Timestamp, ServerKey)>,
+    /// Who waits for a turn, in order of arrival.
+    queue: VecDeque<(ServerKey, Generation)>,
+    turns_taken: usize,
+    starts_waiting: usize,
+    leaving: HashMap<UserName, Leaving>,
+}
+
+#[derive(Default)]
+struct Leaving {
+    answers: Vec<oneshot::Sender<()>>,
+    /// The rows are being deleted.
+    is_under_way: bool,
+}
+
+/// One server.
+struct Slot {
+    life: Life,
+    since: Timestamp,
+    started_at: Option<Timestamp>,
+    /// By what the engine finds the present generation.
+    handle: Option<Handle>,
+    /// Drops the steps under way.
+    cancel: CancellationToken,
+    lane: VecDeque<Action>,
+    lane_is_busy: bool,
+    progress: Option<(String, Option<u8>)>,
+    activity_saved: Option<Timestamp>,
+}
+
+impl Slot {
+    fn new(life: Life, now: Timestamp) -> Self {
+        Self {
+            life,
+            since: now,
+            started_at: None,
+            handle: None,
+            cancel: CancellationToken::new(),
+            lane: VecDeque::new(),
+            lane_is_busy: false,
+            progress: None,
+            activity_saved: None,
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.life.state.is_at_rest() && self.lane.is_empty() && !self.lane_is_busy
+    }
+}
+
+impl Driver {
+    pub(super) fn new(
+        steps: Arc<Steps>,
+        routes: Arc<Routes>,
+        board: Arc<Board>,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+        mail: mpsc::Sender<Mail>,
+        rows: Vec<ServerRow>,
+    ) -> Self {
+        let deadlines = steps.config.deadlines();
+        let mut driver = Self {
+            steps,
+            routes,
+            board,
+            clock,
+            tasks,
+            mail,
+            deadlines,
+            slots: HashMap::new(),
+            alarms: BTreeSet::new(),
+            queue: VecDeque::new(),
+            turns_taken: 0,
+            starts_waiting: 0,
+            leaving: HashMap::new(),
+        };
+        rows.into_iter().for_each(|row| driver.take_up(row));
+        driver
+    }
+
+    /// A server as the store knows it.
+    fn take_up(&mut self, row: ServerRow) {
+        let now = self.clock.now();
+        let life = if row.wanted {
+            Life::recovering(row.generation, now, &self.deadlines)
+        } else {
+            Life::at_rest(row.generation, row.failure)
+        };
+        if let Some(at) = row.last_activity {
+            self.board.note_activity(&row.key, at);
+        }
+        let mut slot = Slot::new(life, now);
+        slot.started_at = row.started_at.filter(|_| row.wanted);
+        slot.handle = row.handle.filter(|_| row.wanted).map(Handle);
+        slot.activity_saved = row.last_activity;
+        if let Some(deadline) = slot.life.state.deadline() {
+            self.alarms.insert((deadline, row.key.clone()));
+        }
+        self.slots.insert(row.key.clone(), slot);
+        self.publish_status(&row.key);
+    }
+
+    /// Runs until the program stops. Servers go on without us.
+    pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Mail>) {
+        let stopping = self.tasks.stopping().clone();
+        loop {
+            let until_alarm = self.until_alarm();
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                letter = mailbox.recv() => match letter {
+                    Some(letter) => self.take(letter),
+                    None => return,
+                },
+                () = sleep(until_alarm) => {}
+            }
+            self.ring_alarms();
+            self.give_turns();
+        }
+    }
+
+    fn take(&mut self, letter: Mail) {
+        match letter {
+            Mail::Start(server, answer) => {
+                // Whoever asked may have gone; the wish stands.
+                let _ = answer.send(self.start(&server));
+            }
+            Mail::Stop(server, answer) => {
+                if self.slots.contains_key(&server) {
+                    self.apply(&server, Event::Stop);
+                }
+                let _ = answer.send(Ok(self.board.status(&server)));
+            }
+            Mail::Forget(user, answer) => self.forget(user, answer),
+            Mail::Forgotten(user) => self.forgotten(&user),
+            Mail::Unreachable(report) => {
+                if self.slots.contains_key(&report.server) {
+                    self.apply(&report.server, Event::Fact(report.generation, Fact::Unreachable));
+                }
+            }
+            Mail::Listed(found) => self.take_list(&found),
+            Mail::Noticed(notice) => {
+                if self.slots.contains_key(&notice.server) {
+                    self.apply(&notice.server, Event::Fact(notice.generation, Fact::Sighted(notice.sight)));
+                }
+            }
+            Mail::Progress { server, generation, message, percent } => {
+                if let Some(slot) = self.slots.get_mut(&server).filter(|slot| slot.life.generation == generation) {
+                    slot.progress = Some((message, percent));
+                    self.publish_status(&server);
+                }
+            }
+            Mail::Done(done) => self.step_ended(done),
+            Mail::SaveActivity => self.save_activity(),
+        }
+    }
+
+    fn start(&mut self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
+        if self.leaving.contains_key(&server.user) {
+            return Err(SpawnerError::Stopping);
+        }
+        let is_at_rest = self.slots.get(server).is_none_or(|slot| slot.life.state.is_at_rest());
+        if is_at_rest && self.starts_waiting >= self.steps.config.starts_waiting_limit {
+            return Err(SpawnerError::TooMany { retry_after: Duration::from_secs(self.steps.config.start_timeout_s) });
+        }
+        self.apply(server, Event::Start);
+        Ok(self.board.status(server))
+    }
+
+    fn take_list(&mut self, found: &[Found]) {
+        let lives = self.slots.iter().map(|(server, slot)| (server, &slot.life));
+        let events = events_of_listing(lives, |server| self.slots.get(server).map(|slot| &slot.life), found);
+        for found in found {
+            // What a crash of ours kept from being written down.
+            if let Some(slot) =
+                self.slots.get_mut(&found.server).filter(|slot| slot.life.generation == found.generation)
+            {
+                slot.handle.get_or_insert_with(|| found.handle.clone());
+            }
+        }
+        for (server, event) in events {
+            self.apply(&server, event);
+        }
+    }
+
+    /// The heart: one event, the table, the actions.
+    fn apply(&mut self, server: &ServerKey, event: Event) {
+        let now = self.clock.now();
+        let slot =
+            self.slots.entry(server.clone()).or_insert_with(|| Slot::new(Life::at_rest(Generation(0), None), now));
+        let before = slot.life.clone();
+        let (after, actions) = life::next(before.clone(), event, now, &self.deadlines);
+        if before == after && actions.is_empty() {
+            return;
+        }
+        slot.life = after.clone();
+        if before.state != after.state {
+            slot.since = now;
+            slot.progress = None;
+        }
+        if before.generation != after.generation {
+            slot.handle = None;
+            slot.started_at = None;
+        }
+        self.keep_books(server, &before, &after);
+        for action in actions {
+            self.act(server, action);
+        }
+        self.publish_status(server);
+        log(server, &before.state, &after);
+    }
+
+    /// Alarms, turns and the queue follow from the state.
+    fn keep_books(&mut self, server: &ServerKey, before: &Life, after: &Life) {
+        if before.state.deadline() != after.state.deadline() {
+            if let Some(deadline) = before.state.deadline() {
+                self.alarms.remove(&(deadline, server.clone()));
+            }
+            if let Some(deadline) = after.state.deadline() {
+                self.alarms.insert((deadline, server.clone()));
+            }
+        }
+        self.turns_taken =
+            self.turns_taken + usize::from(after.state.has_turn()) - usize::from(before.state.has_turn());
+        self.starts_waiting =
+            self.starts_waiting + usize::from(after.state.waits()) - usize::from(before.state.waits());
+        if matches!(after.state, State::Queued { .. }) && !matches!(before.state, State::Queued { .. }) {
+            self.queue.push_back((server.clone(), after.generation));
+        }
+    }
+
+    fn give_turns(&mut self) {
+        while self.turns_taken < self.steps.config.starts_at_once {
+            let Some((server, generation)) = self.queue.pop_front() else { return };
+            // One that waits no longer has left the queue in its heart: the event changes nothing.
+            self.apply(&server, Event::Fact(generation, Fact::Turn));
+        }
+    }
+
+    fn until_alarm(&self) -> Duration {
+        // At most a second, so that a clock set forward is noticed.
+        const LONGEST: Duration = Duration::from_secs(1);
+        let Some((soonest, _)) = self.alarms.first() else { return Duration::from_secs(60) };
+        soonest.since(self.clock.now()).clamp(Duration::from_millis(1), LONGEST)
+    }
+
+    fn ring_alarms(&mut self) {
+        let now = self.clock.now();
+        while let Some((deadline, server)) = self.alarms.first().cloned() {
+            if deadline > now {
+                return;
+            }
+            self.alarms.pop_first();
+            self.apply(&server, Event::Deadline);
+        }
+    }
+
+    // --- actions ---
+
+    fn act(&mut self, server: &ServerKey, action: Action) {
+        match action {
+            Action::Cancel => {
+                if let Some(slot) = self.slots.get_mut(server) {
+                    slot.cancel.cancel();
+                    slot.cancel = CancellationToken::new();
+                    slot.lane.retain(|action| matches!(action, Action::Save));
+                }
+            }
+            Action::Prepare => self.prepare(server),
+            Action::Probe(address) => self.probe(server, address),
+            Action::Publish(address) => self.publish_route(server, address),
+            Action::Withdraw => {
+                self.board.set_route(server, None);
+                self.routes.withdraw(&server.route_key(&self.steps.base));
+            }
+            Action::Create
+            | Action::Start
+            | Action::Inspect
+            | Action::CleanUp
+            | Action::RemoveLeftover
+            | Action::Save => {
+                let Some(slot) = self.slots.get_mut(server) else { return };
+                // Two of these say no more than one; a list every 30 s must not fill the lane of a slow engine.
+                let is_there = slot.lane.contains(&action)
+                    && matches!(action, Action::Inspect | Action::RemoveLeftover | Action::Save);
+                if !is_there {
+                    slot.lane.push_back(action);
+                }
+                self.next_in_lane(server);
+            }
+        }
+    }
+
+    fn publish_route(&mut self, server: &ServerKey, address: UpstreamAddress) {
+        let now = self.clock.now();
+        let Some(slot) = self.slots.get_mut(server) else { return };
+        slot.started_at.get_or_insert(now);
+        let route = Arc::new(Route::new(server.clone(), slot.life.generation, address, now));
+        self.board.set_route(server, Some(route.clone()));
+        self.routes.publish(&server.route_key(&self.steps.base), route);
+    }
+
+    fn prepare(&mut self, server: &ServerKey) {
+        let (mail, steps, key) = (self.mail.clone(), self.steps.clone(), server.clone());
+        let Some(generation) = self.slots.get(server).map(|slot| slot.life.generation) else { return };
+        self.beside(server, async move {
+            let (sink, of) = (mail, key.clone());
+            let progress = move |message: String, percent: Option<u8>| {
+                // News for the eye: dropped when the loop is busy.
+                let _ = sink.try_send(Mail::Progress { server: of.clone(), generation, message, percent });
+            };
+            steps.prepare(&key, &progress).await
+        });
+    }
+
+    fn probe(&mut self, server: &ServerKey, address: UpstreamAddress) {
+        let (steps, key) = (self.steps.clone(), server.clone());
+        self.beside(server, async move { steps.probe(&key, &address).await });
+    }
+
+    /// Runs a step beside the lane, until it ends or is cancelled.
+    fn beside(&self, server: &ServerKey, step: impl Future<Output = Fact> + Send + 'static) {
+        let Some(slot) = self.slots.get(server) else { return };
+        let (mail, cancel, stopping) = (self.mail.clone(), slot.cancel.clone(), self.tasks.stopping().clone());
+        let (server, generation) = (server.clone(), slot.life.generation);
+        self.tasks.spawn(async move {
+            let fact = tokio::select! {
+                () = cancel.cancelled() => return,
+                // Waiting for an image or an answer is no step that one would finish before going.
+                () = stopping.cancelled() => return,
+                fact = step => fact,
+            };
+            let done = Done { server, generation, in_lane: false, fact: Some(fact), handle: None };
+            // Only fails when the loop is gone, and then nobody wants to know.
+            let _ = mail.send(Mail::Done(done)).await;
+        });
+    }
+
+    /// Begins the next step of the lane if none runs.
+    fn next_in_lane(&mut self, server: &ServerKey) {
+        let Some(slot) = self.slots.get_mut(server) else { return };
+        if slot.lane_is_busy {
+            return;
+        }
+        let Some(action) = slot.lane.pop_front() else { return };
+        slot.lane_is_busy = true;
+        let (generation, handle) = (slot.life.generation, slot.handle.clone());
+        let cancel = match action {
+            // What is begun is written down.
+            Action::Save => CancellationToken::new(),
+            _ => slot.cancel.clone(),
+        };
+        let (steps, mail, row, key) = (self.steps.clone(), self.mail.clone(), self.row(server), server.clone());
+        let Some(row) = row else { return };
+        self.tasks.spawn(async move {
+            let step = step_of(&steps, action, &key, generation, handle, row);
+            let (fact, handle) = tokio::select! {
+                () = cancel.cancelled() => (None, None),
+                ended = step => ended,
+            };
+            let _ = mail.send(Mail::Done(Done { server: key, generation, in_lane: true, fact, handle })).await;
+        });
+    }
+
+    fn step_ended(&mut self, done: Done) {
+        let Done { server, generation, in_lane, fact, handle } = done;
+        let Some(slot) = self.slots.get_mut(&server) else { return };
+        if slot.life.generation == generation && handle.is_some() {
+            slot.handle = handle;
+        }
+        if in_lane {
+            slot.lane_is_busy = false;
+        }
+        if let Some(Fact::CleanedUp { log_tail, .. }) = &fact {
+            if !log_tail.is_empty() {
+                self.board.set_log_tail(&server, log_tail.clone());
+            }
+        }
+        if let Some(fact) = fact {
+            self.apply(&server, Event::Fact(generation, fact));
+        }
+        self.next_in_lane(&server);
+        self.finish_leaving(&server.user);
+    }
+
+    // --- a user who leaves ---
+
+    fn forget(&mut self, user: UserName, answer: oneshot::Sender<()>) {
+        self.leaving.entry(user.clone()).or_default().answers.push(answer);
+        let theirs: Vec<ServerKey> = self.slots.keys().filter(|server| server.user == user).cloned().collect();
+        for server in theirs {
+            self.apply(&server, Event::Stop);
+        }
+        self.finish_leaving(&user);
+    }
+
+    fn finish_leaving(&mut self, user: &UserName) {
+        let Some(leaving) = self.leaving.get_mut(user) else { return };
+        let theirs: Vec<ServerKey> = self.slots.keys().filter(|server| server.user == *user).cloned().collect();
+        let are_quiet = theirs.iter().all(|server| self.slots.get(server).is_none_or(Slot::is_quiet));
+        if !are_quiet || leaving.is_under_way {
+            return;
+        }
+        leaving.is_under_way = true;
+        let (steps, mail, user) = (self.steps.clone(), self.mail.clone(), user.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = steps.rows.delete(theirs).await {
+                warn!(user = %user, error = &error as &dyn std::error::Error, "the rows of a user's servers could not be deleted");
+            }
+            let _ = mail.send(Mail::Forgotten(user)).await;
+        });
+    }
+
+    fn forgotten(&mut self, user: &UserName) {
+        let theirs: HashSet<ServerKey> = self.slots.keys().filter(|server| server.user == *user).cloned().collect();
+        for server in &theirs {
+            self.slots.remove(server);
+            self.board.forget(server);
+        }
+        for answer in self.leaving.remove(user).map(|leaving| leaving.answers).unwrap_or_default() {
+            let _ = answer.send(());
+        }
+    }
+
+    // --- rows and statuses ---
+
+    fn save_activity(&mut self) {
+        let changed: Vec<ServerKey> = self
+            .slots
+            .iter()
+            .filter(|(server, slot)| {
+                slot.life.state.is_wanted() && self.board.last_activity(server) > slot.activity_saved
+            })
+            .map(|(server, _)| server.clone())
+            .collect();
+        for server in changed {
+            if let Some(slot) = self.slots.get_mut(&server) {
+                slot.activity_saved = self.board.last_activity(&server);
+            }
+            self.act(&server, Action::Save);
+        }
+    }
+
+    fn row(&self, server: &ServerKey) -> Option<ServerRow> {
+        let slot = self.slots.get(server)?;
+        let failure = match slot.life.state.public() {
+            ServerState::Failed(failure) => Some(failure),
+            _ => None,
+        };
+        Some(ServerRow {
+            key: server.clone(),
+            generation: slot.life.generation,
+            handle: slot.handle.clone().map(|handle| handle.0),
+            wanted: slot.life.state.is_wanted(),
+            started_at: slot.started_at,
+            last_activity: self.board.last_activity(server),
+            failure,
+        })
+    }
+
+    fn publish_status(&self, server: &ServerKey) {
+        let Some(slot) = self.slots.get(server) else { return };
+        let state = slot.life.state.public();
+        let message =
+            slot.progress.as_ref().map_or_else(|| slot.life.state.message().to_owned(), |(text, _)| text.clone());
+        let progress_percent = match &state {
+            ServerState::Ready => 100,
+            ServerState::Starting(phase) => {
+                let done = slot.progress.as_ref().and_then(|(_, percent)| *percent);
+                percent_of(*phase, done)
+            }
+            ServerState::Stopped | ServerState::Stopping | ServerState::Failed(_) => 0,
+        };
+        let started_at = slot.started_at.filter(|_| slot.life.state.is_wanted());
+        let generation = slot.life.generation;
+        self.board.publish(
+            server,
+            ServerStatus { state, since: slot.since, started_at, generation, message, progress_percent },
+        );
+    }
+}
+
+/// How far a start is: the phase's own beginning, and its share of the way to the next.
+fn percent_of(phase: Phase, done: Option<u8>) -> u8 {
+    let begin = phase.progress_percent();
+    let end = Phase::ALL.iter().find(|later| **later > phase).map_or(100, |later| later.progress_percent());
+    let share = u16::from(end - begin) * u16::from(done.unwrap_or(0).min(100)) / 100;
+    begin + u8::try_from(share).unwrap_or(0)
+}
+
+async fn step_of(
+    steps: &Steps,
+    action: Action,
+    server: &ServerKey,
+    generation: Generation,
+    handle: Option<Handle>,
+    row: ServerRow,
+) -> (Option<Fact>, Option<Handle>) {
+    match (action, handle) {
+        (Action::Create, _) => {
+            let (fact, handle) = steps.create(row).await;
+            (Some(fact), handle)
+        }
+        (Action::Start, Some(handle)) => (Some(steps.start(&handle, row).await), None),
+        (Action::Inspect, handle) => match steps.inspect(server, handle.as_ref()).await {
+            Some((fact, handle)) => (Some(fact), handle),
+            None => (None, None),
+        },
+        (Action::CleanUp, handle) => (Some(steps.clean_up(server, handle).await), None),
+        (Action::RemoveLeftover, _) => {
+            steps.remove_leftover(server, generation).await;
+            (None, None)
+        }
+        (Action::Save, _) => {
+            steps.save(row).await;
+            (None, None)
+        }
+        // The others do not run in the lane, and nothing is started that has not been created.
+        _ => (None, None),
+    }
+}
+
+fn log(server: &ServerKey, before: &State, after: &Life) {
+    let generation = after.generation;
+    if before.public() == after.state.public() {
+        return;
+    }
+    match (&after.state, before) {
+        (State::Ready { .. }, State::Awaiting { adopted: true, .. }) => {
+            info!(user = %server.user, server = %server, generation = %generation, "running server adopted");
+        }
+        (State::Ready { .. }, State::Checking { .. }) => {
+            info!(user = %server.user, server = %server, generation = %generation, "server answers again");
+        }
+        (State::Ready { .. }, _) => {
+            info!(user = %server.user, server = %server, generation = %generation, "server started");
+        }
+        (State::Stopped, _) => {
+            info!(user = %server.user, server = %server, generation = %generation, "server stopped");
+        }
+        (State::Failed(failure), _) => {
+            warn!(user = %server.user, server = %server, generation = %generation, exit_code = failure.exit_code, reason = failure.sentence, "server failed");
+        }
+        _ => {}
+    }
+}

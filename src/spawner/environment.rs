@@ -1,0 +1,188 @@
+//! The variables that a server is started with: contract §1.1, as a pure function.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::backend::{Environment, ResourceLimits};
+use crate::model::{BasePath, Secret, ServerKey, percent_encode};
+
+/// What the variables are made from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts<'a> {
+    /// Where the deployment lives under its host.
+    pub base: &'a BasePath,
+    /// Whose server.
+    pub server: &'a ServerKey,
+    /// Its API token, also its OAuth client secret.
+    pub token: &'a Secret,
+    /// `scheme://host:port` of the hub's private listener as the server sees it.
+    pub hub_connect_url: &'a str,
+    /// Where it shall listen. Never an empty host: 4.x reads that as 127.0.0.1, 5.x as everywhere.
+    pub listen: SocketAddr,
+    /// What it may use, for its own displays.
+    pub limits: ResourceLimits,
+    /// The image it runs, if it is a container.
+    pub image: Option<&'a str>,
+    /// The page it opens with.
+    pub default_url: Option<&'a str>,
+    /// The administrator's variables: they win.
+    pub extra: &'a BTreeMap<String, String>,
+}
+
+/// All variables of one server.
+pub(super) fn environment(facts: &Facts<'_>) -> Environment {
+    let Facts { base, server, .. } = *facts;
+    let prefix = server.prefix(base);
+    let api_url = format!("{}{base}hub/api", facts.hub_connect_url.trim_end_matches('/'));
+    let user = server.user.as_str();
+    let access_scopes = serde_json::json!([
+        format!("access:servers!server={}", server.scope_name()),
+        format!("access:servers!user={user}")
+    ])
+    .to_string();
+
+    let mut variables: BTreeMap<String, String> = BTreeMap::new();
+    let mut set = |name: &str, value: String| variables.insert(name.into(), value);
+    set("JUPYTERHUB_API_TOKEN", facts.token.expose().into());
+    set("JPY_API_TOKEN", facts.token.expose().into());
+    set("JUPYTERHUB_CLIENT_ID", server.client_id());
+    set("JUPYTERHUB_OAUTH_CALLBACK_URL", format!("{prefix}oauth_callback"));
+    set("JUPYTERHUB_SERVICE_PREFIX", prefix.clone());
+    set("JUPYTERHUB_SERVICE_URL", format!("http://{}{prefix}", facts.listen));
+    set("JUPYTERHUB_ACTIVITY_URL", format!("{api_url}/users/{}/activity", percent_encode(user)));
+    set("JUPYTERHUB_API_URL", api_url);
+    set("JUPYTERHUB_BASE_URL", base.to_string());
+    set("JUPYTERHUB_HOST", String::new());
+    set("JUPYTERHUB_USER", user.into());
+    set("JUPYTERHUB_SERVER_NAME", server.name.as_str().into());
+    set("JUPYTERHUB_OAUTH_ACCESS_SCOPES", access_scopes.clone());
+    set("JUPYTERHUB_OAUTH_SCOPES", access_scopes);
+    set("JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES", "[]".into());
+    // Our `Set-Cookie` hygiene drops `__Host-` names from servers, so they must not use one.
+    set("JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED", "0".into());
+    set("JUPYTERHUB_PUBLIC_URL", String::new());
+    set("JUPYTERHUB_PUBLIC_HUB_URL", String::new());
+    if let Some(bytes) = facts.limits.memory_bytes {
+        set("MEM_LIMIT", bytes.to_string());
+    }
+    if let Some(cores) = facts.limits.cpu_cores {
+        // As Python prints a float: `2.0`, not `2`.
+        set("CPU_LIMIT", format!("{cores:?}"));
+    }
+    if let Some(image) = facts.image {
+        set("JUPYTER_IMAGE_SPEC", image.into());
+    }
+    if let Some(url) = facts.default_url {
+        set("JUPYTERHUB_DEFAULT_URL", url.into());
+    }
+    variables.extend(facts.extra.clone());
+    Environment(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ServerName, UserName};
+
+    fn of(base: &str, user: &str, name: &str, listen: &str, extra: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let server =
+            ServerKey { user: UserName::parse(user).expect("a name"), name: ServerName::parse(name).expect("a name") };
+        let extra = extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        environment(&Facts {
+            base: &BasePath::parse(base).expect("a base path"),
+            server: &server,
+            token: &Secret::new("0123456789abcdef0123456789abcdef"),
+            hub_connect_url: "http://172.18.0.1:8081",
+            listen: listen.parse().expect("an address"),
+            limits: ResourceLimits { memory_bytes: Some(2_147_483_648), cpu_cores: Some(2.0) },
+            image: Some("lab:4.2"),
+            default_url: Some("/lab"),
+            extra: &extra,
+        })
+        .0
+    }
+
+    fn check(variables: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
+        for (name, value) in expected {
+            assert_eq!(variables.get(*name).map(String::as_str), Some(*value), "{name}");
+        }
+    }
+
+    #[test]
+    fn alice_gets_exactly_the_contracts_variables() {
+        let variables = of("/", "alice", "", "0.0.0.0:8888", &[]);
+        let scopes = r#"["access:servers!server=alice/","access:servers!user=alice"]"#;
+        let expected = [
+            ("CPU_LIMIT", "2.0"),
+            ("JPY_API_TOKEN", "0123456789abcdef0123456789abcdef"),
+            ("JUPYTERHUB_ACTIVITY_URL", "http://172.18.0.1:8081/hub/api/users/alice/activity"),
+            ("JUPYTERHUB_API_TOKEN", "0123456789abcdef0123456789abcdef"),
+            ("JUPYTERHUB_API_URL", "http://172.18.0.1:8081/hub/api"),
+            ("JUPYTERHUB_BASE_URL", "/"),
+            ("JUPYTERHUB_CLIENT_ID", "jupyterhub-user-alice"),
+            ("JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED", "0"),
+            ("JUPYTERHUB_DEFAULT_URL", "/lab"),
+            ("JUPYTERHUB_HOST", ""),
+            ("JUPYTERHUB_OAUTH_ACCESS_SCOPES", scopes),
+            ("JUPYTERHUB_OAUTH_CALLBACK_URL", "/user/alice/oauth_callback"),
+            ("JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES", "[]"),
+            ("JUPYTERHUB_OAUTH_SCOPES", scopes),
+            ("JUPYTERHUB_PUBLIC_HUB_URL", ""),
+            ("JUPYTERHUB_PUBLIC_URL", ""),
+            ("JUPYTERHUB_SERVER_NAME", ""),
+            ("JUPYTERHUB_SERVICE_PREFIX", "/user/alice/"),
+            ("JUPYTERHUB_SERVICE_URL", "http://0.0.0.0:8888/user/alice/"),
+            ("JUPYTERHUB_USER", "alice"),
+            ("JUPYTER_IMAGE_SPEC", "lab:4.2"),
+            ("MEM_LIMIT", "2147483648"),
+        ];
+        check(&variables, &expected);
+        assert_eq!(variables.len(), expected.len());
+    }
+
+    #[test]
+    fn an_odd_name_is_written_in_each_place_as_that_place_wants_it() {
+        check(
+            &of("/hub2", "a@b", "", "0.0.0.0:8888", &[]),
+            &[
+                ("JUPYTERHUB_ACTIVITY_URL", "http://172.18.0.1:8081/hub2/hub/api/users/a@b/activity"),
+                ("JUPYTERHUB_API_URL", "http://172.18.0.1:8081/hub2/hub/api"),
+                ("JUPYTERHUB_BASE_URL", "/hub2/"),
+                ("JUPYTERHUB_CLIENT_ID", "jupyterhub-user-a%40b"),
+                ("JUPYTERHUB_OAUTH_CALLBACK_URL", "/hub2/user/a@b/oauth_callback"),
+                ("JUPYTERHUB_SERVICE_URL", "http://0.0.0.0:8888/hub2/user/a@b/"),
+                ("JUPYTERHUB_USER", "a@b"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_named_server_of_a_process_has_its_own_prefix_and_port() {
+        check(
+            &of("/", "alice", "gpu", "127.0.0.1:40001", &[]),
+            &[
+                ("JUPYTERHUB_CLIENT_ID", "jupyterhub-user-alice-gpu"),
+                (
+                    "JUPYTERHUB_OAUTH_ACCESS_SCOPES",
+                    r#"["access:servers!server=alice/gpu","access:servers!user=alice"]"#,
+                ),
+                ("JUPYTERHUB_OAUTH_CALLBACK_URL", "/user/alice/gpu/oauth_callback"),
+                ("JUPYTERHUB_SERVER_NAME", "gpu"),
+                ("JUPYTERHUB_SERVICE_PREFIX", "/user/alice/gpu/"),
+                ("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1:40001/user/alice/gpu/"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_administrator_wins() {
+        let extra = [("JUPYTERHUB_DEFAULT_URL", "/tree"), ("TZ", "Europe/Berlin")];
+        check(&of("/", "alice", "", "0.0.0.0:8888", &extra), &extra);
+    }
+
+    #[test]
+    fn the_token_is_not_printed() {
+        let environment = Environment(of("/", "alice", "", "0.0.0.0:8888", &[]));
+        assert!(!format!("{environment:?}").contains("0123456789abcdef"));
+    }
+}

@@ -1,0 +1,492 @@
+//! Servers as processes of this host: for one person, or for people who trust each other.
+//!
+//! Each server has a folder, its home, and a process group. Beside the home stands what we must know to find the
+//! process again after our own restart: a record with pid and time of start. Its log is a file that it writes itself.
+
+mod account;
+mod config;
+mod log_file;
+mod table;
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+pub use config::Config;
+
+use super::backend::{Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
+use super::log_lines;
+use crate::model::{Generation, InstanceId, ServerKey, UpstreamAddress};
+use crate::tasks::Tasks;
+use account::Account;
+use table::ProcessId;
+
+const NAME: &str = "process";
+/// Ends that nobody has read yet; one who reads too slowly asks for the list anyway.
+const NOTICES_LENGTH: usize = 256;
+/// Between two looks at a process that has been asked to end.
+const STOP_POLL: Duration = Duration::from_millis(20);
+
+/// Servers as processes of this host.
+pub struct ProcessBackend {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+}
+
+struct Shared {
+    config: Config,
+    instance: InstanceId,
+    account: Option<Account>,
+    notices: broadcast::Sender<Notice>,
+    /// Servers created and not yet started; their variables hold a token and are written nowhere.
+    orders: Mutex<Vec<Order>>,
+    /// How processes that ended had ended.
+    exits: Mutex<std::collections::HashMap<ServerKey, (Generation, Exit)>>,
+}
+
+/// What is kept beside a server's home.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Record {
+    instance: InstanceId,
+    server: ServerKey,
+    generation: Generation,
+    listen: SocketAddr,
+    /// None until it has been started.
+    process: Option<ProcessId>,
+}
+
+impl ProcessBackend {
+    /// Makes the folder of all servers and begins to watch processes.
+    ///
+    /// # Errors
+    /// If we are root and `run_as` names nobody else, or the folder cannot be made.
+    pub fn open(config: Config, instance: InstanceId, tasks: Tasks) -> Result<Self, BackendError> {
+        let we_are_root = rustix::process::geteuid().is_root();
+        let account = account::choose(config.run_as.as_deref(), we_are_root, Path::new("/etc/passwd"))?;
+        // Servers under another account must pass through to their own home.
+        make_folder(&config.folder, 0o711).map_err(|error| refused("make the folder of all servers", &error))?;
+        if account.is_some() {
+            let folder = std::path::absolute(&config.folder).unwrap_or_else(|_| config.folder.clone());
+            folder.ancestors().skip(1).try_for_each(let_pass)?;
+        }
+        let poll_interval = Duration::from_millis(config.poll_interval_ms.max(10));
+        let (notices, _) = broadcast::channel(NOTICES_LENGTH);
+        let shared =
+            Arc::new(Shared { config, instance, account, notices, orders: Mutex::default(), exits: Mutex::default() });
+        let (watched, stopping) = (shared.clone(), tasks.stopping().clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = watched.watch(poll_interval) => {}
+            }
+        });
+        Ok(Self { shared, tasks })
+    }
+
+    /// Runs file work on the blocking pool.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, BackendError> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let shared = self.shared.clone();
+        match tokio::task::spawn_blocking(move || work(&shared)).await {
+            Ok(result) => result,
+            Err(panicked) => Err(refused("look at its folder", &panicked)),
+        }
+    }
+}
+
+impl Shared {
+    fn folder_of(&self, server: &ServerKey) -> PathBuf {
+        // The prefix keeps the escaped name from being a dot or empty.
+        self.config.folder.join(server.docker_name("server"))
+    }
+
+    fn record_of(&self, server: &ServerKey) -> Result<Option<Record>, BackendError> {
+        self.read_record(&self.folder_of(server))
+    }
+
+    fn read_record(&self, folder: &Path) -> Result<Option<Record>, BackendError> {
+        let text = match std::fs::read(folder.join("record.json")) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(refused("read its record", &error)),
+        };
+        // A record that a crash has cut names no process that we would know.
+        let record: Option<Record> = serde_json::from_slice(&text).ok();
+        let Some(mut record) = record.filter(|record| record.instance == self.instance) else { return Ok(None) };
+        let is_ours_to_start = || self.orders.lock().iter().any(|order| order.server == record.server);
+        if record.process.is_none() && !is_ours_to_start() {
+            // We have died between its start and the record of it: it is the one that lives in that home.
+            record.process = table::leader_in(&folder.join("home"));
+        }
+        Ok(Some(record))
+    }
+
+    fn write_record(&self, record: &Record) -> Result<(), BackendError> {
+        let folder = self.folder_of(&record.server);
+        let text = serde_json::to_vec(record).map_err(|error| refused("write its record", &error))?;
+        let write = || {
+            std::fs::write(folder.join("record.new"), &text)?;
+            std::fs::rename(folder.join("record.new"), folder.join("record.json"))
+        };
+        write().map_err(|error| refused("write its record", &error))
+    }
+
+    /// The folder (ours) with the home in it (the server's).
+    fn make_home(&self, server: &ServerKey) -> std::io::Result<PathBuf> {
+        let folder = self.folder_of(server);
+        make_folder(&folder, 0o711)?;
+        let home = folder.join("home");
+        make_folder(&home, 0o700)?;
+        if let Some(account) = self.account {
+            std::os::unix::fs::lchown(&home, Some(account.uid), Some(account.gid))?;
+        }
+        Ok(home)
+    }
+
+    fn create(&self, order: &Order) -> Result<Handle, BackendError> {
+        if let Some(record) = self.record_of(&order.server)? {
+            // Ours, of an earlier start: it must not live beside the new one.
+            end_group(&record, Signal::KILL);
+        }
+        self.make_home(&order.server).map_err(|error| refused("make its folder", &error))?;
+        let record = Record {
+            instance: self.instance.clone(),
+            server: order.server.clone(),
+            generation: order.generation,
+            listen: order.listen,
+            process: None,
+        };
+        self.write_record(&record)?;
+        self.exits.lock().remove(&order.server);
+        let mut orders = self.orders.lock();
+        orders.retain(|waiting| waiting.server != order.server);
+        orders.push(order.clone());
+        Ok(handle_of(&order.server))
+    }
+
+    fn command_of(&self, order: &Order, home: &Path) -> Result<Command, BackendError> {
+        let Some((program, arguments)) = self.config.command.split_first() else {
+            return Err(BackendError::Settings("spawner.process.command is empty: name the program to run".into()));
+        };
+        let log = log_file::create(&self.folder_of(&order.server).join("log"))
+            .map_err(|error| refused("make its log", &error))?;
+        let errors = log.try_clone().map_err(|error| refused("make its log", &error))?;
+        let Environment(variables) = &order.environment;
+        let mut command = Command::new(find_program(program, &self.config.path));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", &self.config.path)
+            .env("LANG", &self.config.lang)
+            .env("HOME", home)
+            .envs(variables)
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            // Its own group: a signal to our terminal is not for it, and one signal ends it with all its kernels.
+            .process_group(0);
+        if let Some(account) = self.account {
+            command.uid(account.uid).gid(account.gid);
+        }
+        Ok(command)
+    }
+
+    /// How the server is by its record and `/proc`.
+    fn sight_of(&self, record: &Record) -> Sight {
+        let Some(process) = record.process else { return Sight::Created };
+        if table::is_alive(process) {
+            return Sight::Running(UpstreamAddress::Tcp(record.listen));
+        }
+        let exits = self.exits.lock();
+        let known = exits.get(&record.server).filter(|(generation, _)| *generation == record.generation);
+        Sight::Exited(known.map(|(_, exit)| *exit).unwrap_or_default())
+    }
+
+    fn records(&self) -> Result<Vec<Record>, BackendError> {
+        let entries = std::fs::read_dir(&self.config.folder).map_err(|error| refused("list its folders", &error))?;
+        let mut records = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| refused("list its folders", &error))?;
+            records.extend(self.read_record(&entry.path())?);
+        }
+        Ok(records)
+    }
+
+    fn note_exit(&self, server: &ServerKey, generation: Generation, exit: Exit) {
+        self.exits.lock().insert(server.clone(), (generation, exit));
+        // Nobody may be listening yet: the list says it as well.
+        let _ = self.notices.send(Notice { server: server.clone(), generation, sight: Sight::Exited(exit) });
+    }
+
+    /// Looks at processes that are not our children, and cuts logs.
+    async fn watch(self: Arc<Self>, poll_interval: Duration) {
+        loop {
+            sleep(poll_interval).await;
+            let shared = self.clone();
+            let looked = tokio::task::spawn_blocking(move || shared.look_around()).await;
+            if let Ok(Err(error)) = looked {
+                warn!(error = &error as &dyn std::error::Error, "the folders of servers could not be read");
+            }
+        }
+    }
+
+    fn look_around(&self) -> Result<(), BackendError> {
+        for record in self.records()? {
+            let Some(process) = record.process else { continue };
+            let log = self.folder_of(&record.server).join("log");
+            if let Err(error) = log_file::cut(&log, self.config.log_limit_bytes) {
+                warn!(server = %record.server, error = &error as &dyn std::error::Error, "a log could not be cut");
+            }
+            let is_told = self.exits.lock().get(&record.server).is_some_and(|(told, _)| *told == record.generation);
+            if !is_told && !table::is_alive(process) {
+                self.note_exit(&record.server, record.generation, Exit::default());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Backend for ProcessBackend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn image(&self) -> Option<&str> {
+        None
+    }
+
+    async fn prepare(&self, _server: &ServerKey, _progress: &ProgressSink) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    async fn listen_address(&self) -> Result<SocketAddr, BackendError> {
+        // The kernel goes round its range, so the port is not given away again in the moment until it is used.
+        let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+        bound.map_err(|error| refused("find a free port", &error))
+    }
+
+    async fn create(&self, order: &Order) -> Result<Handle, BackendError> {
+        let order = order.clone();
+        self.blocking(move |shared| shared.create(&order)).await
+    }
+
+    async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
+        let server = server_of(handle)?;
+        let order = self.shared.orders.lock().iter().find(|order| order.server == server).cloned();
+        let Some(order) = order else { return Ok(Sight::Gone) };
+        let command = {
+            let order = order.clone();
+            self.blocking(move |shared| {
+                let home = shared.folder_of(&order.server).join("home");
+                shared.command_of(&order, &home)
+            })
+            .await?
+        };
+        let mut child = tokio::process::Command::from(command).spawn().map_err(|error| {
+            let program = self.shared.config.command.first().map_or("", String::as_str);
+            match error.kind() {
+                ErrorKind::NotFound => BackendError::Settings(format!(
+                    "spawner.process.command: there is no program {program:?} in PATH ({}). Install it, or name its \
+                     full path",
+                    self.shared.config.path
+                )),
+                _ => refused("run it", &error),
+            }
+        })?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        let process = pid.and_then(table::of_pid);
+        let record = Record {
+            instance: self.shared.instance.clone(),
+            server: server.clone(),
+            generation: order.generation,
+            listen: order.listen,
+            process,
+        };
+        let (shared, generation, stopping) = (self.shared.clone(), order.generation, self.tasks.stopping().clone());
+        self.tasks.spawn(async move {
+            let ended = tokio::select! {
+                // It lives on without us.
+                () = stopping.cancelled() => return,
+                ended = child.wait() => ended,
+            };
+            let exit = Exit { code: ended.ok().and_then(code_of), out_of_memory: false };
+            shared.note_exit(&server, generation, exit);
+        });
+        let listen = order.listen;
+        self.blocking(move |shared| {
+            shared.write_record(&record)?;
+            shared.orders.lock().retain(|order| order.server != record.server);
+            Ok(())
+        })
+        .await?;
+        Ok(Sight::Running(UpstreamAddress::Tcp(listen)))
+    }
+
+    async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError> {
+        let server = server_of(handle)?;
+        let Some(record) = self.blocking(move |shared| shared.record_of(&server)).await? else { return Ok(()) };
+        let Some(process) = record.process else { return Ok(()) };
+        if table::is_alive(process) {
+            end_group(&record, Signal::TERM);
+        }
+        let deadline = Instant::now() + grace;
+        while table::is_alive(process) && Instant::now() < deadline {
+            sleep(STOP_POLL).await;
+        }
+        // Also what the server has left behind in its group: kernels, terminals.
+        end_group(&record, Signal::KILL);
+        while table::is_alive(process) {
+            sleep(STOP_POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
+        let server = server_of(handle)?;
+        self.blocking(move |shared| {
+            shared.orders.lock().retain(|order| order.server != server);
+            shared.exits.lock().remove(&server);
+            // The home stays, and the log, which the next start replaces.
+            match std::fs::remove_file(shared.folder_of(&server).join("record.json")) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(refused("remove its record", &error)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
+        let server = server_of(handle)?;
+        self.blocking(move |shared| {
+            Ok(shared.record_of(&server)?.map_or(Sight::Gone, |record| shared.sight_of(&record)))
+        })
+        .await
+    }
+
+    async fn log_tail(&self, handle: &Handle, lines: usize) -> Result<Vec<String>, BackendError> {
+        let server = server_of(handle)?;
+        self.blocking(move |shared| match log_file::tail(&shared.folder_of(&server).join("log")) {
+            Ok(text) => Ok(log_lines::last(&text, lines)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![]),
+            Err(error) => Err(refused("read its log", &error)),
+        })
+        .await
+    }
+
+    async fn find(&self, server: &ServerKey) -> Result<Option<Found>, BackendError> {
+        let server = server.clone();
+        self.blocking(move |shared| Ok(shared.record_of(&server)?.map(|record| found_of(shared, record)))).await
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, BackendError> {
+        self.blocking(|shared| Ok(shared.records()?.into_iter().map(|record| found_of(shared, record)).collect())).await
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Notice>, BackendError> {
+        let receiver = self.shared.notices.subscribe();
+        let stream = futures_util::stream::unfold(receiver, async |mut receiver| match receiver.recv().await {
+            Ok(notice) => Some((notice, receiver)),
+            // Too slow, or closed: the stream ends, and whoever follows it lists and subscribes again.
+            Err(_) => None,
+        });
+        Ok(stream.boxed())
+    }
+}
+
+fn found_of(shared: &Shared, record: Record) -> Found {
+    let (handle, sight) = (handle_of(&record.server), shared.sight_of(&record));
+    Found { server: record.server, generation: record.generation, handle, sight }
+}
+
+fn handle_of(server: &ServerKey) -> Handle {
+    Handle(serde_json::json!({ "process": server }))
+}
+
+fn server_of(handle: &Handle) -> Result<ServerKey, BackendError> {
+    let server = handle.0.get("process").and_then(|server| serde_json::from_value(server.clone()).ok());
+    server.ok_or_else(|| BackendError::Settings("a server of another backend cannot be reached as a process".into()))
+}
+
+/// Signals the whole group, if its leader is the process of the record; a pid used again is left alone.
+fn end_group(record: &Record, signal: Signal) {
+    let Some(process) = record.process else { return };
+    // The group may outlive its leader; its number is not given to another while it has members. Only if the leader's
+    // number is somebody else's now is the group not ours.
+    let is_somebody_else = table::of_pid(process.pid).is_some_and(|now| now != process);
+    if let (false, Some(pid)) = (is_somebody_else, Pid::from_raw(process.pid)) {
+        // Nobody left in it is a success.
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// The status as a shell tells it: 128 and the signal's number for one that was ended by a signal.
+fn code_of(status: std::process::ExitStatus) -> Option<i64> {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).map(i64::from)
+}
+
+fn make_folder(path: &Path, mode: u32) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    let there = std::fs::symlink_metadata(path)?;
+    if !there.is_dir() {
+        return Err(std::io::Error::new(ErrorKind::NotADirectory, format!("{} is no folder", path.display())));
+    }
+    if there.permissions().mode() & 0o777 != mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+/// Servers under another account must pass through `folder` on their way home. Our own data folder, which the store
+/// makes for us alone, is opened for passing (not for listing; the files in it have modes of their own). Whatever
+/// else is in the way is the operator's.
+fn let_pass(folder: &Path) -> Result<(), BackendError> {
+    let there = std::fs::metadata(folder).map_err(|error| refused("look at the folders above", &error))?;
+    let mode = there.permissions().mode();
+    if mode & 0o001 != 0 {
+        return Ok(());
+    }
+    let is_data_dir = folder.join("slipway.redb").exists();
+    if is_data_dir {
+        let opened = std::fs::Permissions::from_mode(mode | 0o011);
+        return std::fs::set_permissions(folder, opened).map_err(|error| refused("open the data folder", &error));
+    }
+    let (path, cure) =
+        (folder.display(), "let others pass (chmod o+x), set data_dir elsewhere, or run Slipway as that account");
+    Err(BackendError::Settings(format!(
+        "spawner.process.run_as: that account cannot reach its servers' folders through {path}: {cure}"
+    )))
+}
+
+/// The program in the servers' `PATH`, which is not ours to search by.
+fn find_program(program: &str, path: &str) -> PathBuf {
+    if program.contains('/') {
+        return program.into();
+    }
+    path.split(':').map(|folder| Path::new(folder).join(program)).find(|file| file.is_file()).unwrap_or(program.into())
+}
+
+fn refused(act: &'static str, error: &dyn std::error::Error) -> BackendError {
+    BackendError::Refused { engine: NAME, act, reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

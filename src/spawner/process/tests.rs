@@ -1,0 +1,197 @@
+//! With real processes: shells that write, wait and end.
+
+use std::collections::BTreeMap;
+
+use tokio::runtime::Handle as Runtime;
+use tokio::time::timeout;
+
+use super::*;
+use crate::model::UserName;
+
+struct World {
+    backend: ProcessBackend,
+    config: Config,
+    tasks: Tasks,
+    folder: Arc<tempfile::TempDir>,
+}
+
+impl World {
+    fn with(script: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // As root, servers run as somebody else, who must pass.
+        make_folder(folder.path(), 0o755).expect("opened");
+        let config = Config {
+            folder: folder.path().join("servers"),
+            command: ["sh", "-c", script].map(String::from).to_vec(),
+            run_as: rustix::process::geteuid().is_root().then(|| "65534:65534".into()),
+            poll_interval_ms: 20,
+            ..Config::default()
+        };
+        Self::open(config, Arc::new(folder))
+    }
+
+    fn open(config: Config, folder: Arc<tempfile::TempDir>) -> Self {
+        let tasks = Tasks::new(Runtime::current());
+        let backend =
+            ProcessBackend::open(config.clone(), InstanceId("0f".into()), tasks.clone()).expect("a folder to work in");
+        Self { backend, config, tasks, folder }
+    }
+
+    async fn start(&self, generation: u64) -> (Handle, Sight) {
+        let order = Order {
+            server: alice(),
+            generation: Generation(generation),
+            listen: self.backend.listen_address().await.expect("a port"),
+            environment: Environment(BTreeMap::from([("COLOUR".into(), "blue".into())])),
+            limits: super::super::ResourceLimits::default(),
+        };
+        let handle = self.backend.create(&order).await.expect("created");
+        let sight = self.backend.start(&handle).await.expect("started");
+        (handle, sight)
+    }
+
+    /// Waits until the log has this line.
+    async fn says(&self, handle: &Handle, line: &str) {
+        let said = async {
+            while !self.backend.log_tail(handle, 10).await.expect("a log").iter().any(|said| said == line) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), said).await.unwrap_or_else(|_| panic!("it never said {line}"));
+    }
+
+    async fn sight(&self, handle: &Handle) -> Sight {
+        self.backend.inspect(handle).await.expect("a look")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for record in self.backend.shared.records().unwrap_or_default() {
+            if Arc::strong_count(&self.folder) == 1 {
+                end_group(&record, Signal::KILL);
+            }
+        }
+    }
+}
+
+fn alice() -> ServerKey {
+    ServerKey::default_of(UserName::parse("alice").expect("a name"))
+}
+
+#[tokio::test]
+async fn a_server_gets_its_variables_its_home_and_nothing_else_of_ours() {
+    let world = World::with("echo \"$COLOUR $PWD $HOME ${CARGO_MANIFEST_DIR:-none}\"; id -u; sleep 60");
+    let (handle, sight) = world.start(1).await;
+    assert!(matches!(sight, Sight::Running(_)));
+    let home = world.config.folder.join("server-alice/home").display().to_string();
+    world.says(&handle, &format!("blue {home} {home} none")).await;
+    if rustix::process::geteuid().is_root() {
+        world.says(&handle, "65534").await;
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_told_at_once_with_its_code() {
+    let world = World::with("echo last words; exit 7");
+    let mut events = world.backend.events().await.expect("events");
+    let (handle, _) = world.start(3).await;
+    let notice = timeout(Duration::from_secs(10), events.next()).await.expect("told").expect("a notice");
+    let exit = Exit { code: Some(7), out_of_memory: false };
+    assert_eq!(notice, Notice { server: alice(), generation: Generation(3), sight: Sight::Exited(exit) });
+    assert_eq!(world.sight(&handle).await, Sight::Exited(exit));
+    world.says(&handle, "last words").await;
+    world.backend.remove(&handle).await.expect("removed");
+    assert_eq!(world.sight(&handle).await, Sight::Gone);
+    assert!(world.config.folder.join("server-alice/home").is_dir());
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_whole_group_even_a_stubborn_one() {
+    // The child writes its pid; neither of the two minds SIGTERM.
+    let world = World::with(
+        "trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & echo child $!; while :; do sleep 1; done",
+    );
+    let (handle, _) = world.start(1).await;
+    let child = async {
+        loop {
+            let lines = world.backend.log_tail(&handle, 1).await.expect("a log");
+            if let Some(pid) = lines.first().and_then(|line| line.strip_prefix("child ")) {
+                return pid.parse().expect("a pid");
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let child = timeout(Duration::from_secs(10), child).await.expect("it says its child");
+    let child = table::of_pid(child).expect("the child lives");
+    world.backend.stop(&handle, Duration::from_millis(50)).await.expect("stopped");
+    assert!(matches!(world.sight(&handle).await, Sight::Exited(_)));
+    // Its end may take a moment after the signal.
+    let gone = async {
+        while table::is_alive(child) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), gone).await.expect("the child is gone as well");
+}
+
+#[tokio::test]
+async fn a_server_outlives_us_is_found_again_and_its_end_is_noticed() {
+    let world = World::with("echo up; sleep 60");
+    let (handle, sight) = world.start(5).await;
+    world.says(&handle, "up").await;
+    // Slipway ends: what watched the child is gone.
+    assert!(world.tasks.stop(Duration::from_secs(5)).await, "a running server kept us from stopping");
+    let next = World::open(world.config.clone(), world.folder.clone());
+    let found = next.backend.list().await.expect("a list");
+    assert_eq!(found, [Found { server: alice(), generation: Generation(5), handle: handle.clone(), sight }]);
+    let mut events = next.backend.events().await.expect("events");
+    next.backend.stop(&handle, Duration::from_secs(5)).await.expect("stopped");
+    let notice = timeout(Duration::from_secs(10), events.next()).await.expect("told").expect("a notice");
+    assert!(matches!(notice.sight, Sight::Exited(_)));
+    drop(world);
+}
+
+#[tokio::test]
+async fn a_server_whose_start_was_not_written_down_is_found_by_its_home() {
+    let world = World::with("echo up; sleep 60");
+    let (handle, sight) = world.start(2).await;
+    world.says(&handle, "up").await;
+    let record = world.backend.shared.record_of(&alice()).expect("readable").expect("there");
+    world.backend.shared.write_record(&Record { process: None, ..record.clone() }).expect("written");
+    assert_eq!(world.sight(&handle).await, sight);
+    let again = world.backend.shared.record_of(&alice()).expect("readable").expect("there");
+    assert_eq!(again.process, record.process);
+}
+
+#[tokio::test]
+async fn a_new_start_ends_what_was_left_of_the_last() {
+    let world = World::with("echo up; sleep 60");
+    let (handle, _) = world.start(1).await;
+    world.says(&handle, "up").await;
+    let first = world.backend.shared.record_of(&alice()).expect("readable").and_then(|record| record.process);
+    world.start(2).await;
+    let gone = async {
+        while table::is_alive(first.expect("it ran")) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), gone).await.expect("two of one server");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_named() {
+    let mut world = World::with("true");
+    world.config.command = vec!["jupyterhub-nowhere".into()];
+    let world = World::open(world.config.clone(), world.folder.clone());
+    let order = Order {
+        server: alice(),
+        generation: Generation(1),
+        listen: ([127, 0, 0, 1], 1).into(),
+        environment: Environment::default(),
+        limits: super::super::ResourceLimits::default(),
+    };
+    let handle = world.backend.create(&order).await.expect("created");
+    let error = world.backend.start(&handle).await.expect_err("nothing to run").to_string();
+    assert!(error.contains("\"jupyterhub-nowhere\"") && error.contains("PATH"), "{error}");
+}

@@ -1,0 +1,36 @@
+//! The spawner's rows in the store, from async code: each call runs on the blocking pool and ends after the fsync.
+
+use crate::model::ServerKey;
+use crate::store::{ServerRow, Store, StoreError};
+
+/// The store as the spawner uses it.
+#[derive(Clone)]
+pub(super) struct Rows(pub(super) Store);
+
+impl Rows {
+    pub(super) async fn all(&self) -> Result<Vec<ServerRow>, StoreError> {
+        self.run(|store| store.servers()).await
+    }
+
+    pub(super) async fn put(&self, row: ServerRow) -> Result<(), StoreError> {
+        self.run(move |store| store.write(|transaction| transaction.put_server(&row))).await
+    }
+
+    pub(super) async fn delete(&self, servers: Vec<ServerKey>) -> Result<(), StoreError> {
+        self.run(move |store| {
+            store.write(|transaction| servers.iter().try_for_each(|server| transaction.delete_server(server)))
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.0.clone();
+        match tokio::task::spawn_blocking(move || act(&store)).await {
+            Ok(result) => result,
+            Err(panicked) => Err(StoreError::Unknown(panicked.into())),
+        }
+    }
+}

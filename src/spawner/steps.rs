@@ -1,0 +1,213 @@
+//! The steps that `life` asks for, carried out: each is one function that ends in a fact.
+//!
+//! Whoever calls them holds the deadline; a step may be dropped at any await, and what it left is cleaned up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::backend::{Backend, BackendError, Exit, Handle, Order, ProgressSink, Sight};
+use super::environment::{self, environment};
+use super::life::Fact;
+use super::rows::Rows;
+use super::trouble::Trouble;
+use super::{Config, ServerTokens, ready};
+use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
+use crate::store::ServerRow;
+
+/// Between two tries to clean up with an engine that says no.
+const CLEAN_UP_PAUSE: Duration = Duration::from_secs(1);
+
+/// All that the steps need.
+pub(super) struct Steps {
+    pub(super) config: Config,
+    pub(super) ready: ready::Config,
+    pub(super) base: BasePath,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) tokens: Arc<dyn ServerTokens>,
+    pub(super) rows: Rows,
+}
+
+impl Steps {
+    pub(super) async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Fact {
+        match self.backend.prepare(server, progress).await {
+            Ok(()) => Fact::ImageReady,
+            Err(error) => because(server, &error),
+        }
+    }
+
+    /// The intent is durable before the engine hears of it, so that a crash in between leaves nothing unknown.
+    pub(super) async fn create(&self, row: ServerRow) -> (Fact, Option<Handle>) {
+        let (server, generation) = (row.key.clone(), row.generation);
+        // Two commits of one store; asked for together they share the wait.
+        let (saved, token) = tokio::join!(self.rows.put(row), self.tokens.issue(&server));
+        let token = match saved.and(token) {
+            Ok(token) => token,
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "the start could not be written down");
+                let text = "the hub's database could not be written. Tell an administrator.";
+                return (Fact::Troubled(Trouble::Because(text.into())), None);
+            }
+        };
+        let created = async {
+            let listen = self.backend.listen_address().await?;
+            let environment = environment(&environment::Facts {
+                base: &self.base,
+                server: &server,
+                token: &token,
+                hub_connect_url: &self.config.hub_connect_url,
+                listen,
+                limits: self.config.limits,
+                image: self.backend.image(),
+                default_url: self.config.default_url.as_deref(),
+                extra: &self.config.environment,
+            });
+            let limits = self.config.limits;
+            self.backend.create(&Order { server: server.clone(), generation, listen, environment, limits }).await
+        };
+        match created.await {
+            Ok(handle) => (Fact::Created, Some(handle)),
+            Err(error) => (because(&server, &error), None),
+        }
+    }
+
+    /// Starts it, and writes down by which handle it is found meanwhile.
+    pub(super) async fn start(&self, handle: &Handle, row: ServerRow) -> Fact {
+        let server = row.key.clone();
+        let (started, saved) = tokio::join!(self.backend.start(handle), self.rows.put(row));
+        if let Err(error) = saved {
+            // It is found by its name as well.
+            warn!(server = %server, error = &error as &dyn std::error::Error, "the handle could not be written down");
+        }
+        match started {
+            Ok(Sight::Running(address)) => Fact::Started(address),
+            Ok(Sight::Created | Sight::Astray) => {
+                warn!(server = %server, "started, and now it runs nowhere or has no address");
+                let text = "the container engine gave it no address. Try again; if it stays so, tell an administrator.";
+                Fact::Troubled(Trouble::Because(text.into()))
+            }
+            Ok(ended) => Fact::Sighted(ended),
+            Err(error) => because(&server, &error),
+        }
+    }
+
+    pub(super) async fn probe(&self, server: &ServerKey, address: &UpstreamAddress) -> Fact {
+        let path = format!("{}api", server.prefix(&self.base));
+        ready::until_ready(address, &path, &self.ready).await;
+        Fact::Answered
+    }
+
+    /// How it is; none if the engine does not say.
+    pub(super) async fn inspect(&self, server: &ServerKey, handle: Option<&Handle>) -> Option<(Fact, Option<Handle>)> {
+        let sight = match handle {
+            Some(handle) => self.limited("inspect it", self.backend.inspect(handle)).await.map(|sight| (sight, None)),
+            None => self
+                .limited("find it", self.backend.find(server))
+                .await
+                .map(|found| found.map_or((Sight::Gone, None), |found| (found.sight, Some(found.handle)))),
+        };
+        match sight {
+            Ok((sight, handle)) => Some((Fact::Sighted(sight), handle)),
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "the engine does not say how a server is");
+                None
+            }
+        }
+    }
+
+    /// Ends the token, stops the server, keeps its last lines, removes it. Tries until it is done.
+    pub(super) async fn clean_up(&self, server: &ServerKey, handle: Option<Handle>) -> Fact {
+        if let Err(error) = self.tokens.end(server).await {
+            warn!(server = %server, error = &error as &dyn std::error::Error, "the server's token could not be ended");
+        }
+        loop {
+            match self.try_clean_up(server, handle.clone()).await {
+                Ok((exit, log_tail)) => return Fact::CleanedUp { exit, log_tail },
+                Err(error) => {
+                    warn!(server = %server, error = &error as &dyn std::error::Error, "clean-up failed, trying again");
+                    tokio::time::sleep(CLEAN_UP_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn try_clean_up(
+        &self,
+        server: &ServerKey,
+        handle: Option<Handle>,
+    ) -> Result<(Option<Exit>, Vec<String>), BackendError> {
+        let found = match handle {
+            Some(handle) => {
+                let sight = self.limited("inspect it", self.backend.inspect(&handle)).await?;
+                Some((handle, sight))
+            }
+            None => {
+                let found = self.limited("find it", self.backend.find(server)).await?;
+                found.map(|found| (found.handle, found.sight))
+            }
+        };
+        let Some((handle, sight)) = found else { return Ok((None, vec![])) };
+        let exit = match sight {
+            Sight::Gone => return Ok((None, vec![])),
+            Sight::Exited(exit) => Some(exit),
+            Sight::Created => None,
+            Sight::Running(_) | Sight::Astray => {
+                let grace = Duration::from_secs(self.config.stop_grace_s);
+                let limit = grace + self.config.engine_timeout();
+                self.limited_to(limit, "stop it", self.backend.stop(&handle, grace)).await?;
+                None
+            }
+        };
+        let log_tail = match self.limited("give its log", self.backend.log_tail(&handle, self.config.log_lines)).await {
+            Ok(lines) => lines,
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "the server's last lines are lost");
+                vec![]
+            }
+        };
+        self.limited("remove it", self.backend.remove(&handle)).await?;
+        Ok((exit, log_tail))
+    }
+
+    /// Removes what the engine has of this server, whatever start it is of. What cannot be removed now is found again.
+    pub(super) async fn remove_leftover(&self, server: &ServerKey, generation: Generation) {
+        match self.try_clean_up(server, None).await {
+            Ok(_) => warn!(server = %server, generation = %generation, "a leftover of an earlier run was removed"),
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "a leftover could not be removed");
+            }
+        }
+    }
+
+    pub(super) async fn save(&self, row: ServerRow) {
+        let server = row.key.clone();
+        if let Err(error) = self.rows.put(row).await {
+            warn!(server = %server, error = &error as &dyn std::error::Error, "a server's state could not be written down");
+        }
+    }
+
+    async fn limited<T>(
+        &self,
+        act: &'static str,
+        work: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        self.limited_to(self.config.engine_timeout(), act, work).await
+    }
+
+    async fn limited_to<T>(
+        &self,
+        limit: Duration,
+        act: &'static str,
+        work: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        let engine = self.backend.name();
+        timeout(limit, work).await.unwrap_or(Err(BackendError::Slow { engine, act, limit }))
+    }
+}
+
+fn because(server: &ServerKey, error: &BackendError) -> Fact {
+    warn!(server = %server, error = error as &dyn std::error::Error, "a start failed");
+    Fact::Troubled(Trouble::Because(error.for_person()))
+}

@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# Runs what proves Slipway right, on a clean Debian 12 as root or on any machine that has the tools already.
+#
+# Usage:  ./test.sh [all|lint|suite|docker|browser|images]...      (default all)
+#
+#   lint     cargo fmt, clippy and rustdoc, each with warnings as errors
+#   suite    the program in process, with a fake backend and clock: needs nothing but cargo
+#   docker   a real Docker engine and real Jupyter servers 4.1, 5.4 and 6.1
+#   browser  a real Chromium from sign-up to a notebook cell; screenshots go to tests/browser/artefacts/
+#   images   builds the images of the docker and browser phases, and nothing else
+#
+# Phases run in this order and the first that fails ends the run. What is missing is installed by apt-get when
+# we are root; a Docker engine is started when none answers, and stopped at the end only if it was us.
+#
+#   SLIPWAY_KEEP_DOCKERD=1   leave the engine that we started running
+#   SLIPWAY_CACHE=DIR        where downloads are kept (default .cache)
+#   SLIPWAY_DEBIAN_MIRROR    where debootstrap takes Debian from
+set -euo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$repo"
+exec </dev/null # nothing here asks a question, and CI has nobody to answer
+
+keep_dockerd=${SLIPWAY_KEEP_DOCKERD:-}
+cache=${SLIPWAY_CACHE:-$repo/.cache}
+mirror=${SLIPWAY_DEBIAN_MIRROR:-}
+# Every SLIPWAY_<KEY> is a setting of the program: the caller's own must not leak into the tests.
+for name in $(compgen -v SLIPWAY_ || true); do unset "$name"; done
+export SLIPWAY_CACHE=$cache
+[ -z "$mirror" ] || export SLIPWAY_DEBIAN_MIRROR=$mirror
+mkdir -p "$cache"
+
+command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
+# The one release-like build that the docker and browser phases share; see [profile.ci] in Cargo.toml.
+profile=ci
+binary=${CARGO_TARGET_DIR:-$repo/target}/$profile/slipway
+
+say() { printf '\n== %s\n' "$*"; }
+seconds_since() { echo $((SECONDS - $1)); }
+
+# ---- what a phase needs -----------------------------------------------------------------------------------
+
+# Installs Debian packages when what they bring is missing: need PACKAGE:THING… where THING is a command, or an
+# absolute path for packages without one.
+need() {
+  local pair package thing missing=()
+  for pair in "$@"; do
+    package=${pair%%:*} thing=${pair#*:}
+    if [[ $thing = /* ]]; then [ -e "$thing" ] || missing+=("$package")
+    else command -v "$thing" >/dev/null || missing+=("$package"); fi
+  done
+  [ ${#missing[@]} = 0 ] && return
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "test.sh: missing here: ${missing[*]}" >&2
+    if command -v apt-get >/dev/null; then
+      echo "test.sh: install them with: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    else
+      echo "test.sh: this is not Debian, so nothing is installed for you; those are Debian's names of the packages" >&2
+    fi
+    return 1
+  fi
+  local started=$SECONDS
+  echo "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$cache/apt.log" 2>&1 || {
+    tail -n 20 "$cache/apt.log" >&2
+    echo "test.sh: apt-get could not install ${missing[*]}; the whole log is $cache/apt.log" >&2
+    return 1
+  }
+  echo "installed in $(seconds_since "$started") s"
+}
+
+need_cargo() {
+  need gcc:gcc libc6-dev:/usr/include/stdlib.h
+  command -v cargo >/dev/null && return
+  echo "test.sh: no cargo: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later from https://rustup.rs (Debian's own is too old)" >&2
+  return 1
+}
+
+need_node() {
+  local major
+  major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/' || true)
+  [ "${major:-0}" -ge 20 ] && command -v npm >/dev/null && return
+  echo "test.sh: the browser tests need Node.js 20 or later with npm; found ${major:-none}" >&2
+  return 1
+}
+
+dockerd_pid=
+need_docker() {
+  need docker.io:dockerd iptables:iptables
+  if timeout 20 docker info >/dev/null 2>&1; then return; fi
+  if [ "$(id -u)" != 0 ]; then
+    echo "test.sh: no Docker engine answers ${DOCKER_HOST:-at /var/run/docker.sock}, and only root can start one" >&2
+    return 1
+  fi
+  echo "no Docker engine answers: starting dockerd, its log is $cache/dockerd.log"
+  # In a session of its own, so that Ctrl-C reaches us first and the engine ends after its containers.
+  setsid dockerd >"$cache/dockerd.log" 2>&1 &
+  dockerd_pid=$!
+  local until=$((SECONDS + 60)) # 60 s: a cold disk and a containerd to start; it took 2 s here
+  until timeout 5 docker info >/dev/null 2>&1; do
+    if ! kill -0 "$dockerd_pid" 2>/dev/null || [ $SECONDS -ge $until ]; then
+      tail -n 20 "$cache/dockerd.log" >&2
+      echo "test.sh: dockerd did not come up" >&2
+      return 1
+    fi
+    sleep 0.2
+  done
+}
+
+stop_dockerd() {
+  [ -n "$dockerd_pid" ] || return 0
+  if [ -n "$keep_dockerd" ]; then
+    echo "dockerd (pid $dockerd_pid) stays, as SLIPWAY_KEEP_DOCKERD asks"
+    return 0
+  fi
+  kill "$dockerd_pid" 2>/dev/null || true
+  wait "$dockerd_pid" 2>/dev/null || true
+}
+# ---- the phases -------------------------------------------------------------------------------------------
+
+step() { # prints the command, so that a reader of CI's log can run it
+  echo "\$ $*"
+  "$@"
+}
+
+phase_lint() {
+  need_cargo
+  step cargo fmt --check
+  step cargo clippy --locked --all-targets -- -D warnings
+  RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
+}
+
+phase_suite() {
+  need_cargo
+  # Named one by one: plain `cargo test` would run tests/docker too, which is a phase of its own.
+  step cargo test --locked --lib --bins --test suite
+}
+
+phase_images() {
+  need debootstrap:debootstrap gcc:gcc libc6-dev:/usr/include/stdlib.h binutils:strip
+  need_docker
+  step tests/lab/build.sh
+}
+
+phase_docker() {
+  need_cargo
+  need strace:strace busybox-static:busybox
+  phase_images
+  # Cargo builds the program too, and tells the tests where it is.
+  step cargo test --locked --profile $profile --test docker -- --test-threads=1
+}
+
+phase_browser() {
+  need_cargo
+  need chromium:chromium libnss3-tools:certutil openssl:openssl fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
+  need_node
+  phase_images
+  step cargo build --locked --profile $profile
+  (
+    cd tests/browser
+    # npm writes this file last, so it is there only when everything else is.
+    if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+      step npm ci --no-audit --no-fund --loglevel=error
+    fi
+    SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec rig.mjs run.mjs
+  )
+}
+
+[ $# -gt 0 ] || set -- all
+wanted=()
+for word in "$@"; do
+  case $word in
+    all) wanted+=(lint suite docker browser) ;;
+    lint | suite | docker | browser | images) wanted+=("$word") ;;
+    -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+    *) echo "test.sh: no phase '$word': all, lint, suite, docker, browser or images" >&2; exit 2 ;;
+  esac
+done
+
+# `set -e` ends the run at the first failure wherever it is; the trap then says which phase it was.
+results=()
+phase=
+at_exit() {
+  local status=$?
+  if [ -n "$phase" ] && [ $status != 0 ]; then
+    say "FAILED in $phase after $(seconds_since "$started") s (status $status); alone: ./test.sh $phase"
+    [ ${#results[@]} = 0 ] || printf '   passed: %s\n' "${results[@]}"
+  fi
+  stop_dockerd
+  exit $status
+}
+trap at_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+for phase in "${wanted[@]}"; do
+  say "$phase"
+  started=$SECONDS
+  "phase_$phase"
+  results+=("$phase $(seconds_since "$started") s")
+done
+phase=
+
+say "all of it passed in $SECONDS s"
+printf '   %s\n' "${results[@]}"

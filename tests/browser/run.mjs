@@ -1,0 +1,283 @@
+// The story that Slipway is for, told in a real Chromium against the real program, Docker and JupyterLab:
+// a person signs up, signs in and is in their own JupyterLab. Each step stands on the one before, so the first
+// that fails skips the rest. Every page is looked at on the way: pictures of it at two sizes, light and dark, go
+// to artefacts/, and axe-core must find nothing.
+//
+// Pages are addressed by what the contract fixes (paths, field names), never by their looks.
+
+import { after, before, test } from "node:test";
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  look, makeCertificates, newPerson, openKernelSocket, runInNewNotebook, startChromium, until, waitForJupyterLab,
+} from "./browser.mjs";
+import { makeSlipway } from "./slipway.mjs";
+
+const artefacts = new URL("./artefacts/story/", import.meta.url).pathname;
+const passwords = { admin: "a ship, a slip, a way", bob: "bobs very own words" };
+const newPassword = "another slip, another way";
+
+let folder, browser, slipway, admin, bob;
+const people = [];
+
+before(async () => {
+  rmSync(artefacts, { recursive: true, force: true });
+  folder = mkdtempSync(join(tmpdir(), "slipway-browser-"));
+  const certificates = makeCertificates(folder);
+  slipway = await makeSlipway(folder, certificates, artefacts);
+  await slipway.start();
+  browser = await startChromium(folder, certificates.authority);
+  admin = await person();
+  bob = await person();
+});
+
+after(async () => {
+  await browser?.close();
+  try {
+    await slipway?.stop();
+  } finally {
+    slipway?.clean();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+/** Somebody with a browser of their own, and one open tab. */
+async function person(options) {
+  const context = await newPerson(browser, slipway.origin, options);
+  people.push(context);
+  return context.newPage();
+}
+
+let failed;
+
+/** One step of the story. Where it fails, the open pages and the end of Slipway's log say more. */
+function step(name, tell) {
+  test(name, async (t) => {
+    if (failed) return t.skip(`since this failed: ${failed}`);
+    try {
+      await tell();
+    } catch (error) {
+      failed = name;
+      for (const [at, page] of people.flatMap((context) => context.pages()).entries()) {
+        t.diagnostic(`page ${at} is at ${page.url()}`);
+        await page.screenshot({ path: join(artefacts, `failed-${at}.png`) }).catch(() => {});
+      }
+      t.diagnostic(`the end of Slipway's log:\n${slipway.lastLog()}`);
+      throw error;
+    }
+  });
+}
+
+const path = (page) => new URL(page.url()).pathname;
+
+/** Sends the form that holds the field or action `within`, and waits for the page that it leads to. */
+async function submit(page, within) {
+  const form = page.locator(`form${within}:visible`).first();
+  const [answer] = await Promise.all([
+    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
+    form.locator('button[type="submit"], input[type="submit"], button:not([type])').first().click(),
+  ]);
+  await page.waitForLoadState();
+  return answer.status();
+}
+
+async function signIn(page, name, password, next = "/hub/home") {
+  await page.goto(`/hub/login?next=${encodeURIComponent(next)}`);
+  await page.fill('input[name="username"]', name);
+  await page.fill('input[name="password"]', password);
+  return submit(page, ':has(input[name="password"])');
+}
+
+/** Opens an address of a server, waits for its JupyterLab; returns every address that the tab went through. */
+async function openLab(page, address) {
+  const seen = [];
+  const note = (frame) => { if (frame === page.mainFrame()) seen.push(frame.url().replace(slipway.origin, "")); };
+  page.on("framenavigated", note);
+  await page.goto(address);
+  await waitForJupyterLab(page, 90_000);
+  page.off("framenavigated", note);
+  return seen;
+}
+
+step("a stranger is led to the sign-in page", async () => {
+  await admin.goto("/");
+  assert.equal(path(admin), "/hub/login");
+  await look(admin, "login", artefacts);
+});
+
+step("the administrator signs up with the setup link, and is in", async () => {
+  await admin.goto(await slipway.setupLink());
+  await admin.fill('input[name="username"]', "admin");
+  await admin.fill('input[name="signup_password"]', passwords.admin);
+  await admin.fill('input[name="signup_password_confirmation"]', passwords.admin);
+  await look(admin, "signup-with-code", artefacts);
+  await submit(admin, ':has(input[name="signup_password"])');
+  assert.equal(path(admin), "/hub/home");
+  await look(admin, "home-stopped", artefacts);
+});
+
+step("a wrong password is refused, and the right one leads to where the person wanted", async () => {
+  await admin.goto("/hub/logout");
+  assert.equal(path(admin), "/hub/login");
+  await look(admin, "login-signed-out", artefacts);
+  assert.equal(await signIn(admin, "admin", "not this one"), 403);
+  await look(admin, "login-refused", artefacts);
+  await signIn(admin, "admin", passwords.admin, "/hub/home?from=here");
+  assert.equal(admin.url(), `${slipway.origin}/hub/home?from=here`);
+});
+
+step("opening one's own server starts it, and leads to the very address asked for", async () => {
+  const address = "/user/admin/lab?story=1";
+  const seen = await openLab(admin, address);
+  assert.equal(seen[0].split("?")[0], "/hub/spawn-pending/admin", `went through ${seen.join(", ")}`);
+  assert.ok(seen.includes(address), `went through ${seen.join(", ")}`);
+});
+
+step("a notebook cell prints", async () => {
+  assert.equal(await runInNewNotebook(admin, "print(6*7)"), "42");
+  await admin.screenshot({ path: join(artefacts, "jupyterlab.png") });
+  await admin.keyboard.press("Control+s");
+  await until("the notebook is saved", 10_000, () => admin.evaluate(async () => {
+    const notebook = await (await fetch("/user/admin/api/contents/Untitled.ipynb?type=notebook")).json();
+    return notebook.content?.cells?.[0]?.source === "print(6*7)";
+  }));
+});
+
+step("the home page shows the running server", async () => {
+  await admin.goto("/hub/home");
+  assert.ok(await admin.getByRole("link", { name: /open/i }).first().isVisible());
+  await look(admin, "home-running", artefacts);
+});
+
+step("another person asks for an account, and waits", async () => {
+  await bob.goto("/hub/signup");
+  await look(bob, "signup", artefacts);
+  await bob.fill('input[name="username"]', "bob");
+  await bob.fill('input[name="signup_password"]', passwords.bob);
+  await bob.fill('input[name="signup_password_confirmation"]', passwords.bob);
+  assert.equal(await submit(bob, ':has(input[name="signup_password"])'), 200);
+  await look(bob, "signup-waiting", artefacts);
+  assert.equal(await signIn(bob, "bob", passwords.bob), 403);
+  await look(bob, "login-waiting", artefacts);
+});
+
+step("the administrator approves, and the other person gets in", async () => {
+  await admin.goto("/hub/authorize");
+  await look(admin, "authorize-waiting", artefacts);
+  await submit(admin, '[action$="/hub/authorize/bob"]');
+  assert.equal(await admin.locator('form[action$="/hub/authorize/bob"]').count(), 0);
+  await look(admin, "authorize", artefacts);
+  for (const question of ["withdraw", "discard"]) {
+    await admin.goto(`/hub/${question}/bob`);
+    await look(admin, question, artefacts);
+  }
+  await signIn(bob, "bob", passwords.bob);
+  assert.equal(path(bob), "/hub/home");
+});
+
+step("nobody gets into somebody else's server, or to the administrators' list", async () => {
+  assert.equal((await bob.goto("/user/admin/lab")).status(), 404);
+  await look(bob, "no-such-server", artefacts);
+  assert.equal((await bob.goto("/hub/authorize")).status(), 403);
+  await look(bob, "administrators-only", artefacts);
+  assert.equal((await bob.goto("/hub/nothing-here")).status(), 404);
+});
+
+step("without JavaScript the start page leads to the server all the same", async () => {
+  const plain = await person({ javaScriptEnabled: false });
+  await signIn(plain, "bob", passwords.bob);
+  await plain.goto("/user/bob/lab");
+  assert.equal(path(plain), "/hub/spawn-pending/bob");
+  await until("the start page has led to the server", 90_000, () => path(plain) === "/user/bob/lab");
+  assert.match(await plain.content(), /jupyter-config-data/);
+  await plain.context().close();
+});
+
+step("a change of password ends the person's other sessions", async () => {
+  const elsewhere = await person();
+  await signIn(elsewhere, "admin", passwords.admin);
+  await admin.goto("/hub/change-password");
+  await look(admin, "change-password", artefacts);
+  const change = async (old) => {
+    await admin.fill('input[name="old_password"]', old);
+    await admin.fill('input[name="new_password"]', newPassword);
+    await admin.fill('input[name="new_password_confirmation"]', newPassword);
+    return submit(admin, ':has(input[name="old_password"])');
+  };
+  assert.equal(await change("not this one"), 403);
+  await look(admin, "change-password-refused", artefacts);
+  await change(passwords.admin);
+  await look(admin, "change-password-done", artefacts);
+  await elsewhere.goto("/hub/home");
+  assert.equal(path(elsewhere), "/hub/login");
+  await admin.goto("/hub/home");
+  assert.equal(path(admin), "/hub/home");
+  await elsewhere.context().close();
+});
+
+step("stopping the server takes its container away", async () => {
+  assert.equal(slipway.containers().filter((name) => name.endsWith("-admin")).length, 1);
+  await admin.goto("/hub/home");
+  // The page may ask first, in a dialog.
+  await admin.getByRole("button", { name: /^stop/i }).first().click();
+  await look(admin, "home-stop-dialog", artefacts);
+  await submit(admin, '[action$="/hub/stop/admin"]');
+  await until("the container is gone", 30_000, () => !slipway.containers().some((name) => name.endsWith("-admin")));
+});
+
+step("servers outlive Slipway, and the start page says what it waits for", async () => {
+  await slipway.stop();
+  // A server that never listens keeps the start page still for its pictures.
+  await slipway.start({ SLIPWAY_SPAWNER_DOCKER_IMAGE: "slipway-deaf:test", SLIPWAY_SPAWNER_READY_TIMEOUT_S: "20" });
+  await bob.goto("/user/bob/lab");
+  assert.equal(path(bob), "/user/bob/lab");
+  await admin.goto("/user/admin/lab");
+  assert.equal(path(admin), "/hub/spawn-pending/admin");
+  await look(admin, "start-page", artefacts);
+  await admin.getByText("going to listen").first().waitFor({ state: "attached", timeout: 60_000 });
+  await look(admin, "start-too-slow", artefacts);
+});
+
+step("a start that fails says why, with the exit status and the last lines of the log", async () => {
+  await slipway.stop();
+  await slipway.start({ SLIPWAY_SPAWNER_DOCKER_IMAGE: "slipway-exits:test" });
+  await admin.goto("/hub/spawn/admin?next=%2Fuser%2Fadmin%2Flab");
+  await admin.getByText("exits: giving up").first().waitFor({ state: "attached", timeout: 30_000 });
+  // Not innerText: the log may be folded away.
+  const text = await admin.locator("main").first().textContent();
+  for (const line of ["exits: reading the settings", "exits: the settings make no sense"]) assert.ok(text.includes(line), text);
+  assert.match(text, /\b7\b/);
+  await look(admin, "start-failed", artefacts);
+});
+
+step("after a cure the same address works, and the volume kept the notebook", async () => {
+  await slipway.stop();
+  await slipway.start();
+  await admin.goto("/hub/spawn/admin?next=%2Fuser%2Fadmin%2Flab");
+  await waitForJupyterLab(admin, 90_000);
+  const files = await admin.evaluate(async () => (await (await fetch("/user/admin/api/contents")).json()).content.map((file) => file.name));
+  assert.ok(files.includes("Untitled.ipynb"), files.join(", "));
+});
+
+step("signing out in another tab closes the open sockets within a second", async () => {
+  await admin.evaluate(async () => {
+    const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1];
+    const running = await (await fetch("/user/admin/api/kernels")).json();
+    if (running.length === 0) await fetch("/user/admin/api/kernels", { method: "POST", headers: { "X-XSRFToken": token } });
+  });
+  const socket = await openKernelSocket(admin, "/user/admin/");
+  assert.ok(await socket.isOpen());
+  const otherTab = await admin.context().newPage();
+  const asked = Date.now();
+  await otherTab.goto("/hub/logout");
+  const took = (await socket.closedAt(5_000)) - asked;
+  assert.ok(took <= 1_000, `it took ${took} ms`);
+  await admin.goto("/user/admin/lab");
+  assert.equal(path(admin), "/hub/login");
+});
+
+step("no page of the hub broke its own content policy or had an error in a script", async () => {
+  assert.deepEqual(people.flatMap((context) => context.complaints), []);
+});

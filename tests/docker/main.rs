@@ -1,0 +1,15 @@
+//! Against a real engine and real images: `./test.sh docker`.
+//!
+//! `story` is the whole program with people; `spawner` is the life of servers alone. Each test has its own
+//! installation, names, network and volumes, and removes what it made and nothing else.
+// A test program has no public face: `pub` here means "for the other files".
+#![allow(unreachable_pub)]
+
+#[path = "../suite/client.rs"]
+#[allow(dead_code)]
+mod client;
+#[allow(dead_code)]
+mod program;
+mod spawner;
+mod story;
+mod world;

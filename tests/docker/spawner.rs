@@ -1,0 +1,303 @@
+//! The life of servers on a real engine.
+
+use std::time::{Duration, Instant};
+
+use slipway::model::{Generation, ServerState, Unreachable};
+use slipway::spawner::docker::UserVolume;
+
+use crate::world::{Door, DoorState, World, alice, docker, failure, user};
+
+const INSTANT: &str = "slipway-instant:test";
+const EXITS: &str = "slipway-exits:test";
+const DEAF: &str = "slipway-deaf:test";
+const LAB: &str = "slipway-lab:local";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_costs_little_more_than_the_engines_own_share() {
+    let world = World::with(INSTANT, |_| {}).await;
+    let mut shares = Vec::new();
+    for turn in 0..6 {
+        world.backend.times.lock().clear();
+        let begun = Instant::now();
+        let status = world.start(&alice()).await;
+        let whole = begun.elapsed();
+        assert_eq!(status.state, ServerState::Ready);
+        assert_eq!(status.generation, Generation(turn + 1));
+        assert!(world.has_route(&alice()));
+        assert_eq!(world.tokens.live.lock().len(), 1);
+        let times = world.backend.times.lock().clone();
+        let engine: Duration =
+            times.iter().filter(|(act, _)| matches!(*act, "create" | "start")).map(|(_, time)| *time).sum();
+        eprintln!("start {turn}: {whole:?} in all, {:?} ours; engine {times:?}", whole.saturating_sub(engine));
+        shares.push(whole.saturating_sub(engine));
+        assert_eq!(world.stop(&alice()).await.state, ServerState::Stopped);
+        assert!(!world.has_route(&alice()) && world.tokens.live.lock().is_empty());
+    }
+    shares.sort();
+    eprintln!("our share of a start, median: {:?}", shares[shares.len() / 2]);
+    // The goal is 25 ms; other tests may be running beside this one.
+    assert!(shares[shares.len() / 2] < Duration::from_millis(100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_wishes_are_one_create() {
+    let world = World::with(INSTANT, |_| {}).await;
+    let wishes = (0..1_000).map(|_| async {
+        world.spawner.start(&alice()).await.expect("taken");
+        world.settled(&alice()).await.state
+    });
+    let states = futures_util::future::join_all(wishes).await;
+    assert!(states.iter().all(|state| *state == ServerState::Ready));
+    assert_eq!((world.backend.count("create"), world.backend.count("start")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_ends_at_once_fails_with_its_code_and_last_lines() {
+    let world = World::with(EXITS, |_| {}).await;
+    let status = world.start(&alice()).await;
+    let failure = failure(&status);
+    assert_eq!(failure.exit_code, Some(7));
+    assert!(failure.sentence.contains("exit code 7"), "{}", failure.sentence);
+    assert_eq!(failure.log_tail.len(), 3, "{:?}", failure.log_tail);
+    assert!(world.tokens.live.lock().is_empty());
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("label=slipway.instance={}", world.instance())]), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deaf_server_fails_at_its_deadline_and_is_removed() {
+    let world = World::with(DEAF, |plan| plan.spawner.ready_timeout_s = 2).await;
+    let begun = Instant::now();
+    let status = world.start(&alice()).await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(failure(&status).sentence.contains("did not answer within 2 seconds"), "{status:?}");
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("label=slipway.instance={}", world.instance())]), "");
+    world.spawner.start(&alice()).await.expect("taken");
+    let again = world.until(&alice(), |now| now.generation == Generation(2)).await;
+    assert_eq!(again.state.pending(), Some("spawn"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_container_of_the_same_name_is_never_touched() {
+    let world = World::with(INSTANT, |_| {}).await;
+    let name = world.container(&alice());
+    for label in ["a=b", "slipway.instance=somebody-else"] {
+        let id = docker(&["run", "-d", "--name", &name, "--label", label, INSTANT]);
+        let status = world.start(&alice()).await;
+        let sentence = &failure(&status).sentence;
+        assert!(sentence.contains(&name) && sentence.contains("docker rename"), "{sentence}");
+        world.stop(&alice()).await;
+        assert_eq!(docker(&["inspect", "-f", "{{.State.Running}}", &id]), "true");
+        docker(&["rm", "-f", &id]);
+    }
+    assert_eq!(world.start(&alice()).await.state, ServerState::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_container_shows_within_a_second_and_starts_again_when_wished() {
+    let world = World::with(INSTANT, |_| {}).await;
+    world.start(&alice()).await;
+    let route = world.routes.current().iter().next().cloned().expect("a route");
+    docker(&["kill", "-s", "KILL", &world.container(&alice())]);
+    let begun = Instant::now();
+    let status = world.until(&alice(), |status| status.state != ServerState::Ready).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(failure(&status).exit_code, Some(137));
+    assert!(!world.has_route(&alice()) && route.upstream.gone.is_cancelled());
+    let status = world.start(&alice()).await;
+    assert_eq!((status.state, status.generation), (ServerState::Ready, Generation(2)));
+    // The edge's news of the first one is of no interest.
+    world.spawner.report_unreachable(Unreachable { server: alice(), generation: Generation(1) });
+    world.spawner.report_unreachable(Unreachable { server: alice(), generation: Generation(2) });
+    assert_eq!(world.settled(&alice()).await.generation, Generation(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_removed_behind_our_back_shows_as_gone() {
+    let world = World::with(INSTANT, |_| {}).await;
+    world.start(&alice()).await;
+    docker(&["rm", "-f", &world.container(&alice())]);
+    let status = world.until(&alice(), |status| status.state != ServerState::Ready).await;
+    failure(&status);
+    assert_eq!(world.start(&alice()).await.state, ServerState::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_outlive_us_and_are_adopted() {
+    let count: usize = std::env::var("SLIPWAY_ADOPT").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
+    let world = World::with(INSTANT, |_| {}).await;
+    let servers: Vec<_> = (0..count).map(|number| user(&format!("u{number}"))).collect();
+    futures_util::future::join_all(servers.iter().map(|server| world.spawner.start(server))).await;
+    for server in &servers {
+        let waited = tokio::time::timeout(Duration::from_secs(300), async {
+            world.spawner.watch(server).wait_for(|status| status.state.pending().is_none()).await.map(|_| ())
+        });
+        waited.await.expect("in time").expect("the spawner lives");
+        assert_eq!(world.spawner.status(server).state, ServerState::Ready);
+    }
+    let before = world.spawner.status(&servers[0]);
+    let creates = world.backend.count("create");
+    let (world, opened) = world.die().reopen().await;
+    let begun = Instant::now();
+    for server in &servers {
+        let status = world.settled(server).await;
+        assert_eq!(status.state, ServerState::Ready);
+        assert!(world.has_route(server));
+    }
+    eprintln!("{count} servers adopted in {:?} (opening {opened:?})", opened + begun.elapsed());
+    assert!(opened + begun.elapsed() < Duration::from_secs(3));
+    let after = world.spawner.status(&servers[0]);
+    assert_eq!((after.generation, after.started_at), (before.generation, before.started_at));
+    assert_eq!((creates, world.backend.count("create")), (count, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_we_were_away_is_stopped_and_leftovers_are_removed() {
+    let world = World::with(INSTANT, |_| {}).await;
+    world.start(&alice()).await;
+    world.start(&user("bob")).await;
+    world.start(&user("carol")).await;
+    let (killed, removed) = (world.container(&alice()), world.container(&user("bob")));
+    // A leftover of ours that no row knows.
+    let orphan = world.container(&user("dave"));
+    let label = |text: &str| format!("slipway.{text}");
+    let instance = format!("{}={}", label("instance"), world.instance());
+    let labels = [instance, label("user=dave"), label("server="), label("generation=4")];
+    let labels = labels.iter().flat_map(|text| ["--label", text]);
+    let run: Vec<&str> = ["run", "-d", "--name", &orphan].into_iter().chain(labels).chain([INSTANT]).collect();
+    docker(&run);
+    let dead = world.die();
+    docker(&["kill", &killed]);
+    docker(&["rm", "-f", &removed]);
+    let (world, _) = dead.reopen().await;
+    assert_eq!(failure(&world.settled(&alice()).await).exit_code, Some(137));
+    assert_eq!(world.settled(&user("bob")).await.state, ServerState::Stopped);
+    assert_eq!(world.settled(&user("carol")).await.state, ServerState::Ready);
+    let status = world.start(&user("dave")).await;
+    assert_eq!((status.state, status.generation), (ServerState::Ready, Generation(5)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_stay_after_a_stop_and_are_writable_however_they_are_nested() {
+    let world = World::with(LAB, |plan| {
+        plan.docker.command = Some(["python3", "-m", "http.server", "8888"].map(String::from).to_vec());
+        for (suffix, path) in [("deep", "/home/jovyan/not/in/the/image"), ("data", "/data")] {
+            plan.docker.volumes.push(UserVolume { suffix: suffix.into(), path: path.into() });
+        }
+    })
+    .await;
+    let paths = ["/home/jovyan", "/home/jovyan/work", "/home/jovyan/.cache", "/home/jovyan/not/in/the/image", "/data"];
+    let name = world.container(&alice());
+    let started = Instant::now();
+    let status = world.start(&alice()).await;
+    assert_eq!(status.state, ServerState::Ready, "{status:?}");
+    eprintln!("first start with five fresh volumes: {:?} {:?}", started.elapsed(), world.backend.times.lock());
+    for path in paths {
+        assert_eq!(docker(&["exec", &name, "id", "-u"]), "1000");
+        docker(&["exec", &name, "touch", &format!("{path}/mine")]);
+    }
+    world.stop(&alice()).await;
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name=^/{name}$")]), "");
+    world.backend.times.lock().clear();
+    assert_eq!(world.start(&alice()).await.state, ServerState::Ready);
+    eprintln!("second start: {:?}", world.backend.times.lock());
+    for path in paths {
+        docker(&["exec", &name, "test", "-e", &format!("{path}/mine")]);
+    }
+    let host = docker(&[
+        "inspect",
+        "-f",
+        "{{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.PidsLimit}}",
+        &name,
+    ]);
+    assert_eq!(host, "[NET_RAW] [no-new-privileges] 4096");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_somebody_removed_is_made_again() {
+    let world = World::with(INSTANT, |_| {}).await;
+    let network = world.container(&alice()).trim_end_matches("-alice").to_owned();
+    docker(&["network", "rm", &network]);
+    let status = world.start(&alice()).await;
+    assert_eq!(status.state, ServerState::Ready, "{status:?}");
+    let options = docker(&["network", "inspect", "-f", "{{json .Options}}", &network]);
+    assert_eq!(options, r#"{"com.docker.network.bridge.enable_icc":"false"}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_image_is_said_in_a_sentence() {
+    let world = World::with("slipway-nowhere:test", |_| {}).await;
+    let status = world.start(&alice()).await;
+    let sentence = &failure(&status).sentence;
+    assert!(sentence.contains("`slipway-nowhere:test` is not on this host and pulling is off"), "{sentence}");
+    let world = World::with("127.0.0.1:1/nowhere:test", |plan| {
+        plan.docker.pull_policy = slipway::spawner::docker::PullPolicy::IfNotPresent;
+    })
+    .await;
+    let status = world.start(&alice()).await;
+    let sentence = &failure(&status).sentence;
+    assert!(sentence.contains("pulling failed"), "{sentence}");
+    assert_eq!(world.backend.count("create"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_gone_leaves_running_servers_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let door = Door::open(folder.path());
+    let world = World::with(INSTANT, |plan| {
+        plan.docker.host = door.host.clone();
+        plan.spawner.list_interval_s = 1;
+        plan.spawner.engine_timeout_s = 1;
+        plan.docker.call_timeout_s = 1;
+        plan.spawner.start_timeout_s = 2;
+    })
+    .await;
+    world.start(&alice()).await;
+    for state in [DoorState::Closed, DoorState::Stuck] {
+        door.set(state);
+        let status = world.start(&user("bob")).await;
+        eprintln!("{state:?}: {}", failure(&status).sentence);
+        // The edge could not reach her once; she answers, so nothing ends.
+        world.spawner.report_unreachable(Unreachable { server: alice(), generation: Generation(1) });
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(world.settled(&alice()).await.state, ServerState::Ready);
+        assert!(world.has_route(&alice()));
+    }
+    door.set(DoorState::Closed);
+    door.set(DoorState::Open);
+    assert_eq!(world.start(&user("bob")).await.state, ServerState::Ready);
+    // Whatever had been missed, we see again what happens.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    docker(&["kill", &world.container(&alice())]);
+    let begun = Instant::now();
+    world.until(&alice(), |status| status.state != ServerState::Ready).await;
+    eprintln!("seen after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_is_stopped_in_every_phase() {
+    let world = World::with(INSTANT, |_| {}).await;
+    for wait_ms in [0, 5, 20, 60, 120, 200, 300, 400] {
+        world.spawner.start(&alice()).await.expect("taken");
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        assert_eq!(world.stop(&alice()).await.state, ServerState::Stopped, "after {wait_ms} ms");
+        let label = format!("label=slipway.instance={}", world.instance());
+        assert_eq!(docker(&["ps", "-aq", "--filter", &label]), "", "after {wait_ms} ms");
+        assert!(world.tokens.live.lock().is_empty() && !world.has_route(&alice()));
+    }
+    assert_eq!(world.start(&alice()).await.state, ServerState::Ready);
+    world.spawner.forget_user(&alice().user).await.expect("forgotten");
+    assert!(world.spawner.active().is_empty() && !world.has_route(&alice()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_on_loopback_serves_where_the_containers_address_does_not() {
+    let world = World::with(INSTANT, |plan| plan.docker.publish_on_loopback = true).await;
+    assert_eq!(world.start(&alice()).await.state, ServerState::Ready);
+    let address = world.routes.current().iter().next().map(|route| route.upstream.address.to_string());
+    assert!(address.as_deref().is_some_and(|address| address.starts_with("127.0.0.1:")), "{address:?}");
+    let (world, _) = world.die().reopen().await;
+    assert_eq!(world.settled(&alice()).await.state, ServerState::Ready);
+    let adopted = world.routes.current().iter().next().map(|route| route.upstream.address.to_string());
+    assert_eq!(adopted, address);
+}

@@ -1,0 +1,255 @@
+//! Every route × every kind of caller × every way to send it: the status is the table's, or the test fails.
+
+use bytes::Bytes;
+use http::Method;
+
+use crate::client::{Client, Wire};
+use crate::world::{World, route_key};
+
+/// The kinds of caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// Nobody we know.
+    Nobody,
+    /// A cookie and a token that we never gave out.
+    Forger,
+    /// A session that has been signed out.
+    SignedOut,
+    /// Another user.
+    Stranger,
+    /// The owner of the server.
+    Owner,
+    /// An administrator.
+    Administrator,
+    /// The API token of the owner's own server.
+    ServerToken,
+    /// The API token of a stranger's server.
+    StrangersServerToken,
+}
+
+impl Who {
+    const ALL: [Self; 8] = [
+        Self::Nobody,
+        Self::Forger,
+        Self::SignedOut,
+        Self::Stranger,
+        Self::Owner,
+        Self::Administrator,
+        Self::ServerToken,
+        Self::StrangersServerToken,
+    ];
+}
+
+struct Callers(Vec<(Who, Client)>);
+
+impl Callers {
+    async fn in_world(world: &World) -> Self {
+        let owner = world.user_with_server("alice").await;
+        let stranger = world.user_with_server("bob").await;
+        let administrator = world.admin("root").await;
+        let signed_out = world.user("carol").await;
+        signed_out.get("/hub/logout").await.is(302);
+        let token_of = |name: &str| world.backend.environment_of(name)["JUPYTERHUB_API_TOKEN"].clone();
+        let with_token = |token: &str| world.client().with("authorization", &format!("token {token}"));
+        let mut forger = world.client().with("authorization", "Bearer 0123456789abcdef0123456789abcdef");
+        forger.cookies = owner.cookies.iter().map(|(name, _)| (name.clone(), "A".repeat(43))).collect();
+        Self(vec![
+            (Who::Nobody, world.client()),
+            (Who::Forger, forger),
+            (Who::SignedOut, signed_out.scripting()),
+            (Who::Stranger, stranger.scripting()),
+            (Who::Owner, owner.scripting()),
+            (Who::Administrator, administrator.scripting()),
+            (Who::ServerToken, with_token(&token_of("alice"))),
+            (Who::StrangersServerToken, with_token(&token_of("bob"))),
+        ])
+    }
+
+    fn client(&self, who: Who) -> &Client {
+        &self.0.iter().find(|(known, _)| *known == who).expect("every caller is there").1
+    }
+}
+
+/// The status for each caller, in the order of `Who::ALL`.
+type Row = (&'static str, &'static str, &'static str, [u16; 8]);
+
+/// What a browser's address line or link sends (`nav`), what a script sends (`api`), and what each gets.
+const TABLE: &[Row] = &[
+    // how   method  path                                   nobody forger out stranger owner admin token other's token
+    ("api", "GET", "/user/alice/lab", [403, 403, 403, 404, 200, 200, 200, 404]),
+    ("api", "POST", "/user/alice/api/kernels", [403, 403, 403, 404, 200, 200, 200, 404]),
+    ("api", "PUT", "/user/alice/x", [403, 403, 403, 404, 200, 200, 200, 404]),
+    ("api", "PATCH", "/user/alice/x", [403, 403, 403, 404, 200, 200, 200, 404]),
+    ("api", "DELETE", "/user/alice/x", [403, 403, 403, 404, 200, 200, 200, 404]),
+    ("api", "OPTIONS", "/user/alice/x", [403, 403, 403, 404, 200, 200, 200, 404]),
+    ("nav", "GET", "/user/alice/lab", [302, 302, 302, 404, 200, 200, 200, 404]),
+    ("api", "GET", "/user/nobody/lab", [403, 403, 403, 404, 404, 404, 404, 404]),
+    ("nav", "GET", "/user/nobody/lab", [302, 302, 302, 404, 404, 404, 404, 404]),
+    ("api", "GET", "/user/alice/../bob/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
+    ("api", "GET", "/user%2Falice/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
+    ("api", "GET", "//user/alice/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
+    ("nav", "GET", "/hub/login", [200, 200, 200, 302, 302, 302, 200, 200]),
+    ("nav", "GET", "/hub/home", [302, 302, 302, 200, 200, 200, 302, 302]),
+    ("nav", "GET", "/hub/change-password", [302, 302, 302, 200, 200, 200, 302, 302]),
+    ("nav", "GET", "/hub/authorize", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("nav", "GET", "/hub/spawn/alice", [302, 302, 302, 404, 302, 302, 302, 302]),
+    ("nav", "GET", "/hub/spawn-pending/alice", [302, 302, 302, 404, 302, 302, 302, 302]),
+    ("nav", "GET", "/hub/spawn-pending/nobody", [302, 302, 302, 404, 404, 404, 302, 302]),
+    ("api", "GET", "/hub/health", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/user", [403, 403, 403, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "GET", "/hub/api/users/alice", [403, 403, 403, 404, 200, 200, 200, 404]),
+    ("api", "POST", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "DELETE", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "GET", "/hub/api/nothing", [404, 404, 404, 404, 404, 404, 404, 404]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_answers_every_caller_as_the_table_says_on_both_protocols() {
+    let world = World::new().await;
+    let callers = Callers::in_world(&world).await;
+    let mut wrong = Vec::new();
+    for (how, method, path, row) in TABLE {
+        for (who, expected) in Who::ALL.into_iter().zip(row) {
+            for wire in [Wire::Http1, Wire::Http2] {
+                let mut client = callers.client(who).clone();
+                if *how == "nav" {
+                    client = client.navigating();
+                }
+                let method: Method = method.parse().expect("a method");
+                let answer = client.send(wire, method.clone(), path, Bytes::new()).await;
+                if answer.status.as_u16() != *expected {
+                    wrong.push(format!(
+                        "{how} {method} {path} as {who:?} over {wire:?}: {} instead of {expected}: {:.120}",
+                        answer.status,
+                        answer.text()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_checked_like_any_request() {
+    let world = World::new().await;
+    let callers = Callers::in_world(&world).await;
+    for (who, expected) in Who::ALL.into_iter().zip([403, 403, 403, 404, 101, 101, 101, 404]) {
+        let answer = callers.client(who).send(Wire::WebSocket, Method::GET, "/user/alice/ws", Bytes::new()).await;
+        assert_eq!(answer.status.as_u16(), expected, "{who:?} over an upgrade: {}", answer.text());
+        let expected = if expected == 101 { 200 } else { expected };
+        let answer =
+            callers.client(who).send(Wire::WebSocketOverHttp2, Method::CONNECT, "/user/alice/ws", Bytes::new()).await;
+        assert_eq!(answer.status.as_u16(), expected, "{who:?} over extended CONNECT: {}", answer.text());
+    }
+    // Another site's page may not use the owner's session.
+    let elsewhere = callers.client(Who::Owner).clone().with("origin", "https://evil.example");
+    for wire in [Wire::WebSocket, Wire::WebSocketOverHttp2] {
+        assert_eq!(elsewhere.send(wire, Method::GET, "/user/alice/ws", Bytes::new()).await.status, 403, "{wire:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_private_listener_serves_the_api_to_tokens_alone() {
+    let world = World::new().await;
+    let callers = Callers::in_world(&world).await;
+    let cookies = callers.client(Who::Administrator).cookies.clone();
+    let cookies: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let token = world.backend.environment_of("alice")["JUPYTERHUB_API_TOKEN"].clone();
+    let cases = [
+        ("/hub/api", "accept", "*/*", 200),
+        ("/hub/api/user", "authorization", format!("token {token}").leak() as &str, 200),
+        ("/hub/api/user", "cookie", cookies.join("; ").leak(), 403),
+        ("/hub/login", "accept", "text/html", 404),
+        ("/user/alice/lab", "authorization", format!("token {token}").leak(), 404),
+        ("/", "accept", "text/html", 404),
+    ];
+    for (path, name, value, expected) in cases {
+        let status = plain_http(world.app.private, path, name, value).await;
+        assert_eq!(status, expected, "{path} with {name}");
+    }
+}
+
+/// The status of one request in plain HTTP.
+async fn plain_http(address: std::net::SocketAddr, path: &str, name: &str, value: &str) -> u16 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("the private listener");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{name}: {value}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("the head is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no status in {answer}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_sees_neither_our_session_nor_a_visitors_token() {
+    let world = World::new().await;
+    let callers = Callers::in_world(&world).await;
+    let session = callers
+        .client(Who::Owner)
+        .cookies
+        .iter()
+        .find(|(name, _)| name.starts_with("__Host-slipway"))
+        .expect("a session")
+        .clone();
+    let mut owner = callers
+        .client(Who::Owner)
+        .clone()
+        .with("x-forwarded-for", "6.6.6.6")
+        .with("x_forwarded_for", "6.6.6.6")
+        .with("forwarded", "for=6.6.6.6")
+        .with("x-real-ip", "6.6.6.6")
+        .with("x-scheme", "http");
+    owner.cookies.push(("theme".into(), "dark".into()));
+    let seen = owner.get("/user/alice/echo?q=1").await.is(200).json();
+    let headers = &seen["headers"];
+    assert!(!seen.to_string().contains(&session.1), "the session reached the server: {seen}");
+    assert!(headers["cookie"].as_str().expect("other cookies pass").contains("theme=dark"), "{headers}");
+    assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
+    assert_eq!(headers["x-real-ip"], "127.0.0.1");
+    assert_eq!(headers["x-forwarded-proto"], "https");
+    assert_eq!(headers["host"], owner.host());
+    assert!(
+        headers["x-scheme"].is_null() && headers["forwarded"].is_null() && headers["x_forwarded_for"].is_null(),
+        "{headers}"
+    );
+    assert_eq!(seen["target"], "/user/alice/echo?q=1");
+
+    // The owner's own token passes; an administrator's is replaced by one for this server alone.
+    let token = world.backend.environment_of("alice")["JUPYTERHUB_API_TOKEN"].clone();
+    let seen = callers.client(Who::ServerToken).get("/user/alice/echo").await.is(200).json();
+    assert_eq!(seen["headers"]["authorization"], format!("token {token}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_cannot_reach_beyond_its_own_path_with_headers() {
+    let world = World::new().await;
+    let owner = world.user_with_server("alice").await;
+    let answer = owner.get("/user/alice/hostile").await.is(200);
+    let cookies: Vec<_> =
+        answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().expect("text").to_owned()).collect();
+    assert_eq!(cookies.len(), 2, "{cookies:?}");
+    assert!(
+        cookies[0].starts_with("a=1") && cookies[0].contains("/user/alice/") && !cookies[0].contains("example.org"),
+        "{cookies:?}"
+    );
+    assert!(cookies[1].contains("/user/alice/deep"), "{cookies:?}");
+    for name in ["service-worker-allowed", "clear-site-data", "alt-svc"] {
+        assert!(answer.headers.get(name).is_none(), "{name} came through");
+    }
+    assert_ne!(answer.header("strict-transport-security"), "max-age=1");
+}
+
+/// A check on the checks: the fake servers do answer with whose they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_users_get_two_servers() {
+    let world = World::new().await;
+    for name in ["alice", "bob"] {
+        let browser = world.user_with_server(name).await;
+        assert_eq!(browser.get(&format!("/user/{name}/x")).await.is(200).json()["secret_of"], name);
+    }
+    assert_eq!(world.backend.creates(), 2);
+    assert!(world.app.routes.current().get(&route_key("alice")).is_some());
+}

@@ -1,0 +1,335 @@
+//! A backend whose servers are tasks in this process: each listens on a port of its own, answers with what it was
+//! sent, and can be told to fail in every way that a container fails.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use serde_json::json;
+use sha1::{Digest as _, Sha1};
+use slipway::model::{Generation, ServerKey, UpstreamAddress};
+use slipway::spawner::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, broadcast};
+use tokio::task::JoinHandle;
+
+/// How a server of one user behaves when it is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Listens and answers.
+    #[default]
+    Answers,
+    /// Its program ends at once with status 7.
+    Exits,
+    /// There is no image for it.
+    ImageMissing,
+    /// Waits in `create` until `let_go` is called.
+    WaitsInCreate,
+}
+
+struct FakeServer {
+    server: ServerKey,
+    generation: Generation,
+    environment: std::collections::BTreeMap<String, String>,
+    sight: Sight,
+    task: Option<JoinHandle<()>>,
+}
+
+/// One request as a server saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub server: ServerKey,
+    pub target: String,
+    pub headers: http::HeaderMap,
+}
+
+/// The backend; the test keeps an `Arc` of it.
+pub struct FakeBackend {
+    servers: Mutex<HashMap<String, FakeServer>>,
+    behaviours: Mutex<HashMap<String, Behaviour>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    notices: broadcast::Sender<Notice>,
+    gate: Notify,
+    creates: AtomicUsize,
+}
+
+/// What happens to servers may wait here; tests are short.
+const NOTICES: usize = 256;
+
+impl FakeBackend {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            servers: Mutex::default(),
+            behaviours: Mutex::default(),
+            seen: Arc::default(),
+            notices: broadcast::channel(NOTICES).0,
+            gate: Notify::new(),
+            creates: AtomicUsize::new(0),
+        })
+    }
+
+    /// From now on servers of `user` behave like this.
+    pub fn behave(&self, user: &str, behaviour: Behaviour) {
+        self.behaviours.lock().insert(user.to_owned(), behaviour);
+    }
+
+    /// Lets one server go on that waits in `create`.
+    pub fn let_go(&self) {
+        self.gate.notify_one();
+    }
+
+    /// How many servers have been created since the beginning.
+    pub fn creates(&self) -> usize {
+        self.creates.load(Ordering::SeqCst)
+    }
+
+    /// Everything that servers were sent, without the probes for readiness.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().iter().filter(|seen| !seen.target.ends_with("/api")).cloned().collect()
+    }
+
+    /// The variables of the running server of `user`.
+    pub fn environment_of(&self, user: &str) -> std::collections::BTreeMap<String, String> {
+        let servers = self.servers.lock();
+        let server =
+            servers.values().find(|server| server.server.user.as_str() == user).expect("a server of that user");
+        server.environment.clone()
+    }
+
+    /// The server's program ends with `code`, and the engine says so.
+    pub fn die(&self, user: &str, code: i64) {
+        let mut servers = self.servers.lock();
+        let server =
+            servers.values_mut().find(|server| server.server.user.as_str() == user).expect("a server of that user");
+        end(server, code);
+        let notice =
+            Notice { server: server.server.clone(), generation: server.generation, sight: server.sight.clone() };
+        let _ = self.notices.send(notice);
+    }
+
+    /// The same, but nobody is told: the engine's event got lost.
+    pub fn die_silently(&self, user: &str) {
+        let mut servers = self.servers.lock();
+        end(
+            servers.values_mut().find(|server| server.server.user.as_str() == user).expect("a server of that user"),
+            137,
+        );
+    }
+
+    fn behaviour_of(&self, server: &ServerKey) -> Behaviour {
+        self.behaviours.lock().get(server.user.as_str()).copied().unwrap_or_default()
+    }
+}
+
+fn end(server: &mut FakeServer, code: i64) {
+    if let Some(task) = server.task.take() {
+        task.abort();
+    }
+    server.sight = Sight::Exited(Exit { code: Some(code), out_of_memory: false });
+}
+
+fn name_of(handle: &Handle) -> String {
+    handle.0.as_str().expect("our own handle").to_owned()
+}
+
+#[async_trait::async_trait]
+impl Backend for FakeBackend {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn image(&self) -> Option<&str> {
+        Some("fake:1")
+    }
+
+    async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError> {
+        progress("Pulling image fake:1".into(), Some(50));
+        if self.behaviour_of(server) == Behaviour::ImageMissing {
+            return Err(BackendError::ImageMissing { image: "fake:1".into() });
+        }
+        Ok(())
+    }
+
+    async fn listen_address(&self) -> Result<SocketAddr, BackendError> {
+        Ok(([0, 0, 0, 0], 8888).into())
+    }
+
+    async fn create(&self, order: &Order) -> Result<Handle, BackendError> {
+        self.creates.fetch_add(1, Ordering::SeqCst);
+        if self.behaviour_of(&order.server) == Behaviour::WaitsInCreate {
+            self.gate.notified().await;
+        }
+        let name = order.server.docker_name("fake");
+        let server = FakeServer {
+            server: order.server.clone(),
+            generation: order.generation,
+            environment: order.environment.0.clone(),
+            sight: Sight::Created,
+            task: None,
+        };
+        if let Some(mut leftover) = self.servers.lock().insert(name.clone(), server) {
+            end(&mut leftover, 137);
+        }
+        Ok(Handle(json!(name)))
+    }
+
+    async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = UpstreamAddress::Tcp(listener.local_addr().expect("an address"));
+        let mut servers = self.servers.lock();
+        let server = servers.get_mut(&name_of(handle)).expect("created before");
+        if self.behaviour_of(&server.server) == Behaviour::Exits {
+            end(server, 7);
+            let notice =
+                Notice { server: server.server.clone(), generation: server.generation, sight: server.sight.clone() };
+            let _ = self.notices.send(notice);
+            return Ok(server.sight.clone());
+        }
+        server.sight = Sight::Running(address);
+        server.task = Some(tokio::spawn(serve(listener, server.server.clone(), self.seen.clone())));
+        Ok(server.sight.clone())
+    }
+
+    async fn stop(&self, handle: &Handle, _grace: Duration) -> Result<(), BackendError> {
+        if let Some(server) = self.servers.lock().get_mut(&name_of(handle)) {
+            end(server, 0);
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
+        self.servers.lock().remove(&name_of(handle));
+        Ok(())
+    }
+
+    async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
+        Ok(self.servers.lock().get(&name_of(handle)).map_or(Sight::Gone, |server| server.sight.clone()))
+    }
+
+    async fn log_tail(&self, _handle: &Handle, _lines: usize) -> Result<Vec<String>, BackendError> {
+        Ok(vec!["first line".into(), "the last words".into()])
+    }
+
+    async fn find(&self, server: &ServerKey) -> Result<Option<Found>, BackendError> {
+        Ok(self.list().await?.into_iter().find(|found| found.server == *server))
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, BackendError> {
+        let servers = self.servers.lock();
+        let found = servers.iter().map(|(name, server)| Found {
+            server: server.server.clone(),
+            generation: server.generation,
+            handle: Handle(json!(name)),
+            sight: server.sight.clone(),
+        });
+        Ok(found.collect())
+    }
+
+    async fn events(&self) -> Result<BoxStream<'static, Notice>, BackendError> {
+        let receiver = self.notices.subscribe();
+        let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
+            Some((receiver.recv().await.ok()?, receiver))
+        });
+        Ok(stream.boxed())
+    }
+}
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+async fn serve(listener: TcpListener, server: ServerKey, seen: Arc<Mutex<Vec<Seen>>>) {
+    // Dropped with this task, so that a server that dies takes its open connections along.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let (server, seen) = (server.clone(), seen.clone());
+        connections.spawn(async move {
+            let answer = service_fn(move |request| answer(request, server.clone(), seen.clone()));
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer)
+                .with_upgrades()
+                .await;
+        });
+    }
+}
+
+async fn answer(
+    mut request: Request<Incoming>,
+    server: ServerKey,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) -> Result<Response<Body>, Infallible> {
+    let target = request.uri().to_string();
+    seen.lock().push(Seen { server: server.clone(), target: target.clone(), headers: request.headers().clone() });
+    let path = request.uri().path().to_owned();
+    if let Some(key) = request.headers().get("sec-websocket-key").cloned() {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut io = TokioIo::new(upgrade.await.expect("an upgrade"));
+            let mut buffer = [0; 1024];
+            while let Ok(count @ 1..) = io.read(&mut buffer).await {
+                if io.write_all(&buffer[..count]).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let digest = Sha1::digest([key.as_bytes(), b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat());
+        let accept = base64::engine::general_purpose::STANDARD.encode(digest);
+        let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+        let response = response
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-accept", accept);
+        return Ok(response.body(Full::default().boxed_unsync()).expect("a response"));
+    }
+    let headers: serde_json::Map<_, _> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), json!(String::from_utf8_lossy(value.as_bytes()))))
+        .collect();
+    let (status, streams) = match path.rsplit('/').next().unwrap_or_default() {
+        "teapot" => (StatusCode::IM_A_TEAPOT, false),
+        "stream" => (StatusCode::OK, true),
+        _ => (StatusCode::OK, false),
+    };
+    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let text = json!({ "secret_of": server.to_string(), "target": target, "headers": headers, "body": String::from_utf8_lossy(&body) });
+    let body = if streams { endless() } else { Full::from(text.to_string()).boxed_unsync() };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if path.ends_with("/hostile") {
+        let lines = [
+            ("set-cookie", "a=1; Path=/; Domain=example.org"),
+            ("set-cookie", "b=2; Path=/user/alice/deep"),
+            ("set-cookie", "jupyterhub-session-id=stolen; Path=/"),
+            ("set-cookie", "__Host-x=1; Secure; Path=/"),
+            ("service-worker-allowed", "/"),
+            ("clear-site-data", "\"*\""),
+            ("alt-svc", "h3=\":1\""),
+            ("strict-transport-security", "max-age=1"),
+        ];
+        for (name, value) in lines {
+            response.headers_mut().append(name, HeaderValue::from_static(value));
+        }
+    }
+    Ok(response)
+}
+
+/// A first chunk, and then silence.
+fn endless() -> Body {
+    let first = futures_util::stream::iter([Ok(Frame::data(Bytes::from_static(b"data: hello\n\n")))]);
+    StreamBody::new(first.chain(futures_util::stream::pending())).boxed_unsync()
+}

@@ -1,0 +1,192 @@
+//! The whole program in this process: real sockets, real TLS, a real store; the backend and the clock are the test's.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use slipway::app::{App, Parts};
+use slipway::config::{self, Settings};
+use slipway::model::{BasePath, Clock, Random, Secret, ServerKey, SystemClock, Timestamp, UserName};
+use tempfile::TempDir;
+
+use crate::client::{ANSWER_LIMIT, Client};
+use crate::fake::FakeBackend;
+
+/// The password of everybody here.
+pub const PASSWORD: &str = "a long enough password";
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).expect("a short time"), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// One running program with all that belongs to it.
+pub struct World {
+    pub app: App,
+    pub backend: Arc<FakeBackend>,
+    pub clock: Arc<ManualClock>,
+    pub folder: Arc<TempDir>,
+    overrides: Vec<(String, String)>,
+}
+
+impl World {
+    /// A fresh installation with the default settings on free ports.
+    pub async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A fresh installation with these variables set.
+    pub async fn with(overrides: &[(&str, &str)]) -> Self {
+        let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let folder = Arc::new(TempDir::new().expect("a folder"));
+        // Certificates are checked against this clock, so it begins with the real time.
+        let clock = Arc::new(ManualClock(AtomicI64::new(SystemClock.now().0)));
+        Self::start(FakeBackend::new(), clock, folder, overrides).await
+    }
+
+    async fn start(
+        backend: Arc<FakeBackend>,
+        clock: Arc<ManualClock>,
+        folder: Arc<TempDir>,
+        overrides: Vec<(String, String)>,
+    ) -> Self {
+        let config = configuration(folder.path(), &overrides);
+        let parts = Parts { clock: clock.clone(), random: Random::from_system(), backend: Some(backend.clone()) };
+        let app = App::start(config, parts, tokio::runtime::Handle::current()).await.expect("the program starts");
+        Self { app, backend, clock, folder, overrides }
+    }
+
+    /// Stops the program and starts it again on the same data; servers go on running.
+    pub async fn restart(self) -> Self {
+        let Self { app, backend, clock, folder, overrides } = self;
+        app.stop().await;
+        Self::start(backend, clock, folder, overrides).await
+    }
+
+    /// The TLS listener.
+    pub fn address(&self) -> SocketAddr {
+        self.app.https[0]
+    }
+
+    /// A client that nobody knows.
+    pub fn client(&self) -> Client {
+        Client::new(self.address())
+    }
+
+    /// Makes a user who may sign in.
+    pub async fn add_user(&self, name: &str, admin: bool) {
+        self.app.auth.add_user("test", name, Some(&Secret::new(PASSWORD)), admin).await.expect("a new user");
+    }
+
+    /// Signs `name` in through the page, as a browser does.
+    pub async fn sign_in(&self, name: &str) -> Client {
+        self.sign_in_with(name, PASSWORD).await
+    }
+
+    pub async fn sign_in_with(&self, name: &str, password: &str) -> Client {
+        let browser = self.client().navigating();
+        let page = browser.get("/hub/login").await.is(200);
+        let mut browser = take_cookies(browser, &page);
+        let xsrf = xsrf_of(&page.text());
+        let answer = browser
+            .post_form("/hub/login", &[("username", name), ("password", password), ("_xsrf", &xsrf)])
+            .await
+            .is(302);
+        browser = take_cookies(browser, &answer);
+        browser
+    }
+
+    /// A new user, signed in.
+    pub async fn user(&self, name: &str) -> Client {
+        self.add_user(name, false).await;
+        self.sign_in(name).await
+    }
+
+    /// A new administrator, signed in.
+    pub async fn admin(&self, name: &str) -> Client {
+        self.add_user(name, true).await;
+        self.sign_in(name).await
+    }
+
+    /// A new user whose server is ready.
+    pub async fn user_with_server(&self, name: &str) -> Client {
+        let browser = self.user(name).await;
+        self.start_server(name).await;
+        browser
+    }
+
+    /// Starts the server of `name` and waits until it is ready.
+    pub async fn start_server(&self, name: &str) {
+        let server = server(name);
+        self.app.spawner.start(&server).await.expect("a start");
+        self.wait_until(name, "ready", |status| status.state == slipway::model::ServerState::Ready).await;
+    }
+
+    /// Waits until the status of the server of `name` is as `wanted` says.
+    pub async fn wait_until(&self, name: &str, words: &str, wanted: impl Fn(&slipway::model::ServerStatus) -> bool) {
+        let mut watch = self.app.spawner.watch(&server(name));
+        let waiting = watch.wait_for(|status| wanted(status));
+        let result = tokio::time::timeout(ANSWER_LIMIT, waiting).await.map(|status| status.map(|_| ()));
+        let status = self.app.spawner.status(&server(name));
+        assert!(matches!(result, Ok(Ok(()))), "the server of {name} never was {words}: {status:?}");
+    }
+}
+
+/// The default server of `name`.
+pub fn server(name: &str) -> ServerKey {
+    ServerKey::default_of(UserName::parse(name).expect("a name"))
+}
+
+/// The route key of the default server of `name`.
+pub fn route_key(name: &str) -> String {
+    server(name).route_key(&BasePath::parse("/").expect("the root"))
+}
+
+/// What a browser keeps of an answer.
+pub fn take_cookies(mut browser: Client, answer: &crate::client::Answer) -> Client {
+    for line in answer.headers.get_all("set-cookie") {
+        let line = line.to_str().expect("a cookie is text");
+        let (name, rest) = line.split_once('=').expect("a cookie has a name");
+        let value = rest.split(';').next().unwrap_or_default();
+        browser.cookies.retain(|(known, _)| known != name);
+        if !value.is_empty() {
+            browser.cookies.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    browser
+}
+
+/// The hidden `_xsrf` field of a page.
+pub fn xsrf_of(page: &str) -> String {
+    let field = page
+        .split("<input")
+        .find(|input| input.contains("name=\"_xsrf\""))
+        .unwrap_or_else(|| panic!("no _xsrf in {page}"));
+    field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a value").to_owned()
+}
+
+fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Config {
+    let path = |name: &str| folder.join(name).to_str().expect("a plain path").to_owned();
+    let mut environment = vec![
+        ("SLIPWAY_DATA_DIR".to_owned(), path("data")),
+        ("SLIPWAY_CERTS_DIR".to_owned(), path("certs")),
+        ("SLIPWAY_LISTENER_HTTPS".to_owned(), "127.0.0.1:0".to_owned()),
+        ("SLIPWAY_HUB_BIND".to_owned(), "127.0.0.1:0".to_owned()),
+    ];
+    environment.extend(overrides.iter().cloned());
+    let settings = Settings::read(None, environment).expect("sound settings");
+    config::build(&settings).expect("a sound configuration")
+}
