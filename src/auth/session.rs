@@ -72,6 +72,7 @@ impl Session {
         // Reading first keeps the cache line shared between cores: most requests come within the same second.
         if now.since(self.last_seen()) >= Duration::from_secs(1) {
             self.last_seen.fetch_max(now.0, Ordering::Relaxed);
+            self.user.note_activity(now);
         }
     }
 }
@@ -149,7 +150,6 @@ impl Auth {
             return None;
         }
         session.note_seen(now);
-        session.user.note_activity(session.last_seen());
         Some(session)
     }
 }

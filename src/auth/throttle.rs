@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
-/// Entries per table and half-life; two tables of each kind: some 4 MiB at most.
+/// Entries per half of a table. All tables full, as under an attack from many networks, are some 13 MiB.
 const ENTRIES_LIMIT: usize = 32_768;
 /// A name is hammered once it has had so many times the tries of one pair.
 const HAMMERED_FACTOR: u32 = 10;

@@ -149,7 +149,8 @@ impl Store {
         })
     }
 
-    /// One durable transaction; `Ok` comes after the fsync. If `act` fails nothing has happened.
+    /// One durable transaction; `Ok` comes after the fsync. If `act` fails nothing has happened. `act` must use the
+    /// transaction alone: a call to the store from inside it would wait for itself.
     ///
     /// # Errors
     /// What `act` returned; `Unknown` if the commit failed. The store has then been opened anew, so that the next
