@@ -162,6 +162,12 @@ impl Pool {
         });
     }
 
+    /// True if the server has closed every waiting connection, and we know it.
+    #[cfg(test)]
+    pub(super) fn all_idle_are_closed(&self) -> bool {
+        self.shelves.pin().values().all(|shelf| shelf.idle.lock().iter_mut().all(|idle| !is_quiet(&mut idle.stream)))
+    }
+
     /// How many connections wait.
     #[cfg(test)]
     pub(super) fn idle_count(&self) -> usize {

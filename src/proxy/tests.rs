@@ -194,17 +194,16 @@ async fn a_connection_that_the_server_closed_is_not_used_again() {
     })
     .await;
     let (proxy, route) = (proxy(), route_to(&server.address));
-    for number in 1..20 {
+    for number in 1..10 {
         let (sender, body) = streamed();
         sender.try_send(Ok(Bytes::from_static(b"x"))).expect("room");
         drop(sender);
         // The first is a GET, the others carry bodies that cannot be sent twice.
         let request = if number == 1 { get("/") } else { post(body) };
         let response = proxy.forward(request, &route, facts(None)).await;
-        assert_eq!(text(response.expect("an answer")).await, (number % 10).to_string()[..1].to_owned());
-        tokio::time::sleep(Duration::from_millis(2)).await; // until the close has arrived
-        if number == 9 {
-            break;
+        assert_eq!(text(response.expect("an answer")).await, number.to_string());
+        while !proxy.inner.pool.all_idle_are_closed() {
+            tokio::task::yield_now().await; // until the close has arrived
         }
     }
 }
@@ -373,7 +372,7 @@ async fn an_end_of_caller_or_route_cuts_what_is_open_within_a_second() {
 }
 
 #[tokio::test]
-async fn a_hundred_mebibytes_pass_both_ways_in_little_memory() {
+async fn a_hundred_mebibytes_pass_both_ways_at_once() {
     const PIECES: usize = 1600;
     const PIECE: usize = 64 * 1024;
     let server = Server::start(|mut stream, _| async move {
@@ -404,19 +403,17 @@ async fn a_hundred_mebibytes_pass_both_ways_in_little_memory() {
         }
     };
     let hearing = async {
-        let (mut buffer, mut count, mut is_in_order, mut last) = (vec![0; PIECE], 0, true, 0);
+        let (mut buffer, mut count) = (vec![0; PIECE], 0);
         loop {
             let read = from.read(&mut buffer).await.expect("reads");
             if read == 0 {
-                return (count, is_in_order, last);
+                return count;
             }
             count += read;
-            is_in_order &= last <= PIECES;
-            last = usize::from(buffer[read - 1]);
         }
     };
-    let ((), (count, is_in_order, _)) = tokio::join!(sending, hearing);
-    assert!(count > PIECES * PIECE && is_in_order);
+    let ((), count) = tokio::join!(sending, hearing);
+    assert!(count > PIECES * PIECE, "{count} bytes came back");
 }
 
 #[tokio::test]

@@ -189,17 +189,17 @@ impl Fields {
         let mut fields = Self { map: HeaderMap::with_capacity(parsed.len()), ..Self::default() };
         for header in parsed {
             let name = name_of(header).map_err(Refusal::bad)?;
-            match &name {
-                &header::HOST => fields.host_count += 1,
-                &header::CONTENT_LENGTH => fields.note_length(header.value)?,
-                &header::TRANSFER_ENCODING => fields.note_encoding(header.value)?,
-                &header::CONNECTION => {
+            match name {
+                header::HOST => fields.host_count += 1,
+                header::CONTENT_LENGTH => fields.note_length(header.value)?,
+                header::TRANSFER_ENCODING => fields.note_encoding(header.value)?,
+                header::CONNECTION => {
                     fields.asks_close |= list_has(header.value, "close");
                     fields.asks_keep_alive |= list_has(header.value, "keep-alive");
                     fields.asks_upgrade |= list_has(header.value, "upgrade");
                 }
-                &header::UPGRADE => fields.upgrade_is_websocket |= header.value.eq_ignore_ascii_case(b"websocket"),
-                &header::EXPECT => fields.note_expectation(header.value)?,
+                header::UPGRADE => fields.upgrade_is_websocket |= header.value.eq_ignore_ascii_case(b"websocket"),
+                header::EXPECT => fields.note_expectation(header.value)?,
                 _ => {}
             }
             append(&mut fields.map, name, header.value, bytes, head).map_err(Refusal::bad)?;

@@ -482,10 +482,8 @@ impl<'l, I: Io> Connection<'l, I> {
 
     fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Registered once a connection, not once a request: the registration takes a lock.
-        if let Some((waker, _)) = &self.stop {
-            if waker.will_wake(cx.waker()) {
-                return if self.stopping.is_cancelled() { Poll::Ready(()) } else { Poll::Pending };
-            }
+        if self.stop.as_ref().is_some_and(|(waker, _)| waker.will_wake(cx.waker())) {
+            return if self.stopping.is_cancelled() { Poll::Ready(()) } else { Poll::Pending };
         }
         let mut wait = Box::pin(self.stopping.clone().cancelled_owned());
         let polled = wait.as_mut().poll(cx);
