@@ -232,10 +232,8 @@ impl World {
         let before = self.life.clone();
         let (after, actions) = next(before.clone(), event.clone(), self.now, &DEADLINES);
 
-        if let Event::Fact(of, _) = &event {
-            if *of != before.generation {
-                assert_eq!((&after, &actions), (&before, &vec![]), "news of another start changed something");
-            }
+        if matches!(&event, Event::Fact(of, _) if *of != before.generation) {
+            assert_eq!((&after, &actions), (&before, &vec![]), "news of another start changed something");
         }
         assert!(after.generation >= before.generation, "generations only grow");
         assert_eq!(
