@@ -445,10 +445,10 @@ impl Driver {
         if in_lane {
             slot.lane_is_busy = false;
         }
-        if let Some(Fact::CleanedUp { log_tail, .. }) = &fact {
-            if !log_tail.is_empty() {
-                self.board.set_log_tail(&server, log_tail.clone());
-            }
+        if let Some(Fact::CleanedUp { log_tail, .. }) = &fact
+            && !log_tail.is_empty()
+        {
+            self.board.set_log_tail(&server, log_tail.clone());
         }
         if let Some(fact) = fact {
             self.apply(&server, Event::Fact(generation, fact));

@@ -283,7 +283,8 @@ fn on_fact(
             let deadline = now.plus(deadlines.ready);
             (State::Checking { address: address.clone(), again: false, deadline }, vec![Inspect, Probe(address)])
         }
-        (State::Checking { address, .. }, Fact::Answered) => (State::Ready { address }, vec![Cancel]),
+        // The engine's word is still awaited: behind a dead server's address somebody else may answer by now.
+        (State::Checking { address, .. }, Fact::Answered) => (State::Ready { address }, vec![]),
         (state @ (State::Ready { .. } | State::Awaiting { .. } | State::Checking { .. }), Fact::Missing) => {
             (state, vec![Inspect])
         }

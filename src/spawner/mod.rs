@@ -249,3 +249,6 @@ async fn remind(mail: mpsc::Sender<Mail>, activity_interval: Duration) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@
 mod client;
 #[allow(dead_code)]
 mod program;
+mod registry;
 mod spawner;
 mod story;
 mod world;

@@ -1,10 +1,13 @@
 //! The life of servers on a real engine.
+#![expect(clippy::print_stderr, reason = "figures that a run reports: `-- --nocapture`")]
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use slipway::model::{Generation, ServerState, Unreachable};
-use slipway::spawner::docker::UserVolume;
+use slipway::model::{Generation, Phase, ServerState, Unreachable};
+use slipway::spawner::docker::{PullPolicy, UserVolume};
 
+use crate::registry::Registry;
 use crate::world::{Door, DoorState, World, alice, docker, failure, user};
 
 const INSTANT: &str = "slipway-instant:test";
@@ -230,13 +233,33 @@ async fn a_missing_image_is_said_in_a_sentence() {
     let sentence = &failure(&status).sentence;
     assert!(sentence.contains("`slipway-nowhere:test` is not on this host and pulling is off"), "{sentence}");
     let world = World::with("127.0.0.1:1/nowhere:test", |plan| {
-        plan.docker.pull_policy = slipway::spawner::docker::PullPolicy::IfNotPresent;
+        plan.docker.pull_policy = PullPolicy::IfNotPresent;
     })
     .await;
     let status = world.start(&alice()).await;
     let sentence = &failure(&status).sentence;
     assert!(sentence.contains("pulling failed"), "{sentence}");
     assert_eq!(world.backend.count("create"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_image_is_pulled_once_for_all_who_wait() {
+    let registry = Registry::offering(INSTANT).await;
+    let world = World::with(&registry.image, |plan| plan.docker.pull_policy = PullPolicy::IfNotPresent).await;
+    let users: Vec<_> = (0..4).map(|number| user(&format!("u{number}"))).collect();
+    let mut seen = world.spawner.watch(&users[0]);
+    for server in &users {
+        world.spawner.start(server).await.expect("the wish is taken");
+    }
+    let pulling = seen.wait_for(|status| status.message.starts_with("Pulling image")).await;
+    assert_eq!(pulling.expect("the spawner lives").state, ServerState::Starting(Phase::Image));
+    // One who goes away takes nothing from the others.
+    assert_eq!(world.stop(&users[3]).await.state, ServerState::Stopped);
+    for server in &users[..3] {
+        assert_eq!(world.settled(server).await.state, ServerState::Ready);
+    }
+    assert_eq!(registry.layer_fetches.load(Ordering::SeqCst), 1);
+    drop(world);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -288,6 +311,23 @@ async fn a_start_is_stopped_in_every_phase() {
     assert_eq!(world.start(&alice()).await.state, ServerState::Ready);
     world.spawner.forget_user(&alice().user).await.expect("forgotten");
     assert!(world.spawner.active().is_empty() && !world.has_route(&alice()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slipway_that_dies_in_any_phase_of_a_start_leaves_one_container_or_none() {
+    let mut world = World::with(INSTANT, |_| {}).await;
+    for wait_ms in [0, 3, 10, 30, 80, 150, 250, 400] {
+        let before = world.spawner.start(&alice()).await.expect("taken").generation;
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        (world, _) = world.die().reopen().await;
+        let status = world.start(&alice()).await;
+        assert_eq!(status.state, ServerState::Ready, "after {wait_ms} ms");
+        assert!(status.generation >= before, "after {wait_ms} ms");
+        let label = format!("label=slipway.instance={}", world.instance());
+        let generation = docker(&["ps", "-a", "--filter", &label, "--format", "{{.Label \"slipway.generation\"}}"]);
+        assert_eq!(generation, status.generation.to_string(), "after {wait_ms} ms");
+        assert_eq!(world.stop(&alice()).await.state, ServerState::Stopped);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
