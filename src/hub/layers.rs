@@ -1,11 +1,10 @@
 //! What happens around a handler, in order. One function a layer; `router` says which family has which.
 //!
-//! From the outside in: `stamp` (headers of every answer) → `private_door` → `room_for_one_more` → then by family
+//! From the outside in: `stamp` (headers of every answer) → `private_door` → then by family
 //! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `check_form_token`;
 //! API: `show_errors_as_json` → `time_limit` → `api_callers` → `check_form_token`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
@@ -32,9 +31,6 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
                            frame-ancestors 'none'";
 /// Data is no document.
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-
-/// When somebody should come back who found no room: requests take milliseconds.
-const BUSY_WAIT: Duration = Duration::from_secs(1);
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -84,15 +80,6 @@ pub(super) async fn private_door(State(state): State<HubState>, mut request: Req
     if request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some()) {
         request.extensions_mut().insert(Caller::Anonymous);
     }
-    next.run(request).await
-}
-
-/// Not more than `requests` are under way at once: the next is asked to come back instead of waiting unseen.
-pub(super) async fn room_for_one_more(State(state): State<HubState>, request: Request, next: Next) -> Response {
-    let Ok(_place) = state.requests.try_acquire() else {
-        let sentence = "Many people are here just now. Try again in a moment.".to_owned();
-        return json_error(&HubError::Busy { sentence, retry_after: BUSY_WAIT });
-    };
     next.run(request).await
 }
 
@@ -337,6 +324,3 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests;

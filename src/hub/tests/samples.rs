@@ -102,17 +102,32 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("login-setup", "login.html", nobody(), login("", "", Some("admin"))),
         ("signup", "signup.html", nobody(), signup("", "", "", None)),
         ("signup-setup", "signup.html", nobody(), signup("c0de", "admin", "", Some("admin"))),
-        ("signup-refused", "signup.html", nobody(), signup("", "alice", "That name is taken. Choose another.", Some("admin"))),
+        (
+            "signup-refused",
+            "signup.html",
+            nobody(),
+            signup("", "alice", "That name is taken. Choose another.", Some("admin")),
+        ),
         ("waiting", "waiting.html", nobody(), context! { username => "alice" }),
         ("logout", "logout.html", alice(""), context! {}),
         ("password", "password.html", alice("/hub/change-password"), context! { error => "", is_done => false }),
         ("password-done", "password.html", alice("/hub/change-password"), context! { error => "", is_done => true }),
         ("home-ready", "home.html", alice("/hub/home"), home(server("ready", "", 100, None), 0)),
         ("home-stopped", "home.html", admin("/hub/home"), home(server("stopped", "", 0, None), 2)),
-        ("home-starting", "home.html", alice("/hub/home"), home(server("starting", "Starting your server", 55, None), 0)),
+        (
+            "home-starting",
+            "home.html",
+            alice("/hub/home"),
+            home(server("starting", "Starting your server", 55, None), 0),
+        ),
         ("home-stopping", "home.html", alice("/hub/home"), home(server("stopping", "", 0, None), 0)),
         ("home-failed", "home.html", alice("/hub/home"), home(server("failed", "", 0, Some(failure())), 0)),
-        ("starting-image", "starting.html", alice(""), starting(0, "Pulling image quay.io/jupyter/base-notebook: 412 of 1,034 MB", 18)),
+        (
+            "starting-image",
+            "starting.html",
+            alice(""),
+            starting(0, "Pulling image quay.io/jupyter/base-notebook: 412 of 1,034 MB", 18),
+        ),
         ("starting-ready", "starting.html", alice(""), starting(3, "Your server runs; waiting until it answers", 72)),
         ("stopping", "stopping.html", alice(""), around("stopping", None)),
         ("not-running", "not_running.html", alice(""), around("stopped", None)),
@@ -120,8 +135,18 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("people", "authorize.html", admin("/hub/authorize"), context! { users => people, waiting => 2 }),
         ("withdraw", "withdraw.html", admin(""), person.clone()),
         ("discard", "discard.html", admin(""), person),
-        ("consent", "consent.html", admin(""), context! { owner => "alice", server => "", scopes => vec!["access:servers!server=alice/"] }),
-        ("error-404", "error.html", alice(""), context! { status => 404, title => "There is nothing here", sentence => "The address may be mistyped, or the page is not yours to see." }),
+        (
+            "consent",
+            "consent.html",
+            admin(""),
+            context! { owner => "alice", server => "", scopes => vec!["access:servers!server=alice/"] },
+        ),
+        (
+            "error-404",
+            "error.html",
+            alice(""),
+            context! { status => 404, title => "There is nothing here", sentence => "The address may be mistyped, or the page is not yours to see." },
+        ),
     ]
 }
 
@@ -139,7 +164,9 @@ fn every_page_renders_and_none_has_inline_code() {
     }
     for (file, template, frame, values) in pages() {
         let html = views.render(template, context! { ..values, ..frame }).expect(file);
-        for forbidden in ["style=", "onclick", "onload", "onsubmit", "<style", "javascript:", "<script>", "http://", "https://"] {
+        for forbidden in
+            ["style=", "onclick", "onload", "onsubmit", "<style", "javascript:", "<script>", "http://", "https://"]
+        {
             assert!(!html.contains(forbidden), "{file} contains {forbidden}");
         }
         assert!(html.contains("<main id=\"content\"") && html.matches("<h1>").count() == 1, "{file}");
