@@ -27,11 +27,14 @@ pub(super) enum Behaviour {
     Waits,
 }
 
+/// What was ordered, how it is, and the task that answers for it.
+type Started = (Order, Sight, Option<JoinHandle<()>>);
+
 #[derive(Default)]
 pub(super) struct Engine {
     behaviour: Mutex<Behaviour>,
     gate: Notify,
-    servers: Mutex<HashMap<String, (Order, Sight, Option<JoinHandle<()>>)>>,
+    servers: Mutex<HashMap<String, Started>>,
 }
 
 impl Engine {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::world::{PASSWORD, World};
-use crate::model::Secret;
 
 const SIGN_IN: [(&str, &str); 2] = [("username", " Alice "), ("password", PASSWORD)];
 
@@ -13,10 +12,7 @@ async fn signing_in_makes_a_session_and_leads_to_where_the_person_wanted() {
     world.user("alice").await;
     let stranger = world.stranger().navigating();
     let form = stranger.get("/hub/login?next=%2Fuser%2Falice%2Flab%3Fx%3D1").await.is(200);
-    assert!(
-        form.text.contains("action=\"&#x2f;hub&#x2f;login?next=%2Fuser%2Falice%2Flab%3Fx%3D1\"")
-            || form.text.contains("login?next=")
-    );
+    assert!(form.text.contains("login?next=%2Fuser%2Falice%2Flab%3Fx%3D1"), "{}", form.text);
     let answer = stranger
         .clone()
         .keeping(&form)
@@ -271,5 +267,4 @@ async fn a_token_is_nobody_at_a_page() {
     program.get("/hub/home").await.is(302);
     program.get("/hub/authorize").await.is(302);
     program.post_with("/hub/change-password", "", &[]).await.is(403);
-    let _ = Secret::new("");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use tower::ServiceExt as _;
 
@@ -204,15 +204,6 @@ impl Client<'_> {
 
     pub(super) async fn json(&self, method: Method, path: &str, body: &str) -> Answer {
         self.send(method, path, "application/json", body).await
-    }
-
-    /// What the browser keeps under `name`.
-    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get_all(COOKIE)
-            .iter()
-            .filter_map(|pair| pair.to_str().ok()?.split_once('='))
-            .find_map(|(key, value)| (key == name).then_some(value))
     }
 }
 
