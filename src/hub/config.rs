@@ -44,8 +44,6 @@ pub struct Config {
     pub oauth_codes: usize,
     /// 2 s: how long the page of a failed start waits for the log lines of what has just died.
     pub failure_details_wait_s: u64,
-    /// 512 pages and API calls under way at once; one more is asked to come back.
-    pub requests: usize,
 }
 
 impl Default for Config {
@@ -69,7 +67,6 @@ impl Default for Config {
             progress_listeners: 1024,
             oauth_codes: 4096,
             failure_details_wait_s: 2,
-            requests: 512,
         }
     }
 }

@@ -1,11 +1,10 @@
 //! What happens around a handler, in order. One function a layer; `router` says which family has which.
 //!
-//! From the outside in: `stamp` (headers of every answer) → `private_door` → `room_for_one_more` → then by family
+//! From the outside in: `stamp` (headers of every answer) → `private_door` → then by family
 //! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `check_form_token`;
 //! API: `show_errors_as_json` → `time_limit` → `api_callers` → `check_form_token`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
@@ -33,9 +32,6 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// Data is no document.
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// When somebody should come back who found no room: requests take milliseconds.
-const BUSY_WAIT: Duration = Duration::from_secs(1);
-
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -43,6 +39,7 @@ const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 /// Headers of every answer, whatever becomes of the request.
 pub(super) async fn stamp(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let opener_policy = opener_policy(request.headers());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     if let Ok(version) = HeaderValue::from_str(&state.config.jupyterhub_version) {
@@ -52,7 +49,7 @@ pub(super) async fn stamp(State(state): State<HubState>, request: Request, next:
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), opener_policy),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in always {
@@ -67,6 +64,21 @@ pub(super) async fn stamp(State(state): State<HubState>, request: Request, next:
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Keeps a page that opened ours in a window of its own from reaching into it.
+///
+/// `same-origin` would do against other sites, but a server's page is of our origin: if it sends `same-origin` itself,
+/// Chromium puts both into one group, and it read a hub page's form token (measured with Chromium 156).
+/// `noopener-allow-popups` never joins a group; Chromium knows it since 131, and who does not know it takes it for
+/// no policy at all. So it goes to those alone who say that they do.
+fn opener_policy(headers: &HeaderMap) -> &'static str {
+    let brands = text_of(headers, &HeaderName::from_static("sec-ch-ua")).unwrap_or_default();
+    let version = brands.split("\"Chromium\";v=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse::<u32>().ok());
+    match version {
+        Some(131..) => "noopener-allow-popups",
+        _ => "same-origin",
+    }
 }
 
 /// The containers' door leads to the API and nowhere else, and knows no sessions: the edge sees to both, this is
@@ -84,15 +96,6 @@ pub(super) async fn private_door(State(state): State<HubState>, mut request: Req
     if request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some()) {
         request.extensions_mut().insert(Caller::Anonymous);
     }
-    next.run(request).await
-}
-
-/// Not more than `requests` are under way at once: the next is asked to come back instead of waiting unseen.
-pub(super) async fn room_for_one_more(State(state): State<HubState>, request: Request, next: Next) -> Response {
-    let Ok(_place) = state.requests.try_acquire() else {
-        let sentence = "Many people are here just now. Try again in a moment.".to_owned();
-        return json_error(&HubError::Busy { sentence, retry_after: BUSY_WAIT });
-    };
     next.run(request).await
 }
 
@@ -149,12 +152,12 @@ fn is_by_a_person(method: &Method, headers: &HeaderMap, origin: &str) -> bool {
 }
 
 fn is_from_our_pages(method: &Method, headers: &HeaderMap, origin: &str) -> bool {
-    let is_framed = matches!(text_of(headers, &SEC_FETCH_DEST), Some("iframe" | "frame" | "object" | "embed"));
+    let is_navigation = text_of(headers, &SEC_FETCH_MODE) == Some("navigate");
+    let is_framed = is_navigation && text_of(headers, &SEC_FETCH_DEST).is_some_and(|dest| dest != "document");
     if is_framed {
         return false;
     }
     // A read by navigation may come from anywhere (a link in a mail); it shows itself to its person only.
-    let is_navigation = text_of(headers, &SEC_FETCH_MODE) == Some("navigate");
     if method.is_safe() && is_navigation {
         return true;
     }
@@ -339,4 +342,44 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_window_of_ours_stays_closed_to_its_opener() {
+        let check = |brands: &'static str, expected: &str| {
+            assert_eq!(opener_policy(&headers(&[("sec-ch-ua", brands)])), expected, "{brands}");
+        };
+        check(r#""Chromium";v="156", "Not.A/Brand";v="8""#, "noopener-allow-popups");
+        check(r#""Not.A/Brand";v="8", "Google Chrome";v="131", "Chromium";v="131""#, "noopener-allow-popups");
+        check(r#""Chromium";v="130""#, "same-origin");
+        check(r#""Chromium";v="x""#, "same-origin");
+        assert_eq!(opener_policy(&HeaderMap::new()), "same-origin");
+    }
+
+    #[test]
+    fn what_comes_from_a_person_is_told_from_what_comes_from_a_page() {
+        let origin = "https://lab.test";
+        let check = |method: Method, pairs: &[(&'static str, &'static str)], page: bool, api: bool| {
+            let headers = headers(pairs);
+            assert_eq!(is_by_a_person(&method, &headers, origin), page, "page: {method} {pairs:?}");
+            assert_eq!(is_from_our_pages(&method, &headers, origin), api, "api: {method} {pairs:?}");
+        };
+        let navigate = ("sec-fetch-mode", "navigate");
+        let document = ("sec-fetch-dest", "document");
+        check(Method::GET, &[], true, true);
+        check(Method::GET, &[navigate, document, ("sec-fetch-site", "cross-site")], true, true);
+        check(Method::GET, &[navigate, ("sec-fetch-dest", "iframe")], false, false);
+        check(Method::GET, &[navigate, ("sec-fetch-dest", "fencedframe")], false, false);
+        check(Method::GET, &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")], false, true);
+        check(Method::GET, &[("sec-fetch-mode", "cors"), ("sec-fetch-site", "same-site")], false, false);
+        check(Method::POST, &[navigate, document, ("sec-fetch-site", "same-origin"), ("origin", origin)], true, true);
+        check(Method::POST, &[navigate, document, ("sec-fetch-site", "cross-site")], false, false);
+        check(Method::POST, &[navigate, document, ("origin", "null")], false, false);
+        check(Method::POST, &[("origin", "https://lab.test.evil")], false, false);
+    }
+}

@@ -46,8 +46,6 @@ pub struct HubState {
     codes: Arc<oauth::Codes>,
     /// Signs the form tokens of visitors without a session; made anew at each start.
     visitor_key: xsrf::Key,
-    /// One permit a request under way.
-    requests: Arc<Semaphore>,
     /// One permit a listener of a progress stream.
     progress_listeners: Arc<Semaphore>,
     started_at: Timestamp,
@@ -61,7 +59,6 @@ impl HubState {
             views: Arc::new(templates::Views::new(&config)),
             codes: Arc::new(oauth::Codes::new(config.oauth_codes)),
             visitor_key: xsrf::Key::new(random.bytes()),
-            requests: Arc::new(Semaphore::new(config.requests)),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),
             config: Arc::new(config),

@@ -8,7 +8,7 @@ use axum::{Router, handler::Handler};
 use super::error::HubError;
 use super::layers::{
     api_callers, check_api_token, check_form_token, navigations_only, note_form_token, private_door, read_form,
-    room_for_one_more, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+    show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{admin, health, home, login, logout, password, servers, signup, spawn};
 use super::{HubState, api, assets, oauth};
@@ -17,7 +17,6 @@ use super::{HubState, api, assets, oauth};
 pub fn router(state: HubState) -> Router {
     let families = pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state));
     families
-        .layer(from_fn_with_state(state.clone(), room_for_one_more))
         .layer(from_fn_with_state(state.clone(), private_door))
         .layer(from_fn_with_state(state.clone(), stamp))
         .with_state(state)

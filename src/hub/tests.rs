@@ -1,3 +1,11 @@
-//! The hub as a whole, with the real parts behind it; what can be decided without them is tested where it is decided.
+//! The hub as a whole: its router with the real accounts, store and spawner behind it, and an engine of our own whose
+//! servers are tasks of the test. What can be decided without all that is tested where it is decided.
 
+mod api;
+mod doors;
+mod engine;
+mod oauth;
+mod pages;
 mod samples;
+mod servers;
+mod world;

@@ -15,7 +15,7 @@ use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::form::Fields;
 use crate::model::ServerKey;
-use crate::store::TokenKind;
+use crate::store::{StoreError, TokenKind};
 
 /// What a server is told its token's life is: 14 days, as JupyterHub says.
 const EXPIRES_IN_S: u64 = 14 * 24 * 3600;
@@ -52,13 +52,13 @@ pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) 
     }
     let scope = grant.scopes.join(" ");
     let client_id = client.client_id();
-    let (secret, token) =
-        state.auth.issue_oauth_token(&grant.user, &client_id, grant.scopes, Some(grant.session_id)).await?;
-    if grant.session_ended.is_cancelled() {
-        // The session ended while its token was being made: whoever ended it may not have seen the token.
-        token.ended.cancel();
-        return Ok(Refusal::InvalidGrant.into_response());
-    }
+    let issued = state.auth.issue_oauth_token(&grant.user, &client_id, grant.scopes, Some(grant.session_id)).await;
+    let secret = match issued {
+        Ok((secret, _)) => secret,
+        // The person signed out, or was shut out, while their server asked.
+        Err(StoreError::Gone(_)) => return Ok(Refusal::InvalidGrant.into_response()),
+        Err(error) => return Err(error.into()),
+    };
     let body = json!({
         "access_token": secret.expose(),
         "expires_in": EXPIRES_IN_S,

@@ -20,7 +20,8 @@ use crate::hub::form::query_value;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
 use crate::model::{
-    Generation, NormalPath, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation, percent_encode,
+    Generation, NormalPath, PathError, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation,
+    percent_encode,
 };
 
 /// Seconds after which a program may ask again whether a starting server is there.
@@ -255,9 +256,10 @@ pub(in crate::hub) async fn unmatched(
     let is_read = method == Method::GET || method == Method::HEAD;
     let below_base = path_and_query(&uri).strip_prefix(base).map(str::to_owned);
     match below_base {
+        // An empty segment is nobody's path; repairing it would make another one of it.
+        Some(rest) if rest.starts_with('/') => Err(HubError::bad(PathError::HiddenSegment.to_string())),
         _ if is_inside || !is_read => Err(HubError::NoSuchPage),
-        // `//x` after the prefix would not be ours to send anybody to.
-        Some(rest) => Ok(found(&format!("{}{}", state.config.base.hub(), rest.trim_start_matches('/')))),
+        Some(rest) => Ok(found(&format!("{}{rest}", state.config.base.hub()))),
         None => Ok(found(&state.config.base.hub())),
     }
 }

@@ -1,1 +1,0 @@
-//! The layers as a router without handlers shows them.
