@@ -1,9 +1,8 @@
 //! Builds every part, connects them, and runs until told to stop. Holds no rule of its own.
 
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -217,9 +216,9 @@ fn process_backend(config: &Config, instance: InstanceId, tasks: &Tasks) -> Resu
     Ok(Arc::new(process::ProcessBackend::open(config.process.clone(), instance, tasks.clone())?))
 }
 
-/// True inside a container, where other containers can reach us only from outside the loopback.
-fn is_in_container() -> bool {
-    Path::new("/.dockerenv").exists()
+/// True if `address` is this machine's own: in a container of the engine's, its host's addresses are not.
+fn is_ours(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 fn private_address(bind: &HubBind, gateway: Option<IpAddr>) -> SocketAddr {
@@ -227,9 +226,10 @@ fn private_address(bind: &HubBind, gateway: Option<IpAddr>) -> SocketAddr {
         HubBind::Address(address) => *address,
         HubBind::Auto { port } => {
             let address = match gateway {
-                _ if is_in_container() => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                Some(gateway) => gateway,
                 None => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                Some(gateway) if is_ours(gateway) => gateway,
+                // Slipway runs in a container itself: its neighbours reach it on whatever address it has there.
+                Some(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             };
             SocketAddr::new(address, *port)
         }

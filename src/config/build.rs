@@ -227,6 +227,7 @@ fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {
     process::Config {
         folder,
         command,
+        path: read.text("spawner.process.path"),
         run_as: Some(read.text("spawner.process.run_as")).filter(|account| !account.is_empty()),
         ..process::Config::default()
     }

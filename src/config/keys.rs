@@ -339,6 +339,12 @@ pub const KEYS: &[Key] = &[
         "What a server runs without Docker. Servers as processes are for one person, or for people who trust each other.",
     ),
     key(
+        "spawner.process.path",
+        Kind::Text,
+        r#""/usr/local/bin:/usr/bin:/bin""#,
+        "Where servers as processes find programs: their PATH. Slipway's own is not handed on.",
+    ),
+    key(
         "spawner.process.run_as",
         Kind::Text,
         r#""""#,

@@ -105,6 +105,11 @@ impl Program {
         line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
     }
 
+    /// Another tab of the same browser: the cookies as they are now.
+    pub fn tab_of(&self, browser: &Browser) -> Browser {
+        Browser { client: browser.client.clone(), cookies: browser.cookies.clone() }
+    }
+
     pub fn browser(&self) -> Browser {
         Browser { client: Client::new(self.address), cookies: Vec::new() }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::StreamExt as _;
 use http::Method;
 
-use crate::program::{Browser, PASSWORD, Program};
+use crate::program::{PASSWORD, Program};
 
 /// Runs `docker` and returns what it printed.
 fn docker(arguments: &[&str]) -> String {
@@ -117,7 +117,7 @@ async fn a_herd_of_visits_makes_one_container() {
     browser.sign_in("admin", PASSWORD).await;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs().to_string();
     let visits = futures_util::stream::iter(0..200).for_each_concurrent(50, |_| {
-        let mut visitor = Browser { cookies: browser.cookies.clone(), ..program.browser() };
+        let mut visitor = program.tab_of(&browser);
         async move {
             let answer =
                 visitor.send(Method::GET, "/hub/spawn-pending/admin", &[("sec-fetch-mode", "navigate")], "").await;
