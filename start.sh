@@ -229,6 +229,7 @@ else
   if [ -z "${SLIPWAY_SPAWNER_PROCESS_COMMAND:-}" ]; then
     prepare_venv
     export SLIPWAY_SPAWNER_PROCESS_COMMAND=$venv/bin/jupyterhub-singleuser
+    [ -n "${SLIPWAY_SPAWNER_PROCESS_PATH:-}" ] || export SLIPWAY_SPAWNER_PROCESS_PATH=$venv/bin:/usr/local/bin:/usr/bin:/bin
   fi
   [ -z "$account" ] || export SLIPWAY_SPAWNER_PROCESS_RUN_AS=$account
   say "servers are processes on this host${account:+ of the account $account}: for one person, or people who trust each other"
