@@ -18,6 +18,7 @@ export const binary = process.env.SLIPWAY_BINARY ?? new URL("../../target/ci/sli
 export async function makeSlipway(folder, certificates, artefacts) {
   if (!existsSync(binary)) throw new Error(`${binary} is not there: ./test.sh browser builds it`);
   const port = await freePort();
+  const hubPort = await freePort();
   // Names of networks and containers are the engine's, so they carry the port, which is ours alone.
   const name = `browsertest${port}`;
   mkdirSync(artefacts, { recursive: true });
@@ -31,8 +32,10 @@ export async function makeSlipway(folder, certificates, artefacts) {
     SLIPWAY_SPAWNER_DOCKER_PULL_POLICY: "never",
     SLIPWAY_SPAWNER_DOCKER_NETWORK: name,
     SLIPWAY_SPAWNER_DOCKER_NAME_PREFIX: name,
+    SLIPWAY_HUB_BIND: `auto:${hubPort}`,
+    SLIPWAY_LOG_ACCESS: "json",
     SLIPWAY_LOG_FORMAT: "text",
-    SLIPWAY_LOG_LEVEL: "debug",
+    SLIPWAY_LOG_LEVEL: "info",
   };
   let child;
 
