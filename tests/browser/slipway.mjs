@@ -81,6 +81,14 @@ export async function makeSlipway(folder, certificates, artefacts) {
     /** Names of the containers of this instance, running or not. */
     containers: () => lines(docker("ps", "--all", "--filter", `name=^${name}`, "--format", "{{.Names}}")),
 
+    /** The requests that have ended, in the order in which they did. */
+    accessLog: () => lines(readFileSync(log, "utf8")).filter((line) => line.startsWith('{"address"')).map((line) => JSON.parse(line)),
+
+    /** Runs `slipway` on this instance, as an operator in a second terminal. */
+    command: (words, input = "") => execFileSync(binary, words, {
+      cwd: folder, input, encoding: "utf8", env: { PATH: process.env.PATH, HOME: folder, ...settings },
+    }),
+
     lastLog: () => lines(readFileSync(log, "utf8")).slice(-30).join("\n"),
 
     /** Takes away what it left on the engine. */
@@ -92,7 +100,8 @@ export async function makeSlipway(folder, certificates, artefacts) {
   };
 }
 
-function freePort() {
+/** A port of 127.0.0.1 that nobody has at the moment. */
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = net.createServer().once("error", reject);
     server.listen(0, "127.0.0.1", () => {
