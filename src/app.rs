@@ -19,7 +19,7 @@ use crate::control;
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
-use crate::model::{Clock, Door, Exchange, InstanceId, Random, Routes, Secret, ServerKey};
+use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey};
 use crate::net::{RequestBody, ResponseBody};
 use crate::proxy::Proxy;
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process};
@@ -172,7 +172,6 @@ impl App {
     }
 
     /// What `stop` waits for is dropped as soon as this is called: the second signal.
-    #[must_use]
     pub fn hard_stop(&self) -> impl Fn() + Send + Sync + 'static {
         let tasks = self.tasks.clone();
         move || tasks.drop_all()
@@ -276,7 +275,7 @@ fn serve(edge: &Edge, door: Door, tasks: &Tasks) -> Serve {
 }
 
 /// Access lines go to standard output; the log has standard error.
-fn access_log(config: &telemetry::Config) -> Option<Arc<dyn Fn(&Exchange<'_>) + Send + Sync>> {
+fn access_log(config: &telemetry::Config) -> Option<edge::AccessLog> {
     let writer = LineWriter::new(std::io::stdout(), &config.limits);
     let writer = writer.inspect_err(|error| warn!(%error, "there will be no access log")).ok()?;
     let log = AccessLog::new(config.access, writer)?;

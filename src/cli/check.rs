@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use crate::config::{Config, Settings};
+use crate::config::Settings;
 
 /// Values are lined up in this many columns where they fit.
 const COLUMNS: usize = 60;
 
-pub(super) fn run(settings: &Settings, config: &Config) -> ExitCode {
+pub(super) fn run(settings: &Settings) -> ExitCode {
     for setting in settings.iter() {
         let line = format!("{} = {}", setting.key.name, setting.shown());
         println!("{line:COLUMNS$}  # {}", setting.origin);
@@ -20,7 +20,6 @@ pub(super) fn run(settings: &Settings, config: &Config) -> ExitCode {
         "# hub pages, or open other people's WebSockets; but a page that an administrator opens on somebody's server runs"
     );
     println!("# in the origin of the administrator's own.");
-    let _ = config;
     println!("# The configuration is sound.");
     ExitCode::SUCCESS
 }

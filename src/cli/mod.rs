@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Mistake, Settings};
+use crate::config::{self, Config, Mistake, Settings};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -61,17 +61,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let settings = match read_settings(arguments.config.as_deref()) {
-        Ok(settings) => settings,
-        Err(mistakes) => return refuse(&mistakes),
-    };
-    let config = match crate::config::build(&settings) {
-        Ok(config) => config,
+    let (settings, config) = match load_configuration(arguments.config.as_deref()) {
+        Ok(loaded) => loaded,
         Err(mistakes) => return refuse(&mistakes),
     };
     match arguments.command {
         Command::Serve => serve::run(config),
-        Command::Check => check::run(&settings, &config),
+        Command::Check => check::run(&settings),
         Command::Health => health::run(&config),
         Command::User(command) => user::run(command, &config),
     }
@@ -80,7 +76,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The file that is read when `--config` does not name one, if it is there.
 const DEFAULT_FILE: &str = "config/slipway.toml";
 
-fn read_settings(named: Option<&Path>) -> Result<Settings, Vec<Mistake>> {
+fn load_configuration(named: Option<&Path>) -> Result<(Settings, Config), Vec<Mistake>> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => Some(text),
@@ -89,7 +85,7 @@ fn read_settings(named: Option<&Path>) -> Result<Settings, Vec<Mistake>> {
     };
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Settings::read(text.as_deref().map(|text| (path, text)), environment)
+    config::load(text.as_deref().map(|text| (path, text)), environment)
 }
 
 fn refuse(mistakes: &[Mistake]) -> ExitCode {

@@ -1,7 +1,7 @@
 //! Checks the settings, and the relations between them, and fills in each module's `Config`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -73,15 +73,20 @@ pub struct Config {
     pub stop_timeout: Duration,
 }
 
-/// Checks `settings`.
+/// Reads and checks everything: the settings in force with where each came from, and what they amount to.
 ///
 /// # Errors
-/// Every mistake, each naming key, value and cure.
-pub fn build(settings: &Settings) -> Result<Config, Vec<Mistake>> {
-    let mut read = Reader { settings, mistakes: Vec::new() };
+/// Every mistake at once, each naming key, value and cure.
+pub fn load(
+    file: Option<(&Path, &str)>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(Settings, Config), Vec<Mistake>> {
+    let (settings, mistakes) = Settings::read(file, environment);
+    let mut read = Reader { settings: &settings, mistakes };
     let config = fill(&mut read);
     check_relations(&mut read);
-    if read.mistakes.is_empty() { Ok(config) } else { Err(read.mistakes) }
+    let mistakes = read.mistakes;
+    if mistakes.is_empty() { Ok((settings, config)) } else { Err(mistakes) }
 }
 
 fn fill(read: &mut Reader<'_>) -> Config {

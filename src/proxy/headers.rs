@@ -340,7 +340,7 @@ pub(super) fn confine_cookie(value: &[u8], facts: &Forwarding<'_>) -> Cookie {
         _ => {}
     }
     // Browsers take the last path. One that is not a path means the request's own folder, which lies inside.
-    let path = parts.clone().filter(|part| is_attribute(part, "path")).next_back().map(path_of);
+    let path = parts.clone().rfind(|part| is_attribute(part, "path")).map(path_of);
     let path = path.map(|path| if is_inside(path, facts.prefix) { path } else { facts.prefix.as_bytes() });
     let mut confined = Vec::with_capacity(value.len() + facts.prefix.len() + 8);
     confined.extend_from_slice(pair);

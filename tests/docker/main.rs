@@ -4,6 +4,8 @@
 //! installation, names, network and volumes, and removes what it made and nothing else.
 // A test program has no public face: `pub` here means "for the other files".
 #![allow(unreachable_pub)]
+// A test is one long story, and its future is as large; nobody moves it about.
+#![allow(clippy::large_futures)]
 
 #[path = "../suite/client.rs"]
 #[allow(dead_code)]

@@ -1,11 +1,14 @@
 //! The whole program in one process on port 0, with a backend and a clock that the tests hold.
 // A test program has no public face: `pub` here means "for the other files".
 #![allow(unreachable_pub)]
+// A test is one long story, and its future is as large; nobody moves it about.
+#![allow(clippy::large_futures)]
 
 mod access;
 mod architecture;
 #[allow(dead_code)]
 mod client;
+mod commands;
 #[allow(dead_code)]
 mod fake;
 mod login;

@@ -22,10 +22,8 @@ async fn follow(browser: &Client, path: &str) -> Answer {
                 continue;
             }
             // Without JavaScript the start page reloads itself from an address of its own.
-            let text = answer.text();
-            let Some((_, rest)) = text.split_once("http-equiv=\"refresh\"") else { return answer };
-            let url = rest.split_once("url=").and_then(|(_, rest)| rest.split('"').next());
-            path = url.map_or(path, |url| url.replace("&amp;", "&").replace("&#x2f;", "/"));
+            let Some(url) = answer.reload_url() else { return answer };
+            path = url;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use slipway::app::{App, Parts};
-use slipway::config::{self, Settings};
+use slipway::config;
 use slipway::model::{BasePath, Clock, Random, Secret, ServerKey, SystemClock, Timestamp, UserName};
 use tempfile::TempDir;
 
@@ -187,6 +187,5 @@ fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Confi
         ("SLIPWAY_HUB_BIND".to_owned(), "127.0.0.1:0".to_owned()),
     ];
     environment.extend(overrides.iter().cloned());
-    let settings = Settings::read(None, environment).expect("sound settings");
-    config::build(&settings).expect("a sound configuration")
+    config::load(None, environment).expect("a sound configuration").1
 }
