@@ -36,7 +36,7 @@ pub(in crate::hub) async fn post(
     Ok(see_other(&location))
 }
 
-/// Starts the server unless it runs or is on its way; returns where to go. Two clicks are one start.
+/// Wishes a start and returns where to go. Two clicks are one start.
 async fn start(
     state: &HubState,
     visit: &Visit,
@@ -49,10 +49,8 @@ async fn start(
     if !is_there || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
-    let mut status = state.spawner.status(&server);
-    if matches!(status.state, ServerState::Stopped | ServerState::Failed(_)) {
-        status = state.spawner.start(&server).await?;
-    }
+    // The wish is good in every state: it changes nothing for one that runs, and follows a stop under way.
+    let status = state.spawner.start(&server).await?;
     if status.state == ServerState::Ready {
         let next = next_url(next_of(uri).as_deref(), &visit.origin);
         return Ok(next.unwrap_or_else(|| server.prefix(&state.config.base)));
