@@ -10,6 +10,7 @@
 #[path = "../suite/client.rs"]
 #[allow(dead_code)]
 mod client;
+mod engine;
 #[allow(dead_code)]
 mod program;
 mod registry;
