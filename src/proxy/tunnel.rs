@@ -35,7 +35,7 @@ pub(super) struct Tunnel {
     down: Direction,
     route: Arc<Route>,
     activity: Activity,
-    ended: Option<CancellationToken>,
+    ended: CancellationToken,
     stopping: CancellationToken,
     half_close_timeout: Duration,
 }
@@ -57,7 +57,7 @@ impl Tunnel {
             down: Direction { buffer: early, is_from_server: true, ..Direction::default() },
             route,
             activity,
-            ended: facts.ended.cloned(),
+            ended: facts.ended.cloned().unwrap_or_default(),
             stopping: inner.tasks.stopping().clone(),
             half_close_timeout: Duration::from_secs(inner.config.half_close_timeout_s),
         }
@@ -65,10 +65,12 @@ impl Tunnel {
 }
 
 /// Carries `tunnel` once the client's connection is there, to its end.
-pub(super) async fn carry(tunnel: Tunnel, on_upgrade: OnUpgrade) {
+pub(super) async fn carry(mut tunnel: Tunnel, on_upgrade: OnUpgrade) {
     let Ok(Ok(mut client)) = tokio::time::timeout(OPEN_WITHIN, on_upgrade.into_io()).await else { return };
-    // The server's connection ends with `run`: it has nothing to wait for.
-    if let End::Leave(farewell) = tunnel.run(&mut client).await {
+    let end = tunnel.run(&mut client).await;
+    // The server's connection ends now: it has nothing to wait for.
+    drop(tunnel);
+    if let End::Leave(farewell) = end {
         // Whatever goes wrong here, the connection ends.
         let _ = tokio::time::timeout(CLOSE_WITHIN, leave(client, farewell)).await;
     }
@@ -193,9 +195,8 @@ impl Direction {
 }
 
 impl Tunnel {
-    async fn run(self, client: &mut Box<dyn Io>) -> End {
-        let Self { mut server, mut up, mut down, route, activity, ended, stopping, half_close_timeout } = self;
-        let ended = ended.unwrap_or_default();
+    async fn run(&mut self, client: &mut Box<dyn Io>) -> End {
+        let Self { server, up, down, route, activity, ended, stopping, half_close_timeout } = self;
         let mut gone = pin!(route.upstream.gone.cancelled());
         let mut ended = pin!(ended.cancelled());
         let mut stopping = pin!(stopping.cancelled());
@@ -215,7 +216,7 @@ impl Tunnel {
             let mut is_work = false;
             let upwards = up.poll(client, &mut server.stream, &mut is_work, cx);
             if is_work {
-                activity.note(&route);
+                activity.note(route);
             }
             let downwards = down.poll(&mut server.stream, client, &mut false, cx);
             match (upwards, downwards) {
@@ -229,7 +230,7 @@ impl Tunnel {
                 _ => {}
             }
             if (up.state != State::Open || down.state != State::Open) && !closing.is_set() {
-                closing.set(half_close_timeout);
+                closing.set(*half_close_timeout);
             }
             closing.poll(cx).map(|()| End::Leave(None))
         })
