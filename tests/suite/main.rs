@@ -6,6 +6,7 @@
 
 mod access;
 mod architecture;
+mod attack_path;
 #[allow(dead_code)]
 mod client;
 mod commands;
