@@ -6,7 +6,9 @@
 
 mod access;
 mod architecture;
+mod attack_oauth;
 mod attack_path;
+mod attack_wire;
 #[allow(dead_code)]
 mod client;
 mod commands;

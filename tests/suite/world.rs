@@ -145,6 +145,12 @@ impl World {
         self.wait_until(name, "ready", |status| status.state == slipway::model::ServerState::Ready).await;
     }
 
+    /// Stops the server of `name` and waits until it has stopped.
+    pub async fn stop_server(&self, name: &str) {
+        self.app.spawner.stop(&server(name)).await.expect("a stop");
+        self.wait_until(name, "stopped", |status| status.state == slipway::model::ServerState::Stopped).await;
+    }
+
     /// Waits until the status of the server of `name` is as `wanted` says.
     pub async fn wait_until(&self, name: &str, words: &str, wanted: impl Fn(&slipway::model::ServerStatus) -> bool) {
         let mut watch = self.app.spawner.watch(&server(name));
