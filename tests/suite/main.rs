@@ -6,8 +6,10 @@
 
 mod access;
 mod architecture;
+mod attack_forms;
 mod attack_oauth;
 mod attack_path;
+mod attack_tenant;
 mod attack_wire;
 #[allow(dead_code)]
 mod client;
@@ -15,5 +17,7 @@ mod commands;
 #[allow(dead_code)]
 mod fake;
 mod login;
+mod puppet;
+mod routes;
 mod spawn;
 mod world;
