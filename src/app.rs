@@ -120,6 +120,16 @@ impl App {
         };
         let spawner = Spawner::open(spawner_config, spawner_parts).await?;
 
+        // What a crash between the end of an account and the end of its servers has left.
+        for (server, _) in spawner.active() {
+            if auth.user(&server.user).is_none() {
+                let spawner = spawner.clone();
+                control_tasks.spawn(async move {
+                    let _ = spawner.forget_user(&server.user).await;
+                });
+            }
+        }
+
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
         let state = HubState::new(hub_config, auth.clone(), spawner.clone(), clock.clone(), random);
         let listener_config = config.listener.clone();

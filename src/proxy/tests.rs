@@ -84,7 +84,7 @@ fn route_to(address: &UpstreamAddress) -> Arc<Route> {
 
 fn facts(ended: Option<&CancellationToken>) -> Forwarding<'_> {
     Forwarding {
-        session_cookie: "__Host-slipway-0123abcd",
+        session_cookie: "__Host-Http-slipway-0123abcd",
         prefix: "/user/alice/",
         client: [192, 0, 2, 7].into(),
         scheme: "https",

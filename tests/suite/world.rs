@@ -76,6 +76,17 @@ impl World {
         Self::start(backend, clock, folder, overrides).await
     }
 
+    /// Where the deployment lives under its host.
+    pub fn base(&self) -> BasePath {
+        let base = self.overrides.iter().find(|(name, _)| name == "SLIPWAY_BASE_URL");
+        BasePath::parse(base.map_or("/", |(_, value)| value)).expect("a base path")
+    }
+
+    /// The prefix of the default server of `name`, as it stands in an address.
+    pub fn prefix(&self, name: &str) -> String {
+        server(name).prefix(&self.base())
+    }
+
     /// The TLS listener.
     pub fn address(&self) -> SocketAddr {
         self.app.https[0]
@@ -98,13 +109,12 @@ impl World {
 
     pub async fn sign_in_with(&self, name: &str, password: &str) -> Client {
         let browser = self.client().navigating();
-        let page = browser.get("/hub/login").await.is(200);
+        let login = format!("{}login", self.base().hub());
+        let page = browser.get(&login).await.is(200);
         let mut browser = take_cookies(browser, &page);
         let xsrf = xsrf_of(&page.text());
-        let answer = browser
-            .post_form("/hub/login", &[("username", name), ("password", password), ("_xsrf", &xsrf)])
-            .await
-            .is(302);
+        let answer =
+            browser.post_form(&login, &[("username", name), ("password", password), ("_xsrf", &xsrf)]).await.is(302);
         browser = take_cookies(browser, &answer);
         browser
     }
@@ -133,6 +143,12 @@ impl World {
         let server = server(name);
         self.app.spawner.start(&server).await.expect("a start");
         self.wait_until(name, "ready", |status| status.state == slipway::model::ServerState::Ready).await;
+    }
+
+    /// Stops the server of `name` and waits until it has stopped.
+    pub async fn stop_server(&self, name: &str) {
+        self.app.spawner.stop(&server(name)).await.expect("a stop");
+        self.wait_until(name, "stopped", |status| status.state == slipway::model::ServerState::Stopped).await;
     }
 
     /// Waits until the status of the server of `name` is as `wanted` says.
