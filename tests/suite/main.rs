@@ -9,6 +9,7 @@ mod architecture;
 #[allow(dead_code)]
 mod client;
 mod commands;
+mod dependencies;
 #[allow(dead_code)]
 mod fake;
 mod login;
