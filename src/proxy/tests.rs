@@ -187,10 +187,34 @@ async fn connections_are_kept_by_start_and_not_by_address() {
     assert_eq!(server.connections(), 2);
     first.upstream.gone.cancel();
     assert!(matches!(proxy.forward(get("/"), &first, facts(None)).await, Err(ProxyError::Gone { .. })));
-    tokio::time::pause();
     while proxy.inner.pool.idle_count() > 1 {
-        tokio::time::advance(Duration::from_secs(1)).await; // the sweep comes by
+        tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_route_that_ends_closes_its_waiting_connections_before_its_server_does() {
+    let (heard, mut ends) = mpsc::channel(1);
+    let server = Server::start(move |mut stream, _| {
+        let heard = heard.clone();
+        async move {
+            read_head(&mut stream).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
+            let end = stream.read(&mut [0]).await;
+            let _ = heard.send((end, std::time::Instant::now())).await;
+        }
+    })
+    .await;
+    let (proxy, route) = (proxy(), route_to(&server.address));
+    text(proxy.forward(get("/"), &route, facts(None)).await.expect("an answer")).await;
+    assert_eq!(proxy.inner.pool.idle_count(), 1);
+    let begin = std::time::Instant::now();
+    route.upstream.gone.cancel();
+    let (end, at) = ends.recv().await.expect("the server sees the end");
+    // A reset: had the server died, a farewell would be repeated to nobody.
+    assert_eq!(end.expect_err("a reset").kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(at - begin < Duration::from_millis(500), "the engine's stop does not wait for us");
+    assert_eq!(proxy.inner.pool.idle_count(), 0);
 }
 
 #[tokio::test]
