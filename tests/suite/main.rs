@@ -14,4 +14,5 @@ mod dependencies;
 mod fake;
 mod login;
 mod spawn;
+mod static_upstream;
 mod world;
