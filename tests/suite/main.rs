@@ -21,4 +21,5 @@ mod login;
 mod puppet;
 mod routes;
 mod spawn;
+mod static_upstream;
 mod world;
