@@ -36,7 +36,7 @@ pub(super) fn run(config: Config) -> ExitCode {
     let handle = control.handle().clone();
     let result = data.block_on(async move {
         let mut signals = Signals::new()?;
-        let app = App::start(config, parts, handle).await?;
+        let app = Box::pin(App::start(config, parts, handle)).await?;
         signals.next().await;
         info!("stopping; a second Ctrl-C stops at once, and servers of users go on running");
         let hard_stop = app.hard_stop();

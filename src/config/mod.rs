@@ -7,6 +7,6 @@ mod build;
 mod keys;
 mod settings;
 
-pub use build::{BackendChoice, Config, HubBind, build};
+pub use build::{BackendChoice, Config, HubBind, load};
 pub use keys::{KEYS, Key, Kind, template};
 pub use settings::{Mistake, Origin, Setting, Settings};

@@ -99,21 +99,20 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads `file` (path and text), then `environment`, which wins.
-    ///
-    /// # Errors
-    /// Every mistake in both: unknown keys (naming the nearest known one), values of the wrong kind, broken TOML.
+    /// Reads `file` (path and text), then `environment`, which wins. Beside the settings stands every mistake in
+    /// both: unknown keys (naming the nearest known one), values of the wrong kind, broken TOML; what is mistaken
+    /// keeps its default, so that the rest can be checked too.
     pub fn read(
         file: Option<(&Path, &str)>,
         environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, Vec<Mistake>> {
+    ) -> (Self, Vec<Mistake>) {
         let mut settings: BTreeMap<_, _> = KEYS.iter().map(|key| (key.name, default_of(key))).collect();
         let mut mistakes = Vec::new();
         if let Some((path, text)) = file {
             read_file(path, text, &mut settings, &mut mistakes);
         }
         read_environment(environment, &mut settings, &mut mistakes);
-        if mistakes.is_empty() { Ok(Self { settings }) } else { Err(mistakes) }
+        (Self { settings }, mistakes)
     }
 
     /// The settings in the order of the file.
@@ -304,8 +303,8 @@ mod tests {
 
     fn read(file: &str, environment: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
         let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Settings::read(Some((Path::new("s.toml"), file)), environment)
-            .map_err(|mistakes| mistakes.iter().map(Mistake::to_string).collect())
+        let (settings, mistakes) = Settings::read(Some((Path::new("s.toml"), file)), environment);
+        if mistakes.is_empty() { Ok(settings) } else { Err(mistakes.iter().map(Mistake::to_string).collect()) }
     }
 
     #[test]

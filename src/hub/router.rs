@@ -68,6 +68,8 @@ fn open(state: &HubState) -> Router<HubState> {
         .route(&hub("health"), get(health::get))
         .route(&hub("api/health"), get(health::get))
         .route(&hub("logo"), get(assets::logo))
+        // Browsers ask for it on behalf of every page that names no icon, servers' pages among them.
+        .route(&format!("{}favicon.ico", state.config.base), get(assets::logo))
         .route(&hub("static/{*path}"), get(assets::get))
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(show_errors_as_json))

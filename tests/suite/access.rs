@@ -191,7 +191,7 @@ async fn a_server_sees_neither_our_session_nor_a_visitors_token() {
         .client(Who::Owner)
         .cookies
         .iter()
-        .find(|(name, _)| name.starts_with("__Host-slipway"))
+        .find(|(name, _)| name.starts_with("__Host-Http-slipway"))
         .expect("a session")
         .clone();
     let mut owner = callers
@@ -236,7 +236,7 @@ async fn a_server_cannot_reach_beyond_its_own_path_with_headers() {
         "{cookies:?}"
     );
     assert!(cookies[1].contains("/user/alice/deep"), "{cookies:?}");
-    for name in ["service-worker-allowed", "clear-site-data", "alt-svc"] {
+    for name in ["service-worker-allowed", "clear-site-data", "alt-svc", "cross-origin-opener-policy"] {
         assert!(answer.headers.get(name).is_none(), "{name} came through");
     }
     assert_ne!(answer.header("strict-transport-security"), "max-age=1");

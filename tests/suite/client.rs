@@ -55,13 +55,12 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
     }
 
-    /// The values of `Set-Cookie` for the cookie `name`.
-    pub fn cookie(&self, name: &str) -> Option<String> {
-        let lines = self.headers.get_all("set-cookie").iter().filter_map(|line| line.to_str().ok());
-        lines
-            .filter_map(|line| line.strip_prefix(&format!("{name}=")))
-            .map(|rest| rest.split(';').next().unwrap_or_default().to_owned())
-            .next_back()
+    /// Where a page without JavaScript goes on to by itself, if it does.
+    pub fn reload_url(&self) -> Option<String> {
+        let text = self.text();
+        let (_, rest) = text.split_once("http-equiv=\"refresh\"")?;
+        let url = rest.split_once("url=")?.1.split('"').next()?;
+        Some(url.replace("&amp;", "&").replace("&#x2f;", "/"))
     }
 
     /// Checks the status; on a difference shows the whole answer.
@@ -99,6 +98,11 @@ impl Client {
     /// The same person's script: the cookies, and none of the headers of a navigation.
     pub fn scripting(&self) -> Self {
         Self { headers: HeaderMap::new(), ..self.clone() }
+    }
+
+    /// The value of the `Cookie` header that the client sends.
+    pub fn cookie_line(&self) -> String {
+        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
     /// The host and port that the client names.

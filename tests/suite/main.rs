@@ -1,13 +1,25 @@
 //! The whole program in one process on port 0, with a backend and a clock that the tests hold.
 // A test program has no public face: `pub` here means "for the other files".
 #![allow(unreachable_pub)]
+// A test is one long story, and its future is as large; nobody moves it about.
+#![allow(clippy::large_futures)]
 
 mod access;
 mod architecture;
+mod attack_forms;
+mod attack_oauth;
+mod attack_path;
+mod attack_tenant;
+mod attack_wire;
 #[allow(dead_code)]
 mod client;
+mod commands;
+mod dependencies;
 #[allow(dead_code)]
 mod fake;
 mod login;
+mod puppet;
+mod routes;
 mod spawn;
+mod static_upstream;
 mod world;

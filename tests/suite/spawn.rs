@@ -22,10 +22,8 @@ async fn follow(browser: &Client, path: &str) -> Answer {
                 continue;
             }
             // Without JavaScript the start page reloads itself from an address of its own.
-            let text = answer.text();
-            let Some((_, rest)) = text.split_once("http-equiv=\"refresh\"") else { return answer };
-            let url = rest.split_once("url=").and_then(|(_, rest)| rest.split('"').next());
-            path = url.map_or(path, |url| url.replace("&amp;", "&").replace("&#x2f;", "/"));
+            let Some(url) = answer.reload_url() else { return answer };
+            path = url;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -146,7 +144,7 @@ async fn servers_outlive_the_program_and_sessions_too() {
     let mut again = world.client();
     again.cookies.clone_from(&browser.cookies);
     // The port is another one, and the cookie's name says which; a browser would have kept the port.
-    let name = again.cookies.iter().position(|(name, _)| name.starts_with("__Host-slipway")).expect("a session");
+    let name = again.cookies.iter().position(|(name, _)| name.starts_with("__Host-Http-slipway")).expect("a session");
     again.cookies[name].0 = world.app.session_cookie.clone();
     world.wait_until("alice", "adopted", |status| status.state == ServerState::Ready).await;
     assert_eq!(again.get("/user/alice/x").await.is(200).json()["secret_of"], "alice");

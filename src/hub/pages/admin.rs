@@ -112,7 +112,7 @@ pub(in crate::hub) async fn ask_withdraw(
     ask(&state, frame, &name, "withdraw.html")
 }
 
-/// `POST {base}hub/withdraw/{user}`: shuts somebody out; their sessions and tokens end.
+/// `POST {base}hub/withdraw/{user}`: shuts somebody out; their sessions and tokens end, and their server stops.
 pub(in crate::hub) async fn withdraw(
     State(state): State<HubState>,
     person: Person,
@@ -121,8 +121,14 @@ pub(in crate::hub) async fn withdraw(
     check(&person)?;
     let name = user_of(&state, &name)?;
     not_oneself(&person, &name)?;
-    state.auth.authorise(person.name().as_str(), &name, false).await?;
-    Ok(see_other(&list_at(&state, &name)))
+    let location = list_at(&state, &name);
+    to_its_end(async move {
+        state.auth.authorise(person.name().as_str(), &name, false).await?;
+        // Its token has ended with the others: it could not ask us about anybody any more.
+        Ok(state.spawner.forget_user(&name).await?)
+    })
+    .await?;
+    Ok(see_other(&location))
 }
 
 /// `GET {base}hub/discard/{user}`: asks.
@@ -145,10 +151,24 @@ pub(in crate::hub) async fn discard(
     check(&person)?;
     let name = user_of(&state, &name)?;
     not_oneself(&person, &name)?;
-    // First the account, then the server: nobody may start it again in between.
-    state.auth.delete_user(person.name().as_str(), &name).await?;
-    state.spawner.forget_user(&name).await?;
-    Ok(see_other(&state.config.hub("authorize")))
+    let location = state.config.hub("authorize");
+    to_its_end(async move {
+        // First the account, then the server: nobody may start it again in between.
+        state.auth.delete_user(person.name().as_str(), &name).await?;
+        Ok(state.spawner.forget_user(&name).await?)
+    })
+    .await?;
+    Ok(see_other(&location))
+}
+
+/// Does all of `work` even if the browser goes away meanwhile: half of it would leave the server of an account that is
+/// gone, for whoever gets the name next.
+async fn to_its_end(work: impl Future<Output = Result<(), HubError>> + Send + 'static) -> Result<(), HubError> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(HubError::Wiring("the rest of the work")),
+    }
 }
 
 fn check(person: &Person) -> Result<(), HubError> {

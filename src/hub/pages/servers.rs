@@ -73,7 +73,9 @@ fn starts_by_visit(status: &ServerStatus, watched: Option<Generation>) -> bool {
     match &status.state {
         ServerState::Ready => true,
         ServerState::Stopped | ServerState::Failed(_) => watched != Some(status.generation),
-        ServerState::Starting(_) | ServerState::Stopping => false,
+        // One that fell silent counts as starting while it is looked at: the wish holds if it proves dead.
+        ServerState::Starting(_) => watched.is_none(),
+        ServerState::Stopping => false,
     }
 }
 
@@ -287,7 +289,8 @@ mod tests {
         check(failed(), Some(3), false);
         check(ServerState::Ready, Some(3), true);
         check(ServerState::Stopping, None, false);
-        check(ServerState::Starting(Phase::Image), None, false);
+        check(ServerState::Starting(Phase::Ready), None, true);
+        check(ServerState::Starting(Phase::Ready), Some(3), false);
     }
 
     #[test]

@@ -159,6 +159,13 @@ async fn errors_are_pages_for_people_and_json_for_programs() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_server_finds_an_icon() {
+    let world = World::new().await;
+    let image = world.stranger().with("sec-fetch-mode", "no-cors").with("sec-fetch-dest", "image");
+    assert_eq!(image.get("/favicon.ico").await.is(200).header("content-type"), "image/svg+xml");
+}
+
+#[tokio::test]
 async fn the_error_page_by_number_is_200_and_knows_only_errors() {
     let world = World::new().await;
     let page = world.stranger().get("/hub/error/503").await.is(200);

@@ -1,0 +1,139 @@
+//! The command line, as a process: what it prints, what it leaves behind, and its exit status.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// No command takes longer.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn slipway(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("SLIPWAY_LISTENER_HTTPS", "127.0.0.1:0")
+        .env("SLIPWAY_HUB_BIND", "127.0.0.1:0")
+        .env("SLIPWAY_SPAWNER_BACKEND", "process")
+        .env("SLIPWAY_SPAWNER_PROCESS_RUN_AS", "nobody")
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = slipway(folder, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads its input");
+    child.wait_with_output().expect("it ends")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A running `slipway serve`, ended when dropped.
+struct Serving(Child);
+
+impl Serving {
+    fn start(folder: &Path) -> Self {
+        let child = slipway(folder, &["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let serving = Self(child);
+        let until = Instant::now() + LIMIT;
+        while !run(folder, &["health"], "").status.success() {
+            assert!(Instant::now() < until, "serve never became well");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        serving
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn check_tells_every_mistake_at_once_and_ends_with_2() {
+    let folder = TempDir::new().expect("a folder");
+    std::fs::write(
+        folder.path().join("s.toml"),
+        "[hub]\nconnect_url = \"ftp://x\"\n[auth]\nidle_timeout_s = 99999999\n",
+    )
+    .expect("written");
+    let output = run(folder.path(), &["check", "--config", "s.toml"], "");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let said = text(&output);
+    for part in ["2 mistakes", "s.toml:2: hub.connect_url", "\"ftp://x\"", "s.toml:4: auth.idle_timeout_s"] {
+        assert!(said.contains(part), "no {part} in\n{said}");
+    }
+}
+
+#[test]
+fn check_shows_where_each_value_came_from() {
+    let folder = TempDir::new().expect("a folder");
+    let output = run(folder.path(), &["check"], "");
+    assert!(output.status.success(), "{}", text(&output));
+    let said = text(&output);
+    assert!(
+        said.lines()
+            .any(|line| line.starts_with("listener.https =") && line.ends_with("# environment SLIPWAY_LISTENER_HTTPS")),
+        "{said}"
+    );
+    assert!(said.lines().any(|line| line.starts_with("certs_dir =") && line.ends_with("# default")), "{said}");
+}
+
+#[test]
+fn users_are_managed_with_and_without_a_running_instance() {
+    let folder = TempDir::new().expect("a folder");
+    let add = |name: &str, more: &[&str]| {
+        run(folder.path(), &[&["user", "add", name, "--password-stdin"], more].concat(), "a long enough password\n")
+    };
+    // Nothing runs: the store is opened.
+    assert!(add("root", &["--admin"]).status.success());
+    let taken = add("root", &[]);
+    assert_eq!(taken.status.code(), Some(1), "{}", text(&taken));
+
+    // Something runs: it is asked.
+    let serving = Serving::start(folder.path());
+    assert!(add("alice", &[]).status.success());
+    let list = text(&run(folder.path(), &["user", "list"], ""));
+    assert!(list.contains("root") && list.contains("administrator") && list.contains("alice"), "{list}");
+    assert!(run(folder.path(), &["user", "authorize", "alice", "--withdraw"], "").status.success());
+    assert!(text(&run(folder.path(), &["user", "list"], "")).contains("wait"));
+    let unasked = run(folder.path(), &["user", "delete", "alice"], "");
+    assert_eq!(unasked.status.code(), Some(1), "without --yes and without a terminal nothing is deleted");
+    assert!(run(folder.path(), &["user", "delete", "alice", "--yes"], "").status.success());
+    let second = run(folder.path(), &["serve"], "");
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second).contains("running"), "{}", text(&second));
+    drop(serving);
+
+    let list = text(&run(folder.path(), &["user", "list"], ""));
+    assert!(list.contains("root") && !list.contains("alice"), "{list}");
+}
+
+#[test]
+fn an_emptied_database_is_a_refusal_and_not_a_new_beginning() {
+    let folder = TempDir::new().expect("a folder");
+    assert!(
+        run(folder.path(), &["user", "add", "root", "--admin", "--password-stdin"], "a long enough password\n")
+            .status
+            .success()
+    );
+    let database = folder.path().join("data/slipway.redb");
+    std::fs::write(&database, "").expect("emptied");
+    let refused = run(folder.path(), &["serve"], "");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("slipway.redb"), "{}", text(&refused));
+    assert_eq!(std::fs::metadata(&database).expect("the file is kept").len(), 0);
+}
