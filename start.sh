@@ -281,7 +281,9 @@ for _ in $(seq 600); do
     for _ in $(seq 10); do [ ! "$link_file" -nt "$begun" ] || break; sleep 0.1; done
     printf '\n'
     say "Slipway is at https://localhost:$port$base"
-    say "its certificate is self-signed unless there is one in $certs_dir, so the browser asks once"
+    if ! compgen -G "$certs_dir/*" >/dev/null; then
+      say "its certificate is self-signed, so the browser asks once; one of yours goes into $certs_dir"
+    fi
     if [ "$link_file" -nt "$begun" ]; then
       say "make the administrator's account with this link, and keep it to yourself until then:"
       say "  $(cat "$link_file")"
