@@ -128,6 +128,7 @@ phase_lint() {
   need_cargo
   step cargo fmt --check
   step cargo clippy --locked --all-targets -- -D warnings
+  step cargo clippy --locked --test docker -- -D warnings # not among "all targets": it is not run by default
   RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 }
 

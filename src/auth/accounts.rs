@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::password::{self, PASSWORD_LIMIT_BYTES, PasswordGate};
+use super::password::{self, Memory, PASSWORD_LIMIT_BYTES, PasswordGate};
 use super::session::SessionTable;
 use super::throttle::{Limits, Throttle};
 use super::token::TokenTable;
@@ -57,7 +57,9 @@ impl Auth {
         let stored = user.password();
         let random = shared.random.clone();
         let (old, new, against) = (old.clone(), new.clone(), stored.clone());
-        let work = move || password::verify(&old, against.as_deref()).then(|| password::hash(&new, &random));
+        let work = move |memory: &mut Memory| {
+            password::verify(&old, against.as_deref(), memory).then(|| password::hash(&new, &random, memory))
+        };
         let hash = match shared.passwords.run(from, work).await {
             Ok(Some(hash)) => hash,
             Ok(None) => return Err(AccountError::WrongPassword),
@@ -193,7 +195,8 @@ impl Auth {
     /// A hash for an administrator's act; all of them together queue as one client.
     async fn hash(&self, password: &Secret) -> Result<String, AccountError> {
         let (password, random) = (password.clone(), self.0.random.clone());
-        let hash = self.0.passwords.run(Ipv4Addr::LOCALHOST.into(), move || password::hash(&password, &random)).await;
+        let work = move |memory: &mut Memory| password::hash(&password, &random, memory);
+        let hash = self.0.passwords.run(Ipv4Addr::LOCALHOST.into(), work).await;
         hash.map_err(|busy| AccountError::Busy { retry_after: busy.retry_after })
     }
 
@@ -322,7 +325,7 @@ impl Shared {
         let created = self.store.user(&name)?.map_or_else(|| self.now(), |row| row.created);
         let row = UserRow {
             name: name.clone(),
-            password: Some(password::hash(password, &self.random)),
+            password: Some(password::hash(password, &self.random, &mut Memory::default())),
             authorised: true,
             admin: true,
             created,

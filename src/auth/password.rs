@@ -2,13 +2,15 @@
 //!
 //! A hash costs a core for some 30 ms and 19 MiB, and anybody may ask for one. So only a few run at once, those that
 //! wait are bounded, and they are taken in turn from each client: one that asks a thousand times waits for itself.
+//! Each of the few has one memory for all that it does in a row, and gives it back when there is no more to do.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use argon2::password_hash::phc::{Output, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordVerifier as _, Version};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -24,26 +26,70 @@ const LANES: u32 = 1;
 /// What a name without a password is checked against: the same work, and never a match.
 const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5bm9ib2R5bm9ibw$c2xpcHdheXNsaXB3YXlzbGlwd2F5c2xpcHdheXNsaXA";
+/// What one worker asks of the allocator, in blocks of 1 KiB. glibc maps what is larger than 32 MiB on its own and
+/// unmaps it when it is dropped; anything smaller it keeps, in one heap for each thread that has ever hashed. Only
+/// the `MEMORY_KIB` that are used become resident.
+const RESERVED_BLOCKS: usize = 33 * 1024;
 /// A guess at one check's time, to tell clients when to come back.
 const CHECK_TIME: Duration = Duration::from_millis(50);
+
+/// What hashes are computed in, one after the other. Takes no memory before the first.
+#[derive(Default)]
+pub(super) struct Memory(Vec<Block>);
+
+impl Memory {
+    fn blocks(&mut self) -> &mut [Block] {
+        if self.0.is_empty() {
+            self.0.reserve_exact(RESERVED_BLOCKS);
+            self.0.resize(MEMORY_KIB as usize, Block::new());
+        }
+        &mut self.0
+    }
+}
 
 fn argon2() -> Argon2<'static> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the constants are within argon2's limits");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
+fn output_of(password: &Secret, salt: &[u8], memory: &mut Memory) -> Output {
+    let mut bytes = [0; Params::DEFAULT_OUTPUT_LEN];
+    argon2()
+        .hash_password_into_with_memory(password.expose().as_bytes(), salt, &mut bytes, memory.blocks())
+        .expect("the salt is one of ours and the password below argon2's 4 GiB");
+    Output::new(&bytes).expect("the length is argon2's own default")
+}
+
 /// `password` as a PHC string. Takes some 30 ms.
-pub(super) fn hash(password: &Secret, random: &Random) -> String {
-    let hash: argon2::PasswordHash = argon2()
-        .hash_password_with_salt(password.expose().as_bytes(), &random.bytes::<16>())
-        .expect("the salt is 16 bytes and the password below argon2's 4 GiB");
+pub(super) fn hash(password: &Secret, random: &Random, memory: &mut Memory) -> String {
+    let salt = random.bytes::<16>();
+    let argon2 = argon2();
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: argon2.params().try_into().expect("three small numbers"),
+        hash: Some(output_of(password, &salt, memory)),
+        salt: Some(Salt::new(&salt).expect("16 bytes are what is recommended")),
+    };
     hash.to_string()
 }
 
 /// True if `password` is the one hashed in `stored`. Takes as long when there is none.
-pub(super) fn verify(password: &Secret, stored: Option<&str>) -> bool {
-    let matches = argon2().verify_password(password.expose().as_bytes(), stored.unwrap_or(NOBODYS_HASH)).is_ok();
+pub(super) fn verify(password: &Secret, stored: Option<&str>, memory: &mut Memory) -> bool {
+    let Ok(parsed) = PasswordHash::new(stored.unwrap_or(NOBODYS_HASH)) else { return false };
+    let matches = match (&parsed.salt, &parsed.hash) {
+        (Some(salt), Some(expected)) if is_of_our_form(&parsed) => output_of(password, salt, memory) == *expected,
+        // Of another strength: the library makes the memory for it.
+        _ => argon2().verify_password(password.expose().as_bytes(), &parsed).is_ok(),
+    };
     matches && stored.is_some()
+}
+
+fn is_of_our_form(hash: &PasswordHash) -> bool {
+    let ours = (MEMORY_KIB, PASSES, LANES);
+    hash.algorithm == Algorithm::Argon2id.ident()
+        && hash.version == Some(Version::V0x13.into())
+        && Params::try_from(hash).is_ok_and(|params| (params.m_cost(), params.t_cost(), params.p_cost()) == ours)
 }
 
 /// The gate is full.
@@ -52,7 +98,7 @@ pub(super) struct Busy {
     pub(super) retry_after: Duration,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 struct Waiting {
     job: Job,
@@ -131,7 +177,7 @@ impl PasswordGate {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         from: IpAddr,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let (sender, receiver) = oneshot::channel();
         // Shared so that the queue can ask whether anybody still waits.
@@ -140,8 +186,8 @@ impl PasswordGate {
         let is_abandoned = move || {
             for_queue.upgrade().is_none_or(|sender| sender.lock().as_ref().is_none_or(oneshot::Sender::is_closed))
         };
-        let job = move || {
-            let result = work();
+        let job = move |memory: &mut Memory| {
+            let result = work(memory);
             if let Some(sender) = sender.lock().take() {
                 let _ = sender.send(result);
             }
@@ -169,9 +215,12 @@ impl PasswordGate {
     /// One of the few workers: runs `first` and then whatever waits.
     fn work(&self, first: Waiting) {
         let mut next = Some(first);
+        let mut memory = Memory::default();
         while let Some(waiting) = next {
-            // A panic in one job must not take the worker's place with it: that would close the gate for good.
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(waiting.job)).is_err() {
+            // A panic in one job must not take the worker's place with it: that would close the gate for good. What
+            // it left in the memory is overwritten by the next.
+            let job = std::panic::AssertUnwindSafe(|| (waiting.job)(&mut memory));
+            if std::panic::catch_unwind(job).is_err() {
                 tracing::error!("a password check panicked");
             }
             let mut queue = self.queue.lock();
@@ -193,6 +242,8 @@ impl PasswordGate {
 mod tests {
     use std::sync::mpsc;
 
+    use argon2::PasswordHasher as _;
+
     use super::*;
 
     fn address(last: u8) -> IpAddr {
@@ -201,18 +252,75 @@ mod tests {
 
     #[test]
     fn a_password_is_known_again_and_another_is_not() {
-        let stored = hash(&Secret::new("correct horse"), &Random::from_seed(1));
+        let memory = &mut Memory::default();
+        let stored = hash(&Secret::new("correct horse"), &Random::from_seed(1), memory);
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        assert!(verify(&Secret::new("correct horse"), Some(&stored)));
-        assert!(!verify(&Secret::new("correct hors"), Some(&stored)));
-        assert!(!verify(&Secret::new("correct horse"), None));
+        // The memory is used again and again, and what was in it before does not matter.
+        assert!(verify(&Secret::new("correct horse"), Some(&stored), memory));
+        assert!(!verify(&Secret::new("correct hors"), Some(&stored), memory));
+        assert!(!verify(&Secret::new("correct horse"), None, memory));
+        assert!(!verify(&Secret::new("correct horse"), Some("nonsense"), memory));
+        assert!(verify(&Secret::new("correct horse"), Some(&stored), memory));
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_library_and_of_another_strength_too() {
+        let password = Secret::new("correct horse");
+        let stored = hash(&password, &Random::from_seed(1), &mut Memory::default());
+        let parsed = PasswordHash::new(&stored).expect("a PHC string");
+        assert!(is_of_our_form(&parsed));
+        assert!(argon2().verify_password(b"correct horse", &parsed).is_ok());
+
+        let weak = Params::new(64, 3, 1, None).expect("a weak one");
+        let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, weak);
+        let stored = weak.hash_password_with_salt(b"correct horse", b"sixteen bytes ok").expect("a hash").to_string();
+        assert!(verify(&password, Some(&stored), &mut Memory::default()));
+        assert!(!verify(&Secret::new("correct hors"), Some(&stored), &mut Memory::default()));
+    }
+
+    fn anonymous_kib() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux says it");
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("a line of it");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    #[test]
+    fn memory_is_given_back_when_nobody_signs_in_any_more() {
+        // Memory is a matter of the whole process: this test runs itself again in one of its own.
+        const ALONE: &str = "SLIPWAY_TEST_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let name = "auth::password::tests::memory_is_given_back_when_nobody_signs_in_any_more";
+            let this = std::env::current_exe().expect("a test is a program");
+            let status = std::process::Command::new(this).args(["--exact", name]).env(ALONE, "1").status();
+            assert!(status.expect("it runs").success());
+            return;
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+        let before = anonymous_kib();
+        runtime.block_on(async {
+            let gate = PasswordGate::new(4, 100);
+            let check = |client| gate.run(address(client), |memory| verify(&Secret::new("x"), None, memory));
+            for _ in 0..4 {
+                let all = futures_util::future::join_all((0..8).map(check)).await;
+                assert!(all.iter().all(|answer| *answer == Ok(false)));
+                // One by one too: each may run on another thread.
+                assert_eq!(check(9).await, Ok(false));
+            }
+            while gate.queue.lock().running > 0 {
+                tokio::task::yield_now().await;
+            }
+        });
+        // Ends the threads, so that every worker has dropped what it had.
+        drop(runtime);
+        let kept = anonymous_kib().saturating_sub(before);
+        assert!(kept < 8 * 1024, "{kept} KiB are kept; one memory is {MEMORY_KIB}");
     }
 
     #[test]
     fn the_hash_for_nobody_costs_the_same_work() {
-        let parsed = argon2::PasswordHash::new(NOBODYS_HASH).expect("a PHC string");
-        let real = hash(&Secret::new("x"), &Random::from_seed(1));
-        let real = argon2::PasswordHash::new(&real).expect("a PHC string");
+        let parsed = PasswordHash::new(NOBODYS_HASH).expect("a PHC string");
+        let real = hash(&Secret::new("x"), &Random::from_seed(1), &mut Memory::default());
+        let real = PasswordHash::new(&real).expect("a PHC string");
         assert_eq!(parsed.params, real.params);
         assert_eq!(parsed.algorithm, real.algorithm);
         assert_eq!(parsed.hash.map(|h| h.len()), real.hash.map(|h| h.len()));
@@ -222,7 +330,7 @@ mod tests {
     fn held_gate(waiting_limit: usize) -> (PasswordGate, mpsc::Sender<()>) {
         let gate = PasswordGate::new(1, waiting_limit);
         let (release, held) = mpsc::channel::<()>();
-        let job = Box::new(move || {
+        let job = Box::new(move |_: &mut Memory| {
             let _ = held.recv();
         });
         gate.enter(ClientNet::of(address(0)), Waiting { job, is_abandoned: Box::new(|| false) }).expect("it is empty");
@@ -231,7 +339,7 @@ mod tests {
 
     fn note(gate: &PasswordGate, from: u8, order: &Arc<Mutex<Vec<u8>>>) -> Result<(), Busy> {
         let order = Arc::clone(order);
-        let job = Box::new(move || order.lock().push(from));
+        let job = Box::new(move |_: &mut Memory| order.lock().push(from));
         gate.enter(ClientNet::of(address(from)), Waiting { job, is_abandoned: Box::new(|| false) })
     }
 
@@ -245,7 +353,7 @@ mod tests {
         note(&gate, 2, &order).expect("there is room");
         note(&gate, 3, &order).expect("there is room");
         drop(release);
-        gate.run(address(4), || ()).await.expect("there is room");
+        gate.run(address(4), |_| ()).await.expect("there is room");
         let order = order.lock().clone();
         assert_eq!(order[..3], [1, 2, 3]);
     }
@@ -260,7 +368,7 @@ mod tests {
         assert!(note(&gate, 1, &order).is_err(), "the greedy one is turned away");
         assert!(note(&gate, 2, &order).is_ok(), "another takes his newest place");
         drop(release);
-        gate.run(address(3), || ()).await.expect("there is room again");
+        gate.run(address(3), |_| ()).await.expect("there is room again");
         let served = |client| order.lock().iter().filter(|c| **c == client).count();
         assert!(served(2) == 1 && served(1) <= 9);
     }
@@ -271,7 +379,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel();
         let abandoned = tokio::spawn({
             let gate = gate.clone();
-            async move { gate.run(address(1), move || sender.send(())).await.is_ok() }
+            async move { gate.run(address(1), move |_| sender.send(())).await.is_ok() }
         });
         while gate.queue.lock().waiting == 0 {
             tokio::task::yield_now().await;
@@ -279,14 +387,14 @@ mod tests {
         abandoned.abort();
         assert!(abandoned.await.is_err());
         drop(release);
-        gate.run(address(2), || ()).await.expect("there is room");
+        gate.run(address(2), |_| ()).await.expect("there is room");
         assert!(receiver.try_recv().is_err());
     }
 
     #[tokio::test]
     async fn a_check_that_panics_closes_the_gate_for_nobody() {
         let gate = PasswordGate::new(1, 4);
-        assert!(gate.run(address(1), || panic!("this one")).await.is_err());
-        assert_eq!(gate.run(address(1), || 7).await, Ok(7));
+        assert!(gate.run(address(1), |_| panic!("this one")).await.is_err());
+        assert_eq!(gate.run(address(1), |_| 7).await, Ok(7));
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::password::{self, PASSWORD_LIMIT_BYTES};
+use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
 use super::setup::SignUp;
 use super::{AccountError, Auth, Session, Shared, SignInError, SignedUp, User};
 use crate::model::{Secret, SessionKey, Timestamp, UserName};
@@ -77,7 +77,8 @@ impl Auth {
         let user = parsed.and_then(|name| self.0.user(&name));
         let hash = user.as_ref().and_then(|user| user.password());
         let (checked, against) = (password.clone(), hash.clone());
-        let matches = match self.0.passwords.run(from, move || password::verify(&checked, against.as_deref())).await {
+        let work = move |memory: &mut Memory| password::verify(&checked, against.as_deref(), memory);
+        let matches = match self.0.passwords.run(from, work).await {
             Ok(matches) => matches,
             Err(busy) => {
                 self.0.throttle.lock().withdrawn(&counted, from);
@@ -130,7 +131,7 @@ impl Auth {
         self.0.decide_sign_up(&name, code.as_ref())?;
         let random = self.0.random.clone();
         let password = password.clone();
-        let hash = self.0.passwords.run(from, move || password::hash(&password, &random)).await;
+        let hash = self.0.passwords.run(from, move |memory| password::hash(&password, &random, memory)).await;
         let hash = hash.map_err(|busy| AccountError::Busy { retry_after: busy.retry_after })?;
         self.run(move |shared| shared.finish_sign_up(&name, code.as_ref(), hash, from)).await
     }

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use super::fail;
+use super::{fail, print};
 use crate::config::Config;
 use crate::control::{self, Answer, Request};
 
 pub(super) fn run(config: &Config) -> ExitCode {
     match control::ask(&config.control, &Request::Health) {
         Ok(Answer::Healthy { version, pid }) => {
-            println!("slipway {version} is well (process {pid})");
+            print(&format!("slipway {version} is well (process {pid})\n"));
             ExitCode::SUCCESS
         }
         Ok(other) => {

@@ -2,7 +2,7 @@
 //!
 //! Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong.
 // The terminal is this module's business, and nobody else's.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stderr)]
 
 mod check;
 mod health;
@@ -10,6 +10,7 @@ mod serve;
 mod user;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -19,17 +20,23 @@ use crate::config::{self, Config, Mistake, Settings};
 
 const AFTER_HELP: &str = "\
 Examples:
-  slipway serve                               run; the log shows the address and the setup link
-  slipway check                               show the configuration in force and every mistake in it
-  slipway user add alice --admin              make an administrator; asks for the password
+  slipway serve                    run; the log shows the address and the setup link
+  slipway check                    show the settings in force, or every mistake in them
+  slipway user add alice --admin   make an administrator; asks for the password
   SLIPWAY_LISTENER_HTTPS=0.0.0.0:443 slipway serve
 
-Settings come from config/slipway.toml (or --config), then from the environment: the key `listener.https` is the
-variable SLIPWAY_LISTENER_HTTPS. The file explains every key.";
+Settings come from config/slipway.toml (or --config), then from the environment, which wins:
+the key `listener.https` is the variable SLIPWAY_LISTENER_HTTPS. The file explains every key.";
+
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nTLS by rustls with aws-lc-rs, store redb, servers in Docker (API 1.41 or later) or as processes.",
+    "\nLicence Apache-2.0; the parts it is made of and their licences: docs/third-party.md."
+);
 
 /// A TLS-terminating reverse proxy that knows its users and starts their JupyterLab on the first request.
 #[derive(Debug, Parser)]
-#[command(name = "slipway", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "slipway", version, long_version = LONG_VERSION, about, after_help = AFTER_HELP, max_term_width = 100)]
 struct Arguments {
     /// The configuration file.
     #[arg(long, global = true, env = "SLIPWAY_CONFIG", value_name = "FILE")]
@@ -95,6 +102,11 @@ fn refuse(mistakes: &[Mistake]) -> ExitCode {
         eprintln!("  {mistake}");
     }
     ExitCode::from(2)
+}
+
+/// Prints a command's result. Whoever reads it may stop reading (`slipway check | head`): that is no failure of ours.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Prints `error` with all its causes on one line each; the exit status is 1.

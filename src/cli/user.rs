@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::{fail, small_runtime};
+use super::{fail, print, small_runtime};
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::control::{self, Answer, AskError, Request, StopServers, UserEntry, WireSecret};
@@ -73,7 +73,7 @@ pub(super) fn run(command: UserCommand, config: &Config) -> ExitCode {
         Ok(answer) => answer,
     };
     match answer {
-        Answer::Done { name } => println!("done: {name}"),
+        Answer::Done { name } => print(&format!("done: {name}\n")),
         Answer::Users { users } => print_users(users),
         Answer::Healthy { .. } => {}
         Answer::Refused { message } => {
@@ -143,11 +143,12 @@ fn execute_on_store(config: &Config, request: Request) -> Result<Answer, Box<dyn
 
 fn print_users(mut users: Vec<UserEntry>) {
     users.sort_by(|a, b| (a.authorised, &a.name).cmp(&(b.authorised, &b.name)));
-    println!("{:<24} {:<8} {:<14} {:<28} last seen", "name", "may", "role", "since");
-    for user in users {
+    let head = format!("{:<24} {:<8} {:<14} {:<28} last seen\n", "name", "may", "role", "since");
+    let lines = users.into_iter().map(|user| {
         let may = if user.authorised { "sign in" } else { "wait" };
         let role = if user.admin { "administrator" } else { "user" };
         let last = user.last_activity.map_or_else(|| "never".to_owned(), |at| at.to_string());
-        println!("{:<24} {may:<8} {role:<14} {:<28} {last}", user.name, user.created.to_string());
-    }
+        format!("{:<24} {may:<8} {role:<14} {:<28} {last}\n", user.name, user.created.to_string())
+    });
+    print(&(head + &lines.collect::<String>()));
 }

@@ -19,6 +19,16 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    /// Dropping it will end the connection with a reset: nothing of ours is sent again, and nothing is waited for.
+    pub fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            // It only fails on a connection that has ended already.
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
+
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {

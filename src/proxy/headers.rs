@@ -292,7 +292,8 @@ pub(super) fn response_headers(
 fn is_refused(name: &str) -> bool {
     match name.as_bytes()[0] {
         b'a' => name == "alt-svc",
-        b'c' => matches!(name, "connection" | "clear-site-data"),
+        // A page with the same opener policy as ours could read a hub page that it opened as a popup.
+        b'c' => matches!(name, "connection" | "clear-site-data" | "cross-origin-opener-policy"),
         b'e' => name == "expect-ct",
         b'k' => name == "keep-alive",
         b'n' => name == "nel",

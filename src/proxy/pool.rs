@@ -1,9 +1,11 @@
 //! Connections to servers that wait for their next request.
 //!
 //! They are kept under `Upstream.id`: one start of one server, never an address, because an engine hands out the
-//! address of a container that died to the next one. A route that is withdrawn closes its connections.
+//! address of a container that died to the next one. A route that is withdrawn closes its connections at once, while
+//! its server still lives: a farewell to an address without a container makes the kernel ask for that address in vain,
+//! and the next container that gets it is found up to a second late.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -19,8 +21,7 @@ use crate::net::timer::Timer;
 use crate::net::{Stream, dial};
 use crate::tasks::Tasks;
 
-/// How often connections are looked at that wait too long or whose route has gone. 1 s: a stopped server's
-/// connections are gone within it even if nobody asks for that server again.
+/// How often connections are looked at that wait too long. 1 s: their limit is some dozens of seconds.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// All waiting connections of the program.
@@ -31,12 +32,15 @@ pub(super) struct Pool {
     idle_timeout: Duration,
     idle_limit: usize,
     limit: usize,
+    tasks: Tasks,
 }
 
 /// The connections of one start of one server.
 #[derive(Debug)]
 struct Shelf {
     gone: CancellationToken,
+    /// Somebody waits for its route's end.
+    is_watched: AtomicBool,
     in_use: AtomicUsize,
     idle_limit: usize,
     /// Oldest first. Held for a push or a pop only.
@@ -88,13 +92,14 @@ impl Pool {
             idle_timeout: Duration::from_secs(config.idle_connection_timeout_s),
             idle_limit: config.idle_connections_per_upstream,
             limit: config.connections_per_upstream,
+            tasks: tasks.clone(),
         });
         tasks.spawn(keep_swept(Arc::downgrade(&pool), tasks.stopping().clone()));
         pool
     }
 
     /// A connection to `upstream`: one that waits, if it is still open, or else a new one.
-    pub(super) async fn connect(&self, upstream: &Upstream) -> Result<Connection, ProxyError> {
+    pub(super) async fn connect(self: &Arc<Self>, upstream: &Upstream) -> Result<Connection, ProxyError> {
         match self.waiting(upstream)? {
             Some(connection) => Ok(connection),
             None => self.dial(upstream).await,
@@ -102,7 +107,7 @@ impl Pool {
     }
 
     /// A new connection to `upstream`.
-    pub(super) async fn dial(&self, upstream: &Upstream) -> Result<Connection, ProxyError> {
+    pub(super) async fn dial(self: &Arc<Self>, upstream: &Upstream) -> Result<Connection, ProxyError> {
         let place = self.place(upstream)?;
         let dialling = dial(&upstream.address, self.connect_timeout);
         let stream = tokio::select! {
@@ -128,20 +133,25 @@ impl Pool {
         }
     }
 
-    fn place(&self, upstream: &Upstream) -> Result<Place, ProxyError> {
+    fn place(self: &Arc<Self>, upstream: &Upstream) -> Result<Place, ProxyError> {
         let shelves = self.shelves.pin();
         let shelf = shelves.get_or_insert_with(upstream.id, || {
             Arc::new(Shelf {
                 gone: upstream.gone.clone(),
+                is_watched: AtomicBool::new(false),
                 in_use: AtomicUsize::new(0),
                 idle_limit: self.idle_limit,
                 idle: Mutex::default(),
             })
         });
         if upstream.gone.is_cancelled() {
-            // Looked at after the shelf is there: otherwise a sweep in between would leave it for ever.
+            // Looked at after the shelf is there: otherwise an end in between would leave it for ever.
             shelves.remove(&upstream.id);
             return Err(gone(&upstream.address));
+        }
+        if !shelf.is_watched.swap(true, Ordering::Relaxed) {
+            let stopping = self.tasks.stopping().clone();
+            self.tasks.spawn(close_when_gone(Arc::downgrade(self), upstream.id, upstream.gone.clone(), stopping));
         }
         Place::take(shelf, self.limit).ok_or_else(|| self.busy(&upstream.address))
     }
@@ -151,15 +161,19 @@ impl Pool {
     }
 
     fn sweep(&self, now: Instant) {
-        self.shelves.pin().retain(|_, shelf| {
-            let mut idle = shelf.idle.lock();
-            if shelf.gone.is_cancelled() {
-                idle.clear();
-                return false;
-            }
-            idle.retain(|idle| now.duration_since(idle.since) < self.idle_timeout);
-            true
-        });
+        for shelf in self.shelves.pin().values() {
+            shelf.idle.lock().retain(|idle| now.duration_since(idle.since) < self.idle_timeout);
+        }
+    }
+
+    /// Closes what waits for the upstream `id`, whose route has gone.
+    fn close(&self, id: u64) {
+        let shelves = self.shelves.pin();
+        let Some(shelf) = shelves.remove(&id) else { return };
+        for idle in shelf.idle.lock().drain(..) {
+            // A server that died cannot answer a farewell, and the kernel would repeat it.
+            idle.stream.reset_on_close();
+        }
     }
 
     /// True if the server has closed every waiting connection, and we know it.
@@ -183,12 +197,19 @@ async fn keep_swept(pool: Weak<Pool>, stopping: CancellationToken) {
     }
 }
 
+async fn close_when_gone(pool: Weak<Pool>, id: u64, gone: CancellationToken, stopping: CancellationToken) {
+    let is_gone = stopping.run_until_cancelled(gone.cancelled()).await.is_some();
+    if let Some(pool) = pool.upgrade().filter(|_| is_gone) {
+        pool.close(id);
+    }
+}
+
 impl Connection {
     /// Puts the connection back for the next request. Whoever calls this has read its response to the last byte.
     pub(super) fn recycle(self) {
         let shelf = &self.place.0;
         let mut idle = shelf.idle.lock();
-        // Under the lock: the sweep clears a shelf whose route has gone under it too.
+        // Under the lock: a shelf whose route has gone is cleared under it too.
         if !shelf.gone.is_cancelled() && idle.len() < shelf.idle_limit {
             let mut timer = self.timer;
             timer.clear();

@@ -6,10 +6,13 @@
 #![allow(unreachable_pub)]
 // A test is one long story, and its future is as large; nobody moves it about.
 #![allow(clippy::large_futures)]
+// These tests measure on the way, and the figures belong into the log of a run.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "../suite/client.rs"]
 #[allow(dead_code)]
 mod client;
+mod engine;
 #[allow(dead_code)]
 mod program;
 mod registry;

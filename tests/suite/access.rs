@@ -293,7 +293,7 @@ async fn a_server_cannot_reach_beyond_its_own_path_with_headers() {
         "{cookies:?}"
     );
     assert!(cookies[1].contains("/user/alice/deep"), "{cookies:?}");
-    for name in ["service-worker-allowed", "clear-site-data", "alt-svc"] {
+    for name in ["service-worker-allowed", "clear-site-data", "alt-svc", "cross-origin-opener-policy"] {
         assert!(answer.headers.get(name).is_none(), "{name} came through");
     }
     assert_ne!(answer.header("strict-transport-security"), "max-age=1");

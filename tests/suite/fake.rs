@@ -337,6 +337,7 @@ async fn answer(
             ("service-worker-allowed", "/"),
             ("clear-site-data", "\"*\""),
             ("alt-svc", "h3=\":1\""),
+            ("cross-origin-opener-policy", "same-origin"),
             ("strict-transport-security", "max-age=1"),
         ];
         for (name, value) in lines {

@@ -16,10 +16,12 @@ mod attack_wire;
 #[allow(dead_code)]
 mod client;
 mod commands;
+mod dependencies;
 #[allow(dead_code)]
 mod fake;
 mod login;
 mod puppet;
 mod routes;
 mod spawn;
+mod static_upstream;
 mod world;

@@ -64,7 +64,10 @@ impl World {
         overrides: Vec<(String, String)>,
     ) -> Self {
         let config = configuration(folder.path(), &overrides);
-        let parts = Parts { clock: clock.clone(), random: Random::from_system(), backend: Some(backend.clone()) };
+        // A test that names a backend has it; all others have the fake.
+        let is_configured = overrides.iter().any(|(name, _)| name == "SLIPWAY_SPAWNER_BACKEND");
+        let fake = (!is_configured).then(|| backend.clone() as Arc<dyn slipway::spawner::Backend>);
+        let parts = Parts { clock: clock.clone(), random: Random::from_system(), backend: fake };
         let app = App::start(config, parts, tokio::runtime::Handle::current()).await.expect("the program starts");
         Self { app, backend, clock, folder, overrides }
     }

@@ -228,13 +228,16 @@ async fn administrators_let_people_in_and_out() {
     root.get("/hub/discard/alice").await.is(200);
     assert!(!world.auth.user(&super::world::server("alice").user).expect("a user").is_authorised());
 
-    assert_eq!(root.post("/hub/authorize/alice", &[]).await.is(303).location(), "/hub/authorize#alice");
+    assert_eq!(root.post("/hub/authorize/alice", &[]).await.is(303).location(), "/hub/authorize?let_in=alice");
+    assert!(root.get("/hub/authorize?let_in=alice").await.is(200).text.contains("alice is let in"));
+    // Whatever an address says, the page says it only of those who are in.
+    assert!(!root.get("/hub/authorize?let_in=mallory").await.is(200).text.contains("mallory"));
     let alice = world.signed_in("alice").await;
     alice.get("/hub/authorize").await.is(403);
     for path in ["/hub/authorize/alice", "/hub/withdraw/root", "/hub/discard/root"] {
         alice.post(path, &[]).await.is(403);
     }
-    root.post("/hub/withdraw/alice", &[]).await.is(303);
+    assert_eq!(root.post("/hub/withdraw/alice", &[]).await.is(303).location(), "/hub/authorize?at=alice#alice");
     assert!(alice.caller.ended().expect("a session").is_cancelled());
     root.post("/hub/discard/alice", &[]).await.is(303);
     assert!(world.auth.user(&super::world::server("alice").user).is_none());
