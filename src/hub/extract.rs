@@ -75,6 +75,10 @@ impl FromRequestParts<HubState> for Named {
         let Some(user) = find("user") else { return Ok(Self(None)) };
         let user = UserName::from_path(user).ok_or(HubError::NoSuchResource)?;
         let name = ServerName::parse(find("server").unwrap_or_default()).map_err(|_| HubError::NoSuchResource)?;
+        // Nobody has named servers yet, and nothing counts them: an address would start as many as somebody can type.
+        if !name.is_default() {
+            return Err(HubError::NoSuchResource);
+        }
         Ok(Self(Some(ServerKey { user, name })))
     }
 }

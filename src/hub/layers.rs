@@ -221,9 +221,8 @@ fn verdict_of(state: &HubState, request: &Request) -> Verdict {
     let fields = request.extensions().get::<Fields>().cloned().unwrap_or_default();
     let token = xsrf::token_of(headers, request.uri().query(), &fields);
     match request.extensions().get::<Caller>() {
-        // No browser sends a token by itself.
-        Some(Caller::Token(_)) => Verdict::Passed,
         Some(Caller::Session(session)) => xsrf::verdict(Some(&xsrf::Key::of_session(session)), token.as_deref()),
+        // Also who brings a token: pages know none, and a server's page could put its own into the address of a form.
         _ => {
             let id = xsrf::visitor_id(headers, &visitor_cookie(state)).map(str::to_owned);
             let key = id.map(|id| state.visitor_key.of_visitor(&id));

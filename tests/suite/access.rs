@@ -103,6 +103,63 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "DELETE", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "GET", "/hub/api/nothing", [404, 404, 404, 404, 404, 404, 404, 404]),
+    // The rest of the router. What changes something is refused to all: no form token comes along.
+    ("api", "POST", "/hub/login", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/signup", [200, 200, 200, 303, 303, 303, 200, 200]),
+    ("api", "POST", "/hub/signup", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/", [302, 302, 302, 302, 302, 302, 302, 302]),
+    ("nav", "GET", "/hub", [301, 301, 301, 301, 301, 301, 301, 301]),
+    ("api", "POST", "/hub/logout", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/change-password", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/spawn", [302, 302, 302, 302, 302, 302, 302, 302]),
+    ("api", "POST", "/hub/spawn", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/spawn/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/spawn/alice/gpu", [302, 302, 302, 404, 404, 404, 302, 302]),
+    ("api", "POST", "/hub/spawn/alice/gpu", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/spawn-pending/alice/gpu", [302, 302, 302, 404, 404, 404, 302, 302]),
+    ("api", "POST", "/hub/stop/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/stop/alice/gpu", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/user-redirect/x", [302, 302, 302, 302, 302, 302, 302, 302]),
+    ("nav", "GET", "/hub/authorize/alice", [302, 302, 302, 403, 403, 302, 302, 302]),
+    ("api", "POST", "/hub/authorize/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/withdraw/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/withdraw/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/discard/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/discard/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/error/404", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("nav", "GET", "/hub/api/oauth2/authorize", [302, 302, 302, 400, 400, 400, 302, 302]),
+    ("api", "POST", "/hub/api/oauth2/authorize", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "GET", "/hub/api/health", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("nav", "GET", "/hub/logo", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("nav", "GET", "/favicon.ico", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("nav", "GET", "/hub/static/x", [404, 404, 404, 404, 404, 404, 404, 404]),
+    ("nav", "GET", "/user/alice/x", [302, 302, 302, 404, 200, 200, 200, 404]),
+    ("api", "POST", "/user/alice/x", [403, 403, 403, 404, 200, 200, 200, 404]),
+    ("nav", "GET", "/hub/user/alice/x", [302, 302, 302, 404, 302, 302, 302, 404]),
+    ("api", "POST", "/hub/user/alice/x", [403, 403, 403, 404, 503, 503, 503, 404]),
+    ("api", "DELETE", "/hub/user/alice/x", [403, 403, 403, 404, 503, 503, 503, 404]),
+    ("api", "PUT", "/hub/user/alice/x", [403, 403, 403, 404, 503, 503, 503, 404]),
+    ("api", "PATCH", "/hub/user/alice/x", [403, 403, 403, 404, 503, 503, 503, 404]),
+    ("api", "POST", "/hub/api/oauth2/token", [400, 400, 400, 400, 400, 400, 400, 400]),
+    ("api", "OPTIONS", "/hub/api", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "OPTIONS", "/hub/api/", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/info", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/info", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "OPTIONS", "/hub/api/user", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "OPTIONS", "/hub/api/users", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "OPTIONS", "/hub/api/users/alice", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users/alice/activity", [403, 403, 403, 403, 403, 403, 400, 404]),
+    ("api", "OPTIONS", "/hub/api/users/alice/activity", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/server", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/server", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/server/progress", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/server/progress", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/x", [404, 404, 404, 404, 404, 404, 404, 404]),
+    ("api", "POST", "/hub/api/x", [404, 404, 404, 403, 403, 403, 404, 404]),
+    ("api", "DELETE", "/hub/api/x", [404, 404, 404, 403, 403, 403, 404, 404]),
+    ("api", "PUT", "/hub/api/x", [404, 404, 404, 403, 403, 403, 404, 404]),
+    ("api", "PATCH", "/hub/api/x", [404, 404, 404, 403, 403, 403, 404, 404]),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,4 +309,24 @@ async fn two_users_get_two_servers() {
     }
     assert_eq!(world.backend.creates(), 2);
     assert!(world.app.routes.current().get(&route_key("alice")).is_some());
+}
+
+/// Routes whose callers are told apart elsewhere: asking here would end the sessions of all the other rows.
+const ELSEWHERE: [(&str, &str); 1] = [("GET", "/hub/logout")];
+
+/// The table knows every route of the hub, or this test fails.
+#[test]
+fn the_table_knows_every_route() {
+    let is_known = |method: &str, path: &str| {
+        TABLE.iter().any(|(_, m, p, _)| (*m, *p) == (method, path)) || ELSEWHERE.contains(&(method, path))
+    };
+    let mut missing = Vec::new();
+    for route in crate::routes::routes() {
+        for method in &route.methods {
+            if !is_known(method, &route.path) {
+                missing.push(format!("{method} {}", route.path));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no rows for:\n{}", missing.join("\n"));
 }

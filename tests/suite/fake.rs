@@ -105,6 +105,11 @@ impl FakeBackend {
         self.seen.lock().iter().filter(|seen| !seen.target.ends_with("/api")).cloned().collect()
     }
 
+    /// The names of all servers that exist.
+    pub fn servers(&self) -> Vec<String> {
+        self.servers.lock().keys().cloned().collect()
+    }
+
     /// The variables of the running server of `user`.
     pub fn environment_of(&self, user: &str) -> std::collections::BTreeMap<String, String> {
         let servers = self.servers.lock();

@@ -9,6 +9,8 @@ mod architecture;
 mod attack_forms;
 mod attack_oauth;
 mod attack_path;
+mod attack_sign_in;
+mod attack_spawn;
 mod attack_tenant;
 mod attack_wire;
 #[allow(dead_code)]
