@@ -22,7 +22,7 @@ use crate::listener::{self, Certificates, Connection, Listener, Serve};
 use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey};
 use crate::net::{RequestBody, ResponseBody};
 use crate::proxy::Proxy;
-use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process};
+use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::{self, AccessLog, LineWriter};
@@ -102,7 +102,7 @@ impl App {
         let auth = Auth::load(config.auth.clone(), store.clone(), clock.clone(), random.clone()).await?;
         let (backend, gateway) = match backend {
             Some(backend) => (backend, None),
-            None => choose_backend(&config, store.instance(), &control_tasks).await?,
+            None => choose_backend(&config, &store, &control_tasks).await?,
         };
         let private = Listener::bind(&[private_address(&config.hub_bind, gateway)], &config.listener.limits, &[])?;
         let private_address = private.addresses()[0];
@@ -119,6 +119,16 @@ impl App {
             tasks: control_tasks.clone(),
         };
         let spawner = Spawner::open(spawner_config, spawner_parts).await?;
+
+        // What a crash between the end of an account and the end of its servers has left.
+        for (server, _) in spawner.active() {
+            if auth.user(&server.user).is_none() {
+                let spawner = spawner.clone();
+                control_tasks.spawn(async move {
+                    let _ = spawner.forget_user(&server.user).await;
+                });
+            }
+        }
 
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
         let state = HubState::new(hub_config, auth.clone(), spawner.clone(), clock.clone(), random);
@@ -189,17 +199,19 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 /// The backend, and the address under which its servers see this host, if that is not the loopback.
 async fn choose_backend(
     config: &Config,
-    instance: InstanceId,
+    store: &Store,
     tasks: &Tasks,
 ) -> Result<(Arc<dyn Backend>, Option<IpAddr>), AppError> {
+    let instance = store.instance();
     let docker = async {
         let engine = docker::DockerBackend::connect(config.docker.clone(), instance.clone(), tasks.clone()).await?;
         let gateway = engine.network_gateway().await?;
         Ok::<_, BackendError>((Arc::new(engine) as Arc<dyn Backend>, gateway))
     };
-    match config.backend {
+    match &config.backend {
         BackendChoice::Docker => Ok(docker.await?),
         BackendChoice::Process => Ok((process_backend(config, instance.clone(), tasks)?, None)),
+        BackendChoice::Static(upstream) => Ok((static_backend(upstream.clone(), store.clone()).await?, None)),
         BackendChoice::Auto => match docker.await {
             Ok(found) => Ok(found),
             Err(error) => {
@@ -208,6 +220,12 @@ async fn choose_backend(
             }
         },
     }
+}
+
+async fn static_backend(config: static_upstream::Config, store: Store) -> Result<Arc<dyn Backend>, AppError> {
+    info!(upstream = ?config.upstream, "servers are started elsewhere: everybody's is at one address");
+    let rows = run_blocking(move || store.servers()).await?;
+    Ok(Arc::new(static_upstream::StaticBackend::open(config, &rows).await?))
 }
 
 fn process_backend(config: &Config, instance: InstanceId, tasks: &Tasks) -> Result<Arc<dyn Backend>, BackendError> {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::model::{BasePath, Clock, Random, Secret, UserName};
+use crate::model::{BasePath, Clock, Random, SESSION_COOKIE_STEM, Secret, UserName};
 use crate::store::{Store, StoreError};
 
 pub use caller::Caller;
@@ -83,13 +83,13 @@ impl std::fmt::Debug for Auth {
     }
 }
 
-/// `__Host-slipway-<8 hex>`: cookies ignore ports, so the name tells two Slipways on one host apart.
+/// `__Host-Http-slipway-<8 hex>`: cookies ignore ports, so the name tells two Slipways on one host apart.
 #[must_use]
 pub fn session_cookie_name(port: u16, base: &BasePath) -> String {
     use sha2::Digest as _;
     let digest = sha2::Sha256::digest(format!("{port}{base}"));
     let mark = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-    format!("__Host-slipway-{mark:08x}")
+    format!("{SESSION_COOKIE_STEM}{mark:08x}")
 }
 
 impl Auth {

@@ -499,6 +499,6 @@ fn the_cookies_name_tells_ports_and_bases_apart() {
     let base = |text| BasePath::parse(text).expect("a base");
     let names = [(8443, "/"), (8444, "/"), (8443, "/jupyterhub/")].map(|(p, b)| session_cookie_name(p, &base(b)));
     assert!(names[0] != names[1] && names[0] != names[2]);
-    let hash = names[0].strip_prefix("__Host-slipway-").expect("the prefix");
+    let hash = names[0].strip_prefix("__Host-Http-slipway-").expect("the prefix");
     assert!(hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
 }

@@ -246,6 +246,9 @@ impl TokenTable {
             }
             !is_over
         });
+        drop(visiting);
+        // One that was followed by a fresh one is in this table alone.
+        self.by_digest.pin().retain(|_, token| token.id.is_some() || !(token.is_expired(now) || token.is_over()));
     }
 }
 

@@ -9,11 +9,11 @@ use toml::Value;
 
 use super::settings::{Mistake, Settings};
 use crate::model::{BasePath, Network, Secret, UserName};
-use crate::spawner::{ResourceLimits, docker, process};
+use crate::spawner::{ResourceLimits, docker, process, static_upstream};
 use crate::{auth, control, edge, hub, listener, proxy, spawner, store, telemetry};
 
 /// What servers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum BackendChoice {
     /// Containers if an engine answers, else processes.
     Auto,
@@ -21,6 +21,8 @@ pub enum BackendChoice {
     Docker,
     /// Local processes.
     Process,
+    /// One address, where servers are started elsewhere.
+    Static(static_upstream::Config),
 }
 
 /// Where servers reach the hub.
@@ -159,11 +161,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),
         hub_connect_url: read.optional("hub.connect_url", connect_url).flatten(),
         spawner: spawner_config(read),
-        backend: match read.text("spawner.backend").as_str() {
-            "docker" => BackendChoice::Docker,
-            "process" => BackendChoice::Process,
-            _ => BackendChoice::Auto,
-        },
+        backend: backend_choice(read),
         docker: docker_config(read),
         process: process_config(read, data_dir.join("servers")),
         control: control::Config::new(data_dir),
@@ -186,6 +184,28 @@ fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
         },
         environment: read.map("spawner.environment").into_iter().collect(),
         ..spawner::Config::default()
+    }
+}
+
+fn backend_choice(read: &mut Reader<'_>) -> BackendChoice {
+    const UPSTREAM: &str = "spawner.static.upstream";
+    let upstream = read.optional(UPSTREAM, static_upstream::Upstream::from_str);
+    match (read.text("spawner.backend").as_str(), upstream) {
+        ("docker", _) => BackendChoice::Docker,
+        ("process", _) => BackendChoice::Process,
+        ("static", Some(upstream)) => {
+            let connect_timeout_s = read.seconds("proxy.connect_timeout_s");
+            BackendChoice::Static(static_upstream::Config { upstream, connect_timeout_s })
+        }
+        ("static", None) => {
+            if read.text(UPSTREAM).is_empty() {
+                let problem =
+                    "must name where servers are, as in \"http://127.0.0.1:9000\": spawner.backend is \"static\"";
+                read.refuse(UPSTREAM, problem.into());
+            }
+            BackendChoice::Auto
+        }
+        _ => BackendChoice::Auto,
     }
 }
 

@@ -231,9 +231,9 @@ pub const KEYS: &[Key] = &[
     key("hub.requests", whole(1, 100_000), "512", "How many pages and API calls may be under way at once."),
     key(
         "spawner.backend",
-        Kind::Choice(&["auto", "docker", "process"]),
+        Kind::Choice(&["auto", "docker", "process", "static"]),
         r#""auto""#,
-        "What servers are: containers (\"docker\") or local processes (\"process\"). \"auto\" takes Docker if an engine answers.",
+        "What servers are: containers (\"docker\"), local processes (\"process\"), or one address where they are started elsewhere (\"static\"). \"auto\" takes Docker if an engine answers, else processes.",
     ),
     key(
         "spawner.lazy_start",
@@ -349,6 +349,12 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         r#""""#,
         "The account (name or uid:gid) that servers run as. Needed when Slipway runs as root.",
+    ),
+    key(
+        "spawner.static.upstream",
+        Kind::Text,
+        r#""""#,
+        "Where everybody's server is with spawner.backend = \"static\", as in \"http://127.0.0.1:9000\" or \"unix:/run/lab.sock\". Who may ask for whose server is decided here; the upstream must keep people apart by the path.",
     ),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug"]), r#""info""#, "How much is logged."),
     key(

@@ -95,7 +95,8 @@ pub(super) fn provenance(caller: &Caller, provenance: Provenance<'_>, host: &str
     }
     if provenance.is_websocket {
         // Browsers always send it with a WebSocket; without it there is no way to tell, so there is no session.
-        let origin_host = provenance.origin.and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+        // A page in clear text under our name is whoever sits on the line.
+        let origin_host = provenance.origin.and_then(|origin| origin.strip_prefix("https://"));
         let is_ours = origin_host.is_some_and(|origin_host| same_host(origin_host, host));
         return if is_ours { Ok(()) } else { Err(Refusal::CrossSite) };
     }

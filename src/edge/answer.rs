@@ -110,6 +110,15 @@ impl Refusal {
         }
     }
 
+    /// What a program reads where JupyterHub has words of its own.
+    fn message(&self) -> Option<&'static str> {
+        match self {
+            Self::Credentials => Some("Missing or invalid credentials."),
+            Self::NotFound => Some("No access to resources or resources not found."),
+            _ => None,
+        }
+    }
+
     fn words(&self) -> Words {
         let words = |heading, sentence: &str, cure| Words { heading, sentence: sentence.to_owned(), cure };
         match self {
@@ -131,7 +140,7 @@ impl Refusal {
             ),
             Self::Credentials => words(
                 "You are not signed in",
-                "Missing or invalid credentials.",
+                "This is only for those who are.",
                 "Sign in and try again; a program needs a token in its Authorization header.",
             ),
             Self::CrossSite => words(
@@ -141,8 +150,8 @@ impl Refusal {
             ),
             Self::NotFound => words(
                 "There is nothing here",
-                "No access to resources or resources not found.",
-                "Check the address. If somebody sent it to you, ask them for access.",
+                "The address may be mistyped, or the page is not yours to see.",
+                "If somebody sent it to you, ask them for access.",
             ),
             Self::TooLong { limit_bytes } => Words {
                 heading: "This is too large",
@@ -205,7 +214,8 @@ fn upstream_words(error: &ProxyError) -> Words {
 pub(super) fn refuse(refusal: &Refusal, wants_page: bool, home: &str) -> Response<ResponseBody> {
     let status = refusal.status();
     let words = refusal.words();
-    let mut response = if wants_page { page(status, &words, home) } else { json(status, &words.sentence) };
+    let message = refusal.message().unwrap_or(&words.sentence);
+    let mut response = if wants_page { page(status, &words, home) } else { json(status, message) };
     if let Some(seconds) = refusal.retry_after_s() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -228,13 +238,30 @@ fn json(status: StatusCode, message: &str) -> Response<ResponseBody> {
     response
 }
 
-const STYLE: &str = ":root{color-scheme:light dark;--ink:#1c2430;--soft:#4c5766;--paper:#f6f7f9;--card:#fff;\
---line:#d9dee5;--link:#0b5cad}@media(prefers-color-scheme:dark){:root{--ink:#e8ecf1;--soft:#aab4c0;--paper:#12161c;\
---card:#1a2028;--line:#313a46;--link:#7db8f5}}*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;\
-place-items:center;padding:1.5rem;background:var(--paper);color:var(--ink);font:1rem/1.6 system-ui,sans-serif}\
-main{max-width:34rem;padding:2.5rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem}\
-h1{margin:.25rem 0 1rem;font-size:1.5rem;line-height:1.25}p{margin:0 0 1rem}.status{margin:0;color:var(--soft);\
-font-size:.875rem}a{color:var(--link)}a:focus-visible{outline:3px solid var(--link);outline-offset:2px}";
+/// The hub's look (hub/assets/slipway.css) in the few rules that one card needs: the hub may be what does not answer.
+const STYLE: &str = ":root{color-scheme:light dark;--paper:#f4f5f2;--card:#fff;--ink:#12212a;--soft:#4d5d66;--line:#dde2df;\
+--accent:#0b5c66;--strong:#084750;--on:#fff;--ways:#de7350;--shadow:0 1px 2px rgb(18 33 42/5%),0 12px 32px -12px rgb(18 33 42/12%)}\
+@media(prefers-color-scheme:dark){:root{--paper:#0b1317;--card:#131d23;--ink:#e7eef0;--soft:#a0b2ba;--line:#24323a;\
+--accent:#72d1d3;--strong:#97e2e3;--on:#05262a;--shadow:0 1px 2px rgb(0 0 0/40%),0 16px 40px -16px rgb(0 0 0/60%)}}\
+*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:1rem/1.55 ui-sans-serif,system-ui,\
+-apple-system,\"Segoe UI\",Roboto,\"Helvetica Neue\",\"Noto Sans\",\"Liberation Sans\",Arial,sans-serif;\
+-webkit-font-smoothing:antialiased}header{width:min(66rem,100%);margin:0 auto;padding:1rem 1.5rem}\
+.brand{display:inline-flex;align-items:center;gap:.55rem;min-height:2.6rem;color:var(--ink);font-size:1.125rem;\
+font-weight:720;letter-spacing:-.02em;text-decoration:none}.mark{width:1.75rem;height:1.75rem;color:var(--accent)}\
+.mark-ways{color:var(--ways)}main{width:min(38rem,100%);margin:0 auto;padding:clamp(1.5rem,7vh,4.5rem) 1.5rem 4.5rem}\
+section{padding:clamp(1.5rem,4vw,2.5rem);background:var(--card);border:1px solid var(--line);border-radius:1rem;\
+box-shadow:var(--shadow)}h1{margin:.75rem 0 0;font-size:clamp(1.625rem,1.35rem + 1.2vw,2.125rem);line-height:1.15;\
+letter-spacing:-.022em;font-weight:680;text-wrap:balance}p{margin:.75rem 0 0;color:var(--soft);font-size:1.0625rem;\
+overflow-wrap:anywhere;text-wrap:pretty}.status{margin:0;font-size:.875rem;font-weight:620;letter-spacing:.02em}\
+.button{display:inline-flex;align-items:center;justify-content:center;min-height:2.75rem;margin-top:2rem;\
+padding:.55rem 1.15rem;border-radius:.625rem;background:var(--accent);color:var(--on);font-weight:600;line-height:1.3;\
+text-decoration:none}.button:hover{background:var(--strong)}\
+:focus-visible{outline:3px solid var(--accent);outline-offset:3px;border-radius:.25rem}\
+@media(max-width:30rem){header{padding:.75rem 1rem}main{padding-inline:1rem}.button{width:100%}}\
+@media(forced-colors:active){section,.button{border:1px solid}}";
+
+/// The ship on its ways, as the hub draws it.
+const MARK: &str = include_str!("../hub/templates/mark.svg");
 
 /// Only the page's own style may act: whatever a request manages to have written into it stays text.
 static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
@@ -251,9 +278,11 @@ fn page(status: StatusCode, words: &Words, home: &str) -> Response<ResponseBody>
     let body = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{heading} · Slipway</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <p class=\"status\">Error {code}</p>\n<h1>{heading}</h1>\n<p>{sentence}</p>\n<p>{cure}</p>\n\
-         <p><a href=\"{home}\">Go to the home page</a></p>\n</main>\n</body>\n</html>\n"
+         <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"robots\" content=\"noindex\">\n\
+         <title>{heading} · Slipway</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+         <header><a class=\"brand\" href=\"{home}\">{MARK}<span>Slipway</span></a></header>\n<main>\n<section>\n\
+         <p class=\"status\">{code}</p>\n<h1>{heading}</h1>\n<p>{sentence} {cure}</p>\n\
+         <a class=\"button\" href=\"{home}\">Go to home</a>\n</section>\n</main>\n</body>\n</html>\n"
     );
     let mut response = Response::new(ResponseBody::from(body));
     *response.status_mut() = status;

@@ -1,6 +1,7 @@
 //! Who sends this request: the session of a cookie, or the owner of a token.
 //!
-//! For the hub a token wins over a cookie, and one that we do not know makes the request anonymous. Towards a server
+//! For the hub's API a token wins over a cookie, and one that we do not know makes the request anonymous; its pages
+//! know sessions. Towards a server
 //! a token that is not ours may be the server's own: the session decides there, and the token passes.
 
 use std::borrow::Cow;
@@ -47,7 +48,16 @@ impl Credentials {
         Ok(Self { session, tokens: tokens.iter().map(|token| auth.token_of(token)).collect() })
     }
 
-    /// The caller for the hub.
+    /// The caller for the hub's pages: a browser's session counts there, whatever token the address carries. If a
+    /// token could push the session aside, a server's page could make a signed-in browser post the sign-in form.
+    pub(super) fn for_pages(&self) -> Caller {
+        match &self.session {
+            Some(session) => Caller::Session(session.clone()),
+            None => self.for_hub(),
+        }
+    }
+
+    /// The caller for the hub's API.
     pub(super) fn for_hub(&self) -> Caller {
         match (self.tokens.first(), &self.session) {
             (Some(Some(token)), _) => Caller::Token(token.clone()),
@@ -73,8 +83,9 @@ impl Credentials {
 
 /// The values of all cookies called `name`, from however many headers (HTTP/2 sends crumbs), without quotes.
 pub(super) fn cookies_of<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(move |cookie| {
+    // Cookies of other programs travel in the same line, in whatever encoding: they must not hide ours.
+    let cookies = headers.get_all(COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    cookies.filter_map(|cookie| std::str::from_utf8(cookie).ok()).filter_map(move |cookie| {
         let (key, value) = cookie.split_once('=')?;
         let value = value.trim();
         let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
@@ -96,7 +107,10 @@ fn tokens_of<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Vec<C
     let query = query.filter(|query| query.contains("token") || query.contains('%')).unwrap_or_default();
     let in_query = form_urlencoded::parse(query.as_bytes()).filter(|(key, value)| key == "token" && !value.is_empty());
     tokens.extend(in_query.map(|(_, value)| value));
-    tokens.truncate(TOKENS_LIMIT);
+    if tokens.len() > TOKENS_LIMIT {
+        // One that we do not look at could be somebody's full rights on their way to somebody else's server.
+        return Err(Refusal::bad("it has too many tokens"));
+    }
     Ok(tokens)
 }
 
@@ -116,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_wherever_it_stands() {
-        let name = "__Host-slipway-0011aabb";
+        let name = "__Host-Http-slipway-0011aabb";
         let check = |lines: &[&str], expected: &[&str]| {
             let mut headers = HeaderMap::new();
             for line in lines {
@@ -124,16 +138,20 @@ mod tests {
             }
             assert_eq!(cookies_of(&headers, name).collect::<Vec<_>>(), expected, "{lines:?}");
         };
-        check(&["__Host-slipway-0011aabb=x"], &["x"]);
-        check(&["a=b; __Host-slipway-0011aabb=x; c=d"], &["x"]);
-        check(&["a=b;__Host-slipway-0011aabb=x;c"], &["x"]);
-        check(&["a=b", "__Host-slipway-0011aabb=x", "c=d"], &["x"]);
-        check(&["__Host-slipway-0011aabb=x; __Host-slipway-0011aabb=y"], &["x", "y"]);
-        check(&["__Host-slipway-0011aabb=\"x\""], &["x"]);
-        check(&["__Host-slipway-0011aabb=\"x"], &["\"x"]);
-        check(&["__Host-slipway-0011aabb=x=y"], &["x=y"]);
-        check(&["__host-slipway-0011aabb=x", "__Host-slipway-0011aabbb=x", "__Host-slipway-0011aabb"], &[]);
-        check(&["a=\"b; __Host-slipway-0011aabb=x\""], &["x\""]);
+        check(&["__Host-Http-slipway-0011aabb=x"], &["x"]);
+        check(&["a=b; __Host-Http-slipway-0011aabb=x; c=d"], &["x"]);
+        check(&["a=b;__Host-Http-slipway-0011aabb=x;c"], &["x"]);
+        check(&["a=b", "__Host-Http-slipway-0011aabb=x", "c=d"], &["x"]);
+        check(&["__Host-Http-slipway-0011aabb=x; __Host-Http-slipway-0011aabb=y"], &["x", "y"]);
+        check(&["__Host-Http-slipway-0011aabb=\"x\""], &["x"]);
+        check(&["__Host-Http-slipway-0011aabb=\"x"], &["\"x"]);
+        check(&["__Host-Http-slipway-0011aabb=x=y"], &["x=y"]);
+        check(
+            &["__host-http-slipway-0011aabb=x", "__Host-Http-slipway-0011aabbb=x", "__Host-Http-slipway-0011aabb"],
+            &[],
+        );
+        check(&["a=\"b; __Host-Http-slipway-0011aabb=x\""], &["x\""]);
+        check(&["other=\u{e9}; __Host-Http-slipway-0011aabb=x"], &["x"]);
         check(&[], &[]);
     }
 
@@ -162,7 +180,14 @@ mod tests {
         check(None, Some("token="), &[]);
         check(None, Some("_token=abc&tokens=x"), &[]);
         check(Some("token abc"), Some("token=def"), &["abc", "def"]);
-        check(None, Some("token=1&token=2&token=3&token=4&token=5"), &["1", "2", "3", "4"]);
+        check(None, Some("token=1&token=2&token=3&token=4"), &["1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn more_tokens_than_are_looked_at_are_refused() {
+        let headers = HeaderMap::new();
+        let tokens = tokens_of(&headers, Some("token=1&token=2&token=3&token=4&token=5"));
+        assert!(matches!(tokens, Err(Refusal::BadRequest { .. })));
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub struct Config {
     pub hsts_max_age_s: u64,
     /// Requests that are in the hub at one moment. 256: pages take milliseconds; more only wait for a password check.
     pub requests_in_hub: usize,
+    /// Requests to the hub whose body is being read at one moment. 512: a form comes with its head, in one
+    /// packet.
+    pub uploads_to_hub: usize,
+    /// The same from one address. 64: a lecture hall signs in from one, but nobody there types byte by byte.
+    pub uploads_to_hub_per_address: usize,
     /// From a request's head to the head of the hub's answer. 90 s: a start over the API waits 10, a queue of
     /// password checks some more.
     pub hub_timeout_s: u64,
@@ -41,11 +46,23 @@ impl Default for Config {
             https_port: 8443,
             hsts_max_age_s: 180 * 24 * 3600,
             requests_in_hub: 256,
+            uploads_to_hub: 512,
+            uploads_to_hub_per_address: 64,
             hub_timeout_s: 90,
             hub_body_limit_bytes: 1024 * 1024,
             server_body_limit_bytes: 64 * 1024 * 1024 * 1024,
             http1: http1::Limits::default(),
             http2: Http2Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn uploads(&self) -> super::upload::Limits {
+        super::upload::Limits {
+            at_once: self.uploads_to_hub,
+            per_address: self.uploads_to_hub_per_address,
+            bytes: self.hub_body_limit_bytes,
         }
     }
 }

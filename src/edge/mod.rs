@@ -13,6 +13,7 @@ mod http2;
 mod log;
 mod request;
 mod route;
+mod upload;
 
 use std::sync::Arc;
 
@@ -72,6 +73,7 @@ pub struct Parts {
 pub struct Edge {
     parts: Arc<Parts>,
     hub_permits: Arc<Semaphore>,
+    uploads: upload::Uploads,
     strict_transport: Option<HeaderValue>,
 }
 
@@ -84,7 +86,7 @@ impl Edge {
         let is_wanted = parts.config.public_url.is_some() && max_age_s > 0;
         // Only for the one name that an operator has chosen: for `localhost` it would reach other programs too.
         let strict_transport = is_wanted.then(|| HeaderValue::try_from(format!("max-age={max_age_s}")).ok()).flatten();
-        Self { parts: Arc::new(parts), hub_permits, strict_transport }
+        Self { parts: Arc::new(parts), hub_permits, uploads: upload::Uploads::default(), strict_transport }
     }
 }
 

@@ -92,8 +92,9 @@ impl Edge {
                 let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
                 Ok(answer::redirect(StatusCode::MOVED_PERMANENTLY, &format!("{}/{query}", uri.path())))
             }
-            Destination::Hub => {
-                let caller = credentials.for_hub();
+            Destination::Hub | Destination::Api => {
+                let is_api = matches!(destination, Destination::Api);
+                let caller = if is_api { credentials.for_hub() } else { credentials.for_pages() };
                 note(record, |record| record.user = name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 self.to_hub(request, caller, site, arrival.door).await
@@ -197,15 +198,20 @@ impl Edge {
         door: Door,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let config = &self.parts.config;
-        let _permit = self.hub_permits.try_acquire().map_err(|_| Refusal::HubBusy)?;
+        let limit = Duration::from_secs(config.hub_timeout_s);
+        let slow = |_| Refusal::HubSlow { limit };
         let mut request = limit_body(request, config.hub_body_limit_bytes)?;
+        let body = std::mem::take(request.body_mut());
+        let read = self.uploads.read(body, site.client, config.uploads());
+        *request.body_mut() = tokio::time::timeout(limit, read).await.map_err(slow)??;
+
+        let _permit = self.hub_permits.try_acquire().map_err(|_| Refusal::HubBusy)?;
         let ended = caller.ended().cloned();
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(Visit { address: site.client, origin: self.origin_of(&site, door), door });
 
-        let limit = Duration::from_secs(config.hub_timeout_s);
         let answered = tokio::time::timeout(limit, (self.parts.hub)(request)).await;
-        let mut response = answered.map_err(|_| Refusal::HubSlow { limit })?;
+        let mut response = answered.map_err(slow)?;
         response.headers_mut().entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
         let Some(ended) = ended else { return Ok(response) };
         if !ended.is_cancelled() {

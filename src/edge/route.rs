@@ -8,8 +8,10 @@ use crate::model::{BasePath, Door, NormalPath, PathError, Route, RouteTable, Ser
 /// Where a request goes.
 #[derive(Debug)]
 pub(super) enum Destination {
-    /// Our own pages and API, and whatever only the hub can answer.
+    /// Our own pages, and whatever only the hub can answer.
     Hub,
+    /// The hub's API.
+    Api,
     /// `{base}user/<name>` without its slash.
     MissingSlash,
     /// A path of a server that is ready.
@@ -29,13 +31,15 @@ pub(super) fn find(
     path: NormalPath<'_>,
 ) -> Result<Destination, Refusal> {
     if door == Door::Private {
-        return if is_api(base, path)? { Ok(Destination::Hub) } else { Err(Refusal::NotFound) };
+        return if is_api(base, path)? { Ok(Destination::Api) } else { Err(Refusal::NotFound) };
     }
     if path.under(base)?.is_some_and(|rest| rest.starts_with('/')) {
         // `//user/x`: some programs would read a host here, others the path of a server.
         return Err(PathError::HiddenSegment.into());
     }
-    let Some(server_path) = ServerPath::parse(base, path)? else { return Ok(Destination::Hub) };
+    let Some(server_path) = ServerPath::parse(base, path)? else {
+        return Ok(if is_api(base, path)? { Destination::Api } else { Destination::Hub });
+    };
     if server_path.rest.is_empty() {
         return Ok(Destination::MissingSlash);
     }
@@ -80,6 +84,7 @@ mod tests {
         let Ok(path) = NormalPath::parse(path) else { return "not normal".into() };
         match find(&base, &routes.current(), door, path) {
             Ok(Destination::Hub) => "hub".into(),
+            Ok(Destination::Api) => "api".into(),
             Ok(Destination::MissingSlash) => "slash".into(),
             Ok(Destination::Ready(route)) => format!("ready {}", route.server),
             Ok(Destination::NotReady(servers)) => {
@@ -94,6 +99,9 @@ mod tests {
         for (path, expected) in [
             ("/j/", "hub"),
             ("/j/hub/home", "hub"),
+            ("/j/hub/api", "api"),
+            ("/j/hub/api/user", "api"),
+            ("/j/hub/apis", "hub"),
             ("/other", "hub"),
             ("/user/alice/", "hub"),
             ("/j/user/alice", "slash"),
@@ -121,8 +129,8 @@ mod tests {
     #[test]
     fn the_private_door_leads_to_the_api_alone() {
         for (path, expected) in [
-            ("/j/hub/api", "hub"),
-            ("/j/hub/api/users/alice/activity", "hub"),
+            ("/j/hub/api", "api"),
+            ("/j/hub/api/users/alice/activity", "api"),
             ("/j/hub/apis", "404"),
             ("/j/hub/home", "404"),
             ("/hub/api", "404"),

@@ -26,7 +26,7 @@ use crate::proxy::{self, Proxy};
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
 
-pub(super) const COOKIE_NAME: &str = "__Host-slipway-00112233";
+pub(super) const COOKIE_NAME: &str = "__Host-Http-slipway-00112233";
 
 pub(super) struct World {
     pub(super) edge: Edge,

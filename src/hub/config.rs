@@ -51,7 +51,7 @@ impl Default for Config {
         Self {
             base: BasePath::parse("/").expect("the root is a base path"),
             jupyterhub_version: "6.1.1".to_owned(),
-            session_cookie: "__Host-slipway".to_owned(),
+            session_cookie: "__Host-Http-slipway".to_owned(),
             session_cookie_age_s: 14 * 24 * 3600,
             lazy_start: true,
             signup: true,

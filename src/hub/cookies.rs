@@ -5,8 +5,9 @@ use axum::http::header::COOKIE;
 
 /// All values that came under `name`; several may, because path-scoped cookies of one name travel together.
 pub(super) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(move |pair| {
+    // Cookies of other programs travel in the same line, in whatever encoding: they must not hide ours.
+    let pairs = headers.get_all(COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| std::str::from_utf8(pair).ok()).filter_map(move |pair| {
         let (key, value) = pair.trim().split_once('=')?;
         (key == name).then_some(value)
     })
@@ -55,7 +56,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, "_xsrf=a; x_xsrf=no; _xsrf=b".parse().expect("ascii"));
         headers.append(COOKIE, "_xsrf=c".parse().expect("ascii"));
-        assert_eq!(values(&headers, "_xsrf").collect::<Vec<_>>(), ["a", "b", "c"]);
+        headers.append(COOKIE, "other=\u{e9}; _xsrf=d".parse().expect("bytes"));
+        assert_eq!(values(&headers, "_xsrf").collect::<Vec<_>>(), ["a", "b", "c", "d"]);
     }
 
     #[test]

@@ -115,6 +115,11 @@ pub(super) async fn navigations_only(request: Request, next: Next) -> Result<Res
     if !is_by_a_person(request.method(), request.headers(), &visit.origin) {
         return Err(HubError::NotANavigation);
     }
+    // The router answers HEAD by what GET does: signing out, or starting a server, for somebody who only looks.
+    let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
+    if request.method() == Method::HEAD && has_session {
+        return Err(HubError::MethodNotAllowed);
+    }
     // A browser that only guesses where its person will go next must not start or end anything.
     if is_prefetch(request.headers()) {
         return Ok((StatusCode::SERVICE_UNAVAILABLE, [(header::CACHE_CONTROL, "no-store")]).into_response());

@@ -23,6 +23,6 @@ pub use name::{
 pub use network::Network;
 pub use path::{NormalPath, PathError, ServerPath};
 pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
-pub use secret::{Random, Secret, SessionKey, StoredToken, TokenId, same_secret};
+pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};

@@ -40,7 +40,7 @@ fn check(name: &str) -> Result<(), NameError> {
     if name.len() > NAME_LIMIT_BYTES {
         return Err(NameError::TooLong);
     }
-    let is_bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '\\' | ',');
+    let is_bad = |c: char| c.is_control() || c.is_whitespace() || is_invisible(c) || matches!(c, '/' | '\\' | ',');
     if let Some(bad) = name.chars().find(|c| is_bad(*c)) {
         return Err(NameError::BadCharacter(bad));
     }
@@ -48,6 +48,22 @@ fn check(name: &str) -> Result<(), NameError> {
         return Err(NameError::OnlyDots);
     }
     Ok(())
+}
+
+/// Characters that nobody sees, or that turn the text around them: with one of them `alice` and a stranger look the
+/// same in the list from which an administrator lets people in.
+fn is_invisible(c: char) -> bool {
+    const RANGES: [(char, char); 8] = [
+        ('\u{ad}', '\u{ad}'),
+        ('\u{61c}', '\u{61c}'),
+        ('\u{180e}', '\u{180e}'),
+        ('\u{200b}', '\u{200f}'),
+        ('\u{202a}', '\u{202e}'),
+        ('\u{2060}', '\u{206f}'),
+        ('\u{feff}', '\u{feff}'),
+        ('\u{e0000}', '\u{e007f}'),
+    ];
+    RANGES.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
 /// A user's name: lower case, 1 to 64 bytes, safe in a path segment once encoded.
@@ -326,6 +342,9 @@ mod tests {
     #[test]
     fn user_names_follow_the_rules() {
         assert_eq!(UserName::parse(" Alice ").map(String::from), Ok("alice".into()));
+        for unseen in ["ali\u{200b}ce", "\u{202e}ecila", "alice\u{feff}", "a\u{ad}lice"] {
+            assert!(matches!(UserName::parse(unseen), Err(NameError::BadCharacter(_))), "{unseen:?}");
+        }
         assert_eq!(UserName::parse(""), Err(NameError::Empty));
         assert_eq!(UserName::parse(&"x".repeat(65)), Err(NameError::TooLong));
         assert_eq!(UserName::parse("a b"), Err(NameError::BadCharacter(' ')));

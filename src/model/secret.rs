@@ -13,6 +13,13 @@ use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize;
 
+/// What the names of all our session cookies, and of those that belong to them, begin with.
+///
+/// Browsers that know `__Host-Http-` (Chromium since 140) take such a cookie from a response of the whole host alone,
+/// never from a script: a server's page can neither set one nor push ours out of a full jar and put its own in its
+/// place. For others it begins with `__Host-`, as such names did before.
+pub const SESSION_COOKIE_STEM: &str = "__Host-Http-slipway-";
+
 /// A text that must not reach a log, an error or a page: `Debug` shows `***`, memory is cleared on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

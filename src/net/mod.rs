@@ -3,7 +3,7 @@
 //! Knows no users, no routes and no Docker. The client's side of HTTP/1.1 (`http1::serve`) and the parts of the
 //! server's side that `proxy` and `ask` share (strict heads, body framing, buffers) live here.
 
-pub mod ask;
+mod ask;
 mod body;
 pub(crate) mod buffer;
 mod dial;
@@ -11,7 +11,7 @@ pub mod http1;
 pub(crate) mod timer;
 mod upgrade;
 
-pub use ask::{Answer, Ask, AskError, AskLimits, ask};
+pub use ask::{AskError, ask};
 pub use body::{BoxError, Ending, RequestBody, ResponseBody};
 pub use dial::{DialError, Stream, dial};
 pub use upgrade::{Io, OnUpgrade, UpgradeKind, UpgradeSender};

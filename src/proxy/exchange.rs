@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::headers::{Framing, response_headers};
 use super::pool::Connection;
 use super::watch::{Cut, Watch};
-use super::{Config, Forwarding, ProxyError};
+use super::{Activity, Config, Forwarding, ProxyError};
 use crate::model::Route;
 use crate::net::buffer::{READ_BYTES, ReadBuffer};
 use crate::net::http1::decode::{Decoder, Step};
@@ -54,6 +54,9 @@ pub(super) struct Exchange {
     progress: (Sent, u64),
     deadline: Option<Instant>,
     route: Arc<Route>,
+    activity: Activity,
+    /// True if the answer's status is below 300. Redirects and 304 are none: JupyterHub's proxy does not count them.
+    is_success: bool,
     ended: Option<CancellationToken>,
     timeouts: Timeouts,
 }
@@ -110,6 +113,7 @@ impl Exchange {
         request: RequestBody,
         framing: Framing,
         route: &Arc<Route>,
+        activity: Activity,
         config: &Config,
     ) -> Self {
         Self {
@@ -132,6 +136,8 @@ impl Exchange {
             progress: (Sent::Starved, 0),
             deadline: None,
             route: route.clone(),
+            activity,
+            is_success: false,
             ended: None,
             timeouts: Timeouts {
                 head: Duration::from_secs(config.response_head_timeout_s),
@@ -199,6 +205,10 @@ impl Exchange {
             self.finish();
             return ResponseBody::from(body);
         }
+        if self.is_success {
+            // At its head and at its end: a download of an hour is somebody's at both.
+            self.activity.note(&self.route);
+        }
         self.ended = ended.cloned();
         self.deadline = None;
         ResponseBody::stream(self)
@@ -262,6 +272,7 @@ impl Exchange {
     }
 
     fn queue(&mut self, piece: Bytes) -> Result<(), BoxError> {
+        self.activity.note(&self.route);
         match &mut self.sending {
             Sending::Length(left) => {
                 *left = left.checked_sub(piece.len() as u64).ok_or("the body is longer than its length")?;
@@ -300,6 +311,7 @@ impl Exchange {
         let head = Bytes::copy_from_slice(&filled[..head_bytes]);
         let headers = response_headers(&raw, filled, &head, facts)?;
         let status = raw.status;
+        self.is_success = status.as_u16() < 300;
         self.input.consume(head_bytes);
         Ok(Some(Head { status, headers }))
     }
@@ -351,6 +363,9 @@ impl Exchange {
     fn finish(&mut self) {
         let is_sent = self.sending == Sending::Done && self.outgoing.is_empty();
         let Some(connection) = self.connection.take() else { return };
+        if self.is_success {
+            self.activity.note(&self.route);
+        }
         if is_sent && self.keeps_alive && self.body.is_at_end() && self.input.is_empty() {
             connection.recycle();
         }

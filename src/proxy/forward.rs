@@ -39,7 +39,7 @@ pub(super) async fn exchange(
 ) -> Result<(Exchange, Head), ProxyError> {
     let mut connection = inner.pool.connect(&route.upstream).await?;
     loop {
-        let mut exchange = Exchange::new(connection, body, framing, route, &inner.config);
+        let mut exchange = Exchange::new(connection, body, framing, route, inner.activity(facts), &inner.config);
         write_request_head(exchange.outgoing.small(), &parts.method, &parts.uri, &parts.headers, framing, facts);
         match exchange.head(&parts.method, facts).await {
             Ok(head) => return Ok((exchange, head)),

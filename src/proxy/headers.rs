@@ -11,6 +11,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 
 use super::{Forwarding, TokenRule};
+use crate::model::SESSION_COOKIE_STEM;
 use crate::net::http1::head::{append, list, name_of};
 use crate::net::http1::outgoing::{push_decimal, push_header};
 use crate::net::http1::response::RawResponse;
@@ -137,7 +138,7 @@ fn scheme_and_rest(value: &[u8]) -> Option<&[u8]> {
     value.trim_ascii_start().split(|byte| byte.is_ascii_whitespace() || *byte == b'=').next()
 }
 
-/// All cookies but our session's, in one line: HTTP/2 sends crumbs, HTTP/1.1 knows one line only.
+/// All cookies but our sessions', in one line: HTTP/2 sends crumbs, HTTP/1.1 knows one line only.
 fn write_cookies(out: &mut Vec<u8>, headers: &HeaderMap, session_cookie: &str) {
     let line_start = out.len();
     out.extend_from_slice(b"cookie: ");
@@ -146,7 +147,11 @@ fn write_cookies(out: &mut Vec<u8>, headers: &HeaderMap, session_cookie: &str) {
     for pair in pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
         // A nameless `=x=y` or `x` reads as a cookie named `x` in some parsers, so every spelling counts.
         let names = pair.split(|byte| *byte == b'=').map(<[u8]>::trim_ascii);
-        if names.take(2).any(|name| name == session_cookie.as_bytes()) {
+        let is_ours = |name: &[u8]| {
+            // Browsers send the cookies of every port: a session of another Slipway on this host is nobody's here.
+            name == session_cookie.as_bytes() || name.starts_with(SESSION_COOKIE_STEM.as_bytes())
+        };
+        if names.take(2).any(is_ours) {
             continue;
         }
         if out.len() > value_start {
@@ -294,7 +299,12 @@ fn is_refused(name: &str) -> bool {
         b'n' => name == "nel",
         b'p' => name.starts_with("proxy-") || name.starts_with("public-key-pins"),
         b'r' => matches!(name, "report-to" | "reporting-endpoints"),
-        b's' => matches!(name, "service-worker-allowed" | "strict-transport-security" | "set-cookie2"),
+        // `(sec-|secure-)session-…` binds cookies of the whole origin to a device, and holds requests for them up.
+        b's' => {
+            matches!(name, "service-worker-allowed" | "strict-transport-security" | "set-cookie2" | "set-login")
+                || name.starts_with("sec-session-")
+                || name.starts_with("secure-session-")
+        }
         b't' => matches!(name, "te" | "trailer" | "transfer-encoding"),
         b'u' => name == "upgrade",
         b'x' => name.starts_with("x-edge-") || name.starts_with("x-slipway-"),

@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod exchange;
 mod forward;
+mod frames;
 mod headers;
 mod pool;
 mod tunnel;
@@ -45,7 +46,8 @@ pub struct Forwarding<'a> {
     pub token: TokenRule<'a>,
     /// Cancelled when the caller's session or token ends: the exchange is cut.
     pub ended: Option<&'a CancellationToken>,
-    /// True if traffic of this request is a person's activity.
+    /// True if traffic of this request is a person's activity: what the client sends (of a WebSocket its data
+    /// frames), and an answer below 300.
     pub is_activity: bool,
 }
 
@@ -76,6 +78,23 @@ struct Inner {
     random: Random,
 }
 
+impl Inner {
+    fn activity(&self, facts: &Forwarding<'_>) -> Activity {
+        Activity(facts.is_activity.then(|| self.clock.clone()))
+    }
+}
+
+/// Notes that somebody uses a server; nothing for traffic that is nobody's.
+struct Activity(Option<Arc<dyn Clock>>);
+
+impl Activity {
+    fn note(&self, route: &Route) {
+        if let Some(clock) = &self.0 {
+            route.touch(clock.now());
+        }
+    }
+}
+
 impl Proxy {
     /// A proxy without connections yet; `tasks` runs its tunnels and the sweep of idle connections.
     #[must_use]
@@ -96,9 +115,6 @@ impl Proxy {
         route: &Arc<Route>,
         facts: Forwarding<'_>,
     ) -> Result<Response<ResponseBody>, ProxyError> {
-        if facts.is_activity {
-            route.touch(self.inner.clock.now());
-        }
         forward::forward(&self.inner, request, route, &facts).await
     }
 }

@@ -1,5 +1,7 @@
 //! The whole way over real sockets: client, our codec, the proxy, a server that does as a case tells it.
 
+mod websocket;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,7 +84,7 @@ fn route_to(address: &UpstreamAddress) -> Arc<Route> {
 
 fn facts(ended: Option<&CancellationToken>) -> Forwarding<'_> {
     Forwarding {
-        session_cookie: "__Host-slipway-0123abcd",
+        session_cookie: "__Host-Http-slipway-0123abcd",
         prefix: "/user/alice/",
         client: [192, 0, 2, 7].into(),
         scheme: "https",
@@ -118,6 +120,11 @@ fn streamed() -> (mpsc::Sender<Result<Bytes, BoxError>>, RequestBody) {
 
 /// A client's connection to our codec, behind which is the proxy, behind which is `route`.
 async fn client_of(proxy: &Proxy, route: &Arc<Route>) -> TcpStream {
+    signed_in_client_of(proxy, route, CancellationToken::new()).await
+}
+
+/// The same, of somebody whose session is `ended` one day.
+async fn signed_in_client_of(proxy: &Proxy, route: &Arc<Route>, ended: CancellationToken) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connects");
     let (stream, _) = listener.accept().await.expect("accepts");
@@ -125,7 +132,7 @@ async fn client_of(proxy: &Proxy, route: &Arc<Route>) -> TcpStream {
     let (proxy, route) = (proxy.clone(), route.clone());
     tokio::spawn(async move {
         let service = |request| async {
-            let answered = proxy.forward(request, &route, facts(None)).await;
+            let answered = proxy.forward(request, &route, facts(Some(&ended))).await;
             answered.unwrap_or_else(|error| {
                 let mut response = Response::new(ResponseBody::from(error.to_string()));
                 *response.status_mut() = error.status();
@@ -143,7 +150,7 @@ async fn hear_until(client: &mut TcpStream, part: &str) -> String {
         let byte = client.read_u8().await.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&heard)));
         heard.push(byte);
     }
-    String::from_utf8(heard).expect("text")
+    String::from_utf8_lossy(&heard).into_owned()
 }
 
 #[tokio::test]
@@ -378,22 +385,90 @@ async fn events_stream_through_one_by_one() {
 async fn an_end_of_caller_or_route_cuts_what_is_open_within_a_second() {
     for cuts_route in [false, true] {
         for answer in ["", "HTTP/1.1 200 OK\r\n\r\nsome"] {
-            let server = Server::saying(answer).await;
+            let (heard, mut hears) = mpsc::channel::<()>(1);
+            let server = Server::start(move |mut stream, _| {
+                let heard = heard.clone();
+                async move {
+                    read_head(&mut stream).await;
+                    stream.write_all(answer.as_bytes()).await.expect("writes");
+                    let _ = heard.send(()).await;
+                    read_head(&mut stream).await;
+                }
+            })
+            .await;
             let (proxy, route, ended) = (proxy(), route_to(&server.address), CancellationToken::new());
             let cut = if cuts_route { route.upstream.gone.clone() } else { ended.clone() };
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+            let exchange = async {
+                let response = proxy.forward(get("/"), &route, facts(Some(&ended))).await?;
+                let mut body = response.into_body();
+                assert_eq!(body.frame().await.expect("a piece").expect("whole").into_data().expect("data"), "some");
                 cut.cancel();
-            });
-            let begin = std::time::Instant::now();
-            match proxy.forward(get("/"), &route, facts(Some(&ended))).await {
-                Ok(response) => drop(response.into_body().collect().await.expect_err("cut")),
-                Err(error) if cuts_route => assert!(matches!(error, ProxyError::Gone { .. }), "{error}"),
-                Err(error) => assert!(matches!(error, ProxyError::CallerEnded), "{error}"),
-            }
+                let begin = std::time::Instant::now();
+                body.frame().await.expect("no end").expect_err("cut");
+                Ok::<_, ProxyError>(begin)
+            };
+            let cutting = async {
+                hears.recv().await;
+                let begin = std::time::Instant::now();
+                if answer.is_empty() {
+                    cut.cancel();
+                }
+                begin
+            };
+            let (exchanged, begin) = tokio::join!(exchange, cutting);
+            let begin = match exchanged {
+                Ok(begin) => begin,
+                Err(ProxyError::Gone { .. }) if cuts_route => begin,
+                Err(ProxyError::CallerEnded) if !cuts_route => begin,
+                Err(error) => panic!("{error}"),
+            };
             assert!(begin.elapsed() < Duration::from_secs(1));
         }
     }
+}
+
+/// A clock that stands where it was put.
+struct Standing(i64);
+
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_success_is_activity_and_other_answers_are_not() {
+    let tasks = Tasks::new(Handle::current());
+    let proxy = Proxy::new(Config::default(), Arc::new(Standing(7)), tasks);
+    for (answer, is_activity) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true),
+        ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", true),
+        ("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", true),
+        ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", false),
+        ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 304 Not Modified\r\n\r\n", false),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", false),
+        ("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", false),
+    ] {
+        let server = Server::saying(answer).await;
+        let route = route_to(&server.address);
+        proxy.forward(get("/"), &route, facts(None)).await.expect("an answer");
+        assert_eq!(route.last_activity(), Timestamp(if is_activity { 7 } else { 0 }), "{answer}");
+        let nobodys = Forwarding { is_activity: false, ..facts(None) };
+        let route = route_to(&server.address);
+        proxy.forward(get("/"), &route, nobodys).await.expect("an answer");
+        assert_eq!(route.last_activity(), Timestamp(0), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_sends_is_activity_whatever_the_answer() {
+    let server = Server::saying("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n").await;
+    let proxy = Proxy::new(Config::default(), Arc::new(Standing(7)), Tasks::new(Handle::current()));
+    let route = route_to(&server.address);
+    let (sender, body) = streamed();
+    sender.try_send(Ok(Bytes::from_static(b"x"))).expect("room");
+    proxy.forward(post(body), &route, facts(None)).await.expect("an answer");
+    assert_eq!(route.last_activity(), Timestamp(7));
 }
 
 #[tokio::test]
@@ -459,11 +534,14 @@ async fn a_client_that_does_not_read_stops_the_server() {
     let (proxy, route) = (proxy(), route_to(&server.address));
     let mut client = client_of(&proxy, &route).await;
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("writes");
+    // Time that stands goes on only when nothing is left to do: then everybody waits for the client.
+    tokio::time::pause();
     let mut before = usize::MAX;
     while before != written.load(Ordering::Relaxed) {
         before = written.load(Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    assert!(before > 0);
     // What the kernel's four socket buffers hold, and our one piece.
     assert!(before < 32 << 20, "{before} bytes on their way to nobody");
 }
@@ -472,51 +550,6 @@ const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpg
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-
-/// A server of WebSockets that greets, sends back what it hears, and says goodbye when the client ends.
-async fn echoing_server() -> Server {
-    Server::start(|mut stream, _| async move {
-        let head = read_head(&mut stream).await.expect("a head");
-        assert!(head.contains("connection: upgrade\r\nupgrade: websocket\r\n"), "{head}");
-        stream.write_all(format!("{SWITCHED}hello").as_bytes()).await.expect("writes");
-        let (mut from, mut to) = stream.split();
-        let _ = tokio::io::copy(&mut from, &mut to).await;
-        let _ = to.write_all(b"bye").await;
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_websocket_carries_bytes_both_ways_and_ends_half_by_half() {
-    let server = echoing_server().await;
-    let (proxy, route) = (proxy(), route_to(&server.address));
-    let mut client = client_of(&proxy, &route).await;
-    client.write_all(UPGRADE.as_bytes()).await.expect("writes");
-    let head = hear_until(&mut client, "\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-    hear_until(&mut client, "hello").await;
-    for word in ["one", "two"] {
-        client.write_all(word.as_bytes()).await.expect("writes");
-        hear_until(&mut client, word).await;
-    }
-    client.shutdown().await.expect("half closes");
-    let mut heard = String::new();
-    client.read_to_string(&mut heard).await.expect("closes");
-    assert_eq!(heard, "bye");
-}
-
-#[tokio::test]
-async fn a_websocket_ends_with_its_route() {
-    let server = echoing_server().await;
-    let (proxy, route) = (proxy(), route_to(&server.address));
-    let mut client = client_of(&proxy, &route).await;
-    client.write_all(UPGRADE.as_bytes()).await.expect("writes");
-    hear_until(&mut client, "hello").await;
-    route.upstream.gone.cancel();
-    let mut heard = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(1), client.read_to_end(&mut heard)).await;
-    assert!(ended.is_ok());
-}
 
 #[tokio::test]
 async fn a_websocket_that_is_refused_is_answered_like_any_request() {
@@ -557,22 +590,23 @@ async fn nothing_behind_an_upgrade_reaches_the_server_before_it_agrees() {
     let server = Server::start(move |mut stream, _| {
         let seen = seen.clone();
         async move {
-            let mut all = String::new();
-            let _ = stream.read_to_string(&mut all).await;
-            let _ = seen.send(all).await;
+            let _ = seen.send(read_head(&mut stream).await.expect("a head")).await;
+            let mut rest = String::new();
+            let _ = stream.read_to_string(&mut rest).await;
+            let _ = seen.send(rest).await;
         }
     })
     .await;
     let (proxy, route) = (proxy(), route_to(&server.address));
     let mut client = client_of(&proxy, &route).await;
     client.write_all(UPGRADE.as_bytes()).await.expect("writes");
-    tokio::time::sleep(Duration::from_millis(50)).await; // until the head has gone up
+    let head = sees.recv().await.expect("it has gone up");
+    assert!(head.starts_with("GET /ws "), "{head}");
     client.write_all(b"GET /SMUGGLED HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("writes");
     let mut heard = String::new();
     client.read_to_string(&mut heard).await.expect("closes");
     assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
-    let all = sees.recv().await.expect("the exchange ended");
-    assert!(all.starts_with("GET /ws ") && !all.contains("SMUGGLED"), "{all}");
+    assert_eq!(sees.recv().await.expect("the exchange ended"), "");
 }
 
 #[tokio::test]

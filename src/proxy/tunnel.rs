@@ -1,27 +1,32 @@
 //! An open WebSocket: bytes both ways until one side ends it, or its server or its caller does.
 //!
-//! The bytes are not ours: nothing is parsed except where frames end, so that a cut can be told to the browser
-//! properly. A direction that has nothing to carry holds no buffer.
+//! The bytes are not ours: only where frames begin and end is followed, so that a browser whose WebSocket we end hears
+//! why in a close frame, and so that somebody's work can be told from the pings that keep a forgotten tab alive. A
+//! direction that has nothing to carry holds no buffer.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
+use super::frames::Frames;
 use super::pool::Connection;
-use super::{Forwarding, Inner};
-use crate::model::{Clock, Route};
+use super::{Activity, Forwarding, Inner};
+use crate::model::Route;
 use crate::net::buffer::ReadBuffer;
 use crate::net::timer::Timer;
 use crate::net::{Io, OnUpgrade};
 
 /// From our answer to the raw connection: the answer has to reach the wire first. 10 s, as for a head.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
+/// From the end of a tunnel to the close of its client's connection. 500 ms: a cut is due within a second, and a
+/// client that has not even taken the close frame by then is dropped.
+const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
 /// One open WebSocket, or one about to open.
 pub(super) struct Tunnel {
@@ -29,10 +34,9 @@ pub(super) struct Tunnel {
     up: Direction,
     down: Direction,
     route: Arc<Route>,
-    ended: Option<CancellationToken>,
+    activity: Activity,
+    ended: CancellationToken,
     stopping: CancellationToken,
-    clock: Arc<dyn Clock>,
-    is_activity: bool,
     half_close_timeout: Duration,
 }
 
@@ -45,15 +49,16 @@ impl Tunnel {
         facts: &Forwarding<'_>,
         inner: &Inner,
     ) -> Self {
+        let activity = inner.activity(facts);
+        activity.note(&route);
         Self {
             server: connection,
             up: Direction::default(),
-            down: Direction { buffer: early, ..Direction::default() },
+            down: Direction { buffer: early, is_from_server: true, ..Direction::default() },
             route,
-            ended: facts.ended.cloned(),
+            activity,
+            ended: facts.ended.cloned().unwrap_or_default(),
             stopping: inner.tasks.stopping().clone(),
-            clock: inner.clock.clone(),
-            is_activity: facts.is_activity,
             half_close_timeout: Duration::from_secs(inner.config.half_close_timeout_s),
         }
     }
@@ -62,13 +67,69 @@ impl Tunnel {
 /// Carries `tunnel` once the client's connection is there, to its end.
 pub(super) async fn carry(mut tunnel: Tunnel, on_upgrade: OnUpgrade) {
     let Ok(Ok(mut client)) = tokio::time::timeout(OPEN_WITHIN, on_upgrade.into_io()).await else { return };
-    tunnel.run(&mut client).await;
+    let end = tunnel.run(&mut client).await;
+    // The server's connection ends now: it has nothing to wait for.
+    drop(tunnel);
+    if let End::Leave(farewell) = end {
+        // Whatever goes wrong here, the connection ends.
+        let _ = tokio::time::timeout(CLOSE_WITHIN, leave(client, farewell)).await;
+    }
+}
+
+/// How a tunnel ended, seen from the client.
+enum End {
+    /// The client's connection is not to be used any more.
+    Lost,
+    /// It is to be closed, and the client told why.
+    Leave(Option<Farewell>),
+}
+
+/// What a client is told whose WebSocket we end. The codes are RFC 6455's and IANA's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    /// 1008, policy violation: session or token have ended; there is no use in trying again.
+    SignedOut,
+    /// 1001, going away: the server was stopped or has died.
+    ServerGone,
+    /// 1012, service restart: we stop ourselves; try again.
+    Restart,
+}
+
+impl Farewell {
+    /// The whole close frame: kind, length, code, reason.
+    fn frame(self) -> &'static [u8] {
+        match self {
+            Self::SignedOut => b"\x88\x0c\x03\xf0signed out",
+            Self::ServerGone => b"\x88\x10\x03\xe9server stopped",
+            Self::Restart => b"\x88\x09\x03\xf4restart",
+        }
+    }
+}
+
+/// Tells the client why and closes its connection. Unread bytes of the client would turn the close into a reset,
+/// which takes the frame away before it is read; so it is heard until it closes too.
+async fn leave(mut client: Box<dyn Io>, farewell: Option<Farewell>) -> io::Result<()> {
+    if let Some(farewell) = farewell {
+        client.write_all(farewell.frame()).await?;
+        client.flush().await?;
+    }
+    client.shutdown().await?;
+    let mut unheard = ReadBuffer::default();
+    loop {
+        match poll_fn(|cx| unheard.poll_fill(&mut client, cx)).await? {
+            0 => return Ok(()),
+            count => unheard.consume(count),
+        }
+    }
 }
 
 /// One direction of a tunnel.
 #[derive(Debug, Default)]
 struct Direction {
     buffer: ReadBuffer,
+    /// Of what was written.
+    frames: Frames,
+    is_from_server: bool,
     needs_flush: bool,
     state: State,
 }
@@ -82,38 +143,49 @@ enum State {
     Ended,
 }
 
+/// The connection that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Source,
+    Sink,
+}
+
 impl Direction {
-    /// Carries what there is. Ready once this direction has ended; `carried` is set if bytes came in.
+    /// Carries what there is. Ready once this direction has ended; `has_data` is set if data frames passed.
     fn poll(
         &mut self,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
-        carried: &mut bool,
+        has_data: &mut bool,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<Result<(), Fault>> {
         loop {
             while !self.buffer.is_empty() {
-                let count = ready!(Pin::new(&mut *to).poll_write(cx, self.buffer.filled()))?;
-                if count == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
+                let written = ready!(Pin::new(&mut *to).poll_write(cx, self.buffer.filled()));
+                let Ok(count @ 1..) = written else { return Poll::Ready(Err(Fault::Sink)) };
+                *has_data |= self.frames.follow(&self.buffer.filled()[..count]);
                 self.buffer.consume(count);
                 self.needs_flush = true;
             }
             match self.state {
-                State::Open => match self.buffer.poll_fill(from, cx)? {
-                    Poll::Ready(0) => self.state = State::Ending,
-                    Poll::Ready(_) => *carried = true,
+                State::Open => match self.buffer.poll_fill(from, cx) {
+                    // Without a word: it has died, and its browser shall hear so.
+                    Poll::Ready(Ok(0)) if self.is_from_server && self.frames.may_close() => {
+                        return Poll::Ready(Err(Fault::Source));
+                    }
+                    Poll::Ready(Ok(0)) => self.state = State::Ending,
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::Source)),
                     Poll::Pending => {
                         if self.needs_flush {
-                            ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                            ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Fault::Sink)?;
                             self.needs_flush = false;
                         }
                         return Poll::Pending;
                     }
                 },
                 State::Ending => {
-                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(|_| Fault::Sink)?;
                     self.state = State::Ended;
                 }
                 State::Ended => return Poll::Ready(Ok(())),
@@ -123,36 +195,49 @@ impl Direction {
 }
 
 impl Tunnel {
-    async fn run(&mut self, client: &mut Box<dyn Io>) {
-        let gone = self.route.upstream.gone.clone();
-        let ended = self.ended.take().unwrap_or_default();
-        let stopping = self.stopping.clone();
-        let (mut gone, mut ended) = (Box::pin(gone.cancelled_owned()), Box::pin(ended.cancelled_owned()));
-        let mut stopping = Box::pin(stopping.cancelled_owned());
+    async fn run(&mut self, client: &mut Box<dyn Io>) -> End {
+        let Self { server, up, down, route, activity, ended, stopping, half_close_timeout } = self;
+        let mut gone = pin!(route.upstream.gone.cancelled());
+        let mut ended = pin!(ended.cancelled());
+        let mut stopping = pin!(stopping.cancelled());
         let mut closing = Timer::default();
-        poll_fn(|cx| {
-            let mut has_spoken = false;
-            let up = self.up.poll(client, &mut self.server.stream, &mut has_spoken, cx);
-            if has_spoken && self.is_activity {
-                self.route.touch(self.clock.now());
+        let end = poll_fn(|cx| {
+            // Looked at first: a busy tunnel shall end as soon as an idle one.
+            if ended.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Leave(Some(Farewell::SignedOut)));
             }
-            let down = self.down.poll(&mut self.server.stream, client, &mut false, cx);
-            let is_over = match (&up, &down) {
-                (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => true,
-                (up, down) => up.is_ready() && down.is_ready(),
-            };
-            if is_over || gone.as_mut().poll(cx).is_ready() || ended.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+            if gone.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Leave(Some(Farewell::ServerGone)));
             }
             // An open WebSocket never ends by itself: a stop that waited for it would always wait its whole time.
             if stopping.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(End::Leave(Some(Farewell::Restart)));
             }
-            if (self.up.state != State::Open || self.down.state != State::Open) && !closing.is_set() {
-                closing.set(self.half_close_timeout);
+            let mut is_work = false;
+            let upwards = up.poll(client, &mut server.stream, &mut is_work, cx);
+            if is_work {
+                activity.note(route);
             }
-            closing.poll(cx)
+            let downwards = down.poll(&mut server.stream, client, &mut false, cx);
+            match (upwards, downwards) {
+                (Poll::Ready(Err(Fault::Source)), _) | (_, Poll::Ready(Err(Fault::Sink))) => {
+                    return Poll::Ready(End::Lost);
+                }
+                (Poll::Ready(Err(Fault::Sink)), _) | (_, Poll::Ready(Err(Fault::Source))) => {
+                    return Poll::Ready(End::Leave(Some(Farewell::ServerGone)));
+                }
+                (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Lost),
+                _ => {}
+            }
+            if (up.state != State::Open || down.state != State::Open) && !closing.is_set() {
+                closing.set(*half_close_timeout);
+            }
+            closing.poll(cx).map(|()| End::Leave(None))
         })
         .await;
+        match end {
+            End::Leave(_) if !down.frames.may_close() => End::Leave(None),
+            end => end,
+        }
     }
 }

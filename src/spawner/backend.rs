@@ -1,6 +1,6 @@
 //! What the spawner asks of an engine: the trait `Backend`, and the words that go over it.
 //!
-//! Two real ones exist, `docker` and `process`. A backend does what it is told and says what it sees; it keeps no
+//! Three real ones exist: `docker`, `process` and `static_upstream`. A backend does what it is told and says what it sees; it keeps no
 //! state of a server's life and decides nothing.
 
 use std::collections::BTreeMap;
@@ -12,11 +12,12 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Generation, ServerKey, UpstreamAddress};
+use crate::net::DialError;
 
 /// Where servers run. Every call may be dropped at any await; what it left behind is found by `find` and `list`.
 #[async_trait::async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// `docker` or `process`: for logs.
+    /// `docker`, `process` or `static`: for logs.
     fn name(&self) -> &'static str;
 
     /// The image that servers are made from, if there is such a thing here.
@@ -231,6 +232,15 @@ pub enum BackendError {
         /// Why.
         reason: String,
     },
+    /// A server that is started elsewhere is not there.
+    #[error("the upstream of all servers does not answer")]
+    UpstreamDown {
+        /// Where it should be.
+        address: UpstreamAddress,
+        /// Why.
+        #[source]
+        cause: DialError,
+    },
     /// Our own settings do not allow it.
     #[error("{0}")]
     Settings(String),
@@ -266,6 +276,10 @@ impl BackendError {
             Self::Unavailable { .. } => {
                 "the container engine cannot be reached. Tell an administrator that it seems to be down.".into()
             }
+            Self::UpstreamDown { address, .. } => format!(
+                "nothing answers at {address}, where it should run. Try again in a minute; if it stays so, tell an \
+                 administrator to start it, or to correct `spawner.static.upstream`."
+            ),
             Self::Settings(text) => format!("of a setting: {text}. Tell an administrator."),
         }
     }

@@ -341,7 +341,10 @@ impl Driver {
                 }
             }
             Action::Prepare => self.prepare(server),
-            Action::Probe(address) => self.probe(server, address),
+            Action::Probe(address) => {
+                self.displace_others(server, &address);
+                self.probe(server, address);
+            }
             Action::Publish(address) => self.publish_route(server, address),
             Action::Withdraw => {
                 self.board.set_route(server, None);
@@ -362,6 +365,17 @@ impl Driver {
                 }
                 self.next_in_lane(server);
             }
+        }
+    }
+
+    /// An engine gives an address to one server at a time. Whoever had it before is gone or elsewhere, even if no event
+    /// has said so yet: its owner's requests must not reach the new one.
+    fn displace_others(&mut self, server: &ServerKey, address: &UpstreamAddress) {
+        let others = self.slots.iter().filter(|(other, slot)| *other != server && slot.life.state.is_at(address));
+        let others: Vec<_> = others.map(|(other, slot)| (other.clone(), slot.life.generation)).collect();
+        for (other, generation) in others {
+            warn!(server = %other, address = %address, "its address belongs to another server now");
+            self.apply(&other, Event::Fact(generation, Fact::Displaced));
         }
     }
 

@@ -116,6 +116,8 @@ pub(super) enum Fact {
     Missing,
     /// The edge could not reach it.
     Unreachable,
+    /// The engine has given its address to another server.
+    Displaced,
     /// Nothing of it is left; how its program had ended, if by itself, and its last log lines.
     CleanedUp { exit: Option<Exit>, log_tail: Vec<String> },
 }
@@ -289,6 +291,12 @@ fn on_fact(
             (state, vec![Inspect])
         }
 
+        // The engine shall say where it is now, if it is anywhere.
+        (state @ (State::Ready { .. } | State::Awaiting { .. } | State::Checking { .. }), Fact::Displaced) => {
+            let again = state.is_wished_again();
+            (State::Recovering { again, deadline: now.plus(deadlines.look) }, vec![Withdraw, Cancel, Inspect])
+        }
+
         // --- the engine says that it has ended (a list that is a moment old may still say «created») ---
         (State::Awaiting { .. }, Fact::Sighted(Sight::Exited(exit))) => {
             end(fail(Trouble::Ended { exit, was_ready: false }), now, deadlines, vec![Cancel])
@@ -419,6 +427,16 @@ impl State {
             Self::Stopped | Self::Failed(_) | Self::Preparing { .. } | Self::Queued { .. } | Self::Ending { .. } => {
                 false
             }
+        }
+    }
+
+    /// True if it is taken to listen at `address`.
+    pub(super) fn is_at(&self, address: &UpstreamAddress) -> bool {
+        match self {
+            Self::Ready { address: own }
+            | Self::Awaiting { address: own, .. }
+            | Self::Checking { address: own, .. } => own == address,
+            _ => false,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The life of every server: start, watch, stop, reconcile. Publishes routes; knows no HTTP pages.
 //!
 //! `life` is the pure table, `driver` the one loop that owns all lives, `steps` what it has done, `reconcile` what the
-//! engine says, `backend` the engine as a trait with two real ones: `docker` and `process`.
+//! engine says, `backend` the engine as a trait with three real ones: `docker`, `process` and
+//! `static_upstream`.
 
 mod backend;
 mod board;
@@ -18,6 +19,7 @@ mod trouble;
 
 pub mod docker;
 pub mod process;
+pub mod static_upstream;
 
 use std::sync::Arc;
 use std::time::Duration;

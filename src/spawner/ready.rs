@@ -1,15 +1,14 @@
 //! Asks a started server until it answers: `GET {prefix}api`, any status below 500 (contract §1.5).
 //!
 //! The first questions follow each other quickly, because the wait between «it could answer» and «we asked» is our
-//! own share of a start. What answers may be hostile: we read a bounded head and nothing else.
+//! own share of a start. What answers may be hostile: a bounded head of it is read.
 
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::model::UpstreamAddress;
+use crate::net::ask;
 
 /// Bounds of one probe.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +20,6 @@ pub(super) struct Config {
     pub longest_wait: Duration,
     /// How long one try may take. 5 s: a loaded server that has accepted may need a while.
     pub try_timeout: Duration,
-    /// The most bytes of an answer that are read. 16 KiB: more head than any server sends.
-    pub head_limit_bytes: usize,
 }
 
 impl Default for Config {
@@ -31,7 +28,6 @@ impl Default for Config {
             first_wait: Duration::from_millis(2),
             longest_wait: Duration::from_millis(100),
             try_timeout: Duration::from_secs(5),
-            head_limit_bytes: 16 * 1024,
         }
     }
 }
@@ -41,8 +37,7 @@ impl Default for Config {
 pub(super) async fn until_ready(address: &UpstreamAddress, path: &str, config: &Config) {
     let mut wait = config.first_wait;
     loop {
-        let status = timeout(config.try_timeout, ask(address, path, config.head_limit_bytes)).await;
-        if matches!(status, Ok(Ok(Some(200..=499)))) {
+        if ask(address, path, config.try_timeout).await.is_ok_and(|status| status.as_u16() < 500) {
             return;
         }
         sleep(wait).await;
@@ -50,70 +45,13 @@ pub(super) async fn until_ready(address: &UpstreamAddress, path: &str, config: &
     }
 }
 
-/// One question: the status of the answer, or none if what came back is no HTTP/1 answer.
-async fn ask(address: &UpstreamAddress, path: &str, head_limit_bytes: usize) -> std::io::Result<Option<u16>> {
-    match address {
-        UpstreamAddress::Tcp(socket) => {
-            exchange(TcpStream::connect(socket).await?, &socket.to_string(), path, head_limit_bytes).await
-        }
-        UpstreamAddress::Unix(file) => {
-            exchange(UnixStream::connect(file).await?, "localhost", path, head_limit_bytes).await
-        }
-    }
-}
-
-async fn exchange<I: AsyncRead + AsyncWrite + Unpin>(
-    mut io: I,
-    host: &str,
-    path: &str,
-    head_limit_bytes: usize,
-) -> std::io::Result<Option<u16>> {
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: slipway\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    );
-    io.write_all(request.as_bytes()).await?;
-    let mut head = Vec::with_capacity(1024);
-    let mut limited = io.take(head_limit_bytes as u64);
-    loop {
-        match status_of(&head) {
-            Some(status) => return Ok(status),
-            None if limited.read_buf(&mut head).await? == 0 => return Ok(None),
-            None => {}
-        }
-    }
-}
-
-/// The status that the first line gives, once it is complete: `None` = read on, `Some(None)` = no HTTP/1 answer.
-fn status_of(head: &[u8]) -> Option<Option<u16>> {
-    let mut headers = [];
-    let mut response = httparse::Response::new(&mut headers);
-    match response.parse(head) {
-        // We bring no room for headers: too many of them means that the status line was read.
-        Ok(httparse::Status::Complete(_)) | Err(httparse::Error::TooManyHeaders) => Some(response.code),
-        Ok(httparse::Status::Partial) => response.code.map(Some),
-        Err(_) => Some(None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
-    fn check(head: &[u8], expected: Option<Option<u16>>) {
-        assert_eq!(status_of(head), expected, "{:?}", String::from_utf8_lossy(head));
-    }
-
-    #[test]
-    fn a_status_is_read_from_the_first_line_alone() {
-        check(b"", None);
-        check(b"HTTP/1.1 20", None);
-        check(b"HTTP/1.1 200 OK\r\nServer: x", Some(Some(200)));
-        check(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n", Some(Some(405)));
-        check(b"HTTP/1.0 503 Wait\r\n\r\n", Some(Some(503)));
-        check(b"SSH-2.0-OpenSSH\r\n", Some(None));
-        check(b"HTTP/1.1 abc\r\n\r\n", Some(None));
-    }
+    use super::*;
 
     /// Answers each connection with the next of `answers`; an empty one is a connection closed at once.
     async fn server(answers: Vec<Vec<u8>>) -> (UpstreamAddress, tokio::task::JoinHandle<usize>) {
@@ -134,13 +72,18 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_asked_until_it_answers_below_500() {
         let endless = vec![b'x'; 64 * 1024];
-        let answers =
-            vec![vec![], b"HTTP/1.1 503 Wait\r\n\r\n".to_vec(), endless, b"HTTP/1.1 302 Found\r\n\r\n".to_vec()];
+        let answers = vec![
+            vec![],
+            b"HTTP/1.1 503 Wait\r\n\r\n".to_vec(),
+            endless,
+            b"SSH-2.0-OpenSSH\r\n".to_vec(),
+            b"HTTP/1.1 302 Found\r\n\r\n".to_vec(),
+        ];
         let (address, task) = server(answers).await;
         timeout(Duration::from_secs(10), until_ready(&address, "/user/a/api", &Config::default()))
             .await
             .expect("ready");
-        assert_eq!(task.await.expect("no panic"), 4);
+        assert_eq!(task.await.expect("no panic"), 5);
     }
 
     #[tokio::test]

@@ -41,8 +41,10 @@ struct Stage {
     /// What each `create` found in the store.
     rows_at_create: Mutex<Vec<store::ServerRow>>,
     store: Store,
-    /// Where all servers answer.
-    address: UpstreamAddress,
+    /// Where all servers answer, each at an address of its own …
+    port: u16,
+    /// … unless the engine gives it somebody else's.
+    addresses: Mutex<HashMap<ServerKey, UpstreamAddress>>,
     is_down: std::sync::atomic::AtomicBool,
 }
 
@@ -65,6 +67,12 @@ impl Stage {
         if is_told {
             self.notices.send(Notice { server: server.clone(), generation, sight: exit }).expect("somebody listens");
         }
+    }
+
+    fn address_of(&self, server: &ServerKey) -> UpstreamAddress {
+        let number = u8::try_from(self.addresses.lock().len() + 1).expect("a test has few servers");
+        let own = UpstreamAddress::Tcp(([127, 0, 0, number], self.port).into());
+        self.addresses.lock().entry(server.clone()).or_insert(own).clone()
     }
 
     fn sight(&self, server: &ServerKey) -> Sight {
@@ -113,7 +121,7 @@ impl Backend for Stage {
     }
     async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
         self.check()?;
-        let sight = Sight::Running(self.address.clone());
+        let sight = Sight::Running(self.address_of(&server_of(handle)));
         if let Some((_, now)) = self.servers.lock().get_mut(&server_of(handle)) {
             *now = sight.clone();
         }
@@ -208,7 +216,8 @@ impl World {
             created: Mutex::default(),
             rows_at_create: Mutex::default(),
             store,
-            address: answering().await,
+            port: answering().await,
+            addresses: Mutex::default(),
             is_down: false.into(),
         });
         Self::open(config, stage, Arc::new(MovedClock(AtomicI64::new(1_000_000))), folder).await
@@ -271,10 +280,10 @@ impl World {
     }
 }
 
-/// An address at which everything is answered with 200.
-async fn answering() -> UpstreamAddress {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = UpstreamAddress::Tcp(listener.local_addr().expect("bound"));
+/// A port at which everything is answered with 200, on every loopback address.
+async fn answering() -> u16 {
+    let listener = TcpListener::bind("0.0.0.0:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -284,7 +293,7 @@ async fn answering() -> UpstreamAddress {
             });
         }
     });
-    address
+    port
 }
 
 fn failure(status: &ServerStatus) -> &crate::model::Failure {
@@ -464,6 +473,20 @@ async fn a_spawner_that_is_stopped_leaves_servers_and_ends_soon() {
     world.ready(&user("alice")).await;
     assert!(world.tasks.stop(Duration::from_secs(5)).await, "something kept us from stopping");
     assert!(matches!(world.spawner.start(&user("bob")).await, Err(SpawnerError::Closed)));
-    assert_eq!(world.stage.sight(&user("alice")), Sight::Running(world.stage.address.clone()));
+    assert_eq!(world.stage.sight(&user("alice")), Sight::Running(world.stage.address_of(&user("alice"))));
     assert!(world.has_route(&user("alice")));
+}
+
+#[tokio::test]
+async fn an_address_that_the_engine_gives_to_another_leads_nobody_there() {
+    let world = World::new(|_| {}).await;
+    let (alice, bob) = (user("alice"), user("bob"));
+    world.ready(&alice).await;
+    // Her server dies, no event comes, and the engine hands its address out again.
+    world.stage.dies(&alice, false);
+    let address = world.stage.address_of(&alice);
+    world.stage.addresses.lock().insert(bob.clone(), address);
+    world.ready(&bob).await;
+    world.until(&alice, |state| matches!(state, ServerState::Failed(_))).await;
+    assert!(!world.has_route(&alice) && world.has_route(&bob));
 }

@@ -4,23 +4,41 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
 use super::StoreError;
 use super::error::PERMIT;
 
+/// How long a locked folder is tried again. 500 ms: a killed process's lock lives on for a moment in a child that it
+/// was just starting, and in the kernel until its memory is freed.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// Between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// The folder, locked for this process.
 #[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
-    /// Locked as long as it is open; the kernel unlocks it when the process ends, however it ends.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// A locked file. The kernel unlocks it when the process ends, however it ends.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: the lock belongs to the open file, and a child that some other thread is starting
+        // shares it between `fork` and `exec`.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl DataDir {
-    /// Makes the folder if it is missing, closes it to others, and locks it.
-    pub(super) fn lock(path: &Path) -> Result<Self, StoreError> {
+    /// Makes the folder if it is missing, closes it to others, and locks it, if need be after `patience`. Blocks.
+    pub(super) fn lock(path: &Path, patience: Duration) -> Result<Self, StoreError> {
         let refuse = |e: io::Error| refused_by_system(path, &e);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refuse)?;
         close_to_others(path, 0o700).map_err(refuse)?;
@@ -33,11 +51,21 @@ impl DataDir {
             .mode(0o600)
             .open(&lock_path)
             .map_err(|e| refused_by_system(&lock_path, &e))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { data_dir: path.to_owned() }),
-            Err(e) => Err(refused_by_system(&lock_path, &e.into())),
+        let deadline = Instant::now() + patience;
+        loop {
+            match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: Lock(lock) }),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(StoreError::InUse { data_dir: path.to_owned() }),
+                Err(e) => return Err(refused_by_system(&lock_path, &e.into())),
+            }
         }
+    }
+
+    /// The locked file once more, as a child shares it.
+    #[cfg(test)]
+    pub(super) fn share_lock(&self) -> File {
+        self._lock.0.try_clone().expect("a descriptor")
     }
 
     pub(super) fn database(&self) -> PathBuf {

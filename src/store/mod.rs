@@ -29,7 +29,7 @@ pub use rows::{AuditRow, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 
 use error::unreadable;
-use files::DataDir;
+use files::{DataDir, LOCK_PATIENCE};
 use open::OpenDatabase;
 use rows::SessionRecord;
 use seal::Sealer;
@@ -59,22 +59,23 @@ pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    dir: DataDir,
     instance: InstanceId,
     sealer: Sealer,
     /// `None` after a failed commit whose reopening failed too; the next call tries again.
     database: RwLock<Option<OpenDatabase>>,
     /// Held by the one writer. The witness is written before the writer is told of success.
     writer: Mutex<Witness>,
+    /// Last, so that it is unlocked last: redb writes when it is closed.
+    dir: DataDir,
 }
 
 impl Store {
     /// Opens (or on a fresh host makes) `data_dir/slipway.redb`.
     ///
     /// # Errors
-    /// `Refused` if what is there cannot be trusted, `InUse` if another process has it. Neither alters the files.
+    /// `Refused` if what is there cannot be trusted, `InUse` if another process has it for half a second on. Neither alters the files.
     pub fn open(config: &Config) -> Result<Self, StoreError> {
-        open::open(&config.data_dir).map(|inner| Self(Arc::new(inner)))
+        open::open(&config.data_dir, LOCK_PATIENCE).map(|inner| Self(Arc::new(inner)))
     }
 
     /// Which installation this is.

@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use redb::{
@@ -45,9 +46,9 @@ pub(super) struct OpenDatabase {
     pub(super) file: StagedFile,
 }
 
-/// Opens what is in `data_dir`, or makes it if nothing is.
-pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
-    let dir = DataDir::lock(data_dir)?;
+/// Opens what is in `data_dir`, or makes it if nothing is. Waits up to `patience` for another process to be gone.
+pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreError> {
+    let dir = DataDir::lock(data_dir, patience)?;
     let marker = read_marker(&dir)?;
     let is_new = marker.is_none() && !exists(&dir.database())?;
     let sealer = read_or_make_key(&dir, is_new)?;
@@ -66,7 +67,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Inner, StoreError> {
         write_marker(&dir, &instance)?;
     }
     let writer = Mutex::new(witness);
-    Ok(Inner { dir, instance, sealer, database: RwLock::new(Some(database)), writer })
+    Ok(Inner { instance, sealer, database: RwLock::new(Some(database)), writer, dir })
 }
 
 /// Opens the database after a failed commit, with all the checks of a first opening. If the disk is still full it

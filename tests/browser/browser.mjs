@@ -119,18 +119,29 @@ export async function runInNewNotebook(page, code) {
   return (await output.innerText()).trim();
 }
 
+/** Asks a server's API from inside one of its pages, as JupyterLab's own scripts do: with the page's _xsrf cookie
+ *  in a header, without which a server behind JupyterHub takes the session for nobody's. */
+export function askServer(page, address, method = "GET") {
+  return page.evaluate(async ([address, method]) => {
+    const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "";
+    const answer = await fetch(address, { method, headers: { "X-XSRFToken": token } });
+    if (!answer.ok) throw new Error(`${method} ${address}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }, [address, method]);
+}
+
 /** Opens a WebSocket to a running kernel from inside the page; `closed()` tells when it ended, by the page's clock. */
 export async function openKernelSocket(page, serverPrefix) {
-  await page.evaluate(async (prefix) => {
-    const kernels = await (await fetch(`${prefix}api/kernels`)).json();
-    const socket = new WebSocket(`wss://${location.host}${prefix}api/kernels/${kernels[0].id}/channels?session_id=test`);
+  const [kernel] = await askServer(page, `${serverPrefix}api/kernels`);
+  await page.evaluate(async (address) => {
+    const socket = new WebSocket(`wss://${location.host}${address}`);
     window.testSocket = socket;
     window.testSocketClosedAt = new Promise((closed) => socket.addEventListener("close", () => closed(Date.now())));
     await new Promise((opened, failed) => {
       socket.addEventListener("open", opened);
       socket.addEventListener("error", () => failed(new Error("the kernel's socket did not open")));
     });
-  }, serverPrefix);
+  }, `${serverPrefix}api/kernels/${kernel.id}/channels?session_id=test`);
   return {
     isOpen: () => page.evaluate(() => window.testSocket.readyState === WebSocket.OPEN),
     closedAt: (limit_ms) => page.evaluate((limit) => Promise.race([

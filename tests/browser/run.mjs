@@ -2,25 +2,25 @@
 // a person signs up, signs in and is in their own JupyterLab. Each step stands on the one before, so the first
 // that fails skips the rest. Every page is looked at on the way: pictures of it at two sizes, light and dark, go
 // to artefacts/, and axe-core must find nothing.
-//
-// Pages are addressed by what the contract fixes (paths, field names), never by their looks.
 
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
-  look, makeCertificates, newPerson, openKernelSocket, runInNewNotebook, startChromium, until, waitForJupyterLab,
+  askServer, look, makeCertificates, openKernelSocket, runInNewNotebook, startChromium, until, waitForJupyterLab,
 } from "./browser.mjs";
 import { makeSlipway } from "./slipway.mjs";
+import { fillSignUp, makeStory, path, sendSignUp, signIn, submit } from "./story.mjs";
 
 const artefacts = new URL("./artefacts/story/", import.meta.url).pathname;
 const passwords = { admin: "a ship, a slip, a way", bob: "bobs very own words" };
 const newPassword = "another slip, another way";
 
-let folder, browser, slipway, admin, bob;
-const people = [];
+const stage = { artefacts, lastLog: () => slipway.lastLog() };
+const { people, person, step } = makeStory(stage);
+let folder, slipway, admin, bob;
 
 before(async () => {
   rmSync(artefacts, { recursive: true, force: true });
@@ -28,13 +28,14 @@ before(async () => {
   const certificates = makeCertificates(folder);
   slipway = await makeSlipway(folder, certificates, artefacts);
   await slipway.start();
-  browser = await startChromium(folder, certificates.authority);
+  stage.origin = slipway.origin;
+  stage.browser = await startChromium(folder, certificates.authority);
   admin = await person();
   bob = await person();
 });
 
 after(async () => {
-  await browser?.close();
+  await stage.browser?.close();
   try {
     await slipway?.stop();
   } finally {
@@ -42,53 +43,6 @@ after(async () => {
     rmSync(folder, { recursive: true, force: true });
   }
 });
-
-/** Somebody with a browser of their own, and one open tab. */
-async function person(options) {
-  const context = await newPerson(browser, slipway.origin, options);
-  people.push(context);
-  return context.newPage();
-}
-
-let failed;
-
-/** One step of the story. Where it fails, the open pages and the end of Slipway's log say more. */
-function step(name, tell) {
-  test(name, async (t) => {
-    if (failed) return t.skip(`since this failed: ${failed}`);
-    try {
-      await tell();
-    } catch (error) {
-      failed = name;
-      for (const [at, page] of people.flatMap((context) => context.pages()).entries()) {
-        t.diagnostic(`page ${at} is at ${page.url()}`);
-        await page.screenshot({ path: join(artefacts, `failed-${at}.png`) }).catch(() => {});
-      }
-      t.diagnostic(`the end of Slipway's log:\n${slipway.lastLog()}`);
-      throw error;
-    }
-  });
-}
-
-const path = (page) => new URL(page.url()).pathname;
-
-/** Sends the form that holds the field or action `within`, and waits for the page that it leads to. */
-async function submit(page, within) {
-  const form = page.locator(`form${within}:visible`).first();
-  const [answer] = await Promise.all([
-    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
-    form.locator('button[type="submit"], input[type="submit"], button:not([type])').first().click(),
-  ]);
-  await page.waitForLoadState();
-  return answer.status();
-}
-
-async function signIn(page, name, password, next = "/hub/home") {
-  await page.goto(`/hub/login?next=${encodeURIComponent(next)}`);
-  await page.fill('input[name="username"]', name);
-  await page.fill('input[name="password"]', password);
-  return submit(page, ':has(input[name="password"])');
-}
 
 /** Opens an address of a server, waits for its JupyterLab; returns every address that the tab went through. */
 async function openLab(page, address) {
@@ -109,11 +63,9 @@ step("a stranger is led to the sign-in page", async () => {
 
 step("the administrator signs up with the setup link, and is in", async () => {
   await admin.goto(await slipway.setupLink());
-  await admin.fill('input[name="username"]', "admin");
-  await admin.fill('input[name="signup_password"]', passwords.admin);
-  await admin.fill('input[name="signup_password_confirmation"]', passwords.admin);
+  await fillSignUp(admin, "admin", passwords.admin);
   await look(admin, "signup-with-code", artefacts);
-  await submit(admin, ':has(input[name="signup_password"])');
+  await sendSignUp(admin);
   assert.equal(path(admin), "/hub/home");
   await look(admin, "home-stopped", artefacts);
 });
@@ -139,10 +91,24 @@ step("a notebook cell prints", async () => {
   assert.equal(await runInNewNotebook(admin, "print(6*7)"), "42");
   await admin.screenshot({ path: join(artefacts, "jupyterlab.png") });
   await admin.keyboard.press("Control+s");
-  await until("the notebook is saved", 10_000, () => admin.evaluate(async () => {
-    const notebook = await (await fetch("/user/admin/api/contents/Untitled.ipynb?type=notebook")).json();
-    return notebook.content?.cells?.[0]?.source === "print(6*7)";
-  }));
+  // The first save of a new notebook asks for its name, and the one that it has will do.
+  await admin.locator(".jp-Dialog .jp-mod-accept").click();
+  await until("the notebook is saved", 10_000, async () => {
+    const notebook = await askServer(admin, "/user/admin/api/contents/Untitled.ipynb?type=notebook");
+    return notebook.content.cells[0]?.source === "print(6*7)";
+  });
+});
+
+step("its WebSocket came over the same HTTP/2 connection as everything else", async () => {
+  // Chromium sends an extended CONNECT (RFC 8441) only where HTTP/2 offers it; else it would open HTTP/1.1
+  // connections beside, one for each socket.
+  const sockets = await until("the kernel's socket is in the access log", 10_000, () => {
+    const found = slipway.accessLog().filter(({ target }) => /^\/user\/admin\/api\/kernels\/.*\/channels/.test(target));
+    return found.some(({ status }) => status === 200) && found;
+  });
+  for (const { method, version } of sockets) assert.deepEqual([method, version], ["CONNECT", "HTTP/2.0"]);
+  const fromBrowser = slipway.accessLog().filter(({ target }) => !target.startsWith("/hub/api/") && target !== "/hub/health");
+  assert.deepEqual([...new Set(fromBrowser.map(({ version }) => version))], ["HTTP/2.0"]);
 });
 
 step("the home page shows the running server", async () => {
@@ -154,10 +120,8 @@ step("the home page shows the running server", async () => {
 step("another person asks for an account, and waits", async () => {
   await bob.goto("/hub/signup");
   await look(bob, "signup", artefacts);
-  await bob.fill('input[name="username"]', "bob");
-  await bob.fill('input[name="signup_password"]', passwords.bob);
-  await bob.fill('input[name="signup_password_confirmation"]', passwords.bob);
-  assert.equal(await submit(bob, ':has(input[name="signup_password"])'), 200);
+  await fillSignUp(bob, "bob", passwords.bob);
+  assert.equal(await sendSignUp(bob), 200);
   await look(bob, "signup-waiting", artefacts);
   assert.equal(await signIn(bob, "bob", passwords.bob), 403);
   await look(bob, "login-waiting", artefacts);
@@ -257,16 +221,13 @@ step("after a cure the same address works, and the volume kept the notebook", as
   await slipway.start();
   await admin.goto("/hub/spawn/admin?next=%2Fuser%2Fadmin%2Flab");
   await waitForJupyterLab(admin, 90_000);
-  const files = await admin.evaluate(async () => (await (await fetch("/user/admin/api/contents")).json()).content.map((file) => file.name));
+  const files = (await askServer(admin, "/user/admin/api/contents")).content.map((file) => file.name);
   assert.ok(files.includes("Untitled.ipynb"), files.join(", "));
 });
 
 step("signing out in another tab closes the open sockets within a second", async () => {
-  await admin.evaluate(async () => {
-    const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1];
-    const running = await (await fetch("/user/admin/api/kernels")).json();
-    if (running.length === 0) await fetch("/user/admin/api/kernels", { method: "POST", headers: { "X-XSRFToken": token } });
-  });
+  const kernels = "/user/admin/api/kernels";
+  if ((await askServer(admin, kernels)).length === 0) await askServer(admin, kernels, "POST");
   const socket = await openKernelSocket(admin, "/user/admin/");
   assert.ok(await socket.isOpen());
   const otherTab = await admin.context().newPage();

@@ -18,6 +18,7 @@ export const binary = process.env.SLIPWAY_BINARY ?? new URL("../../target/ci/sli
 export async function makeSlipway(folder, certificates, artefacts) {
   if (!existsSync(binary)) throw new Error(`${binary} is not there: ./test.sh browser builds it`);
   const port = await freePort();
+  const hubPort = await freePort();
   // Names of networks and containers are the engine's, so they carry the port, which is ours alone.
   const name = `browsertest${port}`;
   mkdirSync(artefacts, { recursive: true });
@@ -31,8 +32,10 @@ export async function makeSlipway(folder, certificates, artefacts) {
     SLIPWAY_SPAWNER_DOCKER_PULL_POLICY: "never",
     SLIPWAY_SPAWNER_DOCKER_NETWORK: name,
     SLIPWAY_SPAWNER_DOCKER_NAME_PREFIX: name,
+    SLIPWAY_HUB_BIND: `auto:${hubPort}`,
+    SLIPWAY_LOG_ACCESS: "json",
     SLIPWAY_LOG_FORMAT: "text",
-    SLIPWAY_LOG_LEVEL: "debug",
+    SLIPWAY_LOG_LEVEL: "info",
   };
   let child;
 
@@ -78,6 +81,14 @@ export async function makeSlipway(folder, certificates, artefacts) {
     /** Names of the containers of this instance, running or not. */
     containers: () => lines(docker("ps", "--all", "--filter", `name=^${name}`, "--format", "{{.Names}}")),
 
+    /** The requests that have ended, in the order in which they did. */
+    accessLog: () => lines(readFileSync(log, "utf8")).filter((line) => line.startsWith('{"address"')).map((line) => JSON.parse(line)),
+
+    /** Runs `slipway` on this instance, as an operator in a second terminal. */
+    command: (words, input = "") => execFileSync(binary, words, {
+      cwd: folder, input, encoding: "utf8", env: { PATH: process.env.PATH, HOME: folder, ...settings },
+    }),
+
     lastLog: () => lines(readFileSync(log, "utf8")).slice(-30).join("\n"),
 
     /** Takes away what it left on the engine. */
@@ -89,7 +100,8 @@ export async function makeSlipway(folder, certificates, artefacts) {
   };
 }
 
-function freePort() {
+/** A port of 127.0.0.1 that nobody has at the moment. */
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = net.createServer().once("error", reject);
     server.listen(0, "127.0.0.1", () => {

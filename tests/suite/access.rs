@@ -191,7 +191,7 @@ async fn a_server_sees_neither_our_session_nor_a_visitors_token() {
         .client(Who::Owner)
         .cookies
         .iter()
-        .find(|(name, _)| name.starts_with("__Host-slipway"))
+        .find(|(name, _)| name.starts_with("__Host-Http-slipway"))
         .expect("a session")
         .clone();
     let mut owner = callers

@@ -100,6 +100,11 @@ impl Client {
         Self { headers: HeaderMap::new(), ..self.clone() }
     }
 
+    /// The value of the `Cookie` header that the client sends.
+    pub fn cookie_line(&self) -> String {
+        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
     /// The host and port that the client names.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.address.port())

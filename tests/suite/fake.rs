@@ -29,7 +29,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 
 /// How a server of one user behaves when it is started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Behaviour {
     /// Listens and answers.
     #[default]
@@ -40,6 +40,8 @@ pub enum Behaviour {
     ImageMissing,
     /// Waits in `create` until `let_go` is called.
     WaitsInCreate,
+    /// Says this to every connection, and closes it.
+    Says(String),
 }
 
 struct FakeServer {
@@ -132,7 +134,7 @@ impl FakeBackend {
     }
 
     fn behaviour_of(&self, server: &ServerKey) -> Behaviour {
-        self.behaviours.lock().get(server.user.as_str()).copied().unwrap_or_default()
+        self.behaviours.lock().get(server.user.as_str()).cloned().unwrap_or_default()
     }
 }
 
@@ -201,7 +203,10 @@ impl Backend for FakeBackend {
             return Ok(server.sight.clone());
         }
         server.sight = Sight::Running(address);
-        server.task = Some(tokio::spawn(serve(listener, server.server.clone(), self.seen.clone())));
+        server.task = Some(match self.behaviour_of(&server.server) {
+            Behaviour::Says(words) => tokio::spawn(say(listener, words)),
+            _ => tokio::spawn(serve(listener, server.server.clone(), self.seen.clone())),
+        });
         Ok(server.sight.clone())
     }
 
@@ -250,6 +255,14 @@ impl Backend for FakeBackend {
 }
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+async fn say(listener: TcpListener, words: String) {
+    loop {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let _ = stream.read(&mut [0; 1024]).await;
+        let _ = stream.write_all(words.as_bytes()).await;
+    }
+}
 
 async fn serve(listener: TcpListener, server: ServerKey, seen: Arc<Mutex<Vec<Seen>>>) {
     // Dropped with this task, so that a server that dies takes its open connections along.

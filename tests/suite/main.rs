@@ -6,6 +6,11 @@
 
 mod access;
 mod architecture;
+mod attack_forms;
+mod attack_oauth;
+mod attack_path;
+mod attack_tenant;
+mod attack_wire;
 #[allow(dead_code)]
 mod client;
 mod commands;
@@ -13,5 +18,8 @@ mod dependencies;
 #[allow(dead_code)]
 mod fake;
 mod login;
+mod puppet;
+mod routes;
 mod spawn;
+mod static_upstream;
 mod world;

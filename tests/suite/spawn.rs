@@ -144,7 +144,7 @@ async fn servers_outlive_the_program_and_sessions_too() {
     let mut again = world.client();
     again.cookies.clone_from(&browser.cookies);
     // The port is another one, and the cookie's name says which; a browser would have kept the port.
-    let name = again.cookies.iter().position(|(name, _)| name.starts_with("__Host-slipway")).expect("a session");
+    let name = again.cookies.iter().position(|(name, _)| name.starts_with("__Host-Http-slipway")).expect("a session");
     again.cookies[name].0 = world.app.session_cookie.clone();
     world.wait_until("alice", "adopted", |status| status.state == ServerState::Ready).await;
     assert_eq!(again.get("/user/alice/x").await.is(200).json()["secret_of"], "alice");

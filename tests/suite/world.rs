@@ -64,7 +64,10 @@ impl World {
         overrides: Vec<(String, String)>,
     ) -> Self {
         let config = configuration(folder.path(), &overrides);
-        let parts = Parts { clock: clock.clone(), random: Random::from_system(), backend: Some(backend.clone()) };
+        // A test that names a backend has it; all others have the fake.
+        let is_configured = overrides.iter().any(|(name, _)| name == "SLIPWAY_SPAWNER_BACKEND");
+        let fake = (!is_configured).then(|| backend.clone() as Arc<dyn slipway::spawner::Backend>);
+        let parts = Parts { clock: clock.clone(), random: Random::from_system(), backend: fake };
         let app = App::start(config, parts, tokio::runtime::Handle::current()).await.expect("the program starts");
         Self { app, backend, clock, folder, overrides }
     }
@@ -74,6 +77,17 @@ impl World {
         let Self { app, backend, clock, folder, overrides } = self;
         app.stop().await;
         Self::start(backend, clock, folder, overrides).await
+    }
+
+    /// Where the deployment lives under its host.
+    pub fn base(&self) -> BasePath {
+        let base = self.overrides.iter().find(|(name, _)| name == "SLIPWAY_BASE_URL");
+        BasePath::parse(base.map_or("/", |(_, value)| value)).expect("a base path")
+    }
+
+    /// The prefix of the default server of `name`, as it stands in an address.
+    pub fn prefix(&self, name: &str) -> String {
+        server(name).prefix(&self.base())
     }
 
     /// The TLS listener.
@@ -98,13 +112,12 @@ impl World {
 
     pub async fn sign_in_with(&self, name: &str, password: &str) -> Client {
         let browser = self.client().navigating();
-        let page = browser.get("/hub/login").await.is(200);
+        let login = format!("{}login", self.base().hub());
+        let page = browser.get(&login).await.is(200);
         let mut browser = take_cookies(browser, &page);
         let xsrf = xsrf_of(&page.text());
-        let answer = browser
-            .post_form("/hub/login", &[("username", name), ("password", password), ("_xsrf", &xsrf)])
-            .await
-            .is(302);
+        let answer =
+            browser.post_form(&login, &[("username", name), ("password", password), ("_xsrf", &xsrf)]).await.is(302);
         browser = take_cookies(browser, &answer);
         browser
     }
@@ -133,6 +146,12 @@ impl World {
         let server = server(name);
         self.app.spawner.start(&server).await.expect("a start");
         self.wait_until(name, "ready", |status| status.state == slipway::model::ServerState::Ready).await;
+    }
+
+    /// Stops the server of `name` and waits until it has stopped.
+    pub async fn stop_server(&self, name: &str) {
+        self.app.spawner.stop(&server(name)).await.expect("a stop");
+        self.wait_until(name, "stopped", |status| status.state == slipway::model::ServerState::Stopped).await;
     }
 
     /// Waits until the status of the server of `name` is as `wanted` says.

@@ -272,7 +272,7 @@ async fn a_stalled_upload_is_given_up() {
     upload.send_data(Bytes::from_static(b"username="), false).expect("sent");
     let mut body = soon(answer).await.expect("an answer").into_body();
     let text = soon(body.data()).await.expect("a body").expect("sound");
-    assert!(text.ends_with(b"less than 256 bytes a second"), "{text:?}");
+    assert!(text.windows(9).any(|words| words == b"broke off"), "{text:?}");
 }
 
 #[tokio::test]

@@ -3,15 +3,17 @@
 //! Looking never changes anything: what takes something away asks first, on a page that says what will happen.
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use minijinja::context;
 
+use super::people::Wish;
 use super::{found, see_other};
 use crate::auth::{UserListing, may_administer};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::Person;
+use crate::hub::form::{Fields, query_value};
 use crate::hub::frame::Frame;
 use crate::hub::templates::moment;
 use crate::model::{ServerKey, ServerState, UserName, percent_encode};
@@ -20,14 +22,40 @@ use crate::model::{ServerKey, ServerState, UserName, percent_encode};
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     person: Person,
+    uri: Uri,
     frame: Frame,
 ) -> Result<Response, HubError> {
     check(&person)?;
+    let wish = Wish::of_query(&uri);
     let mut users = state.auth.users();
+    let (total, waiting) = (users.len(), users.iter().filter(|user| !user.authorised).count());
+    users.retain(|user| wish.fits(user.name.as_str()));
     users.sort_by(|a, b| (a.authorised, &a.name).cmp(&(b.authorised, &b.name)));
-    let waiting = users.iter().filter(|user| !user.authorised).count();
-    let rows = users.iter().map(|user| row_of(&state, &person, user)).collect::<Vec<_>>();
-    frame.show(StatusCode::OK, "authorize.html", context! { users => rows, waiting })
+    let cut = wish.cut(users.iter().map(|user| user.name.as_str()));
+    let shown = users.get(cut.shown.clone()).unwrap_or_default();
+    let rows = shown.iter().map(|user| row_of(&state, &person, user)).collect::<Vec<_>>();
+    let address_of = |page: usize| {
+        let there = Wish { page, at: String::new(), ..wish.clone() };
+        state.config.hub("authorize") + &there.to_query(&[])
+    };
+    // Said of somebody who is there and in; other names in the address are nobody's business.
+    let let_in = query_value(uri.query(), "let_in").and_then(|name| UserName::parse(&name).ok());
+    let let_in = let_in.filter(|name| state.auth.user(name).is_some_and(|user| user.is_authorised()));
+    let page = context! {
+        users => rows,
+        waiting,
+        total,
+        found => users.len(),
+        text => &wish.text,
+        let_in => let_in.map(|name| context! { name => name.to_string(), path => path_of(&name) }),
+        first => cut.shown.start + 1,
+        last => cut.shown.end,
+        page => cut.page,
+        pages => cut.pages,
+        previous_url => (cut.page > 1).then(|| address_of(cut.page - 1)),
+        next_url => (cut.page < cut.pages).then(|| address_of(cut.page + 1)),
+    };
+    frame.show(StatusCode::OK, "authorize.html", page)
 }
 
 fn row_of(state: &HubState, person: &Person, user: &UserListing) -> minijinja::value::Value {
@@ -36,7 +64,7 @@ fn row_of(state: &HubState, person: &Person, user: &UserListing) -> minijinja::v
     let active_at = user.last_activity.max(state.spawner.last_activity(&server));
     context! {
         name => user.name.to_string(),
-        path => percent_encode(user.name.as_str()).into_owned(),
+        path => path_of(&user.name),
         url => server.prefix(&state.config.base),
         admin => user.admin,
         authorised => user.authorised,
@@ -63,11 +91,14 @@ pub(in crate::hub) async fn authorise(
     State(state): State<HubState>,
     person: Person,
     Path(name): Path<String>,
+    fields: Fields,
 ) -> Result<Response, HubError> {
     check(&person)?;
     let name = user_of(&state, &name)?;
     state.auth.authorise(person.name().as_str(), &name, true).await?;
-    Ok(see_other(&list_at(&state, &name)))
+    // Back to the same page, where the next one waits; they themselves have moved down to those who are in.
+    let query = Wish::of_fields(&fields).to_query(&[("let_in", name.as_str())]);
+    Ok(see_other(&(state.config.hub("authorize") + &query)))
 }
 
 /// `GET {base}hub/withdraw/{user}`: asks.
@@ -81,7 +112,7 @@ pub(in crate::hub) async fn ask_withdraw(
     ask(&state, frame, &name, "withdraw.html")
 }
 
-/// `POST {base}hub/withdraw/{user}`: shuts somebody out; their sessions and tokens end.
+/// `POST {base}hub/withdraw/{user}`: shuts somebody out; their sessions and tokens end, and their server stops.
 pub(in crate::hub) async fn withdraw(
     State(state): State<HubState>,
     person: Person,
@@ -90,8 +121,14 @@ pub(in crate::hub) async fn withdraw(
     check(&person)?;
     let name = user_of(&state, &name)?;
     not_oneself(&person, &name)?;
-    state.auth.authorise(person.name().as_str(), &name, false).await?;
-    Ok(see_other(&list_at(&state, &name)))
+    let location = list_at(&state, &name);
+    to_its_end(async move {
+        state.auth.authorise(person.name().as_str(), &name, false).await?;
+        // Its token has ended with the others: it could not ask us about anybody any more.
+        Ok(state.spawner.forget_user(&name).await?)
+    })
+    .await?;
+    Ok(see_other(&location))
 }
 
 /// `GET {base}hub/discard/{user}`: asks.
@@ -114,10 +151,24 @@ pub(in crate::hub) async fn discard(
     check(&person)?;
     let name = user_of(&state, &name)?;
     not_oneself(&person, &name)?;
-    // First the account, then the server: nobody may start it again in between.
-    state.auth.delete_user(person.name().as_str(), &name).await?;
-    state.spawner.forget_user(&name).await?;
-    Ok(see_other(&state.config.hub("authorize")))
+    let location = state.config.hub("authorize");
+    to_its_end(async move {
+        // First the account, then the server: nobody may start it again in between.
+        state.auth.delete_user(person.name().as_str(), &name).await?;
+        Ok(state.spawner.forget_user(&name).await?)
+    })
+    .await?;
+    Ok(see_other(&location))
+}
+
+/// Does all of `work` even if the browser goes away meanwhile: half of it would leave the server of an account that is
+/// gone, for whoever gets the name next.
+async fn to_its_end(work: impl Future<Output = Result<(), HubError>> + Send + 'static) -> Result<(), HubError> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(HubError::Wiring("the rest of the work")),
+    }
 }
 
 fn check(person: &Person) -> Result<(), HubError> {
@@ -136,14 +187,20 @@ fn user_of(state: &HubState, name: &str) -> Result<UserName, HubError> {
     name.ok_or(HubError::NoSuchResource)
 }
 
+/// The page of the list that somebody is on, and there their row.
 fn list_at(state: &HubState, name: &UserName) -> String {
-    format!("{}#{}", state.config.hub("authorize"), percent_encode(name.as_str()))
+    let wish = Wish { at: name.to_string(), ..Wish::default() };
+    format!("{}{}#{}", state.config.hub("authorize"), wish.to_query(&[]), path_of(name))
+}
+
+fn path_of(name: &UserName) -> String {
+    percent_encode(name.as_str()).into_owned()
 }
 
 fn ask(state: &HubState, frame: Frame, name: &str, template: &str) -> Result<Response, HubError> {
     let name = user_of(state, name)?;
     let server = ServerKey::default_of(name.clone());
     let is_running = !matches!(state.spawner.status(&server).state, ServerState::Stopped | ServerState::Failed(_));
-    let path = percent_encode(name.as_str()).into_owned();
-    frame.show(StatusCode::OK, template, context! { name => name.to_string(), path, is_running })
+    let page = context! { name => name.to_string(), path => path_of(&name), back => list_at(state, &name), is_running };
+    frame.show(StatusCode::OK, template, page)
 }

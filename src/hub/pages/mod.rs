@@ -6,6 +6,7 @@ pub(super) mod home;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod password;
+mod people;
 pub(super) mod servers;
 pub(super) mod signup;
 pub(super) mod spawn;

@@ -12,7 +12,8 @@ use crate::hub::extract::{Named, Person, VisitOf, next_of};
 use crate::hub::landing::next_url;
 use crate::model::{ServerKey, ServerState, Visit};
 
-/// A GET starts too: JupyterLab's menu and bookmarks come this way (one of the few GETs that change anything).
+/// A GET starts one's own server too: JupyterLab's menu and bookmarks come this way (one of the few GETs that change
+/// anything). Somebody else's is shown with a button: a link must not make an administrator start it.
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,
@@ -20,7 +21,8 @@ pub(in crate::hub) async fn get(
     named: Named,
     uri: Uri,
 ) -> Result<Response, HubError> {
-    let location = start(&state, &visit, &person, named, &uri).await?;
+    let is_own = named.0.as_ref().is_none_or(|server| server.user == *person.name());
+    let location = go(&state, &visit, &person, named, &uri, is_own).await?;
     Ok(found(&location))
 }
 
@@ -32,17 +34,18 @@ pub(in crate::hub) async fn post(
     named: Named,
     uri: Uri,
 ) -> Result<Response, HubError> {
-    let location = start(&state, &visit, &person, named, &uri).await?;
+    let location = go(&state, &visit, &person, named, &uri, true).await?;
     Ok(see_other(&location))
 }
 
-/// Wishes a start and returns where to go. Two clicks are one start.
-async fn start(
+/// Wishes a start if asked to, and returns where to go. Two clicks are one start.
+async fn go(
     state: &HubState,
     visit: &Visit,
     person: &Person,
     Named(named): Named,
     uri: &Uri,
+    starts: bool,
 ) -> Result<String, HubError> {
     let server = named.unwrap_or_else(|| ServerKey::default_of(person.name().clone()));
     let is_there = state.auth.user(&server.user).is_some();
@@ -50,7 +53,7 @@ async fn start(
         return Err(HubError::NoSuchResource);
     }
     // The wish is good in every state: it changes nothing for one that runs, and follows a stop under way.
-    let status = state.spawner.start(&server).await?;
+    let status = if starts { state.spawner.start(&server).await? } else { state.spawner.status(&server) };
     if status.state == ServerState::Ready {
         let next = next_url(next_of(uri).as_deref(), &visit.origin);
         return Ok(next.unwrap_or_else(|| server.prefix(&state.config.base)));

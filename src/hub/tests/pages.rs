@@ -22,14 +22,14 @@ async fn signing_in_makes_a_session_and_leads_to_where_the_person_wanted() {
     assert_eq!(answer.location(), "/user/alice/lab?x=1");
     let cookies = answer.set_cookies();
     let cookie = |name: &str| *cookies.iter().find(|cookie| cookie.starts_with(name)).expect(name);
-    let session = cookie("__Host-slipway-test=");
+    let session = cookie("__Host-Http-slipway-test=");
     assert!(session.ends_with("; Path=/; Max-Age=1209600; Secure; HttpOnly; SameSite=Lax"), "{session}");
     let value = session.split(['=', ';']).nth(1).expect("a value");
     let session = world.auth.session_of_cookie(value).expect("a session");
     assert_eq!(session.user.name.as_str(), "alice");
     assert!(cookie("jupyterhub-session-id=").contains(&format!("{}; Path=/; Secure", session.hub_session_id)));
     assert!(cookie("_xsrf=").contains("Path=/hub/;"));
-    assert!(cookie("__Host-slipway-test-visitor=;").contains("Max-Age=0"));
+    assert!(cookie("__Host-Http-slipway-test-visitor=;").contains("Max-Age=0"));
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn signing_out_takes_everything_out_of_the_browser() {
     assert!(alice.caller.ended().expect("a session").is_cancelled());
     assert_eq!(answer.header("clear-site-data"), "\"cache\", \"storage\"");
     let gone = answer.set_cookies().into_iter().filter(|cookie| cookie.contains("Max-Age=0")).collect::<Vec<_>>();
-    for name in ["__Host-slipway-test=;", "jupyterhub-session-id=;", "jupyterhub-hub-login=;", "_xsrf=;"] {
+    for name in ["__Host-Http-slipway-test=;", "jupyterhub-session-id=;", "jupyterhub-hub-login=;", "_xsrf=;"] {
         assert!(gone.iter().any(|cookie| cookie.starts_with(name)), "{name} stays");
     }
     world.stranger().get("/hub/logout").await.is(302);
@@ -151,7 +151,7 @@ async fn the_setup_link_makes_the_first_administrator_and_signs_them_in() {
     let fields = fields(code.expose().to_owned().leak());
     let answer = world.stranger().post("/hub/signup", &fields).await.is(303);
     assert_eq!(answer.location(), "/hub/home");
-    assert!(answer.cookies().iter().any(|(name, _)| name == "__Host-slipway-test"));
+    assert!(answer.cookies().iter().any(|(name, _)| name == "__Host-Http-slipway-test"));
     assert!(world.auth.setup_window().is_none());
     assert!(!world.stranger().get("/hub/login").await.text.contains("no administrator yet"));
 }
@@ -228,13 +228,16 @@ async fn administrators_let_people_in_and_out() {
     root.get("/hub/discard/alice").await.is(200);
     assert!(!world.auth.user(&super::world::server("alice").user).expect("a user").is_authorised());
 
-    assert_eq!(root.post("/hub/authorize/alice", &[]).await.is(303).location(), "/hub/authorize#alice");
+    assert_eq!(root.post("/hub/authorize/alice", &[]).await.is(303).location(), "/hub/authorize?let_in=alice");
+    assert!(root.get("/hub/authorize?let_in=alice").await.is(200).text.contains("alice is let in"));
+    // Whatever an address says, the page says it only of those who are in.
+    assert!(!root.get("/hub/authorize?let_in=mallory").await.is(200).text.contains("mallory"));
     let alice = world.signed_in("alice").await;
     alice.get("/hub/authorize").await.is(403);
     for path in ["/hub/authorize/alice", "/hub/withdraw/root", "/hub/discard/root"] {
         alice.post(path, &[]).await.is(403);
     }
-    root.post("/hub/withdraw/alice", &[]).await.is(303);
+    assert_eq!(root.post("/hub/withdraw/alice", &[]).await.is(303).location(), "/hub/authorize?at=alice#alice");
     assert!(alice.caller.ended().expect("a session").is_cancelled());
     root.post("/hub/discard/alice", &[]).await.is(303);
     assert!(world.auth.user(&super::world::server("alice").user).is_none());

@@ -95,7 +95,15 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         user("admin", true, true, true, true),
         user("barbara", false, true, false, false),
     ]);
-    let person = context! { name => "ada", path => "ada", is_running => true };
+    let person = context! { name => "ada", path => "ada", back => "/hub/authorize?at=ada#ada", is_running => true };
+    let list = context! {
+        users => people, waiting => 2, total => 120, found => 5, text => "a", first => 1, last => 5, page => 1, pages => 2,
+        let_in => context! { name => "barbara", path => "barbara" }, previous_url => (), next_url => "/hub/authorize?q=a&page=2",
+    };
+    let nobody_found = context! {
+        users => Vec::<Value>::new(), waiting => 2, total => 120, found => 0, text => "zz", first => 1, last => 0, page => 1, pages => 1,
+        let_in => (), previous_url => (), next_url => (),
+    };
     vec![
         ("login", "login.html", nobody(), login("", "", None)),
         ("login-refused", "login.html", nobody(), login("alice", "Invalid username or password", None)),
@@ -132,7 +140,8 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("stopping", "stopping.html", alice(""), around("stopping", None)),
         ("not-running", "not_running.html", alice(""), around("stopped", None)),
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
-        ("people", "authorize.html", admin("/hub/authorize"), context! { users => people, waiting => 2 }),
+        ("people", "authorize.html", admin("/hub/authorize"), list),
+        ("people-none", "authorize.html", admin("/hub/authorize"), nobody_found),
         ("withdraw", "withdraw.html", admin(""), person.clone()),
         ("discard", "discard.html", admin(""), person),
         (

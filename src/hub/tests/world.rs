@@ -65,7 +65,7 @@ impl World {
         let data_dir = folder.path().to_owned();
         let clock = Arc::new(ManualClock(AtomicI64::new(1_795_313_227_732)));
         let random = Random::from_seed(7);
-        let mut config = Config { session_cookie: "__Host-slipway-test".to_owned(), ..Config::default() };
+        let mut config = Config { session_cookie: "__Host-Http-slipway-test".to_owned(), ..Config::default() };
         let mut auth_config = crate::auth::Config { data_dir: data_dir.clone(), ..crate::auth::Config::default() };
         change(&mut config, &mut auth_config);
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::Secret;
 
-const SESSION: &str = "__Host-slipway-0123abcd";
+const SESSION: &str = "__Host-Http-slipway-0123abcd";
 
 fn facts(token: TokenRule<'_>) -> Forwarding<'_> {
     Forwarding {
@@ -157,17 +157,18 @@ fn our_session_cookie_never_reaches_a_server() {
             None => assert!(sent.is_empty(), "{sent:?}"),
         }
     };
-    check(&["__Host-slipway-0123abcd=SECRET"], None);
-    check(&["a=b; __Host-slipway-0123abcd=SECRET; c=d"], Some("a=b; c=d"));
-    check(&["a=b;__Host-slipway-0123abcd=SECRET;c=d"], Some("a=b; c=d"));
-    check(&["a=b", "__Host-slipway-0123abcd=SECRET", "c=d"], Some("a=b; c=d"));
-    check(&["a=b; \t__Host-slipway-0123abcd \t= SECRET"], Some("a=b"));
-    check(&["=__Host-slipway-0123abcd=SECRET; a=b"], Some("a=b"));
-    check(&["__Host-slipway-0123abcd"], None);
-    check(&["__Host-slipway-0123abcd=SECRET; __Host-slipway-0123abcd=SECRET"], None);
+    check(&["__Host-Http-slipway-0123abcd=SECRET"], None);
+    check(&["a=b; __Host-Http-slipway-0123abcd=SECRET; c=d"], Some("a=b; c=d"));
+    check(&["a=b;__Host-Http-slipway-0123abcd=SECRET;c=d"], Some("a=b; c=d"));
+    check(&["a=b", "__Host-Http-slipway-0123abcd=SECRET", "c=d"], Some("a=b; c=d"));
+    check(&["a=b; \t__Host-Http-slipway-0123abcd \t= SECRET"], Some("a=b"));
+    check(&["=__Host-Http-slipway-0123abcd=SECRET; a=b"], Some("a=b"));
+    check(&["__Host-Http-slipway-0123abcd"], None);
+    check(&["__Host-Http-slipway-0123abcd=SECRET; __Host-Http-slipway-0123abcd=SECRET"], None);
     check(&["_xsrf=1; _xsrf=2; jupyterhub-session-id=x"], Some("_xsrf=1; _xsrf=2; jupyterhub-session-id=x"));
     // Another Slipway on another port of this host: not our session, and not ours to remove.
-    check(&["__Host-slipway-ffffffff=other"], Some("__Host-slipway-ffffffff=other"));
+    check(&["__Host-Http-slipway-ffffffff=SECRET; a=b"], Some("a=b"));
+    check(&["__Host-Http-slipway-0123abcd-visitor=SECRET; a=b"], Some("a=b"));
 }
 
 #[test]
@@ -226,7 +227,7 @@ fn a_servers_cookies_stay_at_its_prefix() {
         ("jupyterhub-session-id=x; Path=/", "refused"),
         ("JupyterHub-Session-Id=x", "refused"),
         ("jupyterhub-hub-login=x; Path=/hub/", "refused"),
-        ("__Host-slipway-0123abcd=x; Path=/; Secure", "refused"),
+        ("__Host-Http-slipway-0123abcd=x; Path=/; Secure", "refused"),
         ("__host-anything=x", "refused"),
         ("__Secure-x=y", "refused"),
         (" __Host-x=y", "refused"),

@@ -209,7 +209,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 }
 
 fn any_fact(number: u8) -> Fact {
-    match number % 9 {
+    match number % 10 {
         0 => Fact::ImageReady,
         1 => Fact::Turn,
         2 => Fact::Created,
@@ -218,6 +218,7 @@ fn any_fact(number: u8) -> Fact {
         5 => Fact::Troubled(Trouble::Vanished),
         6 => Fact::Sighted(Sight::Gone),
         7 => Fact::Unreachable,
+        8 => Fact::Displaced,
         _ => Fact::CleanedUp { exit: None, log_tail: vec![] },
     }
 }

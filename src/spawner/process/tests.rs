@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Handle as Runtime;
 use tokio::time::timeout;
 
@@ -52,12 +55,25 @@ impl World {
 
     /// Waits until the log has this line.
     async fn says(&self, handle: &Handle, line: &str) {
+        self.says_what(handle, line, |said| (said == line).then_some(())).await;
+    }
+
+    /// Waits until the log has a line of which `read` makes something.
+    async fn says_what<T>(&self, handle: &Handle, line: &str, read: impl Fn(&str) -> Option<T>) -> T {
+        let writes = watched(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).expect("inotify"));
+        let log = self.backend.shared.folder_of(&alice()).join("log");
+        inotify::add_watch(&writes, log, WatchFlags::MODIFY).expect("a log");
         let said = async {
-            while !self.backend.log_tail(handle, 10).await.expect("a log").iter().any(|said| said == line) {
-                sleep(Duration::from_millis(5)).await;
+            loop {
+                let lines = self.backend.log_tail(handle, 10).await.expect("a log");
+                if let Some(found) = lines.iter().find_map(|said| read(said)) {
+                    return found;
+                }
+                writes.readable().await.expect("inotify");
+                while writes.try_read(&mut [0; 512]).is_ok() {}
             }
         };
-        timeout(Duration::from_secs(10), said).await.unwrap_or_else(|_| panic!("it never said {line}"));
+        timeout(Duration::from_secs(10), said).await.unwrap_or_else(|_| panic!("it never said {line}"))
     }
 
     async fn sight(&self, handle: &Handle) -> Sight {
@@ -72,6 +88,23 @@ impl Drop for World {
                 end_group(&record, Signal::KILL);
             }
         }
+    }
+}
+
+/// A descriptor that the runtime watches. That it is no pipe makes no difference to whether it is readable.
+fn watched(descriptor: std::os::fd::OwnedFd) -> Receiver {
+    Receiver::from_owned_fd_unchecked(descriptor).expect("a runtime")
+}
+
+/// Waits until that process has ended.
+async fn end_of(process: table::ProcessId) {
+    let pid = Pid::from_raw(process.pid).expect("a pid");
+    // None if it has ended and been waited for.
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let handle = watched(handle);
+    if table::is_alive(process) {
+        let ended = timeout(Duration::from_secs(10), handle.readable()).await;
+        ended.expect("it has ended").expect("a process");
     }
 }
 
@@ -113,26 +146,12 @@ async fn a_stop_ends_the_whole_group_even_a_stubborn_one() {
         "trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & echo child $!; while :; do sleep 1; done",
     );
     let (handle, _) = world.start(1).await;
-    let child = async {
-        loop {
-            let lines = world.backend.log_tail(&handle, 1).await.expect("a log");
-            if let Some(pid) = lines.first().and_then(|line| line.strip_prefix("child ")) {
-                return pid.parse().expect("a pid");
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let child = timeout(Duration::from_secs(10), child).await.expect("it says its child");
+    let child = world.says_what(&handle, "its child", |said| said.strip_prefix("child ")?.parse().ok()).await;
     let child = table::of_pid(child).expect("the child lives");
     world.backend.stop(&handle, Duration::from_millis(50)).await.expect("stopped");
     assert!(matches!(world.sight(&handle).await, Sight::Exited(_)));
     // Its end may take a moment after the signal.
-    let gone = async {
-        while table::is_alive(child) {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(10), gone).await.expect("the child is gone as well");
+    end_of(child).await;
 }
 
 #[tokio::test]
@@ -171,12 +190,7 @@ async fn a_new_start_ends_what_was_left_of_the_last() {
     world.says(&handle, "up").await;
     let first = world.backend.shared.record_of(&alice()).expect("readable").and_then(|record| record.process);
     world.start(2).await;
-    let gone = async {
-        while table::is_alive(first.expect("it ran")) {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(10), gone).await.expect("two of one server");
+    end_of(first.expect("it ran")).await;
 }
 
 #[tokio::test]

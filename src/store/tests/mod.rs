@@ -5,7 +5,7 @@ mod damage;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::model::{Failure, Generation, Random, SessionKey, StoredToken, Timestamp, TokenId};
@@ -161,11 +161,31 @@ fn folder_and_files_are_closed_to_others() {
 #[test]
 fn a_second_process_is_told_that_one_runs() {
     let (dir, store) = fresh();
-    let error = open(dir.path()).expect_err("it is locked");
+    let error = open::open(dir.path(), Duration::ZERO).expect_err("it is locked");
     assert!(matches!(error, StoreError::InUse { .. }));
     assert!(error.to_string().contains("already running"), "{error}");
     drop(store);
     open(dir.path()).expect("it is free again");
+}
+
+#[test]
+fn a_child_that_is_being_started_does_not_keep_the_lock() {
+    let (dir, store) = fresh();
+    let lock = std::fs::File::open(dir.path().join("slipway.lock")).expect("it is there");
+    assert!(rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err());
+    // What a fork shares with its parent: the same open file under another number.
+    let shared = store.0.dir.share_lock();
+    drop(store);
+    open::open(dir.path(), Duration::ZERO).expect("it is free at once");
+    drop(shared);
+}
+
+#[test]
+fn who_comes_while_another_process_ends_waits_for_it() {
+    let (dir, store) = fresh();
+    let ending = std::thread::spawn(move || drop(store));
+    open(dir.path()).expect("it is free within half a second");
+    ending.join().expect("no panic");
 }
 
 #[test]

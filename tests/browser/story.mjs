@@ -1,0 +1,70 @@
+// What the tests that tell a story share: people with browsers of their own, steps of which each stands on the one
+// before, and the few things that everybody does on the hub's pages. Pages are addressed by what the contract
+// fixes (paths, field names), never by their looks.
+
+import { test } from "node:test";
+import { join } from "node:path";
+import { newPerson } from "./browser.mjs";
+
+export const path = (page) => new URL(page.url()).pathname;
+
+/** `stage` may still be empty when steps are declared: { browser, origin, artefacts, lastLog }. */
+export function makeStory(stage) {
+  const people = [];
+  let failed;
+  return {
+    people,
+
+    /** Somebody with a browser of their own, and one open tab. */
+    async person(options) {
+      const context = await newPerson(stage.browser, stage.origin, options);
+      people.push(context);
+      return context.newPage();
+    },
+
+    /** One step of the story; the first that fails skips the rest. The open pages and the end of the log say more. */
+    step(name, tell) {
+      test(name, async (t) => {
+        if (failed) return t.skip(`since this failed: ${failed}`);
+        try {
+          await tell();
+        } catch (error) {
+          failed = name;
+          for (const [at, page] of people.flatMap((context) => context.pages()).entries()) {
+            t.diagnostic(`page ${at} is at ${page.url()}`);
+            await page.screenshot({ path: join(stage.artefacts, `failed-${at}.png`) }).catch(() => {});
+          }
+          t.diagnostic(`the end of Slipway's log:\n${stage.lastLog()}`);
+          throw error;
+        }
+      });
+    },
+  };
+}
+
+/** Sends the form that fits the selector `within`, and waits for the page that it leads to. */
+export async function submit(page, within) {
+  const form = page.locator(`form${within}:visible`).first();
+  const [answer] = await Promise.all([
+    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
+    form.locator('button[type="submit"], input[type="submit"], button:not([type])').first().click(),
+  ]);
+  await page.waitForLoadState();
+  return answer.status();
+}
+
+export async function signIn(page, name, password, next = "/hub/home") {
+  await page.goto(`/hub/login?next=${encodeURIComponent(next)}`);
+  await page.fill('input[name="username"]', name);
+  await page.fill('input[name="password"]', password);
+  return submit(page, ':has(input[name="password"])');
+}
+
+/** Fills the sign-up form that the page shows. */
+export async function fillSignUp(page, name, password) {
+  await page.fill('input[name="username"]', name);
+  await page.fill('input[name="signup_password"]', password);
+  await page.fill('input[name="signup_password_confirmation"]', password);
+}
+
+export const sendSignUp = (page) => submit(page, ':has(input[name="signup_password"])');
