@@ -31,14 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn rows_of(number: usize) -> Result<(UserRow, ServerRow), Box<dyn Error>> {
     let name = UserName::parse(&format!("u{number:05}"))?;
     let key = ServerKey::default_of(name.clone());
-    let user = UserRow {
-        name,
-        password: None,
-        authorised: true,
-        admin: false,
-        created: Timestamp(0),
-        last_activity: None,
-    };
+    let user =
+        UserRow { name, password: None, authorised: true, admin: false, created: Timestamp(0), last_activity: None };
     let server = ServerRow {
         handle: Some(serde_json::json!({ "static": key })),
         key,
