@@ -23,6 +23,12 @@ pub trait Backend: Send + Sync + 'static {
     /// The image that servers are made from, if there is such a thing here.
     fn image(&self) -> Option<&str>;
 
+    /// True if no two servers are at the same address at one time, as an engine has it. Then whoever is seen where
+    /// another one was has taken its place.
+    fn gives_own_addresses(&self) -> bool {
+        true
+    }
+
     /// Makes sure that a server could be created: fetches the image if need be. One fetch serves all who wait.
     ///
     /// # Errors

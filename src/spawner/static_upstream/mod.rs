@@ -62,6 +62,10 @@ impl Backend for StaticBackend {
         None
     }
 
+    fn gives_own_addresses(&self) -> bool {
+        false
+    }
+
     async fn prepare(&self, _server: &ServerKey, _progress: &ProgressSink) -> Result<(), BackendError> {
         match dial(&self.address, self.connect_timeout).await {
             Ok(_) => Ok(()),
