@@ -99,7 +99,7 @@ step("a notebook cell prints", async () => {
   });
 });
 
-step("its WebSocket came over the same HTTP/2 connection as everything else", async () => {
+step("its WebSocket came over HTTP/2, as everything else did", async () => {
   // Chromium sends an extended CONNECT (RFC 8441) only where HTTP/2 offers it; else it would open HTTP/1.1
   // connections beside, one for each socket.
   const sockets = await until("the kernel's socket is in the access log", 10_000, () => {
