@@ -228,7 +228,7 @@ pub const KEYS: &[Key] = &[
         r#""""#,
         "Where people land after sign-in, as in \"/hub/home\". Empty: at their own server.",
     ),
-    key("hub.requests", whole(1, 100_000), "512", "How many pages and API calls may be under way at once."),
+    key("hub.requests", whole(1, 100_000), "2048", "How many pages and API calls may be under way at once."),
     key(
         "spawner.backend",
         Kind::Choice(&["auto", "docker", "process", "static"]),

@@ -41,7 +41,7 @@ impl Steps {
     /// The intent is durable before the engine hears of it, so that a crash in between leaves nothing unknown.
     pub(super) async fn create(&self, row: ServerRow) -> (Fact, Option<Handle>) {
         let (server, generation) = (row.key.clone(), row.generation);
-        // Two commits of one store; asked for together they share the wait.
+        // Two commits of one store: the second waits for the first, and the engine for both.
         let (saved, token) = tokio::join!(self.rows.put(row), self.tokens.issue(&server));
         let token = match saved.and(token) {
             Ok(token) => token,
