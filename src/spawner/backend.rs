@@ -20,6 +20,11 @@ pub trait Backend: Send + Sync + 'static {
     /// `docker`, `process` or `static`: for logs.
     fn name(&self) -> &'static str;
 
+    /// True if several servers may have one address. Then an address says nothing about who listens there.
+    fn shares_addresses(&self) -> bool {
+        false
+    }
+
     /// The image that servers are made from, if there is such a thing here.
     fn image(&self) -> Option<&str>;
 

@@ -58,6 +58,11 @@ impl Backend for StaticBackend {
         NAME
     }
 
+    /// One address for all: that is what it is for.
+    fn shares_addresses(&self) -> bool {
+        true
+    }
+
     fn image(&self) -> Option<&str> {
         None
     }
