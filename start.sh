@@ -144,7 +144,7 @@ choose_backend() {
 
 # ---- what the process backend needs -----------------------------------------------------------------------
 
-wanted_packages=$(sed -n 's/^jupyterlab=\(.*\)/jupyterlab==\1/p; s/^ipykernel=\(.*\)/ipykernel==\1/p; s/.*\[6\.1\]=\([0-9.]*\).*/jupyterhub==\1/p' tests/lab/build.sh | tr '\n' ' ')
+wanted_packages=$(sed -n 's/^jupyterlab=\(.*\)/jupyterlab==\1/p; s/^ipykernel=\(.*\)/ipykernel==\1/p; s/.*\[6\.1\]=\([0-9.]*\).*/jupyterhub==\1/p' tests/lab/build.sh | paste -sd ' ')
 
 # Runs a command as the account that servers run as. The shell between is no detour: setpriv itself still holds
 # root's capabilities when it looks its command up, and would run a Python below /root that the account cannot.
@@ -232,9 +232,15 @@ else
     [ -n "${SLIPWAY_SPAWNER_PROCESS_PATH:-}" ] || export SLIPWAY_SPAWNER_PROCESS_PATH=$venv/bin:/usr/local/bin:/usr/bin:/bin
   fi
   [ -z "$account" ] || export SLIPWAY_SPAWNER_PROCESS_RUN_AS=$account
-  say "servers are processes on this host${account:+ of the account $account}: for one person, or people who trust each other"
+  say "servers are processes${account:+ of the account $account} on this host: for one person, or people who trust each other"
 fi
 data_dir=$(setting "" data_dir "$repo/data")
+# Servers have their homes in data_dir, so the account must be able to walk there: it cannot when the repository lies
+# under /root. Somebody who names a data_dir is told by Slipway instead.
+if [ "$backend" = process ] && [ -n "$account" ] && [ "$data_dir" = "$repo/data" ] && ! as_account test -x "$repo"; then
+  data_dir=/var/lib/slipway/data
+  say "the account $account cannot reach $repo: users and their files are in $data_dir"
+fi
 certs_dir=$(setting "" certs_dir "$repo/certs")
 export SLIPWAY_DATA_DIR=$data_dir SLIPWAY_CERTS_DIR=$certs_dir
 
@@ -259,10 +265,10 @@ slipway=$!
 set +m
 asked_to_stop=no
 stop() {
-  [ $asked_to_stop = no ] || return 0
-  asked_to_stop=yes
   printf '\n'
-  say "stopping"
+  if [ $asked_to_stop = no ]; then say "stopping"; else say "stopping at once"; fi
+  asked_to_stop=yes
+  # Slipway takes a second signal for impatience, and drops what is still open.
   kill -TERM "$slipway" 2>/dev/null || true
 }
 trap stop INT TERM HUP
@@ -273,9 +279,11 @@ for _ in $(seq 600); do
   if (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
     # Written as the last step of the start, just after the port opens: 1 s is plenty.
     for _ in $(seq 10); do [ ! "$link_file" -nt "$begun" ] || break; sleep 0.1; done
-    say ""
+    printf '\n'
     say "Slipway is at https://localhost:$port$base"
-    say "its certificate is self-signed unless there is one in $certs_dir, so the browser asks once"
+    if ! compgen -G "$certs_dir/*" >/dev/null; then
+      say "its certificate is self-signed, so the browser asks once; one of yours goes into $certs_dir"
+    fi
     if [ "$link_file" -nt "$begun" ]; then
       say "make the administrator's account with this link, and keep it to yourself until then:"
       say "  $(cat "$link_file")"
@@ -283,7 +291,7 @@ for _ in $(seq 600); do
       say "sign in there; without an account, sign up and ask the administrator to approve"
     fi
     say "Ctrl-C stops it"
-    say ""
+    printf '\n'
     break
   fi
   sleep 0.1

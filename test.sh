@@ -164,7 +164,7 @@ phase_browser() {
     if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
       step npm ci --no-audit --no-fund --loglevel=error
     fi
-    SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec rig.mjs run.mjs
+    SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec rig.mjs run.mjs pages.mjs process.mjs
   )
 }
 

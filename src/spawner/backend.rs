@@ -20,13 +20,14 @@ pub trait Backend: Send + Sync + 'static {
     /// `docker`, `process` or `static`: for logs.
     fn name(&self) -> &'static str;
 
-    /// True if several servers may have one address. Then an address says nothing about who listens there.
-    fn shares_addresses(&self) -> bool {
-        false
-    }
-
     /// The image that servers are made from, if there is such a thing here.
     fn image(&self) -> Option<&str>;
+
+    /// True if no two servers are at the same address at one time, as an engine has it. Then whoever is seen where
+    /// another one was has taken its place.
+    fn gives_own_addresses(&self) -> bool {
+        true
+    }
 
     /// Makes sure that a server could be created: fetches the image if need be. One fetch serves all who wait.
     ///

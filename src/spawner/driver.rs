@@ -371,7 +371,7 @@ impl Driver {
     /// An engine gives an address to one server at a time. Whoever had it before is gone or elsewhere, even if no event
     /// has said so yet: its owner's requests must not reach the new one.
     fn displace_others(&mut self, server: &ServerKey, address: &UpstreamAddress) {
-        if self.steps.backend.shares_addresses() {
+        if !self.steps.backend.gives_own_addresses() {
             return;
         }
         let others = self.slots.iter().filter(|(other, slot)| *other != server && slot.life.state.is_at(address));

@@ -112,7 +112,9 @@ export async function runInNewNotebook(page, code) {
   const cell = notebook.locator(".jp-CodeCell .cm-content").first();
   await cell.click({ timeout: 30_000 });
   await page.keyboard.type(code);
-  await notebook.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor({ timeout: 60_000 });
+  // The status bar, not the notebook's own indicator: that one says idle before there is a kernel at all, and
+  // JupyterLab silently runs nothing then.
+  await page.locator("#jp-main-statusbar").getByText(/\| Idle$/).waitFor({ timeout: 60_000 });
   await page.keyboard.press("Shift+Enter");
   const output = notebook.locator(".jp-OutputArea-output pre").first();
   await output.waitFor({ timeout: 30_000 });

@@ -4,7 +4,7 @@
 import { after, before } from "node:test";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createWriteStream, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { look, makeCertificates, runInNewNotebook, startChromium, until, waitForJupyterLab } from "./browser.mjs";
@@ -27,6 +27,7 @@ before(async () => {
   mkdirSync(artefacts, { recursive: true });
   // Servers run as an account of their own when we are root, and it must be able to walk to its home.
   folder = mkdtempSync(join(tmpdir(), "slipway-process-"));
+  chmodSync(folder, 0o711);
   const certificates = makeCertificates(folder);
   port = await freePort();
   stage.origin = `https://localhost:${port}`;
@@ -77,8 +78,10 @@ function processesBelow(folder) {
 }
 
 step("without an engine ./start.sh says so, prepares Python and prints the setup link", async () => {
-  const gone = ended.then((how) => { throw new Error(`start.sh ended with ${how}:\n${text}`); });
-  await Promise.race([gone, until("the address is printed", prepareLimit_ms, () => text.includes("Ctrl-C stops it"))]);
+  await until("the address is printed", prepareLimit_ms, () => {
+    assert.equal(terminal.exitCode, null, `start.sh ended:\n${text}`);
+    return text.includes("Ctrl-C stops it");
+  });
   assert.match(text, /no Docker engine answers: servers will be processes on this host/);
   assert.ok(text.includes(`Slipway is at https://localhost:${port}/`), text);
 });

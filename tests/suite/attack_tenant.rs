@@ -290,6 +290,8 @@ async fn a_server_is_ready_by_its_status_alone() {
         "HTTP/1.1 500 No\r\n\r\n".into(),
         format!("HTTP/1.1 401 No\r\n{}", "X: y\r\n".repeat(10_000)),
         "x".repeat(1_000_000),
+        // No request could be carried to a server that speaks like this.
+        format!("HTTP/1.1 401 No\r\n{}\r\n", "X: y\r\n".repeat(10_000)),
     ] {
         world.backend.behave("alice", Behaviour::Says(said));
         world.app.spawner.start(&server("alice")).await.expect("a start");

@@ -58,13 +58,12 @@ impl Backend for StaticBackend {
         NAME
     }
 
-    /// One address for all: that is what it is for.
-    fn shares_addresses(&self) -> bool {
-        true
-    }
-
     fn image(&self) -> Option<&str> {
         None
+    }
+
+    fn gives_own_addresses(&self) -> bool {
+        false
     }
 
     async fn prepare(&self, _server: &ServerKey, _progress: &ProgressSink) -> Result<(), BackendError> {
