@@ -288,6 +288,7 @@ async fn a_server_is_ready_by_its_status_alone() {
         "garbage\r\n\r\n".to_owned(),
         "HTTP/1.1 103 Early\r\n\r\n".repeat(10_000),
         "HTTP/1.1 500 No\r\n\r\n".into(),
+        format!("HTTP/1.1 401 No\r\n{}", "X: y\r\n".repeat(10_000)),
         "x".repeat(1_000_000),
         // No request could be carried to a server that speaks like this.
         format!("HTTP/1.1 401 No\r\n{}\r\n", "X: y\r\n".repeat(10_000)),
