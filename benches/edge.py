@@ -883,6 +883,8 @@ def main():
          "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
          "-keyout", str(shm_run / "key.pem"), "-out", str(shm_run / "cert.pem")], without_conf())
     (shm_run / "both.pem").write_text((shm_run / "cert.pem").read_text() + (shm_run / "key.pem").read_text())
+    # Asked to end, it still ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     programs, results, routes, helpers = [], {}, [], []
     try:
         helpers += start_upstream(shm_run)
