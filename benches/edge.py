@@ -227,6 +227,15 @@ class Slipway(Program):
             "SLIPWAY_SPAWNER_STATIC_UPSTREAM": upstream or f"http://127.0.0.1:{UPSTREAM_PORT}",
             "SLIPWAY_LOG_ACCESS": access})
         self.options, self.folder, self.routes = options, folder, routes
+        try:
+            self.become_ready(started)
+        except BaseException:
+            self.end()
+            raise
+        self.ready_s = time.monotonic() - started
+
+    def become_ready(self, started):
+        routes, name = self.routes, self.name
         wait_for_port(self)
         self.cookie = sign_in(self.port, "admin")
         ask(self, "GET", "/hub/spawn", navigating=True)
@@ -241,7 +250,6 @@ class Slipway(Program):
                 if time.monotonic() > started + 90:
                     raise SystemExit(f"edge.py: {name}: {user} answers {status}; see {self.log.name}")
                 time.sleep(0.5)
-        self.ready_s = time.monotonic() - started
 
     def add_user(self, name):
         variables = dict(os.environ, SLIPWAY_DATA_DIR=str(self.folder / "data"))
@@ -785,7 +793,12 @@ def measure_routes(options):
     programs = []
     try:
         for count in (1, 10_000, 100_000):
-            programs.append(Slipway(f"routes-{count}", options.run, options, routes=count))
+            try:
+                programs.append(Slipway(f"routes-{count}", options.run, options, routes=count))
+            except (OSError, SystemExit) as error:
+                say(f"{count} routes: {error}")
+                FAILED.append(f"{count} routes")
+                continue
             say(f"{count} routes ready after {programs[-1].ready_s:.1f} s")
         values = {program.name: [] for program in programs}
         for number in range(2 if options.quick else options.rounds):
@@ -870,6 +883,8 @@ def main():
          "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
          "-keyout", str(shm_run / "key.pem"), "-out", str(shm_run / "cert.pem")], without_conf())
     (shm_run / "both.pem").write_text((shm_run / "cert.pem").read_text() + (shm_run / "key.pem").read_text())
+    # Asked to end, it still ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     programs, results, routes, helpers = [], {}, [], []
     try:
         helpers += start_upstream(shm_run)

@@ -11,6 +11,7 @@ use tracing::info;
 use super::fail;
 use crate::app::{App, Parts};
 use crate::config::Config;
+use crate::listener;
 use crate::model::{Random, SystemClock};
 use crate::telemetry;
 
@@ -26,6 +27,8 @@ pub(super) fn run(config: Config) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&error),
     };
+    // Each connection is one of them; a shell's usual 1,024 would be the end long before our own limit.
+    listener::raise_open_files_limit();
     let data = Builder::new_multi_thread().thread_name("edge").enable_all().build();
     let control = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).thread_name("hub").enable_all().build();
     let (data, control) = match (data, control) {

@@ -24,7 +24,7 @@ pub mod static_upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
@@ -133,7 +133,8 @@ impl Spawner {
         };
 
         let ready = ready::Config::default();
-        let steps = Arc::new(Steps { config, ready, base, backend: backend.clone(), tokens, rows });
+        let probes = Semaphore::new(ready.tries_at_once);
+        let steps = Arc::new(Steps { config, ready, probes, base, backend: backend.clone(), tokens, rows });
         let driver = Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), known);
         if let Some(found) = first_list {
             // The mailbox is empty: this does not wait.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::model::UpstreamAddress;
@@ -20,6 +21,9 @@ pub(super) struct Config {
     pub longest_wait: Duration,
     /// How long one try may take. 5 s: a loaded server that has accepted may need a while.
     pub try_timeout: Duration,
+    /// Tries under way at one moment, of all servers together; others wait in order. 256: after a restart with 100,000
+    /// running servers all of them at once kept the hub from answering anybody for ten seconds.
+    pub tries_at_once: usize,
 }
 
 impl Default for Config {
@@ -28,18 +32,22 @@ impl Default for Config {
             first_wait: Duration::from_millis(2),
             longest_wait: Duration::from_millis(100),
             try_timeout: Duration::from_secs(5),
+            tries_at_once: 256,
         }
     }
 }
 
-/// Returns once the server at `address` answers `GET path` with a status below 500. Waits as long as it takes: the
-/// caller has the deadline. Cancel-safe: nothing is kept between tries.
-pub(super) async fn until_ready(address: &UpstreamAddress, path: &str, config: &Config) {
+/// Returns once the server at `address` answers `GET path` with a status below 500; each try takes one of `places`.
+/// Waits as long as it takes: the caller has the deadline. Cancel-safe: nothing is kept between tries.
+pub(super) async fn until_ready(address: &UpstreamAddress, path: &str, config: &Config, places: &Semaphore) {
     let mut wait = config.first_wait;
     loop {
+        // Never closed; if it were, nothing would be gained by waiting.
+        let place = places.acquire().await.ok();
         if ask(address, path, config.try_timeout).await.is_ok_and(|status| status.as_u16() < 500) {
             return;
         }
+        drop(place);
         sleep(wait).await;
         wait = (wait * 2).min(config.longest_wait);
     }
@@ -80,7 +88,7 @@ mod tests {
             b"HTTP/1.1 302 Found\r\n\r\n".to_vec(),
         ];
         let (address, task) = server(answers).await;
-        timeout(Duration::from_secs(10), until_ready(&address, "/user/a/api", &Config::default()))
+        timeout(Duration::from_secs(10), until_ready(&address, "/user/a/api", &Config::default(), &Semaphore::new(1)))
             .await
             .expect("ready");
         assert_eq!(task.await.expect("no panic"), 5);
@@ -97,8 +105,10 @@ mod tests {
             second.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.expect("the asker reads");
             drop(held);
         };
-        let asked =
-            timeout(Duration::from_secs(10), async { tokio::join!(until_ready(&address, "/", &config), silent) });
+        let places = Semaphore::new(1);
+        let asked = timeout(Duration::from_secs(10), async {
+            tokio::join!(until_ready(&address, "/", &config, &places), silent)
+        });
         asked.await.expect("ready");
     }
 }

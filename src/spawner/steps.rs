@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -24,6 +25,8 @@ const CLEAN_UP_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Steps {
     pub(super) config: Config,
     pub(super) ready: ready::Config,
+    /// Places for `ready`'s tries.
+    pub(super) probes: Semaphore,
     pub(super) base: BasePath,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) tokens: Arc<dyn ServerTokens>,
@@ -95,7 +98,7 @@ impl Steps {
 
     pub(super) async fn probe(&self, server: &ServerKey, address: &UpstreamAddress) -> Fact {
         let path = format!("{}api", server.prefix(&self.base));
-        ready::until_ready(address, &path, &self.ready).await;
+        ready::until_ready(address, &path, &self.ready, &self.probes).await;
         Fact::Answered
     }
 
