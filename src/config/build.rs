@@ -155,6 +155,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             session_cookie_age_s: absolute_timeout_s,
             lazy_start: read.flag("spawner.lazy_start"),
             signup,
+            password_length_min: read.count("auth.password_length"),
             default_url: read.optional("hub.default_url", page_address),
             ..hub::Config::default()
         },
@@ -260,7 +261,11 @@ fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {
 
 fn log_config(read: &mut Reader<'_>) -> telemetry::Config {
     telemetry::Config {
-        level: read.text("log.level"),
+        // The libraries' own frames and polls at `debug` would bury ours.
+        level: match read.text("log.level").as_str() {
+            "debug" => "info,slipway=debug".to_owned(),
+            level => level.to_owned(),
+        },
         format: match read.text("log.format").as_str() {
             "text" => telemetry::LogFormat::Human,
             "json" => telemetry::LogFormat::Json,

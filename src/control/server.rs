@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -82,6 +83,9 @@ impl Drop for Listener {
     }
 }
 
+/// After an accept that failed (out of descriptors, mostly): trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Answers requests until the soft stop, a few at a time.
 pub async fn serve(listener: Listener, auth: Auth, stop_servers: StopServers, tasks: Tasks) {
     let places = Arc::new(Semaphore::new(listener.config.requests_at_once.max(1)));
@@ -95,7 +99,7 @@ pub async fn serve(listener: Listener, auth: Auth, stop_servers: StopServers, ta
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a command could not connect");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };

@@ -20,6 +20,8 @@ pub struct Config {
     pub lazy_start: bool,
     /// People may ask for an account.
     pub signup: bool,
+    /// The fewest characters of a new password, for the hint beside the field; `auth` is who insists.
+    pub password_length_min: usize,
     /// Where a person lands after sign-in who wanted nothing in particular; `None`: their own server.
     pub default_url: Option<String>,
     /// A folder whose files take the place of the built-in templates of the same name.
@@ -55,6 +57,7 @@ impl Default for Config {
             session_cookie_age_s: 14 * 24 * 3600,
             lazy_start: true,
             signup: true,
+            password_length_min: 8,
             default_url: None,
             templates_dir: None,
             form_limit_bytes: 64 << 10,

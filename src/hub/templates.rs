@@ -32,6 +32,7 @@ impl Views {
         environment.set_loader(move |name| source_of(overrides.as_deref(), name));
         environment.add_global("base", config.base.as_str());
         environment.add_global("hub", config.base.hub());
+        environment.add_global("password_length", config.password_length_min);
         let base = config.base.clone();
         environment.add_function("asset", move |name: &str| assets::address_of(&base, name));
         Self(environment)

@@ -82,12 +82,14 @@ impl LineWriter {
                 return;
             }
             message = back;
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(FLUSH_PAUSE);
         }
         let _ = is_done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
+/// Between two tries to ask a full queue for a flush.
+const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 /// How long the thread collects lines before it hands them to the system in one call.
 const COLLECT_FOR: Duration = Duration::from_millis(5);
 /// What it collects at most.
