@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "cli",
-        &["model", "config", "app", "store", "auth", "control", "telemetry"],
+        &["model", "config", "app", "store", "auth", "control", "listener", "telemetry"],
         "commands are built from what app offers",
     ),
 ];
