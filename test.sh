@@ -146,7 +146,7 @@ phase_images() {
 
 phase_docker() {
   need_cargo
-  need strace:strace busybox-static:busybox
+  need strace:strace busybox-static:busybox iproute2:ip
   phase_images
   # Cargo builds the program too, and tells the tests where it is.
   step cargo test --locked --profile $profile --test docker -- --test-threads=1

@@ -12,6 +12,14 @@ use crate::program::{PASSWORD, Program};
 /// A cold engine with a containerd of its own.
 const ENGINE_LIMIT: Duration = Duration::from_secs(60);
 
+/// The engine's own default bridge.
+const BRIDGE: &str = "slipwaytest0";
+
+/// Runs `ip`; a bridge that is there already, or gone already, is as good.
+fn ip(arguments: &[&str]) {
+    let _ = Command::new("ip").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+}
+
 struct Engine {
     folder: TempDir,
     /// As on a host with systemd it is a service of its own, and outlives a killed dockerd.
@@ -21,6 +29,9 @@ struct Engine {
 
 impl Engine {
     fn start() -> Self {
+        ip(&["link", "add", "name", BRIDGE, "type", "bridge"]);
+        ip(&["address", "add", "10.213.77.1/24", "dev", BRIDGE]);
+        ip(&["link", "set", BRIDGE, "up"]);
         let folder = TempDir::new().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         let log = std::fs::File::create(path("containerd.log")).expect("a log file");
@@ -62,7 +73,8 @@ impl Engine {
             .arg(self.path("exec"))
             .arg("--pidfile")
             .arg(self.path("pid"))
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
+            // Not `none`: that removes docker0, which is another engine's.
+            .args(["--bridge", BRIDGE, "--iptables=false", "--ip6tables=false"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)
@@ -117,6 +129,7 @@ impl Drop for Engine {
             let _ = Command::new("kill").arg(child.id().to_string()).status();
             let _ = child.wait();
         }
+        ip(&["link", "delete", BRIDGE]);
     }
 }
 
