@@ -129,7 +129,8 @@ step("what the edge answers itself looks like the rest and is as sound", async (
 step("the keyboard alone is enough: sign in, menu, dialogs", async () => {
   const keys = await person();
   await keys.goto("/hub/login");
-  // The form is what one came for, so the first field has the focus.
+  // The form is what one came for, so the first field has the focus, a moment after the page is there.
+  await keys.waitForFunction(() => document.activeElement?.name === "username");
   await keys.keyboard.type("admin");
   await keys.keyboard.press("Tab");
   await keys.keyboard.type(password);
