@@ -123,7 +123,13 @@ impl Drop for Engine {
         {
             let _ = self.docker(&["rm", "-f", &id]).status();
         }
-        let _ = self.docker(&["network", "prune", "-f"]).status();
+        // The engine that was killed may still count an endpoint there, and would keep the network's bridge.
+        let networks = ["--host", &self.host(), "network", "ls", "-q", "--filter", "name=slipway-own"];
+        let networks = Command::new("docker").args(networks).output().map(|output| output.stdout).unwrap_or_default();
+        for network in String::from_utf8_lossy(&networks).lines() {
+            let _ = self.docker(&["network", "rm", network]).status();
+            ip(&["link", "delete", &format!("br-{network}")]);
+        }
         for child in self.dockerd.iter_mut().chain([&mut self.containerd]) {
             // SIGTERM, so that it lets go of its mounts.
             let _ = Command::new("kill").arg(child.id().to_string()).status();
