@@ -65,11 +65,29 @@ export async function newPerson(browser, baseURL, options = {}) {
     const url = page?.url() ?? "";
     if (!/\/user\//.test(new URL(url, baseURL).pathname)) context.complaints.push(`${url}: ${text}`);
   };
+  context.on("page", withstandNetworkChanges);
   context.on("weberror", (error) => complain(error.page(), error.error()));
   context.on("console", (message) => {
     if (/Content Security Policy|Refused to|Permissions Policy/.test(message.text())) complain(message.page(), message.text());
   });
   return context;
+}
+
+/** Chromium drops every request under way when a network interface of the machine comes or goes, as they do with each
+ *  container, whoever's it is. A person would load the page again, and so does this one. */
+function withstandNetworkChanges(page) {
+  const isNetworkChange = (text) => /ERR_NETWORK_CHANGED/.test(text ?? "");
+  page.on("requestfailed", (request) => { page.lostRequests ||= isNetworkChange(request.failure()?.errorText); });
+  const goto = page.goto.bind(page);
+  page.goto = async (...address) => {
+    for (let tries = 3; ; tries -= 1) {
+      try {
+        return await goto(...address);
+      } catch (error) {
+        if (tries === 0 || !isNetworkChange(error.message)) throw error;
+      }
+    }
+  };
 }
 
 /** Takes the page's pictures, and finds it free of accessibility faults and of sideways scrolling. */
@@ -99,7 +117,17 @@ export async function look(page, name, artefacts) {
 
 /** Waits until JupyterLab's shell is there and its splash gone. 60 s: a first start compiles nothing but reads much. */
 export async function waitForJupyterLab(page, limit_ms = 60_000) {
-  await page.locator("#jp-main-dock-panel").waitFor({ timeout: limit_ms });
+  const until = Date.now() + limit_ms;
+  for (;;) {
+    try {
+      await page.locator("#jp-main-dock-panel").waitFor({ timeout: 15_000 });
+      break;
+    } catch (error) {
+      if (Date.now() > until) throw error;
+      if (page.lostRequests) await page.reload();
+      page.lostRequests = false;
+    }
+  }
   await page.locator("#jupyterlab-splash").waitFor({ state: "detached", timeout: limit_ms });
 }
 
