@@ -5,7 +5,7 @@ use std::time::Duration;
 use slipway::model::{ServerState, UserName};
 
 use crate::client::{ANSWER_LIMIT, Answer, Client};
-use crate::world::{PASSWORD, World, server, take_cookies, xsrf_of};
+use crate::world::{PASSWORD, World, server, sign_up_at, take_cookies, xsrf_of};
 
 /// A proxy in front of us, so that one machine can speak for many addresses.
 const BEHIND_A_PROXY: [(&str, &str); 1] = [("SLIPWAY_LISTENER_TRUSTED_PROXIES", "127.0.0.1")];
@@ -15,20 +15,6 @@ async fn try_to_sign_in(browser: &Client, name: &str, password: &str) -> Answer 
     let browser = take_cookies(browser.clone(), &page);
     let fields = [("username", name), ("password", password), ("_xsrf", &xsrf_of(&page.text()))];
     browser.post_form("/hub/login", &fields).await
-}
-
-async fn sign_up(browser: &Client, name: &str, code: &str) -> Answer {
-    let page = browser.get("/hub/signup").await.is(200);
-    let browser = take_cookies(browser.clone(), &page);
-    let xsrf = xsrf_of(&page.text());
-    let fields = [
-        ("username", name),
-        ("signup_password", PASSWORD),
-        ("signup_password_confirmation", PASSWORD),
-        ("code", code),
-        ("_xsrf", &xsrf),
-    ];
-    browser.post_form("/hub/signup", &fields).await
 }
 
 fn name(text: &str) -> UserName {
@@ -127,13 +113,13 @@ async fn names_that_are_reserved_invisible_or_too_long_are_nobodys() {
         &long,
         &huge,
     ] {
-        let answer = sign_up(&browser, wrong, "").await;
+        let answer = sign_up_at(&browser, "/hub/signup", wrong, "").await;
         assert!(answer.status.is_client_error(), "{wrong:.40?}: {}", answer.status);
     }
     assert_eq!(world.app.auth.users().len(), 1);
     // What looks alike and is another name shares nothing.
     for different in ["jos\u{e9}", "jose\u{301}", "\u{430}lice", "alice", "\u{17f}ilas", "silas"] {
-        sign_up(&browser, different, "").await.is(200);
+        sign_up_at(&browser, "/hub/signup", different, "").await.is(200);
     }
     let containers: std::collections::BTreeSet<_> =
         world.app.auth.users().iter().map(|user| server(user.name.as_str()).docker_name("jupyterlab")).collect();

@@ -6,25 +6,14 @@ use bytes::Bytes;
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{Client, Wire};
-use crate::world::{PASSWORD, World, take_cookies, xsrf_of};
+use crate::client::{Answer, Client, Wire};
+use crate::world::{PASSWORD, World, sign_up_at, take_cookies, xsrf_of};
 
 /// Ends are seen within this.
 const WITHIN: Duration = Duration::from_secs(1);
 
-async fn sign_up(world: &World, path: &str, name: &str, code: &str) -> crate::client::Answer {
-    let browser = world.client().navigating();
-    let page = browser.get(path).await.is(200);
-    let browser = take_cookies(browser, &page);
-    let xsrf = xsrf_of(&page.text());
-    let fields = [
-        ("username", name),
-        ("signup_password", PASSWORD),
-        ("signup_password_confirmation", PASSWORD),
-        ("code", code),
-        ("_xsrf", &xsrf),
-    ];
-    browser.post_form("/hub/signup", &fields).await
+async fn sign_up(world: &World, path: &str, name: &str, code: &str) -> Answer {
+    sign_up_at(&world.client().navigating(), path, name, code).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

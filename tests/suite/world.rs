@@ -11,7 +11,7 @@ use slipway::config;
 use slipway::model::{BasePath, Clock, Random, Secret, ServerKey, SystemClock, Timestamp, UserName};
 use tempfile::TempDir;
 
-use crate::client::{ANSWER_LIMIT, Client};
+use crate::client::{ANSWER_LIMIT, Answer, Client};
 use crate::fake::FakeBackend;
 
 /// The password of everybody here.
@@ -207,4 +207,18 @@ fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Confi
     ];
     environment.extend(overrides.iter().cloned());
     config::load(None, environment).expect("a sound configuration").1
+}
+
+/// Fills in the sign-up form at `path` as a person does, with everybody's password.
+pub async fn sign_up_at(browser: &Client, path: &str, name: &str, code: &str) -> Answer {
+    let page = browser.get(path).await.is(200);
+    let browser = take_cookies(browser.clone(), &page);
+    let fields = [
+        ("username", name),
+        ("signup_password", PASSWORD),
+        ("signup_password_confirmation", PASSWORD),
+        ("code", code),
+        ("_xsrf", &xsrf_of(&page.text())),
+    ];
+    browser.post_form("/hub/signup", &fields).await
 }
