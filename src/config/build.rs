@@ -411,6 +411,26 @@ impl Reader<'_> {
         items.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
     }
 
+    /// A list of tables, each read into `T` by serde (`deny_unknown_fields`, so that a slip is told).
+    fn tables<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Vec<T> {
+        let tables = self.settings.get(name).value.as_array().cloned().unwrap_or_default();
+        let mut all = Vec::new();
+        for (number, table) in tables.into_iter().enumerate() {
+            let label = table.get("name").and_then(Value::as_str).map_or(String::new(), |name| format!(" {name:?}"));
+            match table.try_into() {
+                Ok(value) => all.push(value),
+                Err(error) => {
+                    // Not `refuse`: of a list, the one table that is wrong is what the reader wants to see.
+                    let origin = self.settings.get(name).origin.clone();
+                    let key = format!("{name}[{number}]{label}");
+                    let problem = toml::de::Error::message(&error).to_owned();
+                    self.mistakes.push(Mistake { key, origin, value: String::new(), problem });
+                }
+            }
+        }
+        all
+    }
+
     /// The value by `parse`, whose error says what it must be.
     fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ()> {
         parse(&self.text(name)).map_err(|problem| self.refuse(name, problem))

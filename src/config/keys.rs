@@ -27,6 +27,11 @@ pub enum Kind {
     Texts,
     /// Names and texts.
     TextMap,
+    /// A list of tables (`[[roles]]`), each read into a type of the module that it is for.
+    Tables {
+        /// Fields whose values are shown as `***`.
+        secrets: &'static [&'static str],
+    },
 }
 
 /// One setting.

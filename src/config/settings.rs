@@ -88,7 +88,11 @@ impl Setting {
     #[must_use]
     pub fn shown(&self) -> String {
         let is_set = self.value.as_str().is_some_and(|text| !text.is_empty());
-        if self.key.kind == Kind::Secret && is_set { "***".into() } else { self.value.to_string() }
+        match self.key.kind {
+            Kind::Secret if is_set => "***".into(),
+            Kind::Tables { secrets } => without(secrets, &self.value).to_string(),
+            _ => self.value.to_string(),
+        }
     }
 }
 
@@ -240,7 +244,7 @@ fn value_of_variable(key: &Key, text: &str) -> Option<Value> {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
-        Kind::TextMap => parse_toml_value(text),
+        Kind::TextMap | Kind::Tables { .. } => parse_toml_value(text),
     }
 }
 
@@ -271,6 +275,7 @@ fn is_of_kind(kind: Kind, value: &Value) -> bool {
         Kind::Choice(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Kind::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_str)),
         Kind::TextMap => value.as_table().is_some_and(|items| items.values().all(Value::is_str)),
+        Kind::Tables { .. } => value.as_array().is_some_and(|items| items.iter().all(Value::is_table)),
     }
 }
 
@@ -283,12 +288,28 @@ fn expected(key: &Key) -> String {
         Kind::Choice(words) => format!("must be one of {}", words.join(", ")),
         Kind::Texts => "must be a list of texts, as in [\"a\", \"b\"]".to_owned(),
         Kind::TextMap => "must be a table of texts, as in { name = \"text\" }".to_owned(),
+        Kind::Tables { .. } => format!("must be a list of tables, each begun by [[{}]]", key.name),
     };
     format!("{what}; leave the line out for {}", key.default)
 }
 
+/// A value that is not of its key's kind, as far as it may be shown.
 fn shown(key: &Key, value: &str) -> String {
-    if key.kind == Kind::Secret { "***".into() } else { value.into() }
+    let may_hold_secret = matches!(key.kind, Kind::Secret | Kind::Tables { secrets: [_, ..] });
+    if may_hold_secret { "***".into() } else { value.into() }
+}
+
+/// A list of tables, with `***` in the place of these fields.
+fn without(secrets: &[&str], tables: &Value) -> Value {
+    let mut tables = tables.clone();
+    for table in tables.as_array_mut().into_iter().flatten().filter_map(Value::as_table_mut) {
+        for secret in secrets {
+            if let Some(value) = table.get_mut(*secret) {
+                *value = Value::String("***".into());
+            }
+        }
+    }
+    tables
 }
 
 fn unknown(name: String, origin: Origin, known: impl Iterator<Item = String>) -> Mistake {
