@@ -114,6 +114,8 @@ impl App {
             store,
             routes: routes.clone(),
             tokens: Arc::new(TokensOfServers(auth.clone())),
+            // Nobody is in a group yet.
+            groups: Arc::new(|_| vec![]),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),

@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use crate::model::{InstanceId, ServerKey, UserName};
 
 pub use error::StoreError;
-pub use rows::{AuditRow, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
+pub use rows::{AuditRow, MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 
 use error::unreadable;
@@ -117,7 +117,7 @@ impl Store {
         self.rows(TOKENS)
     }
 
-    /// All servers that were ever started.
+    /// All servers that were ever defined or started.
     ///
     /// # Errors
     /// If the file cannot be read or a row is damaged.

@@ -78,6 +78,7 @@ impl World {
             store,
             routes: Arc::new(Routes::default()),
             tokens: Arc::new(TokensOf(auth.clone())),
+            groups: Arc::new(|_| vec![]),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: Tasks::new(tokio::runtime::Handle::current()),
