@@ -12,6 +12,7 @@ mod path;
 mod route;
 mod secret;
 mod server;
+mod service;
 mod visit;
 
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -21,8 +22,9 @@ pub use name::{
     BasePath, NameError, ServerKey, ServerName, UserName, docker_escape, percent_encode, percent_encode_keeping_slash,
 };
 pub use network::Network;
-pub use path::{NormalPath, PathError, ServerPath};
-pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
+pub use path::{NormalPath, PathError, ServerPath, ServicePath};
+pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddress};
 pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
+pub use service::ServiceName;
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};

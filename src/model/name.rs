@@ -33,7 +33,7 @@ pub enum NameError {
     Reserved(String),
 }
 
-fn check(name: &str) -> Result<(), NameError> {
+pub(super) fn check(name: &str) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
     }
