@@ -28,8 +28,8 @@ pub use name::{
 };
 pub use network::Network;
 pub use owner::{OAuthClient, OwnerName};
-pub use path::{NormalPath, PathError, ServerPath};
-pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
+pub use path::{NormalPath, PathError, ServerPath, ServicePath};
+pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddress};
 pub use scope::{Filter, Scope, ScopeError, ScopeName};
 pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
