@@ -61,12 +61,12 @@ pub struct Route {
 static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
 
 impl Route {
-    /// A route to one generation of `server`, active as of `now`.
+    /// A route to one generation of `server`, last active at `active_at`.
     #[must_use]
-    pub fn new(server: ServerKey, generation: Generation, address: UpstreamAddress, now: Timestamp) -> Self {
+    pub fn new(server: ServerKey, generation: Generation, address: UpstreamAddress, active_at: Timestamp) -> Self {
         let id = NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed);
         let upstream = Upstream { id, address, gone: CancellationToken::new() };
-        Self { server, generation, upstream, last_activity: AtomicI64::new(now.0), prefix: OnceLock::new() }
+        Self { server, generation, upstream, last_activity: AtomicI64::new(active_at.0), prefix: OnceLock::new() }
     }
 
     /// The server's prefix under `base` (always the same one in a process), written once instead of per request.
