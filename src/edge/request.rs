@@ -375,7 +375,7 @@ fn name_of(caller: &Caller) -> Option<UserName> {
 
 /// False for a server that calls with its own token: that it runs does not mean that anybody uses it.
 fn is_person(caller: &Caller) -> bool {
-    !caller.token().is_some_and(|token| token.note.starts_with("Server at "))
+    !caller.token().is_some_and(|token| token.is_a_servers_own())
 }
 
 /// `address?next=…`, so that the browser comes back to `original`.
