@@ -12,6 +12,7 @@ mod path;
 mod route;
 mod secret;
 mod server;
+mod tally;
 mod visit;
 
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -25,4 +26,5 @@ pub use path::{NormalPath, PathError, ServerPath};
 pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
 pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
+pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
