@@ -17,10 +17,12 @@ pub(super) enum Aim {
     Hub,
     /// A user's server, ready or not.
     Server,
+    /// A service.
+    Service,
 }
 
 /// As labels, in the order of `Aim`.
-const AIMS: [&str; 3] = ["none", "hub", "server"];
+const AIMS: [&str; 4] = ["none", "hub", "server", "service"];
 /// As labels.
 const PROTOCOLS: [&str; 2] = ["http/1.1", "http/2"];
 /// As labels.
@@ -32,6 +34,7 @@ impl Aim {
             Destination::MissingSlash => Self::Nowhere,
             Destination::Hub | Destination::Api => Self::Hub,
             Destination::Ready(_) | Destination::NotReady(_) => Self::Server,
+            Destination::Service(_) => Self::Service,
         }
     }
 }
@@ -59,7 +62,7 @@ impl Counts {
 /// Some requests that have the same labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestFigure {
-    /// `hub`, `server`, `none`.
+    /// `hub`, `server`, `service`, `none`.
     pub aim: &'static str,
     /// `http/1.1`, `http/2`.
     pub protocol: &'static str,

@@ -4,8 +4,10 @@
 //! `model` writes users and servers as JSON.
 
 pub(super) mod activity;
-mod model;
+pub(super) mod model;
+mod paging;
 pub(super) mod progress;
+mod query;
 mod scopes;
 pub(super) mod servers;
 pub(super) mod users;
