@@ -44,6 +44,8 @@ pub struct HubState {
     random: Random,
     views: Arc<templates::Views>,
     codes: Arc<oauth::Codes>,
+    /// The API's description, written once.
+    openapi: Arc<api::openapi::Document>,
     /// Signs the form tokens of visitors without a session; made anew at each start.
     visitor_key: xsrf::Key,
     /// One permit a listener of a progress stream.
@@ -58,6 +60,7 @@ impl HubState {
         Self {
             views: Arc::new(templates::Views::new(&config)),
             codes: Arc::new(oauth::Codes::new(config.oauth_codes)),
+            openapi: Arc::new(api::openapi::Document::new(&config)),
             visitor_key: xsrf::Key::new(random.bytes()),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),

@@ -5,6 +5,7 @@ mod api;
 mod doors;
 mod engine;
 mod oauth;
+mod openapi;
 mod pages;
 mod samples;
 mod servers;

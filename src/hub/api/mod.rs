@@ -4,7 +4,9 @@
 //! `model` writes users and servers as JSON.
 
 pub(super) mod activity;
+pub(super) mod info;
 mod model;
+pub(super) mod openapi;
 pub(super) mod progress;
 mod scopes;
 pub(super) mod servers;
@@ -21,27 +23,10 @@ use serde_json::json;
 
 use super::HubState;
 use super::error::HubError;
-use super::extract::CallerOf;
 
 /// `GET /hub/api`: a server asks this first, without a token, and ends after five failures.
 pub(super) async fn version(State(state): State<HubState>) -> impl IntoResponse {
     ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], Json(json!({ "version": state.config.jupyterhub_version })))
-}
-
-/// `GET /hub/api/info`
-pub(super) async fn info(
-    State(state): State<HubState>,
-    CallerOf(caller): CallerOf,
-) -> Result<impl IntoResponse, HubError> {
-    scopes::require(&caller, &["read:hub"], None)?;
-    Ok(Json(json!({
-        "version": state.config.jupyterhub_version,
-        "slipway": env!("CARGO_PKG_VERSION"),
-        "python": "",
-        "sys_executable": "",
-        "spawner": { "class": "slipway", "version": env!("CARGO_PKG_VERSION") },
-        "authenticator": { "class": "slipway", "version": env!("CARGO_PKG_VERSION") },
-    })))
 }
 
 /// `OPTIONS` on every endpoint: 200, empty.

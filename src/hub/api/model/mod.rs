@@ -1,11 +1,13 @@
-//! Users and servers as JupyterHub's API writes them (contract §2.1).
+//! What JupyterHub's API writes (contract §2.1), one resource a file.
+
+pub(super) mod server;
 
 use serde_json::{Map, Value, json};
 
 use super::scopes::holds;
 use crate::auth::User;
 use crate::hub::HubState;
-use crate::model::{ServerKey, ServerState, ServerStatus, Timestamp};
+use crate::model::{ServerKey, ServerState, Timestamp};
 
 /// A time, or `null` for never.
 fn time(at: Option<Timestamp>) -> Value {
@@ -47,39 +49,10 @@ pub(super) fn user(state: &HubState, user: &User, scopes: &[String]) -> Value {
     }
     if may("read:servers") {
         let is_active = status.state == ServerState::Ready || status.state.pending().is_some();
-        put("servers", if is_active { json!({ "": server(state, &key, &status) }) } else { json!({}) });
+        put(
+            "servers",
+            if is_active { json!({ "": server::ServerModel::of(state, &key, &status, false) }) } else { json!({}) },
+        );
     }
     Value::Object(fields)
-}
-
-/// A server, running or not.
-pub(super) fn server(state: &HubState, key: &ServerKey, status: &ServerStatus) -> Value {
-    let base = &state.config.base;
-    let user = crate::model::percent_encode(key.user.as_str());
-    let progress_url = format!("{base}hub/api/users/{user}/server/progress");
-    let mut model = json!({
-        "name": key.name,
-        "display_name": "",
-        "full_name": key.scope_name(),
-        "last_activity": time(state.spawner.last_activity(key)),
-        "started": time(status.started_at),
-        "pending": status.state.pending(),
-        "ready": status.state == ServerState::Ready,
-        "stopped": matches!(status.state, ServerState::Stopped | ServerState::Failed(_)),
-        "url": key.prefix(base),
-        "user_options": {},
-        "progress_url": progress_url,
-        "full_url": null,
-        "full_progress_url": null,
-    });
-    if let ServerState::Failed(failure) = &status.state {
-        // Not JupyterHub's: it has no way to say why a start failed after the fact.
-        model["failure"] = json!({
-            "message": failure.sentence,
-            "exit_code": failure.exit_code,
-            "log_tail": failure.log_tail,
-            "at": failure.at.to_iso(),
-        });
-    }
-    model
 }
