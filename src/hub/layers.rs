@@ -13,10 +13,10 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use minijinja::context;
-use serde_json::json;
 use tracing::{debug, error, info};
 
 use super::HubState;
+use super::api::model::error::ErrorModel;
 use super::error::{HubError, Raised};
 use super::form::{self, Fields};
 use super::frame::{Frame, visitor_cookie};
@@ -286,12 +286,7 @@ pub(super) async fn show_errors_as_json(request: Request, next: Next) -> Respons
 
 /// `{"status", "message"}`, with what else a failed start has to say.
 pub(super) fn json_error(error: &HubError) -> Response {
-    let mut body = json!({ "status": error.status().as_u16(), "message": error.message() });
-    if let HubError::StartFailed(failure) = error {
-        body["exit_code"] = json!(failure.exit_code);
-        body["log_tail"] = json!(failure.log_tail);
-    }
-    let mut response = (error.status(), axum::Json(body)).into_response();
+    let mut response = (error.status(), axum::Json(ErrorModel::of(error))).into_response();
     if let Some(wait) = error.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     }

@@ -16,6 +16,7 @@ mod landing;
 mod layers;
 mod oauth;
 mod pages;
+mod program;
 mod router;
 mod templates;
 mod xsrf;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use config::Config;
+pub use program::Program;
 pub use router::router;
 
 use crate::auth::Auth;
@@ -40,6 +42,7 @@ pub struct HubState {
     config: Arc<Config>,
     auth: Auth,
     spawner: Spawner,
+    program: Program,
     clock: Arc<dyn Clock>,
     random: Random,
     views: Arc<templates::Views>,
@@ -56,7 +59,14 @@ pub struct HubState {
 impl HubState {
     /// Puts the hub together. Templates are read at their first use.
     #[must_use]
-    pub fn new(config: Config, auth: Auth, spawner: Spawner, clock: Arc<dyn Clock>, random: Random) -> Self {
+    pub fn new(
+        config: Config,
+        auth: Auth,
+        spawner: Spawner,
+        program: Program,
+        clock: Arc<dyn Clock>,
+        random: Random,
+    ) -> Self {
         Self {
             views: Arc::new(templates::Views::new(&config)),
             codes: Arc::new(oauth::Codes::new(config.oauth_codes)),
@@ -67,6 +77,7 @@ impl HubState {
             config: Arc::new(config),
             auth,
             spawner,
+            program,
             clock,
             random,
         }

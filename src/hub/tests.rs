@@ -7,6 +7,7 @@ mod engine;
 mod oauth;
 mod openapi;
 mod pages;
+mod program;
 mod samples;
 mod servers;
 mod world;

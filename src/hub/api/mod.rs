@@ -5,11 +5,13 @@
 
 pub(super) mod activity;
 pub(super) mod info;
-mod model;
+pub(super) mod model;
 pub(super) mod openapi;
 pub(super) mod progress;
+pub(super) mod proxy;
 mod scopes;
 pub(super) mod servers;
+pub(super) mod shutdown;
 pub(super) mod users;
 
 use axum::Json;

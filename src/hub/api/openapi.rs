@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa::{IntoParams, OpenApi};
 
-use super::{info, progress, servers};
+use super::model::error::ErrorModel;
+use super::{info, progress, proxy, servers, shutdown};
 use crate::hub::HubState;
 use crate::hub::config::Config;
 
@@ -23,28 +23,6 @@ pub(super) struct UserPath {
     /// A user's name, percent-encoded.
     #[param(min_length = 1, max_length = 64, example = "alice")]
     user: String,
-}
-
-/// How every error of the API looks.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Error, example = json!({
-    "status": 404, "message": "No access to resources or resources not found"
-}))]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "it describes what `layers::json_error` writes")]
-struct ErrorModel {
-    /// The status of the answer.
-    #[schema(minimum = 400, maximum = 599)]
-    status: u16,
-    /// What went wrong, for a person; `null` where the status says it all.
-    #[schema(required)]
-    message: Option<String>,
-    /// After a start that failed: the exit status of the server's program, if that ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit_code: Option<i64>,
-    /// After a start that failed: the server's last log lines, oldest first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_tail: Option<Vec<String>>,
 }
 
 #[derive(OpenApi)]
@@ -65,7 +43,7 @@ struct ErrorModel {
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
     paths(
-        info::get, get,
+        info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post,
         servers::get, servers::start, servers::stop,
         progress::get,
     ),

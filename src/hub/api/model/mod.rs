@@ -1,6 +1,8 @@
 //! What JupyterHub's API writes (contract §2.1), one resource a file.
 
-pub(super) mod server;
+pub(in crate::hub) mod error;
+pub(in crate::hub) mod route;
+pub(in crate::hub) mod server;
 
 use serde_json::{Map, Value, json};
 
