@@ -15,6 +15,7 @@ mod route;
 mod scope;
 mod secret;
 mod server;
+mod server_options;
 mod service;
 mod visit;
 
@@ -27,10 +28,11 @@ pub use name::{
 };
 pub use network::Network;
 pub use owner::{OAuthClient, OwnerName};
-pub use path::{NormalPath, PathError, ServerPath};
-pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
+pub use path::{NormalPath, PathError, ServerPath, ServicePath};
+pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddress};
 pub use scope::{Filter, Scope, ScopeError, ScopeName};
 pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
+pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};

@@ -25,6 +25,19 @@ pub(super) struct UserPath {
     user: String,
 }
 
+/// Which part of a list is asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "it describes what `paging::Page` reads")]
+pub(super) struct PageQuery {
+    /// How many items to leave out first.
+    #[param(minimum = 0, example = 0)]
+    offset: Option<u64>,
+    /// How many items to show: 200 at most, 50 if `application/jupyterhub-pagination+json` is accepted.
+    #[param(minimum = 1, example = 50)]
+    limit: Option<u64>,
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(

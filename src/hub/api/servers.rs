@@ -16,6 +16,7 @@ use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
 use crate::model::{ServerKey, ServerState, ServerStatus};
+use crate::spawner::Wish;
 
 /// `GET /hub/api/users/{u}/server`: also for a stopped one.
 #[utoipa::path(
@@ -61,7 +62,7 @@ pub(in crate::hub) async fn start(
         ServerState::Starting(_) => return Ok(StatusCode::ACCEPTED),
         ServerState::Stopped | ServerState::Failed(_) => {}
     }
-    state.spawner.start(&key).await?;
+    state.spawner.start(&key, Wish::default()).await?;
     let limit = Duration::from_secs(state.config.slow_start_timeout_s);
     match settled(&state, &key, limit).await.map(|status| status.state) {
         Some(ServerState::Ready) => Ok(StatusCode::CREATED),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::hub::HubState;
-use crate::model::{Route, Timestamp};
+use crate::model::{Route, RouteTarget, Timestamp};
 
 /// A prefix, and where it leads.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -28,15 +28,19 @@ struct RouteData {
     jupyterhub: bool,
     /// True for the hub itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     hub: Option<bool>,
     /// The owner of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     user: Option<String>,
     /// The name of the server; empty for the default one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     server_name: Option<String>,
     /// The name of the service.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     service: Option<String>,
     /// When traffic of a person last passed.
     #[schema(format = DateTime)]
@@ -46,10 +50,14 @@ struct RouteData {
 impl RouteModel {
     /// The model of a published route.
     pub(in crate::hub) fn of(state: &HubState, route: &Route) -> Self {
-        let data = RouteData {
-            user: Some(route.server.user.to_string()),
-            server_name: Some(route.server.name.as_str().to_owned()),
-            ..RouteData::at(route.last_activity())
+        let nobodys = RouteData::at(route.last_activity());
+        let data = match &route.target {
+            RouteTarget::Server(server) => RouteData {
+                user: Some(server.user.to_string()),
+                server_name: Some(server.name.as_str().to_owned()),
+                ..nobodys
+            },
+            RouteTarget::Service(service) => RouteData { service: Some(service.to_string()), ..nobodys },
         };
         Self {
             routespec: route.prefix(&state.config.base).to_owned(),
