@@ -17,6 +17,7 @@ mod secret;
 mod server;
 mod server_options;
 mod service;
+mod tally;
 mod visit;
 
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -35,4 +36,5 @@ pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, T
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
 pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
+pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
