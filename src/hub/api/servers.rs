@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::json_body;
+use super::body::json_body;
 use super::model::server::ServerModel;
 use super::openapi::UserPath;
 use super::users::reachable_user;
