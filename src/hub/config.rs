@@ -30,6 +30,10 @@ pub struct Config {
     pub form_limit_bytes: usize,
     /// 1 MiB: as much JSON as an API call may carry (a list of some ten thousand names).
     pub api_body_limit_bytes: usize,
+    /// 200, as in JupyterHub: the most items on a page of a list, and how many there are where nobody knows of pages.
+    pub api_page_limit: usize,
+    /// 50, as in JupyterHub: how many items a page has where the client says nothing.
+    pub api_page_default: usize,
     /// 30 s for a whole answer's head; longer than every wait inside.
     pub request_timeout_s: u64,
     /// 10 s, as in JupyterHub: how long `POST …/server` waits for ready before it answers 202.
@@ -62,6 +66,8 @@ impl Default for Config {
             templates_dir: None,
             form_limit_bytes: 64 << 10,
             api_body_limit_bytes: 1 << 20,
+            api_page_limit: 200,
+            api_page_default: 50,
             request_timeout_s: 30,
             slow_start_timeout_s: 10,
             slow_stop_timeout_s: 10,

@@ -4,19 +4,20 @@
 //! `model` writes users and servers as JSON.
 
 pub(super) mod activity;
-mod model;
+mod body;
+pub(super) mod model;
+mod paging;
 pub(super) mod progress;
+mod query;
 mod scopes;
 pub(super) mod servers;
 pub(super) mod users;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use axum::response::IntoResponse;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::HubState;
@@ -47,12 +48,4 @@ pub(super) async fn info(
 /// `OPTIONS` on every endpoint: 200, empty.
 pub(super) async fn options() -> StatusCode {
     StatusCode::OK
-}
-
-/// A JSON body, or `None` if it is empty.
-fn json_body<T: DeserializeOwned>(body: &Bytes) -> Result<Option<T>, HubError> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
-    }
-    serde_json::from_slice(body).map(Some).map_err(|_| HubError::bad("Invalid JSON in body of request"))
 }

@@ -8,23 +8,25 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use super::body::json_body;
+use super::model::server::ServerModel;
 use super::users::reachable_user;
-use super::{json_body, model};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
 use crate::model::{ServerKey, ServerState, ServerStatus};
+use crate::spawner::Wish;
 
 /// `GET /hub/api/users/{u}/server`: also for a stopped one.
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
-) -> Result<Json<Value>, HubError> {
+) -> Result<Json<ServerModel>, HubError> {
     let owner = reachable_user(&state, &caller, &name, &["read:servers"])?;
     let key = ServerKey::default_of(owner.name.clone());
     let status = state.spawner.status(&key);
-    Ok(Json(model::server(&state, &key, &status)))
+    Ok(Json(ServerModel::of(&state, &key, &status, false)))
 }
 
 /// `POST /hub/api/users/{u}/server`: 201 if it is ready within `slow_start_timeout_s`, else 202.
@@ -44,7 +46,7 @@ pub(in crate::hub) async fn start(
         ServerState::Starting(_) => return Ok(StatusCode::ACCEPTED),
         ServerState::Stopped | ServerState::Failed(_) => {}
     }
-    state.spawner.start(&key).await?;
+    state.spawner.start(&key, Wish::default()).await?;
     let limit = Duration::from_secs(state.config.slow_start_timeout_s);
     match settled(&state, &key, limit).await.map(|status| status.state) {
         Some(ServerState::Ready) => Ok(StatusCode::CREATED),
