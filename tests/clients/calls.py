@@ -33,10 +33,10 @@ def who_am_i(side):
     side.do("GET", "/user", by="reader")
     side.do("GET", "/user", by="nobody")
     side.do("GET", "/user", by="a stranger")
-    side.do("GET", "/user", by="nobody", headers={"Authorization": f"Bearer {side.tokens['admin']}"}, note="bearer")
-    side.do("GET", "/user", by="nobody", headers={"Authorization": f"TOKEN {side.tokens['admin']}"}, note="capitals")
-    side.do("GET", "/user", by="nobody", headers={"Authorization": f"token {side.tokens['admin']} more"}, note="words after it")
-    side.do("GET", "/user", by="nobody", headers={"Authorization": f"Basic {side.tokens['admin']}"}, note="basic")
+    side.do("GET", "/user", by="nobody", headers={"Authorization": f"Bearer {side.token_of('admin')}"}, note="bearer")
+    side.do("GET", "/user", by="nobody", headers={"Authorization": f"TOKEN {side.token_of('admin')}"}, note="capitals")
+    side.do("GET", "/user", by="nobody", headers={"Authorization": f"token {side.token_of('admin')} more"}, note="words after it")
+    side.do("GET", "/user", by="nobody", headers={"Authorization": f"Basic {side.token_of('admin')}"}, note="basic")
     side.do("GET", "/user", by="the admin's browser")
 
 
@@ -651,9 +651,9 @@ def proxy_and_rest(side):
     side.do("POST", "/shutdown", by="alice")
     side.do("POST", "/shutdown", by="shuts down", body={"servers": "yes"}, note="servers is text")
     side.do("POST", "/shutdown", by="shuts down", body=NOT_JSON)
-    side.do("GET", f"/authorizations/token/{side.tokens['alice']}", by="admin", as_path="/authorizations/token/{alice}")
+    side.do("GET", f"/authorizations/token/{side.token_of('alice')}", by="admin", as_path="/authorizations/token/{alice}")
     side.do("GET", "/authorizations/token/nonsense", by="admin")
-    side.do("GET", f"/authorizations/token/{side.tokens['alice']}", by="nobody", as_path="/authorizations/token/{alice}")
+    side.do("GET", f"/authorizations/token/{side.token_of('alice')}", by="nobody", as_path="/authorizations/token/{alice}")
     side.do("POST", "/authorizations/token", by="admin", body={})
     side.do("GET", "/authorizations/cookie/name/value", by="admin")
     side.do("GET", "/metrics", by="nobody", only_status=True)
@@ -677,7 +677,7 @@ def cookies(side):
     side.do("POST", "/users", by="the admin's browser", body={"usernames": ["made-by-a-page"]})
     side.do("DELETE", "/users/made-by-a-page", by="the admin's browser")
     side.do("DELETE", "/users/alice", by="alice's browser")
-    side.do("GET", "/user", by="alice's browser", headers={"Authorization": f"token {side.tokens['bob']}"}, note="a token wins")
+    side.do("GET", "/user", by="alice's browser", headers={"Authorization": f"token {side.token_of('bob')}"}, note="a token wins")
     side.do("GET", "/user", by="alice's browser", headers={"Authorization": "token nonsense"}, note="an unknown token beside it")
 
 

@@ -118,6 +118,9 @@ class Side:
             self.tokens[name] = answer.json()["token"]
             self.ids[name] = answer.json()["id"]
 
+    def token_of(self, name):
+        return self.tokens.get(name, "none")
+
     def id_of(self, name):
         return self.ids.get(name, "a0")
 
@@ -386,7 +389,8 @@ def main():
         options.models.write_text(json.dumps(models, indent=1))
     if options.hub_only:
         for label, answer, *_ in hub.answers:
-            print(f"{answer.status} {label}: {answer.text()}")
+            is_page = (answer.header("content-type") or "").startswith("text/html")
+            print(f"{answer.status} {label}: {'(a page)' if is_page else answer.text().strip()}")
         print("The slowest:", *(f"{took:.1f} s {label}" for took, label in sorted(hub.times)[-15:]), sep="\n  ")
         return 0
     found = compare(*sides)
