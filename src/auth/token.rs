@@ -252,6 +252,14 @@ impl TokenTable {
     }
 }
 
+impl Token {
+    /// True for the key that a server got at its start: its use says that the server runs, not that anybody uses it.
+    #[must_use]
+    pub fn is_a_servers_own(&self) -> bool {
+        matches!(self.kind, TokenKind::Server(_))
+    }
+}
+
 impl Auth {
     /// The live token that a request carries; notes its use. Never blocks.
     #[must_use]
@@ -260,7 +268,7 @@ impl Auth {
         let token = self.0.tokens.find(token, now)?;
         token.last_used.fetch_max(now.0, Ordering::Relaxed);
         // A server that reports its own activity is not its owner doing something.
-        if !matches!(token.kind, TokenKind::Server(_)) {
+        if !token.is_a_servers_own() {
             token.user.note_activity(now);
         }
         Some(token)

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
@@ -16,6 +16,7 @@ use http_body_util::Limited;
 use super::admit::{self, Admission, Provenance};
 use super::answer::{self, Refusal};
 use super::caller::Credentials;
+use super::counts::Aim;
 use super::log::Record;
 use super::route::{self, Destination, ServerRoute};
 use super::{Arrival, Edge, forwarded};
@@ -38,13 +39,14 @@ impl Edge {
             let (method, uri) = (request.method().clone(), request.uri().clone());
             Record::begin(sink, self.parts.clock.now(), arrival.peer.ip(), method, uri, request.version())
         });
-        let manner = Manner::of(&request);
-        let life = self.life_of(arrival, request, &manner, &mut record);
+        let (manner, version, begun, mut aim) = (Manner::of(&request), request.version(), Instant::now(), Aim::Nowhere);
+        let life = self.life_of(arrival, request, &manner, &mut record, &mut aim);
         let mut response = match AssertUnwindSafe(life).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(refusal)) => self.refuse(&refusal, &manner),
             Err(_) => self.refuse(&Refusal::Panicked, &manner),
         };
+        self.counts.note(aim, version, response.status(), begun.elapsed());
         if let Some(strict_transport) = &self.strict_transport
             && arrival.door == Door::Public
         {
@@ -62,6 +64,7 @@ impl Edge {
         request: Request<RequestBody>,
         manner: &Manner,
         record: &mut Option<Record>,
+        aim: &mut Aim,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let uri = request.uri().clone();
@@ -87,6 +90,7 @@ impl Edge {
 
         // Where it goes, whether it may, and there it goes.
         let destination = route::find(&parts.base, &parts.routes.current(), arrival.door, path)?;
+        *aim = Aim::of(&destination);
         match destination {
             Destination::MissingSlash => {
                 let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -375,7 +379,7 @@ fn name_of(caller: &Caller) -> Option<UserName> {
 
 /// False for a server that calls with its own token: that it runs does not mean that anybody uses it.
 fn is_person(caller: &Caller) -> bool {
-    !caller.token().is_some_and(|token| token.note.starts_with("Server at "))
+    !caller.token().is_some_and(|token| token.is_a_servers_own())
 }
 
 /// `address?next=…`, so that the browser comes back to `original`.

@@ -188,6 +188,22 @@ impl From<SpawnerError> for HubError {
                 sentence: "Many servers are starting just now. Try again in a moment.".to_owned(),
                 retry_after,
             },
+            SpawnerError::TooManyActive { retry_after } => Self::TooMany {
+                sentence: "As many servers are running as may run here. Try again in a few minutes.".to_owned(),
+                retry_after,
+            },
+            SpawnerError::TooManyNamed { limit } => Self::bad(format!(
+                "You have {limit} named servers, and may not have more. Delete one to make room for another."
+            )),
+            SpawnerError::NamedServersOff => Self::bad("Named servers are not enabled."),
+            SpawnerError::BadName(error) => Self::bad(format!("This name cannot be used: {error}.")),
+            SpawnerError::BadOptions(sentence) => Self::bad(sentence),
+            SpawnerError::NoSuchServer => Self::NoSuchResource,
+            SpawnerError::NameTaken => Self::Answer {
+                status: StatusCode::CONFLICT,
+                message: "There is a server of that name already.".to_owned(),
+            },
+            SpawnerError::Running => Self::bad("The server is running or on its way. Stop it first."),
             SpawnerError::Stopping => Self::bad("The server is stopping. Wait a moment, then start it again."),
             SpawnerError::Closed => Self::Busy {
                 sentence: "Slipway is being restarted. Try again in a moment.".to_owned(),

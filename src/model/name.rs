@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Longest name, in bytes of UTF-8: escaped for Docker each byte may become three, and 255 is the end there.
 pub(super) const NAME_LIMIT_BYTES: usize = 64;
 
+/// Longest name of a new server: with its owner's it becomes a container's name.
+const NEW_SERVER_NAME_LIMIT_BYTES: usize = 30;
+
 /// Names that the pages under `/hub` use for themselves.
 const RESERVED: [&str; 2] = ["new", "bulk"];
 
@@ -39,6 +42,15 @@ pub enum NameError {
         "a role's name is 3 to 255 lower-case letters, digits, '-', '_', '~' or '.', begins with a letter and ends with a letter or digit"
     )]
     BadRole,
+    /// A new server's name that does not follow JupyterHub's rule.
+    #[error(
+        "{0:?} is not a valid server name; choose 1 to 30 lower-case letters, digits and single dashes, with a letter \
+         first and no dash last"
+    )]
+    NotAServerName(String),
+    /// A name for people that is not printable.
+    #[error("a display name has 1 to 255 printable characters, with single spaces between words")]
+    NotADisplayName,
 }
 
 pub(super) fn check(name: &str) -> Result<(), NameError> {
@@ -66,7 +78,7 @@ pub(super) fn check_with(name: &str, limit_bytes: usize, is_allowed: fn(char) ->
 
 /// Characters that nobody sees, or that turn the text around them: with one of them `alice` and a stranger look the
 /// same in the list from which an administrator lets people in.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     const RANGES: [(char, char); 8] = [
         ('\u{ad}', '\u{ad}'),
         ('\u{61c}', '\u{61c}'),
@@ -153,6 +165,21 @@ impl ServerName {
             check(text)?;
         }
         Ok(Self(text.into()))
+    }
+
+    /// Whether a new server may have this name: 1 to 30 of `[a-z0-9]+(-[a-z0-9]+)*`, with a letter first. Servers that exist
+    /// keep whatever name they have.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check_new(&self) -> Result<(), NameError> {
+        let name = self.as_str();
+        let is_part =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let is_good = name.len() <= NEW_SERVER_NAME_LIMIT_BYTES
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.split('-').all(is_part);
+        if is_good { Ok(()) } else { Err(NameError::NotAServerName(name.to_owned())) }
     }
 
     /// The name; empty for the default server.
@@ -368,6 +395,17 @@ mod tests {
         assert_eq!(UserName::parse(".."), Err(NameError::OnlyDots));
         assert_eq!(UserName::parse("New"), Err(NameError::Reserved("new".into())));
         assert!(UserName::from_path("Alice").is_none());
+    }
+
+    #[test]
+    fn a_new_server_has_a_plain_name() {
+        let check = |name: &str| ServerName::parse(name).expect("a name").check_new().is_ok();
+        for good in ["gpu", "g", "my-gpu-2", "a1", &"x".repeat(30)] {
+            assert!(check(good), "{good}");
+        }
+        for bad in ["", "GPU", "2gpu", "-gpu", "gpu-", "my--gpu", "my_gpu", "größe", "a.b", &"x".repeat(31)] {
+            assert!(!check(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -130,18 +130,18 @@ pub struct Route {
 static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
 
 impl Route {
-    /// A route to one generation of `target`, active as of `now`.
+    /// A route to one generation of `target`, last active at `active_at`.
     #[must_use]
     pub fn new(
         target: impl Into<RouteTarget>,
         generation: Generation,
         address: UpstreamAddress,
-        now: Timestamp,
+        active_at: Timestamp,
     ) -> Self {
         let target = target.into();
         let id = NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed);
         let upstream = Upstream { id, address, gone: CancellationToken::new() };
-        Self { target, generation, upstream, last_activity: AtomicI64::new(now.0), prefix: OnceLock::new() }
+        Self { target, generation, upstream, last_activity: AtomicI64::new(active_at.0), prefix: OnceLock::new() }
     }
 
     /// The target's prefix under `base` (always the same one in a process), written once instead of per request.

@@ -4,6 +4,7 @@
 //! engine says, `backend` the engine as a trait with three real ones: `docker`, `process` and
 //! `static_upstream`.
 
+mod activity;
 mod backend;
 mod board;
 mod config;
@@ -13,6 +14,7 @@ mod life;
 mod log_lines;
 mod ready;
 mod reconcile;
+mod record;
 mod rows;
 mod steps;
 mod trouble;
@@ -25,15 +27,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tracing::warn;
 
 pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
 };
 pub use config::Config;
+pub use record::{Change, Defined, ServerRecord, Wish};
 
-use crate::model::{BasePath, Clock, Routes, Secret, ServerKey, ServerStatus, Timestamp, Unreachable, UserName};
+use crate::model::{
+    BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
+    Unreachable, UserName,
+};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 use board::Board;
@@ -53,12 +59,42 @@ pub trait ServerTokens: Send + Sync + 'static {
 /// Why a wish was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnerError {
-    /// `starts_waiting_limit` is reached.
+    /// `concurrent_starts` is reached.
     #[error("too many servers are starting; try again")]
     TooMany {
-        /// When a place may be free.
+        /// When a place may be free: not the same for all, so that they do not come back at once.
         retry_after: Duration,
     },
+    /// `active_servers` is reached.
+    #[error("too many servers are running; try again later")]
+    TooManyActive {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// This user has as many named servers as one may have.
+    #[error("a user may have {limit} named servers")]
+    TooManyNamed {
+        /// `named_servers_per_user`.
+        limit: usize,
+    },
+    /// `named_servers_per_user` is 0.
+    #[error("named servers are not enabled")]
+    NamedServersOff,
+    /// The name is none that a new server or a display name may have.
+    #[error(transparent)]
+    BadName(#[from] NameError),
+    /// Options that this installation does not know or this user may not choose; a sentence for people.
+    #[error("{0}")]
+    BadOptions(String),
+    /// There is no server of that name.
+    #[error("there is no such server")]
+    NoSuchServer,
+    /// There is another server of that name.
+    #[error("the user has a server of that name already")]
+    NameTaken,
+    /// What was asked for is only done to a stopped server.
+    #[error("the server is not stopped")]
+    Running,
     /// The user of this server is being deleted.
     #[error("the server is stopping; try again in a moment")]
     Stopping,
@@ -113,7 +149,6 @@ impl Spawner {
         let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
         let engine_timeout = config.engine_timeout();
         let list_interval = Duration::from_secs(config.list_interval_s.max(1));
-        let activity_interval = Duration::from_secs(config.activity_interval_s.max(1));
         let log_lines = config.log_lines;
 
         let first_list = match timeout(engine_timeout, backend.list()).await {
@@ -134,6 +169,7 @@ impl Spawner {
 
         let ready = ready::Config::default();
         let probes = Semaphore::new(ready.tries_at_once);
+        tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
         let steps = Arc::new(Steps { config, ready, probes, base, backend: backend.clone(), tokens, rows });
         let driver = Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), known);
         if let Some(found) = first_list {
@@ -150,13 +186,6 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        let (stopping, letters) = (tasks.stopping().clone(), mail.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                () = remind(letters, activity_interval) => {}
-            }
-        });
         Ok(Self { mail, board, backend, log_lines, engine_timeout })
     }
 
@@ -165,7 +194,7 @@ impl Spawner {
     ///
     /// # Errors
     /// If too many starts wait, the user is being deleted, or the program stops.
-    pub async fn start(&self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
+    pub async fn start(&self, server: &ServerKey, _wish: Wish) -> Result<ServerStatus, SpawnerError> {
         self.wish(|answer| Mail::Start(server.clone(), answer)).await
     }
 
@@ -187,6 +216,59 @@ impl Spawner {
     #[must_use]
     pub fn status(&self, server: &ServerKey) -> ServerStatus {
         self.board.status(server)
+    }
+
+    /// What is known of a server beside its status. None: nobody has defined or started it (a named server does not exist
+    /// then).
+    #[must_use]
+    pub fn record(&self, _server: &ServerKey) -> Option<Arc<ServerRecord>> {
+        None
+    }
+
+    /// Whether people may have named servers here.
+    #[must_use]
+    pub fn has_named_servers(&self) -> bool {
+        false
+    }
+
+    /// The user's default server, then the named ones in order of name, stopped ones too.
+    #[must_use]
+    pub fn servers_of(&self, user: &UserName) -> Vec<(ServerKey, ServerStatus)> {
+        let server = ServerKey::default_of(user.clone());
+        let status = self.status(&server);
+        vec![(server, status)]
+    }
+
+    /// Makes a named server without starting it; durable when it returns.
+    ///
+    /// # Errors
+    /// If named servers are off, the name is none for a new server, the user has enough of them, the options are not
+    /// known here, or the store fails.
+    pub async fn define(
+        &self,
+        _server: &ServerKey,
+        _display_name: Option<DisplayName>,
+        _options: Option<ServerOptions>,
+    ) -> Result<Defined, SpawnerError> {
+        Err(SpawnerError::NamedServersOff)
+    }
+
+    /// Changes what is known of a stopped server; durable when it returns.
+    ///
+    /// # Errors
+    /// If there is none, it is not stopped, the new name is taken or none, the options are not known here, or the store
+    /// fails.
+    pub async fn change(&self, _server: &ServerKey, _change: Change) -> Result<(), SpawnerError> {
+        Err(SpawnerError::NoSuchServer)
+    }
+
+    /// Stops a server and forgets it; its volumes stay. Ends when both are done, within the stop deadline; starts of it
+    /// are refused meanwhile. Nothing breaks if the caller does not wait for the end.
+    ///
+    /// # Errors
+    /// If there is none, the store fails, or the program stops.
+    pub async fn remove(&self, _server: &ServerKey) -> Result<(), SpawnerError> {
+        Err(SpawnerError::NoSuchServer)
     }
 
     /// Follows a server's status; the present one is seen at once.
@@ -238,17 +320,6 @@ impl Spawner {
         match timeout(self.engine_timeout, asked).await {
             Ok(Some(lines)) => lines,
             Ok(None) | Err(_) => self.board.log_tail(server).to_vec(),
-        }
-    }
-}
-
-async fn remind(mail: mpsc::Sender<Mail>, activity_interval: Duration) {
-    let mut ticks = interval(activity_interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if mail.send(Mail::SaveActivity).await.is_err() {
-            return;
         }
     }
 }

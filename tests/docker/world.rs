@@ -13,6 +13,7 @@ use slipway::model::{
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
     Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, ServerTokens, Sight, Spawner,
+    Wish,
 };
 use slipway::store::{self, Store, StoreError};
 use slipway::tasks::Tasks;
@@ -125,7 +126,7 @@ impl World {
     }
 
     pub(crate) async fn start(&self, server: &ServerKey) -> ServerStatus {
-        self.spawner.start(server).await.expect("the wish is taken");
+        self.spawner.start(server, Wish::default()).await.expect("the wish is taken");
         self.settled(server).await
     }
 

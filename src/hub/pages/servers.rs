@@ -23,6 +23,7 @@ use crate::model::{
     Generation, NormalPath, PathError, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation,
     percent_encode,
 };
+use crate::spawner::Wish;
 
 /// Seconds after which a program may ask again whether a starting server is there.
 const ASK_AGAIN_S: u16 = 2;
@@ -47,7 +48,7 @@ pub(in crate::hub) async fn pending(
     if is_own && state.config.lazy_start && starts_by_visit(&status, watched_start(&uri)) {
         // Also when it is ready: the spawner takes the edge's report of a dead one before this wish, so what comes
         // back is the truth, and nobody is sent in circles.
-        status = state.spawner.start(&server).await?;
+        status = state.spawner.start(&server, Wish::default()).await?;
     }
     if matches!(&status.state, ServerState::Failed(failure) if failure.log_tail.is_empty()) {
         status = with_details(&state, &server, status).await;

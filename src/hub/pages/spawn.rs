@@ -11,6 +11,7 @@ use crate::hub::error::HubError;
 use crate::hub::extract::{Named, Person, VisitOf, next_of};
 use crate::hub::landing::next_url;
 use crate::model::{ServerKey, ServerState, Visit};
+use crate::spawner::Wish;
 
 /// A GET starts one's own server too: JupyterLab's menu and bookmarks come this way (one of the few GETs that change
 /// anything). Somebody else's is shown with a button: a link must not make an administrator start it.
@@ -53,7 +54,8 @@ async fn go(
         return Err(HubError::NoSuchResource);
     }
     // The wish is good in every state: it changes nothing for one that runs, and follows a stop under way.
-    let status = if starts { state.spawner.start(&server).await? } else { state.spawner.status(&server) };
+    let status =
+        if starts { state.spawner.start(&server, Wish::default()).await? } else { state.spawner.status(&server) };
     if status.state == ServerState::Ready {
         let next = next_url(next_of(uri).as_deref(), &visit.origin);
         return Ok(next.unwrap_or_else(|| server.prefix(&state.config.base)));

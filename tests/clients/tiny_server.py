@@ -1,0 +1,42 @@
+"""The smallest thing that counts as a server: answers everything with 200 where the hub tells it to listen.
+
+Some names behave otherwise, so that a test can see a start that is slow or fails:
+  slow…   listens only once the file `go-<name>` exists in TINY_FOLDER
+  broken… says why on standard error and ends with status 7
+"""
+
+import http.server
+import json
+import os
+import sys
+import time
+import urllib.parse
+
+user = os.environ.get("JUPYTERHUB_USER", "")
+if user.startswith("broken"):
+    print("tiny: this one never works", file=sys.stderr)
+    sys.exit(7)
+if user.startswith("slow"):
+    sign = os.path.join(os.environ.get("TINY_FOLDER", "/tmp"), f"go-{user}")
+    while not os.path.exists(sign):
+        time.sleep(0.02)
+
+address = urllib.parse.urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"version": "tiny", "path": self.path}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PUT = do_DELETE = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+http.server.ThreadingHTTPServer((address.hostname or "127.0.0.1", address.port), Answers).serve_forever()
