@@ -7,8 +7,8 @@ use axum::{Router, handler::Handler};
 
 use super::error::HubError;
 use super::layers::{
-    api_callers, check_api_token, check_form_token, navigations_only, note_form_token, private_door, read_form,
-    show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+    api_callers, check_api_token, check_form_token, navigations_only, no_head, note_form_token, private_door,
+    read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{admin, health, home, login, logout, password, servers, signup, spawn};
 use super::{HubState, api, assets, oauth};
@@ -72,7 +72,7 @@ fn open(state: &HubState) -> Router<HubState> {
         .route(&format!("{}favicon.ico", state.config.base), get(assets::logo))
         .route(&hub("static/{*path}"), get(assets::get))
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(show_errors_as_json))
+        .layer(from_fn_with_state(state.clone(), show_errors_as_json))
 }
 
 /// Addresses of servers that have no route: the server is stopped, starting, or there is none.
@@ -91,10 +91,20 @@ fn rest_api(state: &HubState) -> Router<HubState> {
     // A server authenticates itself by its secret here, whatever else it sends along.
     let token_exchange = Router::new()
         .route(&api("/oauth2/token"), post(oauth::token::post.layer(from_fn_with_state(state.clone(), read_form))));
-    let endpoints = Router::new()
+    // What anybody may know, by any method.
+    let known_to_all = Router::new()
         .route(&api(""), get(api::version).options(api::options))
         .route(&api("/"), get(api::version).options(api::options))
-        .route(&api("/info"), get(api::info).options(api::options))
+        .route(&api("/openapi.json"), get(api::openapi::get).options(api::options))
+        .route(&api("/{*unknown}"), any(unknown_endpoint).options(api::options))
+        .layer(from_fn(no_head));
+    let endpoints = Router::new()
+        .route(&api("/info"), get(api::info::get).options(api::options))
+        .route(
+            &api("/proxy"),
+            get(api::proxy::get).post(api::proxy::post).patch(api::proxy::patch).options(api::options),
+        )
+        .route(&api("/shutdown"), post(api::shutdown::post).options(api::options))
         .route(&api("/user"), get(api::users::whoami).options(api::options))
         .route(&api("/users"), get(api::users::list).options(api::options))
         .route(&api("/users/{user}"), get(api::users::get).options(api::options))
@@ -104,15 +114,16 @@ fn rest_api(state: &HubState) -> Router<HubState> {
             get(api::servers::get).post(api::servers::start).delete(api::servers::stop).options(api::options),
         )
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
-        .route(&api("/{*unknown}"), any(unknown_endpoint).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_api_token))
-        .layer(from_fn(api_callers));
+        .layer(from_fn(api_callers))
+        .layer(from_fn(no_head));
     token_exchange
+        .merge(known_to_all)
         .merge(endpoints)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))
         .layer(from_fn_with_state(state.clone(), time_limit))
-        .layer(from_fn(show_errors_as_json))
+        .layer(from_fn_with_state(state.clone(), show_errors_as_json))
 }
 
 async fn wrong_method() -> HubError {

@@ -22,9 +22,12 @@ pub enum NameError {
     /// Nothing was given.
     #[error("the name is empty; choose one of 1 to 64 characters")]
     Empty,
-    /// More than `NAME_LIMIT_BYTES`.
-    #[error("the name is longer than 64 bytes; choose a shorter one")]
-    TooLong,
+    /// More bytes of UTF-8 than a name of its kind may have.
+    #[error("the name is longer than {limit_bytes} bytes; choose a shorter one")]
+    TooLong {
+        /// The limit.
+        limit_bytes: usize,
+    },
     /// A character that would mean something else in a path, a list or a header.
     #[error("the name contains {0:?}; leave out spaces, commas, slashes, backslashes and control characters")]
     BadCharacter(char),
@@ -34,6 +37,11 @@ pub enum NameError {
     /// One of the page names.
     #[error("the name {0:?} is reserved; choose another")]
     Reserved(String),
+    /// A role's name is no role's name.
+    #[error(
+        "a role's name is 3 to 255 lower-case letters, digits, '-', '_', '~' or '.', begins with a letter and ends with a letter or digit"
+    )]
+    BadRole,
     /// A new server's name that does not follow JupyterHub's rule.
     #[error(
         "{0:?} is not a valid server name; choose 1 to 30 lower-case letters, digits and single dashes, with a letter \
@@ -45,14 +53,20 @@ pub enum NameError {
     NotADisplayName,
 }
 
-fn check(name: &str) -> Result<(), NameError> {
+pub(super) fn check(name: &str) -> Result<(), NameError> {
+    check_with(name, NAME_LIMIT_BYTES, |_| false)
+}
+
+/// The same with another limit, and with characters that are allowed all the same.
+pub(super) fn check_with(name: &str, limit_bytes: usize, is_allowed: fn(char) -> bool) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
     }
-    if name.len() > NAME_LIMIT_BYTES {
-        return Err(NameError::TooLong);
+    if name.len() > limit_bytes {
+        return Err(NameError::TooLong { limit_bytes });
     }
-    let is_bad = |c: char| c.is_control() || c.is_whitespace() || is_invisible(c) || matches!(c, '/' | '\\' | ',');
+    let is_odd = |c: char| c.is_control() || c.is_whitespace() || is_invisible(c) || matches!(c, '/' | '\\' | ',');
+    let is_bad = |c: char| is_odd(c) && !is_allowed(c);
     if let Some(bad) = name.chars().find(|c| is_bad(*c)) {
         return Err(NameError::BadCharacter(bad));
     }
@@ -373,7 +387,7 @@ mod tests {
             assert!(matches!(UserName::parse(unseen), Err(NameError::BadCharacter(_))), "{unseen:?}");
         }
         assert_eq!(UserName::parse(""), Err(NameError::Empty));
-        assert_eq!(UserName::parse(&"x".repeat(65)), Err(NameError::TooLong));
+        assert_eq!(UserName::parse(&"x".repeat(65)), Err(NameError::TooLong { limit_bytes: 64 }));
         assert_eq!(UserName::parse("a b"), Err(NameError::BadCharacter(' ')));
         assert_eq!(UserName::parse("a,b"), Err(NameError::BadCharacter(',')));
         assert_eq!(UserName::parse("a/b"), Err(NameError::BadCharacter('/')));

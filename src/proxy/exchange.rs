@@ -272,7 +272,9 @@ impl Exchange {
     }
 
     fn queue(&mut self, piece: Bytes) -> Result<(), BoxError> {
-        self.activity.note(&self.route);
+        if !piece.is_empty() {
+            self.activity.note(&self.route);
+        }
         match &mut self.sending {
             Sending::Length(left) => {
                 *left = left.checked_sub(piece.len() as u64).ok_or("the body is longer than its length")?;

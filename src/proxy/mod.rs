@@ -4,6 +4,7 @@
 //! server may see. Header hygiene lives in `headers`, WebSockets in `upgrade`, idle connections in `pool`.
 
 mod config;
+mod counts;
 mod error;
 mod exchange;
 mod forward;
@@ -21,6 +22,7 @@ use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
+pub use counts::Figures;
 pub use error::ProxyError;
 
 use crate::model::{Clock, Random, Route, Secret};
@@ -74,6 +76,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     pool: Arc<pool::Pool>,
+    counts: Arc<counts::Counts>,
     /// For the keys of WebSocket handshakes that HTTP/2 clients do not send. They protect nothing.
     random: Random,
 }
@@ -99,8 +102,9 @@ impl Proxy {
     /// A proxy without connections yet; `tasks` runs its tunnels and the sweep of idle connections.
     #[must_use]
     pub fn new(config: Config, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
-        let pool = pool::Pool::new(&config, &tasks);
-        Self { inner: Arc::new(Inner { config, clock, tasks, pool, random: Random::from_system() }) }
+        let counts = Arc::<counts::Counts>::default();
+        let pool = pool::Pool::new(&config, counts.clone(), &tasks);
+        Self { inner: Arc::new(Inner { config, clock, tasks, pool, counts, random: Random::from_system() }) }
     }
 
     /// Sends `request` to the server of `route`. The answer's body streams; it is cut when the route or the caller

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -21,6 +22,8 @@ struct Entry {
     status: watch::Sender<ServerStatus>,
     /// The latest that a server posted, or that an ended route had seen.
     last_activity: Option<Timestamp>,
+    /// What of it the store knows.
+    stored_activity: Option<Timestamp>,
     /// The published route: it notes the traffic that passes.
     route: Option<Arc<Route>>,
     /// The last lines of the log of the last run.
@@ -107,6 +110,27 @@ impl Board {
         self.entries.write().get_mut(server).map(note);
     }
 
+    /// Servers whose activity is newer than what the store knows, by `resolution` at least.
+    pub(super) fn unstored_activity(&self, resolution: Duration) -> Vec<(ServerKey, Timestamp)> {
+        let entries = self.entries.read();
+        let unstored = entries.iter().filter_map(|(server, entry)| {
+            let at = entry.last_activity()?;
+            let is_due = entry.stored_activity.is_none_or(|stored| at > stored && at.since(stored) >= resolution);
+            is_due.then(|| (server.clone(), at))
+        });
+        unstored.collect()
+    }
+
+    /// The store knows these now.
+    pub(super) fn activity_is_stored(&self, stored: &[(ServerKey, Timestamp)]) {
+        let mut entries = self.entries.write();
+        for (server, at) in stored {
+            if let Some(entry) = entries.get_mut(server) {
+                entry.stored_activity = entry.stored_activity.max(Some(*at));
+            }
+        }
+    }
+
     pub(super) fn last_activity(&self, server: &ServerKey) -> Option<Timestamp> {
         self.entries.read().get(server).and_then(Entry::last_activity)
     }
@@ -135,6 +159,7 @@ impl Board {
         let entry = entries.entry(server.clone()).or_insert_with(|| Entry {
             status: watch::Sender::new(ServerStatus::stopped(self.opened_at)),
             last_activity: None,
+            stored_activity: None,
             route: None,
             log_tail: Arc::default(),
             record: None,
@@ -171,6 +196,23 @@ mod tests {
         route.touch(Timestamp(30));
         board.set_route(&alice(), None);
         assert_eq!(board.last_activity(&alice()), Some(Timestamp(30)));
+    }
+
+    #[test]
+    fn activity_is_due_for_the_store_once_it_is_newer_by_the_resolution() {
+        let resolution = Duration::from_millis(30);
+        let board = Board::new(Timestamp(0));
+        let _watched_but_never_started = board.watch(&alice());
+        assert_eq!(board.unstored_activity(resolution), []);
+        board.note_activity(&alice(), Timestamp(100));
+        let first = board.unstored_activity(resolution);
+        assert_eq!(first, [(alice(), Timestamp(100))], "the first is due at once");
+        board.activity_is_stored(&first);
+        board.note_activity(&alice(), Timestamp(129));
+        assert_eq!(board.unstored_activity(resolution), []);
+        assert_eq!(board.unstored_activity(Duration::ZERO).len(), 1, "at the end everything is");
+        board.note_activity(&alice(), Timestamp(130));
+        assert_eq!(board.unstored_activity(resolution), [(alice(), Timestamp(130))]);
     }
 
     #[test]

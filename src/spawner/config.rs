@@ -39,8 +39,12 @@ pub struct Config {
     pub engine_timeout_s: u64,
     /// How often the engine is asked for everything, beside its event stream, which may lose events. 30 s.
     pub list_interval_s: u64,
-    /// How often the last activity of servers is written to the store. 300 s, as JupyterHub's.
-    pub activity_interval_s: u64,
+    /// The stored last activity of a server in use lags behind by at most this. 30 s, as JupyterHub's
+    /// `activity_resolution`.
+    pub activity_resolution_s: u64,
+    /// How often activity in memory is compared with what is stored, in milliseconds. 2,000: it takes a millisecond for
+    /// 10,000 servers.
+    pub activity_look_ms: u64,
     /// Last log lines kept of a server that failed.
     pub log_lines: usize,
     /// Wishes and events that may wait for the one loop that owns all states; senders wait beyond that.
@@ -70,7 +74,8 @@ impl Default for Config {
             stop_grace_s: 10,
             engine_timeout_s: 10,
             list_interval_s: 30,
-            activity_interval_s: 300,
+            activity_resolution_s: 30,
+            activity_look_ms: 2_000,
             log_lines: 50,
             mailbox_length: 1_024,
             limits: ResourceLimits::default(),

@@ -63,8 +63,6 @@ pub(super) enum Mail {
     },
     /// A step has ended.
     Done(Done),
-    /// Time to write down the activity of servers.
-    SaveActivity,
 }
 
 pub(super) type Answer = oneshot::Sender<Result<ServerStatus, SpawnerError>>;
@@ -130,7 +128,6 @@ struct Slot {
     /// Letters that are taken once it is quiet: it is stopped, but its last row is still on the way to the disk.
     later: Vec<Mail>,
     progress: Option<(String, Option<u8>)>,
-    activity_saved: Option<Timestamp>,
 }
 
 impl Slot {
@@ -148,7 +145,6 @@ impl Slot {
             removals: Vec::new(),
             later: Vec::new(),
             progress: None,
-            activity_saved: None,
         }
     }
 
@@ -202,12 +198,12 @@ impl Driver {
         self.board.set_record(&row.key, Some(Arc::new(record.clone())));
         if let Some(at) = row.last_activity {
             self.board.note_activity(&row.key, at);
+            self.board.activity_is_stored(&[(row.key.clone(), at)]);
         }
         self.load.active += usize::from(!life.state.is_at_rest());
         let mut slot = Slot::new(life, now);
         slot.started_at = row.started_at.filter(|_| row.wanted);
         slot.handle = row.handle.filter(|_| row.wanted).map(Handle);
-        slot.activity_saved = row.last_activity;
         slot.record = Some(record);
         if let Some(deadline) = slot.life.state.deadline() {
             self.alarms.insert((deadline, row.key.clone()));
@@ -272,7 +268,6 @@ impl Driver {
                 }
             }
             Mail::Done(done) => self.step_ended(done),
-            Mail::SaveActivity => self.save_activity(),
         }
     }
 
@@ -422,8 +417,12 @@ impl Driver {
     fn publish_route(&mut self, server: &ServerKey, address: UpstreamAddress) {
         let now = self.clock.now();
         let Some(slot) = self.slots.get_mut(server) else { return };
+        // A fresh start is somebody's wish. One that is only found again, after a restart of ours or a moment of
+        // silence, is as idle as it was: else a Slipway that restarts every night would keep every server for ever.
+        let is_fresh = slot.started_at.is_none();
+        let active_at = self.board.last_activity(server).filter(|_| !is_fresh).unwrap_or(now);
         slot.started_at.get_or_insert(now);
-        let route = Arc::new(Route::new(server.clone(), slot.life.generation, address, now));
+        let route = Arc::new(Route::new(server.clone(), slot.life.generation, address, active_at));
         self.board.set_route(server, Some(route.clone()));
         self.routes.publish(&server.route_key(&self.steps.base), route);
     }
@@ -537,23 +536,6 @@ impl Driver {
     }
 
     // --- rows and statuses ---
-
-    fn save_activity(&mut self) {
-        let changed: Vec<ServerKey> = self
-            .slots
-            .iter()
-            .filter(|(server, slot)| {
-                slot.life.state.is_wanted() && self.board.last_activity(server) > slot.activity_saved
-            })
-            .map(|(server, _)| server.clone())
-            .collect();
-        for server in changed {
-            if let Some(slot) = self.slots.get_mut(&server) {
-                slot.activity_saved = self.board.last_activity(&server);
-            }
-            self.act(&server, Action::Save);
-        }
-    }
 
     fn row(&self, server: &ServerKey) -> Option<ServerRow> {
         let slot = self.slots.get(server)?;

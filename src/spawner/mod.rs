@@ -4,6 +4,7 @@
 //! engine says, `backend` the engine as a trait with three real ones: `docker`, `process` and
 //! `static_upstream`.
 
+mod activity;
 mod backend;
 mod board;
 mod config;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tracing::warn;
 
 pub use backend::{
@@ -179,7 +180,6 @@ impl Spawner {
         let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
         let engine_timeout = config.engine_timeout();
         let list_interval = Duration::from_secs(config.list_interval_s.max(1));
-        let activity_interval = Duration::from_secs(config.activity_interval_s.max(1));
 
         let first_list = match timeout(engine_timeout, backend.list()).await {
             Ok(Ok(found)) => Some(found),
@@ -200,6 +200,7 @@ impl Spawner {
         let ready = ready::Config::default();
         let probes = Semaphore::new(ready.tries_at_once);
         let shared_config = Arc::new(config.clone());
+        tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
         let steps = Arc::new(Steps { config, ready, probes, base, backend: backend.clone(), tokens, rows });
         let driver =
             Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), groups.clone(), known);
@@ -215,13 +216,6 @@ impl Spawner {
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
-            }
-        });
-        let (stopping, letters) = (tasks.stopping().clone(), mail.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = stopping.cancelled() => {}
-                () = remind(letters, activity_interval) => {}
             }
         });
         Ok(Self { mail, board, backend, config: shared_config, groups })
@@ -385,17 +379,6 @@ impl Spawner {
         match timeout(self.config.engine_timeout(), asked).await {
             Ok(Some(lines)) => lines,
             Ok(None) | Err(_) => self.board.log_tail(server).to_vec(),
-        }
-    }
-}
-
-async fn remind(mail: mpsc::Sender<Mail>, activity_interval: Duration) {
-    let mut ticks = interval(activity_interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if mail.send(Mail::SaveActivity).await.is_err() {
-            return;
         }
     }
 }

@@ -207,7 +207,7 @@ struct World {
 
 impl World {
     async fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config { list_interval_s: 3_600, ..Config::default() };
+        let mut config = Config { list_interval_s: 3_600, activity_look_ms: 5, ..Config::default() };
         change(&mut config);
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let store = Store::open(&store::Config { data_dir: folder.path().join("data") }).expect("a fresh store");
@@ -431,7 +431,6 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     let alice = user("alice");
     let before = world.ready(&alice).await;
     world.spawner.note_activity(&alice, Timestamp(5_000_000));
-    world.spawner.mail.send(Mail::SaveActivity).await.map_err(|_| "closed").expect("taken");
     timeout(PATIENCE, async {
         let saved = || world.stage.store.server(&alice).expect("readable").and_then(|row| row.last_activity);
         while saved() != Some(Timestamp(5_000_000)) {
@@ -452,6 +451,7 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     let after = world.until(&alice, |state| *state == ServerState::Ready).await;
     assert_eq!((after.generation, after.started_at), (before.generation, before.started_at));
     assert_eq!(world.stage.created.lock().len(), 1);
+    assert_eq!(world.spawner.last_activity(&alice), Some(Timestamp(5_000_000)), "to be found again is no activity");
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    DisplayName, Failure, Generation, ServerKey, ServerOptions, SessionKey, StoredToken, Timestamp, TokenId, UserName,
+    DisplayName, Failure, Generation, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken,
+    Timestamp, TokenId, UserName,
 };
 
 /// A person.
@@ -55,9 +56,14 @@ pub enum TokenKind {
     OAuth {
         /// The client's id.
         client_id: String,
+        /// What the client is; rows of before do not tell.
+        #[serde(default)]
+        client: Option<OAuthClient>,
     },
     /// made by a person or through the API
     Api,
+    /// the `api_token` that a service was given, also its OAuth client secret
+    Service,
 }
 
 /// A programmatic key.
@@ -68,7 +74,7 @@ pub struct TokenRow {
     /// Salted hash.
     pub stored: StoredToken,
     /// Whose rights it has at most.
-    pub owner: UserName,
+    pub owner: OwnerName,
     /// What it was made for.
     pub kind: TokenKind,
     /// raw scopes

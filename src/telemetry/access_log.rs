@@ -33,6 +33,12 @@ impl AccessLog {
         (format != AccessFormat::Off).then_some(Self { format, writer })
     }
 
+    /// How many lines were dropped so far.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.writer.dropped()
+    }
+
     /// Writes the line of one exchange. Never waits.
     pub fn tell(&self, exchange: &Exchange<'_>) {
         let line = match self.format {

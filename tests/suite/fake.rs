@@ -167,7 +167,7 @@ impl Backend for FakeBackend {
     async fn prepare(
         &self,
         server: &ServerKey,
-        image: Option<&str>,
+        _image: Option<&str>,
         progress: &ProgressSink,
     ) -> Result<(), BackendError> {
         progress("Pulling image fake:1".into(), Some(50));

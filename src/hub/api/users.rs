@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde_json::{Value, json};
 
-use super::{model, scopes};
+use super::model::user::{UserModel, Whoami};
+use super::paging::{Listing, Page};
+use super::scopes;
 use crate::auth::{Caller, User, scopes_of};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
@@ -21,34 +22,36 @@ const READ_USER: [&str; 6] =
 pub(in crate::hub) async fn whoami(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
-) -> Result<Json<Value>, HubError> {
+) -> Result<Json<Whoami<UserModel>>, HubError> {
     let user = caller.user().ok_or(HubError::Nobody)?;
     let scopes = scopes_of(&caller);
-    let mut model = model::user(&state, user, &scopes);
-    let token = caller.token();
-    let session_id = match &caller {
-        Caller::Token(token) => token.session_id.clone(),
-        Caller::Anonymous | Caller::Session(_) => None,
-    };
     // Every token may see its owner's name, role and groups here.
-    model["admin"] = json!(user.is_admin());
-    model["groups"] = json!([]);
-    model["user_info"] = Value::Null;
-    model["token_id"] = json!(token.and_then(|token| token.id).map(|id| id.to_string()));
-    model["session_id"] = json!(session_id);
-    model["scopes"] = json!(scopes);
-    Ok(Json(model))
+    let mut owner = UserModel::of(&state, user, &scopes);
+    owner.admin = Some(user.is_admin());
+    owner.user_info = Some(None);
+    owner.groups = Some(Vec::new());
+    let token = caller.token();
+    Ok(Json(Whoami {
+        owner,
+        token_id: token.and_then(|token| token.id).map(|id| id.to_string()),
+        session_id: token.and_then(|token| token.session_id.clone()),
+        scopes,
+    }))
 }
 
 /// `GET /hub/api/users`
 pub(in crate::hub) async fn list(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
-) -> Result<Json<Value>, HubError> {
+    page: Page,
+) -> Result<Json<Listing<Vec<UserModel>>>, HubError> {
     scopes::require(&caller, &["list:users"], None)?;
     let scopes = scopes_of(&caller);
-    let users = state.auth.users().into_iter().filter_map(|listing| state.auth.user(&listing.name));
-    Ok(Json(users.map(|user| model::user(&state, &user, &scopes)).collect()))
+    let all = state.auth.users();
+    let total = all.len();
+    let users = page.cut(all).filter_map(|listing| state.auth.user(&listing.name));
+    let users = users.map(|user| UserModel::of(&state, &user, &scopes)).collect();
+    Ok(page.answer(users, total))
 }
 
 /// `GET /hub/api/users/{u}`
@@ -56,9 +59,9 @@ pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
-) -> Result<Json<Value>, HubError> {
+) -> Result<Json<UserModel>, HubError> {
     let user = reachable_user(&state, &caller, &name, &READ_USER)?;
-    Ok(Json(model::user(&state, &user, &scopes_of(&caller))))
+    Ok(Json(UserModel::of(&state, &user, &scopes_of(&caller))))
 }
 
 /// The user that a path names, if the caller holds one of `wanted` for them.
