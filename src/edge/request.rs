@@ -252,8 +252,9 @@ impl Edge {
             token,
             ended: caller.ended(),
             is_activity: is_person(caller),
+            relay: None,
         };
-        let error = match parts.proxy.forward(request, route, facts).await {
+        let error = match parts.proxy.forward(request, &route.upstream, facts).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };

@@ -21,6 +21,15 @@ pub enum UpstreamAddress {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+    /// A host that is looked up for each new connection, or an address that speaks TLS.
+    Named {
+        /// Its name; an IPv6 address stands without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// True if the connection is made through TLS and the certificate must be for `host`.
+        is_tls: bool,
+    },
 }
 
 impl std::fmt::Display for UpstreamAddress {
@@ -28,13 +37,15 @@ impl std::fmt::Display for UpstreamAddress {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Named { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Named { host, port, .. } => write!(f, "{host}:{port}"),
         }
     }
 }
 
 /// One start of one server as something to connect to. Connections are pooled under `id`, which is never used
 /// twice: an address that the engine hands out again cannot answer for somebody else.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Upstream {
     /// Unique in this process.
     pub id: u64,
@@ -42,37 +53,18 @@ pub struct Upstream {
     pub address: UpstreamAddress,
     /// Cancelled when the route is withdrawn: pooled connections close and open exchanges end.
     pub gone: CancellationToken,
-}
-
-/// A prefix that leads to a ready server.
-#[derive(Debug)]
-pub struct Route {
-    /// Whose server.
-    pub server: ServerKey,
-    /// Which start of it.
-    pub generation: Generation,
-    /// Where it listens.
-    pub upstream: Upstream,
     /// Last time traffic of a person passed, in milliseconds since the epoch; one relaxed store a request.
     last_activity: AtomicI64,
-    prefix: OnceLock<String>,
 }
 
 static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
 
-impl Route {
-    /// A route to one generation of `server`, active as of `now`.
+impl Upstream {
+    /// Something new to connect to, active as of `now`.
     #[must_use]
-    pub fn new(server: ServerKey, generation: Generation, address: UpstreamAddress, now: Timestamp) -> Self {
+    pub fn new(address: UpstreamAddress, now: Timestamp) -> Self {
         let id = NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed);
-        let upstream = Upstream { id, address, gone: CancellationToken::new() };
-        Self { server, generation, upstream, last_activity: AtomicI64::new(now.0), prefix: OnceLock::new() }
-    }
-
-    /// The server's prefix under `base` (always the same one in a process), written once instead of per request.
-    #[must_use]
-    pub fn prefix(&self, base: &BasePath) -> &str {
-        self.prefix.get_or_init(|| self.server.prefix(base))
+        Self { id, address, gone: CancellationToken::new(), last_activity: AtomicI64::new(now.0) }
     }
 
     /// Notes traffic of a person.
@@ -84,6 +76,51 @@ impl Route {
     #[must_use]
     pub fn last_activity(&self) -> Timestamp {
         Timestamp(self.last_activity.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        // Nobody can send a request there any more: what waits in the pool may close.
+        self.gone.cancel();
+    }
+}
+
+/// A prefix that leads to a ready server.
+#[derive(Debug)]
+pub struct Route {
+    /// Whose server.
+    pub server: ServerKey,
+    /// Which start of it.
+    pub generation: Generation,
+    /// Where it listens.
+    pub upstream: Arc<Upstream>,
+    prefix: OnceLock<String>,
+}
+
+impl Route {
+    /// A route to one generation of `server`, active as of `now`.
+    #[must_use]
+    pub fn new(server: ServerKey, generation: Generation, address: UpstreamAddress, now: Timestamp) -> Self {
+        let upstream = Arc::new(Upstream::new(address, now));
+        Self { server, generation, upstream, prefix: OnceLock::new() }
+    }
+
+    /// The server's prefix under `base` (always the same one in a process), written once instead of per request.
+    #[must_use]
+    pub fn prefix(&self, base: &BasePath) -> &str {
+        self.prefix.get_or_init(|| self.server.prefix(base))
+    }
+
+    /// Notes traffic of a person.
+    pub fn touch(&self, now: Timestamp) {
+        self.upstream.touch(now);
+    }
+
+    /// When traffic of a person last passed.
+    #[must_use]
+    pub fn last_activity(&self) -> Timestamp {
+        self.upstream.last_activity()
     }
 }
 

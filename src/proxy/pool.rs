@@ -18,7 +18,7 @@ use super::{Config, ProxyError};
 use crate::model::{Upstream, UpstreamAddress};
 use crate::net::buffer::ReadBuffer;
 use crate::net::timer::Timer;
-use crate::net::{Stream, dial};
+use crate::net::{ClientTls, Stream, dial_with};
 use crate::tasks::Tasks;
 
 /// How often connections are looked at that wait too long. 1 s: their limit is some dozens of seconds.
@@ -32,6 +32,7 @@ pub(super) struct Pool {
     idle_timeout: Duration,
     idle_limit: usize,
     limit: usize,
+    tls: Option<ClientTls>,
     tasks: Tasks,
 }
 
@@ -85,13 +86,14 @@ impl Drop for Place {
 
 impl Pool {
     /// An empty pool; its sweep runs on `tasks` for as long as the pool exists.
-    pub(super) fn new(config: &Config, tasks: &Tasks) -> Arc<Self> {
+    pub(super) fn new(config: &Config, tasks: &Tasks, tls: Option<ClientTls>) -> Arc<Self> {
         let pool = Arc::new(Self {
             shelves: papaya::HashMap::default(),
             connect_timeout: Duration::from_secs(config.connect_timeout_s),
             idle_timeout: Duration::from_secs(config.idle_connection_timeout_s),
             idle_limit: config.idle_connections_per_upstream,
             limit: config.connections_per_upstream,
+            tls,
             tasks: tasks.clone(),
         });
         tasks.spawn(keep_swept(Arc::downgrade(&pool), tasks.stopping().clone()));
@@ -109,7 +111,7 @@ impl Pool {
     /// A new connection to `upstream`.
     pub(super) async fn dial(self: &Arc<Self>, upstream: &Upstream) -> Result<Connection, ProxyError> {
         let place = self.place(upstream)?;
-        let dialling = dial(&upstream.address, self.connect_timeout);
+        let dialling = dial_with(&upstream.address, self.tls.as_ref(), self.connect_timeout);
         let stream = tokio::select! {
             stream = dialling => stream,
             () = upstream.gone.cancelled() => return Err(gone(&upstream.address)),
