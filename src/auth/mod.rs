@@ -8,6 +8,7 @@ mod accounts;
 mod activity;
 mod caller;
 mod config;
+mod counts;
 mod error;
 mod grants;
 mod password;
@@ -32,6 +33,7 @@ use crate::store::{Store, StoreError};
 
 pub use caller::Caller;
 pub use config::Config;
+pub use counts::Figures;
 pub use error::{AccountError, SignInError};
 pub use policy::{may_access_server, may_administer, may_start_server, scopes_of};
 pub use session::Session;
@@ -75,6 +77,7 @@ struct Shared {
     /// Held through every act that changes accounts, sessions or tokens: what was checked is still so when written.
     acts: Mutex<()>,
     unfinished: Mutex<Unfinished>,
+    counts: counts::Counts,
 }
 
 impl std::fmt::Debug for Auth {

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::SpawnerError;
 use super::backend::{Found, Handle, Notice};
 use super::board::Board;
+use super::counts::Begun;
 use super::life::{self, Action, Deadlines, Event, Fact, Life, State};
 use super::reconcile::events_of_listing;
 use super::steps::Steps;
@@ -98,6 +99,7 @@ struct Slot {
     lane: VecDeque<Action>,
     lane_is_busy: bool,
     progress: Option<(String, Option<u8>)>,
+    begun: Begun,
 }
 
 impl Slot {
@@ -111,6 +113,7 @@ impl Slot {
             lane: VecDeque::new(),
             lane_is_busy: false,
             progress: None,
+            begun: Begun(now),
         }
     }
 
@@ -230,6 +233,7 @@ impl Driver {
         }
         let is_at_rest = self.slots.get(server).is_none_or(|slot| slot.life.state.is_at_rest());
         if is_at_rest && self.starts_waiting >= self.steps.config.starts_waiting_limit {
+            self.steps.counts.refused.one();
             return Err(SpawnerError::TooMany { retry_after: Duration::from_secs(self.steps.config.start_timeout_s) });
         }
         self.apply(server, Event::Start);
@@ -266,6 +270,7 @@ impl Driver {
         if before.state != after.state {
             slot.since = now;
             slot.progress = None;
+            slot.begun.step(&self.steps.counts, &before.state, &after.state, now);
         }
         if before.generation != after.generation {
             slot.handle = None;

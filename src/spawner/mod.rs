@@ -8,6 +8,7 @@ mod activity;
 mod backend;
 mod board;
 mod config;
+mod counts;
 mod driver;
 mod environment;
 mod life;
@@ -34,6 +35,7 @@ pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
 };
 pub use config::Config;
+pub use counts::Figures;
 pub use record::{Change, Defined, ServerRecord, Wish};
 
 use crate::model::{
@@ -130,6 +132,7 @@ pub struct Spawner {
     mail: mpsc::Sender<Mail>,
     board: Arc<Board>,
     backend: Arc<dyn Backend>,
+    counts: Arc<counts::Counts>,
     log_lines: usize,
     engine_timeout: Duration,
 }
@@ -170,7 +173,9 @@ impl Spawner {
         let ready = ready::Config::default();
         let probes = Semaphore::new(ready.tries_at_once);
         tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
-        let steps = Arc::new(Steps { config, ready, probes, base, backend: backend.clone(), tokens, rows });
+        let counts = Arc::<counts::Counts>::default();
+        let (engine, counting) = (backend.clone(), counts.clone());
+        let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
         let driver = Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), known);
         if let Some(found) = first_list {
             // The mailbox is empty: this does not wait.
@@ -186,7 +191,7 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, log_lines, engine_timeout })
+        Ok(Self { mail, board, backend, counts, log_lines, engine_timeout })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was

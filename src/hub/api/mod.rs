@@ -4,6 +4,7 @@
 //! `model` writes users and servers as JSON.
 
 pub(super) mod activity;
+pub(super) mod metrics;
 pub(super) mod model;
 mod paging;
 pub(super) mod progress;
