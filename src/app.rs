@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use http::{Request, Response};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt as _;
 use tracing::{info, warn};
@@ -79,6 +80,7 @@ pub struct App {
     /// Where ready servers are.
     pub routes: Arc<Routes>,
     tasks: Tasks,
+    stop_wished: CancellationToken,
     stop_timeout: Duration,
 }
 
@@ -111,6 +113,7 @@ impl App {
         let private_address = private.addresses()[0];
         let mut spawner_config = config.spawner.clone();
         spawner_config.hub_connect_url = connect_url(&config, private_address);
+        let hub_url = spawner_config.hub_connect_url.clone();
         let routes = Arc::new(Routes::default());
         let spawner_parts = spawner::Parts {
             backend,
@@ -136,7 +139,10 @@ impl App {
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
         let metrics = Metrics::default();
         let figures = metrics.clone();
-        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), clock.clone(), random)
+        let stop_wished = CancellationToken::new();
+        let program =
+            hub::Program { routes: routes.clone(), hub_url, stop: stop_wished.clone(), tasks: control_tasks.clone() };
+        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), program, clock.clone(), random)
             .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
         let listener_config = config.listener.clone();
@@ -194,6 +200,7 @@ impl App {
             spawner,
             routes,
             tasks,
+            stop_wished,
             stop_timeout: config.stop_timeout,
         })
     }
@@ -204,6 +211,11 @@ impl App {
         if !self.tasks.stop(self.stop_timeout).await {
             info!(limit_s = self.stop_timeout.as_secs(), "some requests were still open and have been cut");
         }
+    }
+
+    /// Ends when somebody has asked through the API for the program to stop.
+    pub fn stop_wished(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.stop_wished.clone().cancelled_owned()
     }
 
     /// What `stop` waits for is dropped as soon as this is called: the second signal.

@@ -13,6 +13,14 @@ use crate::hub::extract::CallerOf;
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `GET` → text. Figures tell how busy people are, so they want `read:metrics` unless `metrics.authenticate` is off.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "get_metrics", tag = "Hub",
+    security(("token" = ["read:metrics"])),
+    responses((
+        status = 200, description = "Figures in Prometheus' text form.", content_type = "text/plain", body = String,
+        example = "# TYPE jupyterhub_running_servers gauge\njupyterhub_running_servers 3\n"
+    )),
+)]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
