@@ -120,6 +120,8 @@ impl App {
             store: store.clone(),
             routes: routes.clone(),
             tokens: Arc::new(TokensOfServers(auth.clone())),
+            // Nobody is in a group yet.
+            groups: Arc::new(|_| vec![]),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),

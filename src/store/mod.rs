@@ -28,7 +28,7 @@ use crate::model::{InstanceId, ServerKey, UserName};
 
 pub use counts::Figures;
 pub use error::StoreError;
-pub use rows::{AuditRow, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
+pub use rows::{AuditRow, MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 
 use error::unreadable;
@@ -121,7 +121,7 @@ impl Store {
         self.rows(TOKENS)
     }
 
-    /// All servers that were ever started.
+    /// All servers that were ever defined or started.
     ///
     /// # Errors
     /// If the file cannot be read or a row is damaged.
