@@ -234,7 +234,11 @@ impl Spawner {
     /// If too many servers start or run, the user has enough named ones, name or options are not good here, the user
     /// is being deleted, the store fails, or the program stops.
     pub async fn start(&self, server: &ServerKey, wish: Wish) -> Result<ServerStatus, SpawnerError> {
-        self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await
+        let started = self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await;
+        if matches!(started, Err(SpawnerError::TooMany { .. } | SpawnerError::TooManyActive { .. })) {
+            self.counts.refused.one();
+        }
+        started
     }
 
     /// Wishes a stop; returns the status right after.
