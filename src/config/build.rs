@@ -161,6 +161,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             signup,
             password_length_min: read.count("auth.password_length"),
             default_url: read.optional("hub.default_url", page_address),
+            authenticate_metrics: read.flag("metrics.authenticate"),
             ..hub::Config::default()
         },
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),

@@ -398,6 +398,12 @@ pub const KEYS: &[Key] = &[
         r#""off""#,
         "One line for each request, on standard output.",
     ),
+    key(
+        "metrics.authenticate",
+        Kind::Flag,
+        "true",
+        "Prometheus reads /hub/metrics (or /hub/api/metrics, also on hub.bind) with a token that holds read:metrics. false: whoever reaches the address reads how many people and servers there are.",
+    ),
 ];
 
 /// The text of `config/slipway.toml`: every key, explained, commented out at its default.

@@ -20,6 +20,7 @@ use self::leaving::Leaving;
 use self::records::{Writing, Written};
 use super::backend::{Found, Handle, Notice};
 use super::board::Board;
+use super::counts::Begun;
 use super::life::{self, Action, Deadlines, Event, Fact, Life, State};
 use super::limits::Load;
 use super::profiles::Choice;
@@ -128,6 +129,7 @@ struct Slot {
     /// Letters that are taken once it is quiet: it is stopped, but its last row is still on the way to the disk.
     later: Vec<Mail>,
     progress: Option<(String, Option<u8>)>,
+    begun: Begun,
 }
 
 impl Slot {
@@ -145,6 +147,7 @@ impl Slot {
             removals: Vec::new(),
             later: Vec::new(),
             progress: None,
+            begun: Begun(now),
         }
     }
 
@@ -301,6 +304,7 @@ impl Driver {
         if before.state != after.state {
             slot.since = now;
             slot.progress = None;
+            slot.begun.step(&self.steps.counts, &before.state, &after.state, now);
         }
         if before.generation != after.generation {
             slot.handle = None;

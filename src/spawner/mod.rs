@@ -8,6 +8,7 @@ mod activity;
 mod backend;
 mod board;
 mod config;
+mod counts;
 mod driver;
 mod environment;
 mod life;
@@ -36,6 +37,7 @@ pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
 };
 pub use config::Config;
+pub use counts::Figures;
 pub use limits::NamedServers;
 pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
@@ -140,6 +142,7 @@ pub struct Spawner {
     board: Arc<Board>,
     backend: Arc<dyn Backend>,
     config: Arc<Config>,
+    counts: Arc<counts::Counts>,
     groups: GroupsOf,
 }
 
@@ -201,7 +204,9 @@ impl Spawner {
         let probes = Semaphore::new(ready.tries_at_once);
         let shared_config = Arc::new(config.clone());
         tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
-        let steps = Arc::new(Steps { config, ready, probes, base, backend: backend.clone(), tokens, rows });
+        let counts = Arc::<counts::Counts>::default();
+        let (engine, counting) = (backend.clone(), counts.clone());
+        let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
         let driver =
             Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), groups.clone(), known);
         if let Some(found) = first_list {
@@ -218,7 +223,7 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, config: shared_config, groups })
+        Ok(Self { mail, board, backend, config: shared_config, counts, groups })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
@@ -229,7 +234,11 @@ impl Spawner {
     /// If too many servers start or run, the user has enough named ones, name or options are not good here, the user
     /// is being deleted, the store fails, or the program stops.
     pub async fn start(&self, server: &ServerKey, wish: Wish) -> Result<ServerStatus, SpawnerError> {
-        self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await
+        let started = self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await;
+        if matches!(started, Err(SpawnerError::TooMany { .. } | SpawnerError::TooManyActive { .. })) {
+            self.counts.refused.one();
+        }
+        started
     }
 
     /// Wishes a stop; returns the status right after.

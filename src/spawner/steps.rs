@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::backend::{Backend, BackendError, Exit, Handle, Order, ProgressSink, Sight};
+use super::counts::Counts;
 use super::environment::{self, environment};
 use super::life::Fact;
 use super::profiles::Choice;
@@ -32,6 +33,7 @@ pub(super) struct Steps {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) tokens: Arc<dyn ServerTokens>,
     pub(super) rows: Rows,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl Steps {

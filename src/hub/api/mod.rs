@@ -4,6 +4,7 @@
 //! `model` writes users and servers as JSON.
 
 pub(super) mod activity;
+pub(super) mod metrics;
 mod body;
 pub(super) mod info;
 pub(super) mod model;
