@@ -132,7 +132,7 @@ class Side:
 
     def wait(self, what, condition):
         try:
-            rig.until(f"{self.name}: {what}", condition, 30)
+            rig.until(f"{self.name}: {what}", condition, 10)
         except rig.TooLate as late:
             print(f"  {late}", flush=True)
 
