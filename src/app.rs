@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Request, Response};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt as _;
 use tracing::{info, warn};
@@ -77,6 +78,7 @@ pub struct App {
     /// Where ready servers are.
     pub routes: Arc<Routes>,
     tasks: Tasks,
+    stop_wished: CancellationToken,
     stop_timeout: Duration,
 }
 
@@ -108,6 +110,7 @@ impl App {
         let private_address = private.addresses()[0];
         let mut spawner_config = config.spawner.clone();
         spawner_config.hub_connect_url = connect_url(&config, private_address);
+        let hub_url = spawner_config.hub_connect_url.clone();
         let routes = Arc::new(Routes::default());
         let spawner_parts = spawner::Parts {
             backend,
@@ -131,7 +134,10 @@ impl App {
         }
 
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
-        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), clock.clone(), random);
+        let stop_wished = CancellationToken::new();
+        let program =
+            hub::Program { routes: routes.clone(), hub_url, stop: stop_wished.clone(), tasks: control_tasks.clone() };
+        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), program, clock.clone(), random);
         let listener_config = config.listener.clone();
         let (host_name, certificate_clock) = (host_name(), clock.clone());
         let certificates =
@@ -169,6 +175,7 @@ impl App {
             spawner,
             routes,
             tasks,
+            stop_wished,
             stop_timeout: config.stop_timeout,
         })
     }
@@ -179,6 +186,11 @@ impl App {
         if !self.tasks.stop(self.stop_timeout).await {
             info!(limit_s = self.stop_timeout.as_secs(), "some requests were still open and have been cut");
         }
+    }
+
+    /// Ends when somebody has asked through the API for the program to stop.
+    pub fn stop_wished(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.stop_wished.clone().cancelled_owned()
     }
 
     /// What `stop` waits for is dropped as soon as this is called: the second signal.

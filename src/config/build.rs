@@ -96,6 +96,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
     let base = read.parsed("base_url", BasePath::parse).unwrap_or_else(root);
     let trusted_proxies: Vec<Network> = read.all("listener.trusted_proxies");
     let public_url = read.optional("public_url", edge::PublicUrl::from_str);
+    let public_origin = public_url.as_ref().map(edge::PublicUrl::origin);
     let https: Vec<SocketAddr> = read.all("listener.https");
     let limits = listener::AcceptLimits {
         connections: read.count("listener.connections"),
@@ -131,6 +132,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             tries_window_s: read.seconds("auth.tries_window_s"),
             waiting_users_limit: read.count("auth.waiting_users"),
             data_dir: data_dir.clone(),
+            ..auth::Config::default()
         },
         listener: listener::Config {
             https,
@@ -152,6 +154,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
         },
         hub: hub::Config {
             base,
+            public_origin,
             session_cookie_age_s: absolute_timeout_s,
             lazy_start: read.flag("spawner.lazy_start"),
             signup,

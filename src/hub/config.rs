@@ -10,6 +10,8 @@ use crate::model::BasePath;
 pub struct Config {
     /// Where the deployment lives under its host.
     pub base: BasePath,
+    /// Scheme and host under which everybody reaches us, if that is configured: `https://lab.example.org`.
+    pub public_origin: Option<String>,
     /// The version of JupyterHub whose contract we keep: servers and clients gate features on it.
     pub jupyterhub_version: String,
     /// Name of the session cookie on the public door (`auth::session_cookie_name`).
@@ -40,6 +42,8 @@ pub struct Config {
     pub slow_start_timeout_s: u64,
     /// 10 s, as in JupyterHub: how long `DELETE …/server` waits for stopped before it answers 202.
     pub slow_stop_timeout_s: u64,
+    /// 60 s: how long `POST /shutdown` with `servers` waits for all servers to stop before the program stops anyway.
+    pub stop_servers_timeout_s: u64,
     /// 8 s, as in JupyterHub: how often a silent progress stream sends an empty line.
     pub progress_keep_alive_s: u64,
     /// 15 min: a progress stream older than that is closed; the page opens another.
@@ -56,6 +60,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             base: BasePath::parse("/").expect("the root is a base path"),
+            public_origin: None,
             jupyterhub_version: "6.1.1".to_owned(),
             session_cookie: "__Host-Http-slipway".to_owned(),
             session_cookie_age_s: 14 * 24 * 3600,
@@ -71,6 +76,7 @@ impl Default for Config {
             request_timeout_s: 30,
             slow_start_timeout_s: 10,
             slow_stop_timeout_s: 10,
+            stop_servers_timeout_s: 60,
             progress_keep_alive_s: 8,
             progress_limit_s: 900,
             progress_listeners: 1024,

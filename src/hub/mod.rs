@@ -16,6 +16,7 @@ mod landing;
 mod layers;
 mod oauth;
 mod pages;
+mod program;
 mod router;
 mod templates;
 mod xsrf;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use config::Config;
+pub use program::Program;
 pub use router::router;
 
 use crate::auth::Auth;
@@ -40,10 +42,13 @@ pub struct HubState {
     config: Arc<Config>,
     auth: Auth,
     spawner: Spawner,
+    program: Program,
     clock: Arc<dyn Clock>,
     random: Random,
     views: Arc<templates::Views>,
     codes: Arc<oauth::Codes>,
+    /// The API's description, written once.
+    openapi: Arc<api::openapi::Document>,
     /// Signs the form tokens of visitors without a session; made anew at each start.
     visitor_key: xsrf::Key,
     /// One permit a listener of a progress stream.
@@ -54,16 +59,25 @@ pub struct HubState {
 impl HubState {
     /// Puts the hub together. Templates are read at their first use.
     #[must_use]
-    pub fn new(config: Config, auth: Auth, spawner: Spawner, clock: Arc<dyn Clock>, random: Random) -> Self {
+    pub fn new(
+        config: Config,
+        auth: Auth,
+        spawner: Spawner,
+        program: Program,
+        clock: Arc<dyn Clock>,
+        random: Random,
+    ) -> Self {
         Self {
             views: Arc::new(templates::Views::new(&config)),
             codes: Arc::new(oauth::Codes::new(config.oauth_codes)),
+            openapi: Arc::new(api::openapi::Document::new(&config)),
             visitor_key: xsrf::Key::new(random.bytes()),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),
             config: Arc::new(config),
             auth,
             spawner,
+            program,
             clock,
             random,
         }

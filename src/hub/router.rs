@@ -95,10 +95,16 @@ fn rest_api(state: &HubState) -> Router<HubState> {
     let known_to_all = Router::new()
         .route(&api(""), get(api::version).options(api::options))
         .route(&api("/"), get(api::version).options(api::options))
+        .route(&api("/openapi.json"), get(api::openapi::get).options(api::options))
         .route(&api("/{*unknown}"), any(unknown_endpoint).options(api::options))
         .layer(from_fn(no_head));
     let endpoints = Router::new()
-        .route(&api("/info"), get(api::info).options(api::options))
+        .route(&api("/info"), get(api::info::get).options(api::options))
+        .route(
+            &api("/proxy"),
+            get(api::proxy::get).post(api::proxy::post).patch(api::proxy::patch).options(api::options),
+        )
+        .route(&api("/shutdown"), post(api::shutdown::post).options(api::options))
         .route(&api("/user"), get(api::users::whoami).options(api::options))
         .route(&api("/users"), get(api::users::list).options(api::options))
         .route(&api("/users/{user}"), get(api::users::get).options(api::options))

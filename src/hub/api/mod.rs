@@ -5,12 +5,16 @@
 
 pub(super) mod activity;
 mod body;
+pub(super) mod info;
 pub(super) mod model;
+pub(super) mod openapi;
 mod paging;
 pub(super) mod progress;
+pub(super) mod proxy;
 mod query;
 mod scopes;
 pub(super) mod servers;
+pub(super) mod shutdown;
 pub(super) mod users;
 
 use axum::Json;
@@ -21,28 +25,10 @@ use axum::response::IntoResponse;
 use serde_json::json;
 
 use super::HubState;
-use super::error::HubError;
-use super::extract::CallerOf;
 
 /// `GET /hub/api`: a server asks this first, without a token, and ends after five failures.
 pub(super) async fn version(State(state): State<HubState>) -> impl IntoResponse {
     ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], Json(json!({ "version": state.config.jupyterhub_version })))
-}
-
-/// `GET /hub/api/info`
-pub(super) async fn info(
-    State(state): State<HubState>,
-    CallerOf(caller): CallerOf,
-) -> Result<impl IntoResponse, HubError> {
-    scopes::require(&caller, &["read:hub"], None)?;
-    Ok(Json(json!({
-        "version": state.config.jupyterhub_version,
-        "slipway": env!("CARGO_PKG_VERSION"),
-        "python": "",
-        "sys_executable": "",
-        "spawner": { "class": "slipway", "version": env!("CARGO_PKG_VERSION") },
-        "authenticator": { "class": "slipway", "version": env!("CARGO_PKG_VERSION") },
-    })))
 }
 
 /// `OPTIONS` on every endpoint: 200, empty.

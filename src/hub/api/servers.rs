@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::body::json_body;
 use super::model::server::ServerModel;
+use super::openapi::UserPath;
 use super::users::reachable_user;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
@@ -18,6 +19,12 @@ use crate::model::{ServerKey, ServerState, ServerStatus};
 use crate::spawner::Wish;
 
 /// `GET /hub/api/users/{u}/server`: also for a stopped one.
+#[utoipa::path(
+    get, path = "/users/{user}/server", operation_id = "get_server", tag = "Servers",
+    params(UserPath),
+    security(("token" = ["read:servers"])),
+    responses((status = 200, description = "The server, running or not.", body = ServerModel)),
+)]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
@@ -30,6 +37,15 @@ pub(in crate::hub) async fn get(
 }
 
 /// `POST /hub/api/users/{u}/server`: 201 if it is ready within `slow_start_timeout_s`, else 202.
+#[utoipa::path(
+    post, path = "/users/{user}/server", operation_id = "start_server", tag = "Servers",
+    params(UserPath),
+    security(("token" = ["start:servers"])),
+    responses(
+        (status = 201, description = "It is ready."),
+        (status = 202, description = "It is being started; `progress` tells how it goes on."),
+    ),
+)]
 pub(in crate::hub) async fn start(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
@@ -57,6 +73,15 @@ pub(in crate::hub) async fn start(
 }
 
 /// `DELETE /hub/api/users/{u}/server`: 204 if it is stopped within `slow_stop_timeout_s`, else 202.
+#[utoipa::path(
+    delete, path = "/users/{user}/server", operation_id = "stop_server", tag = "Servers",
+    params(UserPath),
+    security(("token" = ["delete:servers"])),
+    responses(
+        (status = 202, description = "It is being stopped."),
+        (status = 204, description = "It does not run."),
+    ),
+)]
 pub(in crate::hub) async fn stop(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,

@@ -53,9 +53,11 @@ pub(in crate::hub) struct ServerModel {
     full_progress_url: Option<String>,
     /// What the spawner keeps of it; only with the scope `admin:server_state`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     state: Option<Map<String, Value>>,
     /// Why the last start failed (Slipway's own field: JupyterHub cannot say it after the fact).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     failure: Option<FailureModel>,
 }
 
