@@ -52,7 +52,9 @@ def slipway_describes_itself():
     answer = slipway.client().get(DOCUMENT).is_(200)
     document.update(answer.json())
     rig.check(document["openapi"].startswith("3.1"), document["openapi"])
-    rig.check(len(document["paths"]) >= 30, f"only {sorted(document['paths'])}")
+    # JupyterHub's own document has 54 operations on 34 paths.
+    if len(document["paths"]) < 34:
+        findings.append(("Paths that are missing", f"only {sorted(document['paths'])}"))
 
 
 def schemathesis(who, token):
@@ -61,7 +63,7 @@ def schemathesis(who, token):
     program = rig.VENVS / ("schemathesis" if (rig.VENVS / "schemathesis/bin").exists() else "schema") / "bin/schemathesis"
     arguments = [
         str(program), "--no-color", "run", slipway.origin + DOCUMENT, "--url", slipway.origin + server_prefix(), "--tls-verify=false",
-        f"--seed={SEED}", "--generation-deterministic", "--generation-database=none", f"--max-examples={options.examples}",
+        f"--seed={SEED}", "--generation-deterministic", f"--max-examples={options.examples}",
         f"--max-time={SCHEMATHESIS_LIMIT_S}", "--phases=examples,coverage,fuzzing", f"--checks={CHECKS}", "--continue-on-failure",
         "--warnings=off", "--workers=1", "--request-timeout=20", "--suppress-health-check=all", "--no-shrink",
         f"--exclude-path-regex={LEFT_OUT}",
