@@ -33,6 +33,9 @@ pub(super) enum HubError {
     /// Held for other resources, or not there: the words are the same, so that nothing is revealed.
     #[error("no access to the resource, or no such resource")]
     NoSuchResource,
+    /// Not there, for one who may see all of its kind.
+    #[error("there is none")]
+    Absent,
     /// No page or endpoint under this address.
     #[error("no page under this address")]
     NoSuchPage,
@@ -80,6 +83,16 @@ impl HubError {
         Self::Bad(sentence.into())
     }
 
+    /// 409: it exists.
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::CONFLICT, message: message.into() }
+    }
+
+    /// 403, for a reason of its own.
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::FORBIDDEN, message: message.into() }
+    }
+
     /// The status of the answer.
     pub(super) fn status(&self) -> StatusCode {
         match self {
@@ -91,7 +104,7 @@ impl HubError {
             | Self::AdministratorsOnly
             | Self::FormToken(_)
             | Self::NotANavigation => StatusCode::FORBIDDEN,
-            Self::NoSuchResource | Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NoSuchResource | Self::Absent | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -116,7 +129,7 @@ impl HubError {
     /// The API's `message`, in JupyterHub's words where it has some.
     pub(super) fn message(&self) -> Option<String> {
         let message = match self {
-            Self::Nobody | Self::NoSuchPage | Self::MethodNotAllowed => return None,
+            Self::Nobody | Self::Absent | Self::NoSuchPage | Self::MethodNotAllowed => return None,
             Self::Anonymous | Self::SignInFirst { .. } => "Missing or invalid credentials.".to_owned(),
             Self::MissingScope { wanted } => {
                 format!("Action is not authorized with current scopes; requires any of [{}]", wanted.join(", "))
@@ -157,7 +170,7 @@ impl HubError {
             Self::NotANavigation => {
                 ("Not from inside another page", "For your safety this page opens only when you go to it yourself.")
             }
-            Self::NoSuchResource | Self::NoSuchPage => {
+            Self::NoSuchResource | Self::Absent | Self::NoSuchPage => {
                 ("There is nothing here", "The address may be mistyped, or the page is not yours to see.")
             }
             Self::MethodNotAllowed => ("That does not work here", "This address does not take such a request."),

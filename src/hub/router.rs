@@ -96,6 +96,7 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api(""), get(api::version).options(api::options))
         .route(&api("/"), get(api::version).options(api::options))
         .route(&api("/openapi.json"), get(api::openapi::get).options(api::options))
+        .route(&api("/authorizations/token"), post(api::whoami::request_token).options(api::options))
         .route(&api("/{*unknown}"), any(unknown_endpoint).options(api::options))
         .layer(from_fn(no_head));
     let endpoints = Router::new()
@@ -105,9 +106,12 @@ fn rest_api(state: &HubState) -> Router<HubState> {
             get(api::proxy::get).post(api::proxy::post).patch(api::proxy::patch).options(api::options),
         )
         .route(&api("/shutdown"), post(api::shutdown::post).options(api::options))
-        .route(&api("/user"), get(api::users::whoami).options(api::options))
-        .route(&api("/users"), get(api::users::list).options(api::options))
-        .route(&api("/users/{user}"), get(api::users::get).options(api::options))
+        .route(&api("/user"), get(api::whoami::get).options(api::options))
+        .route(&api("/authorizations/token/{token}"), get(api::whoami::of_token).options(api::options))
+        .route(&api("/authorizations/cookie/{cookie}/{value}"), get(api::whoami::of_cookie).options(api::options))
+        .route(&api("/users"), get(api::user_list::list).options(api::options))
+        .route(&api("/users/{user}"), get(api::users::get).delete(api::users::delete).options(api::options))
+        .route(&api("/users/{user}/admin-access"), post(api::users::admin_access).options(api::options))
         .route(&api("/users/{user}/activity"), post(api::activity::post).options(api::options))
         .route(
             &api("/users/{user}/server"),
