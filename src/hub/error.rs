@@ -83,14 +83,19 @@ impl HubError {
         Self::Bad(sentence.into())
     }
 
-    /// 409: it exists.
-    pub(super) fn conflict(message: impl Into<String>) -> Self {
-        Self::Answer { status: StatusCode::CONFLICT, message: message.into() }
+    /// 404 with a sentence, for who may know that it is not there.
+    pub(super) fn not_found(sentence: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::NOT_FOUND, message: sentence.into() }
     }
 
-    /// 403, for a reason of its own.
-    pub(super) fn forbidden(message: impl Into<String>) -> Self {
-        Self::Answer { status: StatusCode::FORBIDDEN, message: message.into() }
+    /// 409 with a sentence.
+    pub(super) fn conflict(sentence: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::CONFLICT, message: sentence.into() }
+    }
+
+    /// 403 with a sentence.
+    pub(super) fn forbidden(sentence: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::FORBIDDEN, message: sentence.into() }
     }
 
     /// The status of the answer.

@@ -24,8 +24,6 @@ use crate::model::{GroupName, UserName};
 const READ_GROUP: [&str; 3] = ["read:groups", "read:groups:name", "read:roles:groups"];
 /// How many groups one request may make.
 const GROUPS_LIMIT: usize = 1000;
-/// 64 KiB: properties are small facts, and every list of groups carries them.
-const PROPERTIES_LIMIT_BYTES: usize = 64 << 10;
 
 /// The group that a path names.
 #[derive(IntoParams)]
@@ -79,10 +77,11 @@ pub(in crate::hub) async fn list(
     page: Page,
 ) -> Result<Json<Listing<Vec<GroupModel>>>, HubError> {
     let rights = scopes::require(&caller, &["list:groups"], Target::Some)?;
-    let mut groups = state.auth.groups();
-    groups.retain(|group| rights.allows("list:groups", Target::Group(&group.name)));
-    let total = groups.len();
-    let models = page.cut(groups).map(|group| GroupModel::of(&rights, group)).collect();
+    let mut names = state.auth.group_names();
+    names.retain(|name| rights.allows("list:groups", Target::Group(name)));
+    let total = names.len();
+    let groups = page.cut(names).filter_map(|name| state.auth.group(&name));
+    let models = groups.map(|group| GroupModel::of(&rights, group)).collect();
     Ok(page.answer(models, total))
 }
 
@@ -196,7 +195,7 @@ pub(in crate::hub) async fn add_users(
 ) -> Result<Json<GroupModel>, HubError> {
     let group = reachable_group(&state, &caller, &name, &["groups"])?;
     let users = members_of(&state, &body, "Must specify users to add")?;
-    state.auth.add_to_group(&actor(&caller), &group.name, users).await?;
+    state.auth.add_to_group(&actor(&caller), &group.name, &users).await?;
     shown(&state, &caller, &group.name)
 }
 
@@ -220,7 +219,7 @@ pub(in crate::hub) async fn remove_users(
 ) -> Result<Json<GroupModel>, HubError> {
     let group = reachable_group(&state, &caller, &name, &["groups"])?;
     let users = members_of(&state, &body, "Must specify users to delete")?;
-    state.auth.remove_from_group(&actor(&caller), &group.name, users).await?;
+    state.auth.remove_from_group(&actor(&caller), &group.name, &users).await?;
     shown(&state, &caller, &group.name)
 }
 
@@ -246,9 +245,6 @@ pub(in crate::hub) async fn set_properties(
     let Some(properties) = json_body::<Map<String, Value>>(&body)? else {
         return Err(HubError::bad("Must specify properties"));
     };
-    if body.len() > PROPERTIES_LIMIT_BYTES {
-        return Err(HubError::bad(format!("properties may have at most {PROPERTIES_LIMIT_BYTES} bytes")));
-    }
     state.auth.set_group_properties(&actor(&caller), &group.name, properties).await?;
     shown(&state, &caller, &group.name)
 }
@@ -288,7 +284,8 @@ async fn make(
         return Err(HubError::conflict(format!("Group {taken} already exists")));
     }
     let users = existing_users(state, users)?;
-    state.auth.create_groups(&actor(caller), names.clone(), users).await?;
+    state.auth.create_groups(&actor(caller), &names, &users).await?;
+    // Asked one by one: in the order in which they were named.
     let rights = caller.rights();
     let groups = names.iter().filter_map(|name| state.auth.group(name));
     Ok(groups.map(|group| GroupModel::of(&rights, group)).collect())

@@ -22,9 +22,6 @@ use crate::hub::extract::CallerOf;
 use crate::hub::to_its_end::to_its_end;
 use crate::model::UserName;
 
-/// 64 KiB: what an authenticator keeps with an account is a few tokens and names.
-const AUTH_STATE_LIMIT_BYTES: usize = 64 << 10;
-
 /// Accounts to be made.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(example = json!({ "usernames": ["alice", "bob"], "admin": false }))]
@@ -64,7 +61,7 @@ pub(in crate::hub) struct UserPatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     admin: Option<bool>,
-    /// What is kept with the account for an authenticator: 64 KiB at most.
+    /// What an authenticator keeps with the account: ours keeps nothing, so it is refused.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, value_type = Option<Object>)]
     auth_state: Option<Map<String, Value>>,
@@ -96,7 +93,7 @@ pub(in crate::hub) async fn create_many(
     let admin = wanted.admin.unwrap_or_default();
     check_grant(&rights, admin)?;
     let names = user_names(&wanted.usernames)?;
-    let made = state.auth.create_users(&actor(&caller), names, admin).await?;
+    let made = state.auth.create_users(&actor(&caller), &names, admin).await?;
     if made.created.is_empty() {
         return Err(HubError::conflict(format!("All {} users already exist", wanted.usernames.len())));
     }
@@ -138,7 +135,7 @@ pub(in crate::hub) async fn create(
     }
     let admin = wanted.admin.unwrap_or_default();
     check_grant(&rights, admin)?;
-    let made = state.auth.create_users(&actor(&caller), vec![parsed], admin).await?;
+    let made = state.auth.create_users(&actor(&caller), &[parsed], admin).await?;
     let user = made.created.first().and_then(|name| state.auth.user(name)).ok_or_else(taken)?;
     let rights = caller.rights();
     Ok((StatusCode::CREATED, Json(UserModel::of(&state, &rights, &user, Shown::Active))))
@@ -172,14 +169,14 @@ pub(in crate::hub) async fn change(
         return Err(HubError::forbidden("Only admins can modify other admins"));
     }
     check_grant(&rights, wanted.admin.unwrap_or_default())?;
-    if wanted.auth_state.is_some() && body.len() > AUTH_STATE_LIMIT_BYTES {
-        return Err(HubError::bad(format!("auth_state may have at most {AUTH_STATE_LIMIT_BYTES} bytes")));
+    if wanted.auth_state.is_some() {
+        return Err(HubError::bad("auth_state is not kept here: accounts have passwords, and nothing else"));
     }
     if new_name.is_some() && state.spawner.servers_of(&user.name).iter().any(|(_, status)| !is_down(&status.state)) {
         return Err(HubError::bad(format!("{}'s servers must be stopped before the name can change.", user.name)));
     }
     let now_called = new_name.clone().unwrap_or_else(|| user.name.clone());
-    let change = UserChange { name: new_name, admin: wanted.admin, auth_state: wanted.auth_state };
+    let change = UserChange { name: new_name, admin: wanted.admin };
     let (state_in, old, by) = (state.clone(), user.name.clone(), actor(&caller));
     let is_renamed = change.name.is_some();
     to_its_end(async move {
@@ -194,7 +191,7 @@ pub(in crate::hub) async fn change(
     let user = state.auth.user(&now_called).ok_or(HubError::Absent)?;
     let rights = caller.rights();
     let mut model = UserModel::of(&state, &rights, &user, Shown::Active);
-    model.auth_state = Some(state.auth.auth_state(&user.name).await?);
+    model.auth_state = Some(None);
     Ok(Json(model))
 }
 
@@ -207,7 +204,7 @@ fn check_grant(rights: &Rights, admin: bool) -> Result<(), HubError> {
 
 /// The name that `user` is to have, if it is another one.
 fn new_name(state: &HubState, user: &User, text: &str) -> Result<Option<UserName>, HubError> {
-    let name = UserName::parse(text).map_err(|_| HubError::bad(format!("Invalid username: {}", shortened(text))))?;
+    let name = UserName::parse(text).map_err(|_| HubError::bad(format!("Invalid username: '{}'", shortened(text))))?;
     if name == user.name {
         return Ok(None);
     }

@@ -111,9 +111,22 @@ pub(super) fn reachable_user(
     name: &str,
     wanted: &[&'static str],
 ) -> Result<Arc<User>, HubError> {
+    reachable(state, caller, name, wanted)?.ok_or(HubError::Absent)
+}
+
+/// The same for those who have words of their own if there is no such user.
+///
+/// # Errors
+/// As `scopes::require`.
+pub(super) fn reachable(
+    state: &HubState,
+    caller: &Caller,
+    name: &str,
+    wanted: &[&'static str],
+) -> Result<Option<Arc<User>>, HubError> {
     let name = UserName::from_path(name);
     scopes::require(caller, wanted, target_of(name.as_ref()))?;
-    name.and_then(|name| state.auth.user(&name)).ok_or(HubError::Absent)
+    Ok(name.and_then(|name| state.auth.user(&name)))
 }
 
 /// Whom a path is about; what is no name is nobody's, so only a scope for all reaches it.

@@ -73,7 +73,7 @@ pub(in crate::hub) async fn of_token(
     Path(secret): Path<String>,
 ) -> Result<Json<UserModel>, HubError> {
     if caller.token().is_none() {
-        return Err(HubError::Anonymous);
+        return Err(HubError::Nobody);
     }
     let token = state.auth.token_of(&secret).ok_or(HubError::Absent)?;
     let user = token.owner.user().ok_or(HubError::Absent)?;
@@ -92,7 +92,7 @@ pub(in crate::hub) async fn of_token(
 
 pub(in crate::hub) async fn of_cookie(CallerOf(caller): CallerOf) -> Result<StatusCode, HubError> {
     if caller.token().is_none() {
-        return Err(HubError::Anonymous);
+        return Err(HubError::Nobody);
     }
     Err(HubError::Absent)
 }
