@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::xsrf::Verdict;
-use crate::auth::AccountError;
+use crate::auth::{AccountError, ActError};
 use crate::spawner::SpawnerError;
 use crate::store::StoreError;
 
@@ -248,6 +248,30 @@ impl From<AccountError> for HubError {
     }
 }
 
+impl From<ActError> for HubError {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Store(error) => Self::Store(error),
+            ActError::NoGroup(_) | ActError::NoService(_) | ActError::NoToken(_) => {
+                Self::not_found(capitalised(&error.to_string()))
+            }
+            ActError::NoCode => Self::not_found("Share code not found"),
+            ActError::GroupExists(_) | ActError::ServiceExists(_) => Self::conflict(capitalised(&error.to_string())),
+            ActError::FromConfig(_) => {
+                Self::Answer { status: StatusCode::METHOD_NOT_ALLOWED, message: capitalised(&error.to_string()) }
+            }
+            ActError::MayNot(_) => Self::forbidden(capitalised(&error.to_string())),
+            error => Self::Bad(capitalised(&error.to_string())),
+        }
+    }
+}
+
+/// `no such user: bob` as it begins a sentence.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// An account error as a person reads it beside a form.
 pub(super) fn sentence_of(error: &AccountError) -> String {
     match error {
@@ -263,6 +287,9 @@ pub(super) fn sentence_of(error: &AccountError) -> String {
             "This name needs the setup code. Open the link that Slipway printed when it started.".to_owned()
         }
         AccountError::Unknown(name) => format!("There is no user {name}."),
+        AccountError::Blocked(name) => {
+            format!("{name} is blocked. Take the name out of auth.blocked_users and restart Slipway first.")
+        }
         AccountError::WrongPassword => "The present password is not right.".to_owned(),
         AccountError::LastAdministrator => "This is the last administrator. Make somebody else one first.".to_owned(),
         AccountError::Busy { .. } => "Many people are signing in just now. Try again in a moment.".to_owned(),

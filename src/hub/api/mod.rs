@@ -5,6 +5,7 @@
 
 pub(super) mod activity;
 mod body;
+pub(super) mod groups;
 pub(super) mod info;
 pub(super) mod model;
 pub(super) mod openapi;
@@ -15,6 +16,8 @@ mod query;
 mod scopes;
 pub(super) mod servers;
 pub(super) mod shutdown;
+pub(super) mod tokens;
+pub(super) mod user_acts;
 pub(super) mod user_list;
 pub(super) mod users;
 pub(super) mod whoami;

@@ -36,12 +36,13 @@ pub(super) struct TokenPath {
     token: String,
 }
 
-/// A token to be made. All of it may be left out, and keys that we do not know are let pass, as in JupyterHub.
+/// A token to be made. All of it may be left out; a key that we do not know is refused, where JupyterHub lets it pass:
+/// who mistypes `scopes` would get a token that may do everything.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[schema(as = NewToken, additional_properties = true, example = json!({
+#[schema(as = NewToken, example = json!({
     "note": "nightly report", "expires_in": 86400, "scopes": ["read:users!user"]
 }))]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(in crate::hub) struct TokenWish {
     /// What it is for.
     #[schema(max_length = 1024)]

@@ -136,13 +136,19 @@ impl UserModel {
     }
 }
 
-fn roles_of(_: &HubState, user: &User) -> Vec<String> {
-    let roles: &[&str] = if user.is_admin() { &["admin", "user"] } else { &["user"] };
-    roles.iter().map(ToString::to_string).collect()
+/// In JupyterHub's order: what everybody has, what administrators have, then the rest.
+fn roles_of(state: &HubState, user: &User) -> Vec<String> {
+    let mut roles: Vec<_> = state.auth.roles_of_user(&user.name).iter().map(ToString::to_string).collect();
+    roles.sort_by_key(|role| match role.as_str() {
+        "user" => 0,
+        "admin" => 1,
+        _ => 2,
+    });
+    roles
 }
 
-fn groups_of(_: &HubState, _: &User) -> Vec<String> {
-    Vec::new()
+fn groups_of(state: &HubState, user: &User) -> Vec<String> {
+    state.auth.groups_of(&user.name).iter().map(ToString::to_string).collect()
 }
 
 /// The servers that these rights show; `None` if they show none of this user's, and there is none to show.
