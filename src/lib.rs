@@ -17,5 +17,6 @@ pub mod store;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod chp;
 pub mod control;
 pub mod telemetry;

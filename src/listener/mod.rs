@@ -9,6 +9,7 @@ mod permits;
 mod self_signed;
 mod stream;
 mod tls;
+mod unix;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use certificates::{CertificateError, Certificates};
 pub use pairs::Problem;
 pub use stream::Stream;
 pub use tls::{TlsError, acceptor};
+pub use unix::{ServeUnix, UnixDoor};
 
 use crate::model::Network;
 

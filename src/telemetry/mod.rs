@@ -9,7 +9,7 @@ mod panics;
 mod writer;
 
 pub use access_log::{AccessFormat, AccessLog};
-pub use log::{InitError, LogFormat, init};
+pub use log::{InitError, LogFormat, init, init_as_config_proxy};
 pub use panics::{count_panics, panics};
 pub use writer::{LineWriter, WriterLimits};
 
