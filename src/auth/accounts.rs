@@ -291,6 +291,7 @@ impl Shared {
             setup_code: Mutex::default(),
             acts: Mutex::default(),
             unfinished: Mutex::default(),
+            counts: super::counts::Counts::default(),
         };
         for row in shared.store.users()? {
             shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row, &shared.directory)));

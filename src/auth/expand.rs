@@ -172,9 +172,11 @@ fn expanded(raw: &[Scope], owner: &OwnerName, client: Option<&OAuthClient>, dire
         None => (None, None),
     };
     let service = of_client.or(owner.service());
-    let expansion =
-        Expansion { rules: &directory.rules, snapshot: &snapshot, user: owner.user(), service, server };
+    let expansion = Expansion { rules: &directory.rules, snapshot: &snapshot, user: owner.user(), service, server };
     let mut held = Held::default();
     expansion.add_all(&mut held, raw);
     held
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,8 @@ use super::rights::Rights;
 use super::user::NEVER;
 use super::{Auth, Owner};
 use crate::model::{
-    OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, SessionKey, StoredToken, Timestamp, TokenId, UserName,
+    OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, SessionKey, StoredToken, Timestamp, TokenId,
+    UserName,
 };
 use crate::store::{TokenKind, TokenRow};
 

@@ -4,6 +4,7 @@
 //! `paging` read what is asked, `model` says what is answered.
 
 pub(super) mod activity;
+pub(super) mod metrics;
 mod body;
 pub(super) mod groups;
 pub(super) mod info;

@@ -83,6 +83,7 @@ impl World {
             store,
             routes: routes.clone(),
             tokens: Arc::new(TokensOf(auth.clone())),
+            groups: Arc::new(|_| vec![]),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),
