@@ -204,10 +204,10 @@ def start_slipway(folder):
     tiny = own.write("tiny_server.py", (rig.HERE / "tiny_server.py").read_text())
     wanted = {
         "spawner.environment": {"TINY_FOLDER": str(scratch)},
-        "spawner.named_per_user": NAMED_LIMIT, "spawner.active_limit": ACTIVE_LIMIT,
+        "spawner.named_servers_per_user": NAMED_LIMIT, "spawner.active_servers": ACTIVE_LIMIT,
         "services": SERVICES, "roles": ROLES,
         "groups": [{"name": name, **group} for name, group in GROUPS.items()],
-        "custom_scopes": [],
+        "custom_scopes": [{"name": "custom:grant-root", "description": "allow root-like grants"}],
     }
     slipway = rig.Slipway(own, ["/usr/bin/python3", str(tiny)], rig.known_settings(wanted)).start()
     return SlipwaySide(slipway, scratch)
