@@ -71,6 +71,30 @@ impl ServiceName {
     }
 }
 
+impl ServiceConfig {
+    /// A service of that name of which nothing else is said.
+    #[must_use]
+    pub fn named(name: ServiceName) -> Self {
+        Self {
+            name,
+            url: None,
+            api_token: None,
+            admin: false,
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            cwd: None,
+            user: None,
+            info: serde_json::Map::new(),
+            display: yes(),
+            oauth_client_id: None,
+            oauth_redirect_uri: None,
+            oauth_no_confirm: false,
+            oauth_client_allowed_scopes: Vec::new(),
+            timeout_s: thirty(),
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -81,5 +105,9 @@ fn thirty() -> u64 {
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+    // Read as anything first: serde's own error about a wrong kind would show the value.
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Ok(Some(Secret::new(text))),
+        _ => Err(serde::de::Error::custom("api_token must be a text in quotes")),
+    }
 }

@@ -83,6 +83,7 @@ impl World {
             store,
             routes: routes.clone(),
             tokens: Arc::new(TokensOf(auth.clone())),
+            groups: Arc::new(|_| vec![]),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),
@@ -115,6 +116,13 @@ impl World {
     async fn person(&self, name: &str, admin: bool) -> Client<'_> {
         self.auth.add_user("test", name, Some(&Secret::new(PASSWORD)), admin).await.expect("a new user");
         self.signed_in(name).await
+    }
+
+    /// So many users without passwords, named `user-0` and on.
+    pub(super) async fn seed_users(&self, count: usize) {
+        for n in 0..count {
+            self.auth.add_user("test", &format!("user-{n}"), None, false).await.expect("a new user");
+        }
     }
 
     pub(super) async fn signed_in(&self, name: &str) -> Client<'_> {
