@@ -133,7 +133,7 @@ class Side:
 
     def wait(self, what, condition):
         try:
-            rig.until(f"{self.name}: {what}", condition, 10)
+            rig.until(f"{self.name}: {what}", condition, 15)
         except rig.TooLate as late:
             print(f"  {late}", flush=True)
 
