@@ -13,6 +13,7 @@ mod attack_sign_in;
 mod attack_spawn;
 mod attack_tenant;
 mod attack_wire;
+mod chp;
 #[allow(dead_code)]
 mod client;
 mod commands;
