@@ -328,8 +328,8 @@ struct TokensOfServers(Auth);
 
 #[async_trait::async_trait]
 impl ServerTokens for TokensOfServers {
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
-        self.0.issue_server_token(server).await
+    async fn issue(&self, server: &ServerKey, also: spawner::Also) -> Result<Secret, StoreError> {
+        self.0.issue_server_token_with(server, also).await
     }
 
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {
