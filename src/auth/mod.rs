@@ -18,6 +18,7 @@ mod policy;
 mod rights;
 mod rules;
 mod service;
+mod service_token;
 mod session;
 mod setup;
 mod sign_in;

@@ -99,6 +99,14 @@ pub const KEYS: &[Key] = &[
         "How long open requests may go on after the first Ctrl-C or SIGTERM. Servers of users keep running in any case.",
     ),
     key(
+        "services",
+        Kind::Tables { secrets: &["api_token", "environment"] },
+        "[]",
+        "Programs beside the hub, each begun by [[services]]: name, url (its pages are then under /services/<name>/), \
+         api_token, admin, command (then Slipway runs it), environment, cwd, user, info, display, oauth_client_id, \
+         oauth_redirect_uri, oauth_no_confirm, oauth_client_allowed_scopes.",
+    ),
+    key(
         "listener.https",
         Kind::Texts,
         r#"["[::]:8443"]"#,
@@ -347,7 +355,7 @@ pub const KEYS: &[Key] = &[
         "spawner.process.path",
         Kind::Text,
         r#""/usr/local/bin:/usr/bin:/bin""#,
-        "Where servers as processes find programs: their PATH. Slipway's own is not handed on.",
+        "Where servers as processes, and services that Slipway runs, find programs: their PATH. Slipway's own is not handed on.",
     ),
     key(
         "spawner.process.run_as",

@@ -34,6 +34,7 @@ pub use router::router;
 
 use crate::auth::Auth;
 use crate::model::{Clock, Random, Timestamp};
+use crate::services::Services;
 use crate::spawner::Spawner;
 
 /// What every handler works with; each takes what it needs. Cheap to clone.
@@ -42,6 +43,7 @@ pub struct HubState {
     config: Arc<Config>,
     auth: Auth,
     spawner: Spawner,
+    services: Services,
     program: Program,
     clock: Arc<dyn Clock>,
     random: Random,
@@ -63,6 +65,7 @@ impl HubState {
         config: Config,
         auth: Auth,
         spawner: Spawner,
+        services: Services,
         program: Program,
         clock: Arc<dyn Clock>,
         random: Random,
@@ -77,6 +80,7 @@ impl HubState {
             config: Arc::new(config),
             auth,
             spawner,
+            services,
             program,
             clock,
             random,

@@ -126,7 +126,8 @@ async fn start(inner: &Inner, service: &Service, program: &Program) -> Result<Ru
 
 fn command_of(config: &Config, program: &Program, account: Option<Account>) -> Result<Command, StartError> {
     let (file, arguments) = program.command.split_first().ok_or(StartError::NoCommand)?;
-    let mut command = std::process::Command::new(find_program(file, &config.path));
+    let path = program.environment.get("PATH").unwrap_or(&config.path);
+    let mut command = std::process::Command::new(find_program(file, path));
     command
         .args(arguments)
         // Ours holds our secrets.

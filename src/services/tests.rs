@@ -79,7 +79,9 @@ impl World {
             clock: Arc::new(SystemClock),
             tasks: self.tasks.clone(),
         };
-        Services::open(self.config.clone(), parts, specs)
+        let services = Services::new(self.config.clone(), parts);
+        services.start(specs);
+        services
     }
 
     /// A service whose program is a shell; descriptor 3 leads to the test.
