@@ -21,10 +21,10 @@ use crate::control;
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
-use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceName};
+use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName};
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
-use crate::services::{self, ServiceTokens, Services};
+use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
@@ -172,7 +172,7 @@ impl App {
         private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
         http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
         https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
-        services.start(config.service_specs.clone());
+        services.start(specs_of_services(&config, &auth));
         announce(&config, &auth, https_port);
         Ok(Self {
             https: https_addresses,
@@ -358,13 +358,6 @@ impl ServiceTokens for TokensOfServices {
             None => Ok(self.auth.issue_service_token(service).await?),
         }
     }
-
-    async fn end(&self, service: &ServiceName) -> Result<(), BoxError> {
-        if !self.configured.contains_key(service) {
-            self.auth.end_service_token(service).await?;
-        }
-        Ok(())
-    }
 }
 
 fn new_services(
@@ -388,6 +381,23 @@ fn new_services(
         tasks,
     };
     Services::new(config.services.clone(), parts)
+}
+
+/// The services of the configuration, and those that were made through the API.
+fn specs_of_services(config: &Config, auth: &Auth) -> Vec<ServiceSpec> {
+    let made = auth.services().into_iter().filter(|service| !service.from_config);
+    let made = made.filter_map(|service| {
+        let mut spec = ServiceConfig::named(service.name.clone());
+        spec.url.clone_from(&service.url);
+        match ServiceSpec::of(&spec) {
+            Ok(spec) => Some(spec),
+            Err(error) => {
+                warn!(service = %service.name, %error, "a service has no pages, because its URL is none");
+                None
+            }
+        }
+    });
+    config.service_specs.iter().cloned().chain(made).collect()
 }
 
 /// The address under which this host reaches a listener of ours.

@@ -90,12 +90,6 @@ pub trait ServiceTokens: Send + Sync {
     /// # Errors
     /// If it could not be stored.
     async fn issue(&self, service: &ServiceName) -> Result<Secret, BoxError>;
-
-    /// The program has ended for good: a token that was made for it ends.
-    ///
-    /// # Errors
-    /// If that could not be stored.
-    async fn end(&self, service: &ServiceName) -> Result<(), BoxError>;
 }
 
 /// What services are built from.

@@ -70,9 +70,6 @@ pub(super) async fn keep(inner: Arc<Inner>, service: Arc<Service>, program: Prog
         }
     }
     forget(&inner.config, name).await;
-    if let Err(error) = inner.parts.tokens.end(name).await {
-        warn!(service = %name, error = &*error as &dyn std::error::Error, "a service's token could not be ended");
-    }
 }
 
 /// A program that runs. Dropped, it is killed with all its group: nothing of ours outlives us by accident.

@@ -43,10 +43,6 @@ impl services::ServiceTokens for TokensOf {
     async fn issue(&self, service: &ServiceName) -> Result<Secret, BoxError> {
         Ok(self.0.issue_service_token(service).await?)
     }
-
-    async fn end(&self, service: &ServiceName) -> Result<(), BoxError> {
-        Ok(self.0.end_service_token(service).await?)
-    }
 }
 
 #[async_trait::async_trait]
