@@ -199,3 +199,6 @@ fn expanded(raw: &[Scope], owner: &OwnerName, client: Option<&OAuthClient>, dire
     expansion.add_all(&mut held, raw);
     held
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,7 @@ pub fn load(
     let mut config = fill(&mut read);
     config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
+    check_rules(&mut read, &config.auth);
     let mistakes = read.mistakes;
     if mistakes.is_empty() { Ok((settings, config)) } else { Err(mistakes) }
 }
@@ -136,9 +137,15 @@ fn fill(read: &mut Reader<'_>) -> Config {
             tries_per_address: read.number("auth.tries_per_address"),
             tries_window_s: read.seconds("auth.tries_window_s"),
             waiting_users_limit: read.count("auth.waiting_users"),
+            blocked_users: read
+                .parsed_all("auth.blocked_users", |name| UserName::parse(name).map_err(|error| error.to_string())),
+            roles: read.tables("roles"),
+            groups: read.tables("groups"),
             services: read.tables("services"),
+            custom_scopes: read.tables("custom_scopes"),
+            extra_user_scopes: read.all("auth.extra_user_scopes"),
+            token_expires_in_max_s: read.seconds("auth.token_expires_in_max_s"),
             data_dir: data_dir.clone(),
-            ..auth::Config::default()
         },
         listener: listener::Config {
             https,
@@ -381,6 +388,18 @@ fn check_relations(read: &mut Reader<'_>) {
             let default = read.settings.get(key).key.default;
             read.refuse(key, format!("must name at least one; leave the line out for {default}"));
         }
+    }
+}
+
+/// Roles, groups, services and custom scopes name each other; each mistake names the table that it is in.
+fn check_rules(read: &mut Reader<'_>, config: &auth::Config) {
+    for mistake in config.mistakes() {
+        let origin = read.settings.get(mistake.key).origin.clone();
+        let key = match mistake.entry.as_str() {
+            "" => mistake.key.to_owned(),
+            entry => format!("{} {entry:?}", mistake.key),
+        };
+        read.mistakes.push(Mistake { key, origin, value: String::new(), problem: mistake.problem });
     }
 }
 
