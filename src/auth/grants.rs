@@ -146,8 +146,8 @@ impl Auth {
         !tokens.is_empty() && scopes.iter().all(is_granted)
     }
 
-    /// Those of `scopes` of which `user` holds at least a part: what a client can be granted. The rest of a scope that is
-    /// held in part does no harm: a token is cut to its owner's rights at each use.
+    /// Those of `scopes` that `user` holds, if only for some of those whom they are about: what a client can be granted.
+    /// The rest does no harm: a token is cut to its owner's rights at each use.
     #[must_use]
     pub fn grantable(&self, user: &User, client: &OAuthClient, scopes: &[Scope]) -> Vec<Scope> {
         let directory = &self.0.directory;
