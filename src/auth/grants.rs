@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::token::{Token, VISITING_TOKENS_LIMIT, Visitor};
-use super::{Auth, Caller, Owner, Shared, may_access_server, may_access_service};
-use crate::model::{OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, StoredToken, Timestamp, UserName};
+use super::{Auth, Caller, Owner, Shared, User, expand, may_access_server, may_access_service};
+use crate::model::{
+    OAuthClient, OwnerName, Scope, ScopeName, Secret, ServerKey, ServiceName, StoredToken, Timestamp, UserName,
+};
 use crate::store::{StoreError, TokenKind, TokenRow, Transaction};
 
 /// What every server's own token may do: without it no server could report what its user does (contract §1.3).
@@ -154,6 +156,23 @@ impl Auth {
             tokens.iter().any(|token| scope.as_ref().is_some_and(|scope| token.scopes.contains(scope)))
         };
         !tokens.is_empty() && scopes.iter().all(is_granted)
+    }
+
+    /// Those of `scopes` that `user` holds, if only for some of those whom they are about: what a client can be granted.
+    /// The rest does no harm: a token is cut to its owner's rights at each use.
+    #[must_use]
+    pub fn grantable(&self, user: &User, client: &OAuthClient, scopes: &[Scope]) -> Vec<Scope> {
+        let directory = &self.0.directory;
+        user.with_rights(|rights| {
+            let is_held = |scope: &&Scope| expand::holds_some_of(scope, &user.name, client, rights, directory);
+            scopes.iter().filter(is_held).cloned().collect()
+        })
+    }
+
+    /// What a scope of this installation's own means, in the words of who defined it.
+    #[must_use]
+    pub fn custom_description(&self, scope: &ScopeName) -> Option<&str> {
+        self.0.directory.rules.custom_description(scope)
     }
 
     /// True if `secret` is the token of `server` that runs now: its OAuth client secret.

@@ -157,6 +157,14 @@ impl Token {
         self.stored.as_ref().is_some_and(|stored| stored.matches(secret))
     }
 
+    /// True for a service's own tokens, and for those with which it asks who its visitors are: it knows them already.
+    #[must_use]
+    pub fn is_for_service(&self, service: &ServiceName) -> bool {
+        let is_own = self.owner.service().is_some_and(|owner| owner.name == *service);
+        is_own
+            || matches!(&self.kind, TokenKind::OAuth { client: Some(OAuthClient::Service(name)), .. } if name == service)
+    }
+
     pub(super) fn is_of_client(&self, client: &str) -> bool {
         matches!(&self.kind, TokenKind::OAuth { client_id, .. } if client_id == client)
     }

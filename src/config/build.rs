@@ -9,9 +9,9 @@ use toml::Value;
 
 use super::profiles::profiles_of;
 use super::settings::{Mistake, Settings};
-use crate::model::{BasePath, Network, Secret, UserName};
+use crate::model::{BasePath, Network, Secret, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
-use crate::{auth, control, edge, hub, listener, proxy, spawner, store, telemetry};
+use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
 
 /// What servers are.
 #[derive(Clone, Debug)]
@@ -68,6 +68,10 @@ pub struct Config {
     pub docker: docker::Config,
     /// Processes.
     pub process: process::Config,
+    /// Programs beside the hub: how they are run.
+    pub services: services::Config,
+    /// Which there are.
+    pub service_specs: Vec<services::ServiceSpec>,
     /// Commands on a running instance.
     pub control: control::Config,
     /// The log.
@@ -86,7 +90,8 @@ pub fn load(
 ) -> Result<(Settings, Config), Vec<Mistake>> {
     let (settings, mistakes) = Settings::read(file, environment);
     let mut read = Reader { settings: &settings, mistakes };
-    let config = fill(&mut read);
+    let mut config = fill(&mut read);
+    config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
     check_rules(&mut read, &config.auth);
     let mistakes = read.mistakes;
@@ -178,6 +183,8 @@ fn fill(read: &mut Reader<'_>) -> Config {
         backend: backend_choice(read),
         docker: docker_config(read),
         process: process_config(read, data_dir.join("servers")),
+        services: services_config(read, data_dir.join("services")),
+        service_specs: Vec::new(),
         control: control::Config::new(data_dir),
         log: log_config(read),
         stop_timeout: Duration::from_secs(read.seconds("stop_timeout_s")),
@@ -295,6 +302,24 @@ fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {
         run_as: Some(read.text("spawner.process.run_as")).filter(|account| !account.is_empty()),
         ..process::Config::default()
     }
+}
+
+fn services_config(read: &mut Reader<'_>, folder: PathBuf) -> services::Config {
+    let defaults = services::Config::default();
+    // Killed in time, or they would be dropped in the middle of it.
+    let stop_grace = defaults.stop_grace.min(Duration::from_secs(read.seconds("stop_timeout_s")) / 2);
+    services::Config { folder, path: read.text("spawner.process.path"), stop_grace, ..defaults }
+}
+
+fn service_specs(read: &mut Reader<'_>, configs: &[ServiceConfig]) -> Vec<services::ServiceSpec> {
+    let mut specs = Vec::new();
+    for config in configs {
+        match services::ServiceSpec::of(config) {
+            Ok(spec) => specs.push(spec),
+            Err(error) => read.refuse("services", format!("{}: {error}", config.name)),
+        }
+    }
+    specs
 }
 
 fn log_config(read: &mut Reader<'_>) -> telemetry::Config {

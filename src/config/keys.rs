@@ -413,7 +413,7 @@ pub const KEYS: &[Key] = &[
         "spawner.process.path",
         Kind::Text,
         r#""/usr/local/bin:/usr/bin:/bin""#,
-        "Where servers as processes find programs: their PATH. Slipway's own is not handed on.",
+        "Where servers as processes, and services that Slipway runs, find programs: their PATH. Slipway's own is not handed on.",
     ),
     key(
         "spawner.process.run_as",

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::client::{Client, Wire};
+use crate::fake::FakeService;
 use crate::world::{World, route_key};
 
 /// The kinds of caller.
@@ -88,6 +89,16 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/user/alice/../bob/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
     ("api", "GET", "/user%2Falice/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
     ("api", "GET", "//user/alice/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
+    // A service asks its callers by itself who they are.
+    ("nav", "GET", "/services/x/a", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/services/x/a", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/services/x/a", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "DELETE", "/services/x/hub/api", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("nav", "GET", "/services/x", [301, 301, 301, 301, 301, 301, 301, 301]),
+    ("nav", "GET", "/services/nobody/a", [302, 302, 302, 302, 302, 302, 302, 302]),
+    ("nav", "GET", "/services/dead/a", [503, 503, 503, 503, 503, 503, 503, 503]),
+    ("api", "GET", "/services/dead/a", [503, 503, 503, 503, 503, 503, 503, 503]),
+    ("api", "GET", "/services/x/../../hub/home", [400, 400, 400, 400, 400, 400, 400, 400]),
     ("nav", "GET", "/hub/login", [200, 200, 200, 302, 302, 302, 200, 200]),
     ("nav", "GET", "/hub/home", [302, 302, 302, 200, 200, 200, 302, 302]),
     ("nav", "GET", "/hub/change-password", [302, 302, 302, 200, 200, 200, 302, 302]),
@@ -206,7 +217,12 @@ const TABLE: &[Row] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_every_caller_as_the_table_says_on_both_protocols() {
-    let world = World::new().await;
+    let service = FakeService::start("x").await;
+    let services = format!(
+        r#"[{{name="x", url="http://{}", api_token="0123456789abcdef"}}, {{name="dead", url="http://127.0.0.1:1", api_token="abcdef0123456789"}}]"#,
+        service.address
+    );
+    let world = World::with(&[("SLIPWAY_SERVICES", &services)]).await;
     let callers = Callers::in_world(&world).await;
     let mut wrong = Vec::new();
     for (how, method, path, row) in TABLE {

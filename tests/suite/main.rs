@@ -9,6 +9,7 @@ mod architecture;
 mod attack_forms;
 mod attack_oauth;
 mod attack_path;
+mod attack_services;
 mod attack_sign_in;
 mod attack_spawn;
 mod attack_tenant;

@@ -151,6 +151,17 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             context! { owner => "alice", server => "", scopes => vec!["access:servers!server=alice/"] },
         ),
         (
+            "consent-service",
+            "consent_service.html",
+            alice(""),
+            context! {
+                service => "announcements",
+                elsewhere => "https://news.example.org",
+                rights => vec!["See which groups people are in (only yours)"],
+                scopes => vec!["access:services!service=announcements", "read:users:groups!user"],
+            },
+        ),
+        (
             "error-404",
             "error.html",
             alice(""),

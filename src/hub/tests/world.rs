@@ -16,8 +16,10 @@ use super::engine::{Engine, engine};
 use crate::auth::{Auth, Caller};
 use crate::hub::{Config, HubState, Program, router};
 use crate::model::{
-    BasePath, Clock, Door, Random, Routes, Secret, ServerKey, ServerStatus, Timestamp, UserName, Visit,
+    BasePath, Clock, Door, Random, Routes, Secret, ServerKey, ServerStatus, ServiceName, Timestamp, UserName, Visit,
 };
+use crate::net::BoxError;
+use crate::services;
 use crate::spawner::{self, ServerTokens, Spawner};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
@@ -35,6 +37,13 @@ impl Clock for ManualClock {
 }
 
 struct TokensOf(Auth);
+
+#[async_trait::async_trait]
+impl services::ServiceTokens for TokensOf {
+    async fn issue(&self, service: &ServiceName) -> Result<Secret, BoxError> {
+        Ok(self.0.issue_service_token(service).await?)
+    }
+}
 
 #[async_trait::async_trait]
 impl ServerTokens for TokensOf {
@@ -97,9 +106,19 @@ impl World {
             tasks: tasks.clone(),
         };
         let spawner = Spawner::open(servers, parts).await.expect("it opens");
+        let service_parts = services::Parts {
+            routes: routes.clone(),
+            tokens: Arc::new(TokensOf(auth.clone())),
+            base: config.base.clone(),
+            hub_url: "http://127.0.0.1:8081".to_owned(),
+            public_origin: None,
+            clock: now.clone(),
+            tasks: tasks.clone(),
+        };
+        let services = services::Services::new(services::Config::default(), service_parts);
         let stop = CancellationToken::new();
         let program = Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks };
-        let router = router(HubState::new(config, auth.clone(), spawner.clone(), program, now, random));
+        let router = router(HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random));
         Self { stop, auth, spawner, engine, clock, router, _folder: folder }
     }
 
