@@ -302,6 +302,10 @@ impl Shared {
         shared.load_services()?;
         shared.load_sessions()?;
         shared.load_tokens()?;
+        // What has no owner any more goes now: one of that name who comes later must not find it.
+        if let Err(error) = shared.finish_ends() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "rows without an owner could not be deleted");
+        }
         shared.follow_service_tokens()?;
         shared.follow_configuration()?;
         shared.follow_setup_window();
