@@ -207,7 +207,6 @@ impl Shared {
     ) -> Result<SignedUp, AccountError> {
         let _act = self.acts.lock();
         let is_administrator = self.decide_sign_up(name, code)? == SignUp::Administrator;
-        let now = self.now();
         let row = UserRow {
             name: name.clone(),
             password: Some(hash),
