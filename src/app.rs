@@ -120,8 +120,7 @@ impl App {
             store: store.clone(),
             routes: routes.clone(),
             tokens: Arc::new(TokensOfServers(auth.clone())),
-            // Nobody is in a group yet.
-            groups: Arc::new(|_| vec![]),
+            groups: groups_of(&auth),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -342,6 +341,12 @@ fn tell_exchange(log: AccessLog) -> edge::TellExchange {
     Arc::new(move |exchange| log.tell(exchange))
 }
 
+/// Which groups somebody is in, for the profiles that only some may choose.
+fn groups_of(auth: &Auth) -> spawner::GroupsOf {
+    let auth = auth.clone();
+    Arc::new(move |user| auth.groups_of(user).into_iter().map(String::from).collect())
+}
+
 /// How a command that deletes a user ends that user's servers.
 fn stop_servers(spawner: &Spawner) -> control::StopServers {
     let spawner = spawner.clone();
@@ -356,8 +361,8 @@ struct TokensOfServers(Auth);
 
 #[async_trait::async_trait]
 impl ServerTokens for TokensOfServers {
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
-        self.0.issue_server_token(server).await
+    async fn issue(&self, server: &ServerKey, also: spawner::Also) -> Result<Secret, StoreError> {
+        self.0.issue_server_token_with(server, also).await
     }
 
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {

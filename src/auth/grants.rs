@@ -28,6 +28,18 @@ impl Auth {
     /// # Errors
     /// `Gone` if its owner is no user (any more), or if it could not be stored.
     pub async fn issue_server_token(&self, server: &ServerKey) -> Result<Secret, StoreError> {
+        self.issue_server_token_with(server, |_| Ok(())).await
+    }
+
+    /// The same with `also` in the commit: what must be durable together with the token.
+    ///
+    /// # Errors
+    /// As `issue_server_token`, and those of `also`; then nothing has been stored.
+    pub async fn issue_server_token_with(
+        &self,
+        server: &ServerKey,
+        also: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Secret, StoreError> {
         let server = server.clone();
         self.run(move |shared| {
             let _act = shared.acts.lock();
@@ -44,7 +56,7 @@ impl Auth {
                 note: format!("Server at {}", server.scope_name()),
                 ..shared.new_row(&OwnerName::User(server.user.clone()), &secret)
             };
-            shared.issue(row, &secret, &older)?;
+            shared.issue_with(row, &secret, &older, also)?;
             Ok(secret)
         })
         .await
@@ -177,11 +189,17 @@ impl Shared {
     }
 
     /// Ends `older`, stores the new token and their end in one commit, and only then lets the new one be found.
-    pub(super) fn issue(
+    pub(super) fn issue(&self, row: TokenRow, secret: &Secret, older: &[Arc<Token>]) -> Result<Arc<Token>, StoreError> {
+        self.issue_with(row, secret, older, |_| Ok(()))
+    }
+
+    /// The same with something else in the commit.
+    fn issue_with(
         &self,
         mut row: TokenRow,
         secret: &Secret,
         older: &[Arc<Token>],
+        also: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>,
     ) -> Result<Arc<Token>, StoreError> {
         let owner = self.owner(&row.owner).filter(Owner::is_active).ok_or(StoreError::Gone("the owner"))?;
         if self.tokens.of(&row.owner).len() >= TOKENS_PER_USER_LIMIT + older.len() {
@@ -192,6 +210,7 @@ impl Shared {
             older.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
             row.id = t.next_token_id()?;
             t.put_token(&row)?;
+            also(t)?;
             Ok(row)
         });
         if stored.is_err() {

@@ -38,8 +38,8 @@ struct TokensOf(Auth);
 
 #[async_trait::async_trait]
 impl ServerTokens for TokensOf {
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
-        self.0.issue_server_token(server).await
+    async fn issue(&self, server: &ServerKey, also: spawner::Also) -> Result<Secret, StoreError> {
+        self.0.issue_server_token_with(server, also).await
     }
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {
         self.0.end_server_token(server).await
@@ -64,6 +64,14 @@ impl World {
 
     /// A world with other settings of hub and accounts.
     pub(super) async fn with(change: impl FnOnce(&mut Config, &mut crate::auth::Config)) -> Self {
+        Self::with_servers(spawner::Config::default(), change).await
+    }
+
+    /// The same with other settings of servers.
+    pub(super) async fn with_servers(
+        servers: spawner::Config,
+        change: impl FnOnce(&mut Config, &mut crate::auth::Config),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data_dir = folder.path().to_owned();
         let clock = Arc::new(ManualClock(AtomicI64::new(1_795_313_227_732)));
@@ -88,7 +96,7 @@ impl World {
             clock: now.clone(),
             tasks: tasks.clone(),
         };
-        let spawner = Spawner::open(spawner::Config::default(), parts).await.expect("it opens");
+        let spawner = Spawner::open(servers, parts).await.expect("it opens");
         let stop = CancellationToken::new();
         let program = Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks };
         let router = router(HubState::new(config, auth.clone(), spawner.clone(), program, now, random));
@@ -120,9 +128,8 @@ impl World {
 
     /// So many users without passwords, named `user-0` and on.
     pub(super) async fn seed_users(&self, count: usize) {
-        for n in 0..count {
-            self.auth.add_user("test", &format!("user-{n}"), None, false).await.expect("a new user");
-        }
+        let names: Vec<_> = (0..count).map(|n| UserName::parse(&format!("user-{n}")).expect("a name")).collect();
+        self.auth.create_users("test", &names, false).await.expect("new users");
     }
 
     pub(super) async fn signed_in(&self, name: &str) -> Client<'_> {
