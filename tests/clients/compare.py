@@ -172,10 +172,7 @@ class SlipwaySide(Side):
 
     def give_password(self, *users):
         for user in users:
-            try:
-                self.slipway.command("user", "password", user, "--password-stdin", stdin=rig.PASSWORD + "\n")
-            except AssertionError:
-                self.slipway.add_user(user)
+            self.slipway.add_user(user)
 
 
 def shared_folder(folder, name):

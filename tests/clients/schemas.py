@@ -5,7 +5,7 @@ Usage:  schemas.py --models FILE [--report FILE] [--examples N]
 
   --models FILE   JupyterHub's answers, as `compare.py --models` has written them; without it that half is left out
   --report FILE   findings as Markdown
-  --examples N    how many requests schemathesis makes up for each operation in each phase (default 6)
+  --examples N    how many requests schemathesis makes up for each operation in each phase (default 3)
 """
 
 import argparse
@@ -32,7 +32,7 @@ LEFT_OUT = r"/shutdown|/progress|/oauth2/"
 parser = argparse.ArgumentParser()
 parser.add_argument("--models", type=Path)
 parser.add_argument("--report", type=Path)
-parser.add_argument("--examples", type=int, default=6)
+parser.add_argument("--examples", type=int, default=3)
 options = parser.parse_args()
 folder = rig.Folder("schemas")
 (folder / "scratch").mkdir()
