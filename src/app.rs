@@ -1,14 +1,17 @@
 //! Builds every part, connects them, and runs until told to stop. Holds no rule of its own.
 
+mod metrics;
+
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Request, Response};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt as _;
 use tracing::{info, warn};
@@ -19,13 +22,13 @@ use crate::control;
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
-use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey};
+use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, Timing};
 use crate::net::{RequestBody, ResponseBody};
 use crate::proxy::Proxy;
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::{self, AccessLog, LineWriter};
+use crate::telemetry::{self, AccessLog, LineWriter, Metrics};
 
 /// What the program takes from the world; tests bring their own.
 pub struct Parts {
@@ -77,6 +80,7 @@ pub struct App {
     /// Where ready servers are.
     pub routes: Arc<Routes>,
     tasks: Tasks,
+    stop_wished: CancellationToken,
     stop_timeout: Duration,
 }
 
@@ -86,6 +90,7 @@ impl App {
     /// # Errors
     /// What could not be had, in one line each.
     pub async fn start(config: Config, parts: Parts, control: Handle) -> Result<Self, AppError> {
+        let begun = Instant::now();
         let Parts { clock, random, backend } = parts;
         let tasks = Tasks::new(Handle::current());
         let control_tasks = tasks.on(control.clone());
@@ -108,12 +113,15 @@ impl App {
         let private_address = private.addresses()[0];
         let mut spawner_config = config.spawner.clone();
         spawner_config.hub_connect_url = connect_url(&config, private_address);
+        let hub_url = spawner_config.hub_connect_url.clone();
         let routes = Arc::new(Routes::default());
         let spawner_parts = spawner::Parts {
             backend,
-            store,
+            store: store.clone(),
             routes: routes.clone(),
             tokens: Arc::new(TokensOfServers(auth.clone())),
+            // Nobody is in a group yet.
+            groups: Arc::new(|_| vec![]),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -131,27 +139,52 @@ impl App {
         }
 
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
-        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), clock.clone(), random);
+        let metrics = Metrics::default();
+        let figures = metrics.clone();
+        let stop_wished = CancellationToken::new();
+        let program =
+            hub::Program { routes: routes.clone(), hub_url, stop: stop_wished.clone(), tasks: control_tasks.clone() };
+        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), program, clock.clone(), random)
+            .with_metrics_page(Arc::new(move || figures.page()));
+        let hub_requests = state.requests();
         let listener_config = config.listener.clone();
         let (host_name, certificate_clock) = (host_name(), clock.clone());
         let certificates =
             run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
         let certified = certificates.clone();
         let reports = spawner.clone();
+        let proxy = Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone());
+        let access_log = access_log(&config.log);
         let edge = Edge::new(edge::Parts {
             config: edge::Config { https_port, ..config.edge.clone() },
             auth: auth.clone(),
-            proxy: Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone()),
+            proxy: proxy.clone(),
             routes: routes.clone(),
             hub: hub_service(hub::router(state), control),
             report: Arc::new(move |report| reports.report_unreachable(report)),
             base: config.hub.base.clone(),
             session_cookie: session_cookie.clone(),
             is_certified: Arc::new(move |host| certified.covers(host)),
-            access_log: access_log(&config.log),
+            access_log: access_log.clone().map(tell_exchange),
             clock,
             tasks: tasks.clone(),
         });
+
+        let startup = Timing::default();
+        startup.note(begun.elapsed());
+        let sources = metrics::Sources {
+            edge: edge.counts(),
+            proxy,
+            listeners: vec![("https", https.counts()), ("http", http.counts()), ("private", private.counts())],
+            auth: auth.clone(),
+            spawner: spawner.clone(),
+            store,
+            routes: routes.clone(),
+            hub_requests,
+            access_log,
+            startup,
+        };
+        metrics::register(&metrics, sources);
 
         control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone()));
         control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
@@ -169,6 +202,7 @@ impl App {
             spawner,
             routes,
             tasks,
+            stop_wished,
             stop_timeout: config.stop_timeout,
         })
     }
@@ -179,6 +213,11 @@ impl App {
         if !self.tasks.stop(self.stop_timeout).await {
             info!(limit_s = self.stop_timeout.as_secs(), "some requests were still open and have been cut");
         }
+    }
+
+    /// Ends when somebody has asked through the API for the program to stop.
+    pub fn stop_wished(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.stop_wished.clone().cancelled_owned()
     }
 
     /// What `stop` waits for is dropped as soon as this is called: the second signal.
@@ -293,11 +332,14 @@ fn serve(edge: &Edge, door: Door, tasks: &Tasks) -> Serve {
 }
 
 /// Access lines go to standard output; the log has standard error.
-fn access_log(config: &telemetry::Config) -> Option<edge::AccessLog> {
+fn access_log(config: &telemetry::Config) -> Option<AccessLog> {
     let writer = LineWriter::new(std::io::stdout(), &config.limits);
     let writer = writer.inspect_err(|error| warn!(%error, "there will be no access log")).ok()?;
-    let log = AccessLog::new(config.access, writer)?;
-    Some(Arc::new(move |exchange| log.tell(exchange)))
+    AccessLog::new(config.access, writer)
+}
+
+fn tell_exchange(log: AccessLog) -> edge::TellExchange {
+    Arc::new(move |exchange| log.tell(exchange))
 }
 
 /// How a command that deletes a user ends that user's servers.

@@ -9,16 +9,18 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::directory::Directory;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES, PasswordGate};
+use super::rules::Rules;
 use super::session::SessionTable;
 use super::throttle::{Limits, Throttle};
 use super::token::TokenTable;
-use super::{AccountError, Auth, Config, Session, Shared, Token, User, UserListing};
-use crate::model::{Clock, Random, Secret, UserName};
-use crate::store::{Store, StoreError, Transaction, UserRow};
+use super::{AccountError, Auth, Config, Owner, Session, Shared, Token, User, UserListing};
+use crate::model::{Clock, OAuthClient, Random, Secret, UserName};
+use crate::store::{Store, StoreError, TokenKind, TokenRow, Transaction, UserRow};
 
 /// The actor of what nobody asked for.
-const OURSELVES: &str = "slipway";
+pub(super) const OURSELVES: &str = "slipway";
 
 impl Auth {
     /// Loads users, sessions and tokens; makes the first administrator from `admin_password` if there is none; makes
@@ -105,6 +107,7 @@ impl Auth {
         let actor = actor.to_owned();
         self.run(move |shared| {
             let _act = shared.acts.lock();
+            shared.check_not_blocked(&name)?;
             if shared.user(&name).is_some() {
                 return Err(AccountError::Taken);
             }
@@ -137,6 +140,7 @@ impl Auth {
                 return Ok(());
             }
             if authorised {
+                shared.check_not_blocked(&name)?;
                 // A name that the configuration makes an administrator is one as soon as it is let in.
                 let admin = row.admin || shared.config.admins.contains(&name);
                 let row = UserRow { authorised, admin, ..row };
@@ -212,16 +216,28 @@ impl Auth {
             shared.check_not_last_administrator(&name)?;
             user.set_authorised(false);
             shared.users.pin().remove(&name);
-            let (sessions, tokens) = (shared.sessions.of_user(&name), shared.tokens.of_user(&name));
+            let sessions = shared.sessions.of_user(&name);
+            let mut tokens = shared.tokens.of_user(&name);
+            // Others may hold tokens of his servers' clients: the next server of that name is not theirs to enter.
+            tokens.extend(shared.tokens_of_servers_of(&name));
             shared.cut(&sessions, &tokens);
+            let codes = shared.codes_where(|code| code.server.user == name);
+            shared.forget_codes(&codes);
+            let (groups, shares) = shared.belongings_of(&name);
             let now = shared.now();
             let deleted = shared.store.write(|t| {
                 t.delete_user(&name)?;
+                tokens.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
+                groups.iter().try_for_each(|row| t.put_group(row))?;
+                shares.iter().try_for_each(|share| t.delete_share(&share.server, &share.with))?;
+                codes.iter().try_for_each(|code| t.delete_share_code(code.id))?;
                 t.audit(now, &actor, "deleted user", name.as_str())
             });
+            shared.directory.change(|snapshot| snapshot.remove_user(&name));
             if deleted.is_err() {
                 shared.unfinished.lock().note(&sessions, &tokens);
                 shared.follow_store(&name);
+                shared.read_directory()?;
             }
             Ok(deleted?)
         })
@@ -234,6 +250,12 @@ impl Auth {
         let mut users: Vec<_> = self.0.users.pin().values().map(|user| user.listing()).collect();
         users.sort_by(|a, b| a.name.cmp(&b.name));
         users
+    }
+
+    /// All users, in no order.
+    #[must_use]
+    pub fn everybody(&self) -> Vec<Arc<User>> {
+        self.0.users.pin().values().cloned().collect()
     }
 
     /// One user.
@@ -251,8 +273,12 @@ impl Shared {
             window: std::time::Duration::from_secs(config.tries_window_s),
         };
         let passwords = PasswordGate::new(config.password_checks_at_once, config.password_queue_limit);
+        let directory = Arc::new(Directory::new(Rules::of(&config)));
         let shared = Self {
             config,
+            directory,
+            services: papaya::HashMap::default(),
+            codes: Mutex::default(),
             store,
             clock,
             random,
@@ -265,12 +291,18 @@ impl Shared {
             setup_code: Mutex::default(),
             acts: Mutex::default(),
             unfinished: Mutex::default(),
+            counts: super::counts::Counts::default(),
         };
         for row in shared.store.users()? {
-            shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row)));
+            shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row, &shared.directory)));
         }
+        shared.read_directory()?;
+        shared.follow_rules()?;
+        shared.drop_orphans()?;
+        shared.load_services()?;
         shared.load_sessions()?;
         shared.load_tokens()?;
+        shared.follow_service_tokens()?;
         shared.follow_configuration()?;
         shared.follow_setup_window();
         Ok(shared)
@@ -294,13 +326,15 @@ impl Shared {
 
     fn load_tokens(&self) -> Result<(), StoreError> {
         for row in self.store.tokens()? {
-            let user = self.user(&row.owner).filter(|user| user.is_authorised());
-            let has_its_session =
-                |id: &String| self.sessions.of_user(&row.owner).iter().any(|s| s.hub_session_id == *id);
-            match user {
+            let owner = self.owner(&row.owner).filter(Owner::is_active);
+            let has_its_session = |id: &String| {
+                let user = row.owner.user();
+                user.is_some_and(|user| self.sessions.of_user(user).iter().any(|s| s.hub_session_id == *id))
+            };
+            match owner {
                 // An expired one is loaded too: the sweep finds it and deletes its row.
-                Some(user) if row.session_id.as_ref().is_none_or(has_its_session) => {
-                    self.tokens.add(Arc::new(Token::of(&row, user)));
+                Some(owner) if row.session_id.as_ref().is_none_or(has_its_session) && self.has_its_client(&row) => {
+                    self.tokens.add(Arc::new(Token::of(&row, owner, &self.directory)));
                 }
                 _ => self.unfinished.lock().tokens.push(row.id),
             }
@@ -308,9 +342,17 @@ impl Shared {
         Ok(())
     }
 
+    /// False for a token that was issued to a service that is gone.
+    fn has_its_client(&self, row: &TokenRow) -> bool {
+        match &row.kind {
+            TokenKind::OAuth { client: Some(OAuthClient::Service(service)), .. } => self.service(service).is_some(),
+            _ => true,
+        }
+    }
+
     /// What the configuration says of administrators, as far as the store does not say it yet.
     fn follow_configuration(&self) -> Result<(), StoreError> {
-        for name in &self.config.admins {
+        for name in self.config.admins.iter().filter(|name| !self.config.blocked_users.contains(name)) {
             let Some(row) = self.store.user(name)? else { continue };
             if row.authorised && !row.admin {
                 self.put_user(&UserRow { admin: true, ..row }, OURSELVES, "made administrator", name.as_str())?;
@@ -345,7 +387,11 @@ impl Shared {
         Ok(())
     }
 
-    fn check_not_last_administrator(&self, name: &UserName) -> Result<(), AccountError> {
+    pub(super) fn check_not_blocked(&self, name: &UserName) -> Result<(), AccountError> {
+        if self.config.blocked_users.contains(name) { Err(AccountError::Blocked(name.clone())) } else { Ok(()) }
+    }
+
+    pub(super) fn check_not_last_administrator(&self, name: &UserName) -> Result<(), AccountError> {
         let users = self.users.pin();
         let is_administrator = users.get(name).is_some_and(|user| user.is_admin());
         if is_administrator && !users.values().any(|user| user.is_admin() && user.name != *name) {
@@ -354,7 +400,7 @@ impl Shared {
         Ok(())
     }
 
-    fn row(&self, name: &UserName) -> Result<UserRow, AccountError> {
+    pub(super) fn row(&self, name: &UserName) -> Result<UserRow, AccountError> {
         self.store.user(name)?.ok_or_else(|| AccountError::Unknown(name.clone()))
     }
 
@@ -370,7 +416,7 @@ impl Shared {
     }
 
     /// Ends `sessions` and `tokens`, stores `row` and their end in one commit, and lets memory follow.
-    fn change(
+    pub(super) fn change(
         &self,
         row: UserRow,
         actor: &str,
@@ -423,18 +469,18 @@ impl Shared {
     }
 
     /// Ends sessions and tokens in memory: their requests and sockets are cut.
-    fn cut(&self, sessions: &[Arc<Session>], tokens: &[Arc<Token>]) {
+    pub(super) fn cut(&self, sessions: &[Arc<Session>], tokens: &[Arc<Token>]) {
         sessions.iter().for_each(|session| self.sessions.end(session));
         tokens.iter().for_each(|token| self.tokens.end(token));
     }
 
     /// Makes the user in memory what the store says, after a commit of which the outcome may be unknown.
-    fn follow_store(&self, name: &UserName) {
+    pub(super) fn follow_store(&self, name: &UserName) {
         match self.store.user(name) {
             Ok(Some(row)) => match self.user(name) {
                 Some(user) => user.follow(&row),
                 None => {
-                    self.users.pin().insert(name.clone(), Arc::new(User::of(&row)));
+                    self.users.pin().insert(name.clone(), Arc::new(User::of(&row, &self.directory)));
                 }
             },
             Ok(None) => {

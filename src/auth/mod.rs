@@ -6,15 +6,28 @@
 
 mod accounts;
 mod activity;
+mod api_tokens;
 mod caller;
 mod config;
+mod configured;
+mod counts;
+mod directory;
 mod error;
+mod expand;
 mod grants;
+mod groups;
+mod owner;
 mod password;
+mod people;
 mod policy;
-mod scope;
+mod rights;
+mod rules;
+mod service;
+mod services;
 mod session;
 mod setup;
+mod share_codes;
+mod shares;
 mod sign_in;
 mod throttle;
 mod token;
@@ -27,19 +40,30 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::model::{BasePath, Clock, Random, SESSION_COOKIE_STEM, Secret, UserName};
+use crate::model::{BasePath, Clock, OwnerName, Random, SESSION_COOKIE_STEM, Secret, ServiceName, UserName};
 use crate::store::{Store, StoreError};
 
+pub use api_tokens::NewToken;
 pub use caller::Caller;
 pub use config::Config;
-pub use error::{AccountError, SignInError};
-pub use policy::{may_access_server, may_administer, may_start_server, scopes_of};
+pub use counts::Figures;
+pub use directory::Share;
+pub use error::{AccountError, ActError, SignInError};
+pub use groups::GroupListing;
+pub use owner::Owner;
+pub use people::{Created, UserChange};
+pub use policy::{may_access_server, may_access_service, may_administer, may_start_server, scopes_of};
+pub use rights::{Access, Rights, Target};
+pub use rules::{CustomScopeConfig, GroupConfig, RoleConfig, RuleMistake};
+pub use service::{Service, ServiceClient};
 pub use session::Session;
 pub use setup::SetupWindow;
+pub use share_codes::{ShareCode, WhichCodes};
 pub use token::Token;
 pub use user::{User, UserListing};
 
 use activity::Unfinished;
+use directory::Directory;
 use password::PasswordGate;
 use session::SessionTable;
 use sign_in::Failures;
@@ -65,16 +89,20 @@ struct Shared {
     store: Store,
     clock: Arc<dyn Clock>,
     random: Random,
+    directory: Arc<Directory>,
     users: papaya::HashMap<UserName, Arc<User>, ahash::RandomState>,
+    services: papaya::HashMap<ServiceName, Arc<Service>, ahash::RandomState>,
     sessions: SessionTable,
     tokens: TokenTable,
     passwords: PasswordGate,
     throttle: Mutex<Throttle>,
     failures: Mutex<Failures>,
     setup_code: Mutex<Option<Secret>>,
+    codes: Mutex<share_codes::CodeTable>,
     /// Held through every act that changes accounts, sessions or tokens: what was checked is still so when written.
     acts: Mutex<()>,
     unfinished: Mutex<Unfinished>,
+    counts: counts::Counts,
 }
 
 impl std::fmt::Debug for Auth {
@@ -115,5 +143,16 @@ impl Shared {
 
     fn user(&self, name: &UserName) -> Option<Arc<User>> {
         self.users.pin().get(name).cloned()
+    }
+
+    fn service(&self, name: &ServiceName) -> Option<Arc<Service>> {
+        self.services.pin().get(name).cloned()
+    }
+
+    fn owner(&self, name: &OwnerName) -> Option<Owner> {
+        match name {
+            OwnerName::User(name) => self.user(name).map(Owner::User),
+            OwnerName::Service { service } => self.service(service).map(Owner::Service),
+        }
     }
 }

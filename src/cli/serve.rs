@@ -40,7 +40,10 @@ pub(super) fn run(config: Config) -> ExitCode {
     let result = data.block_on(async move {
         let mut signals = Signals::new()?;
         let app = Box::pin(App::start(config, parts, handle)).await?;
-        signals.next().await;
+        tokio::select! {
+            () = signals.next() => {}
+            () = app.stop_wished() => {}
+        }
         info!("stopping; a second Ctrl-C stops at once, and servers of users go on running");
         let hard_stop = app.hard_stop();
         tokio::select! {

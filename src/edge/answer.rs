@@ -64,6 +64,9 @@ pub(super) enum Refusal {
     /// The server did not do its part.
     #[error(transparent)]
     Upstream(#[from] ProxyError),
+    /// A service did not do its part. It has no page of ours to be started on.
+    #[error(transparent)]
+    Service(ProxyError),
 }
 
 impl From<PathError> for Refusal {
@@ -97,7 +100,7 @@ impl Refusal {
             Self::HubBusy => StatusCode::SERVICE_UNAVAILABLE,
             Self::HubSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Upstream(error) => error.status(),
+            Self::Upstream(error) | Self::Service(error) => error.status(),
         }
     }
 
@@ -105,7 +108,7 @@ impl Refusal {
         match self {
             // Long enough for a burst to pass, short enough that nobody reloads by hand.
             Self::HubBusy => Some(1),
-            Self::Upstream(_) if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(3),
+            Self::Upstream(_) | Self::Service(_) if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(3),
             _ => None,
         }
     }
@@ -174,6 +177,7 @@ impl Refusal {
                 "Try again. If it happens again, tell an administrator when it happened.",
             ),
             Self::Upstream(error) => upstream_words(error),
+            Self::Service(error) => service_words(error),
         }
     }
 }
@@ -205,6 +209,35 @@ fn upstream_words(error: &ProxyError) -> Words {
         ),
         ProxyError::Request { .. } | ProxyError::BadUpgrade { .. } => {
             ("This request is not valid", "The request could not be passed on to the server.", "Try again.")
+        }
+    };
+    Words { heading, sentence: sentence.to_owned(), cure }
+}
+
+fn service_words(error: &ProxyError) -> Words {
+    let (heading, sentence, cure) = match error {
+        ProxyError::Unreachable { .. } | ProxyError::Gone { .. } => (
+            "This service does not answer",
+            "The service stopped, or it is starting.",
+            "Try again in a few seconds. If it stays like this, tell an administrator.",
+        ),
+        ProxyError::Busy { .. } => (
+            "This service is busy",
+            "The service has as many connections as it may have.",
+            "Try again in a few seconds.",
+        ),
+        ProxyError::Broken { .. } | ProxyError::Malformed { .. } => (
+            "This service broke off",
+            "The service ended the connection, or answered something that is not valid.",
+            "Try again. If it stays like this, tell an administrator.",
+        ),
+        ProxyError::Slow { .. } => (
+            "This service does not answer",
+            "The service took the request but did not answer in time.",
+            "Try again later. If it stays like this, tell an administrator.",
+        ),
+        ProxyError::CallerEnded | ProxyError::Request { .. } | ProxyError::BadUpgrade { .. } => {
+            return upstream_words(error);
         }
     };
     Words { heading, sentence: sentence.to_owned(), cure }

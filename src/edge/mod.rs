@@ -8,6 +8,7 @@ mod answer;
 mod caller;
 mod config;
 mod connection;
+mod counts;
 mod forwarded;
 mod http2;
 mod log;
@@ -23,6 +24,7 @@ use tokio::sync::Semaphore;
 
 pub use config::{Config, Http2Limits, PublicUrl};
 pub use connection::Arrival;
+pub use counts::{Counts, Figures, RequestFigure};
 
 use crate::auth::Auth;
 use crate::model::{BasePath, Clock, Exchange, Routes, Unreachable};
@@ -72,6 +74,7 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Edge {
     parts: Arc<Parts>,
+    counts: Counts,
     hub_permits: Arc<Semaphore>,
     uploads: upload::Uploads,
     strict_transport: Option<HeaderValue>,
@@ -86,7 +89,8 @@ impl Edge {
         let is_wanted = parts.config.public_url.is_some() && max_age_s > 0;
         // Only for the one name that an operator has chosen: for `localhost` it would reach other programs too.
         let strict_transport = is_wanted.then(|| HeaderValue::try_from(format!("max-age={max_age_s}")).ok()).flatten();
-        Self { parts: Arc::new(parts), hub_permits, uploads: upload::Uploads::default(), strict_transport }
+        let (counts, uploads) = (Counts::default(), upload::Uploads::default());
+        Self { parts: Arc::new(parts), counts, hub_permits, uploads, strict_transport }
     }
 }
 

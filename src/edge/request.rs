@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
@@ -16,8 +16,9 @@ use http_body_util::Limited;
 use super::admit::{self, Admission, Provenance};
 use super::answer::{self, Refusal};
 use super::caller::Credentials;
+use super::counts::Aim;
 use super::log::Record;
-use super::route::{self, Destination};
+use super::route::{self, Destination, ServerRoute};
 use super::{Arrival, Edge, forwarded};
 use crate::auth::Caller;
 use crate::model::{
@@ -38,13 +39,14 @@ impl Edge {
             let (method, uri) = (request.method().clone(), request.uri().clone());
             Record::begin(sink, self.parts.clock.now(), arrival.peer.ip(), method, uri, request.version())
         });
-        let manner = Manner::of(&request);
-        let life = self.life_of(arrival, request, &manner, &mut record);
+        let (manner, version, begun, mut aim) = (Manner::of(&request), request.version(), Instant::now(), Aim::Nowhere);
+        let life = self.life_of(arrival, request, &manner, &mut record, &mut aim);
         let mut response = match AssertUnwindSafe(life).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(refusal)) => self.refuse(&refusal, &manner),
             Err(_) => self.refuse(&Refusal::Panicked, &manner),
         };
+        self.counts.note(aim, version, response.status(), begun.elapsed());
         if let Some(strict_transport) = &self.strict_transport
             && arrival.door == Door::Public
         {
@@ -62,6 +64,7 @@ impl Edge {
         request: Request<RequestBody>,
         manner: &Manner,
         record: &mut Option<Record>,
+        aim: &mut Aim,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let uri = request.uri().clone();
@@ -87,6 +90,7 @@ impl Edge {
 
         // Where it goes, whether it may, and there it goes.
         let destination = route::find(&parts.base, &parts.routes.current(), arrival.door, path)?;
+        *aim = Aim::of(&destination);
         match destination {
             Destination::MissingSlash => {
                 let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -108,15 +112,22 @@ impl Edge {
                 }
                 self.to_hub(request, caller, site, arrival.door).await
             }
-            Destination::Ready(route) => {
+            Destination::Ready(found) => {
                 let caller = credentials.for_server();
                 note(record, |record| record.user = name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
-                let servers = std::slice::from_ref(&route.server);
+                let servers = std::slice::from_ref(&found.server);
                 if let Some(sign_in) = self.admit_to_server(&caller, servers, &uri, manner)? {
                     return Ok(sign_in);
                 }
-                self.to_server(request, &route, &caller, &credentials, &site, manner).await
+                self.to_server(request, &found, &caller, &credentials, &site, manner).await
+            }
+            Destination::Service(route) => {
+                // Nothing is done here in the name of the session, so other sites may send what they like: whoever
+                // signs people in at the service guards that.
+                let caller = credentials.for_server();
+                note(record, |record| record.user = name_of(&caller));
+                self.to_service(request, &route, &caller, &credentials, &site).await
             }
         }
     }
@@ -225,48 +236,78 @@ impl Edge {
     async fn to_server(
         &self,
         request: Request<RequestBody>,
-        route: &Arc<Route>,
+        found: &ServerRoute,
         caller: &Caller,
         credentials: &Credentials,
         site: &Site,
         manner: &Manner,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
+        let ServerRoute { server, route } = found;
         let original = request.uri().clone();
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
         // A token gives its owner's rights to whoever sees it: only the owner's own server may.
-        let is_foreign = credentials.own_tokens().any(|token| token.user.name != route.server.user);
-        let visiting = is_foreign.then(|| parts.auth.visiting_token(caller, &route.server)).flatten();
+        let is_foreign =
+            credentials.own_tokens().any(|token| token.owner.user().is_none_or(|user| user.name != server.user));
+        let visiting = is_foreign.then(|| parts.auth.visiting_token(caller, server)).flatten();
         let token = match (&visiting, is_foreign) {
             (Some(visiting), _) => TokenRule::Replace(visiting),
             (None, true) => TokenRule::Remove,
             (None, false) => TokenRule::Pass,
         };
-        let facts = Forwarding {
-            session_cookie: &parts.session_cookie,
-            prefix: route.prefix(&parts.base),
+        let facts = Forwarding { is_activity: is_person(caller), ..self.forwarding(route, caller, site, token) };
+        let error = match parts.proxy.forward(request, &route.upstream, facts).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if let ProxyError::Unreachable { .. } = &error {
+            (parts.report)(Unreachable { server: server.clone(), generation: route.generation });
+        }
+        let is_stopped = matches!(error, ProxyError::Unreachable { .. } | ProxyError::Gone { .. });
+        if is_stopped && manner.is_navigation() {
+            // The start page starts it again and comes back here; an error page would be the end of the way.
+            return Ok(answer::redirect(StatusCode::SEE_OTHER, &self.start_page(server, &original)));
+        }
+        Err(error.into())
+    }
+
+    /// To a service, whoever asks. The session stays behind, and a token, which gives its owner's rights to whoever
+    /// sees it, goes no further.
+    async fn to_service(
+        &self,
+        request: Request<RequestBody>,
+        route: &Arc<Route>,
+        caller: &Caller,
+        credentials: &Credentials,
+        site: &Site,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let parts = &*self.parts;
+        let request = limit_body(request, parts.config.server_body_limit_bytes)?;
+        let token = if credentials.own_tokens().next().is_some() { TokenRule::Remove } else { TokenRule::Pass };
+        let facts = self.forwarding(route, caller, site, token);
+        parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)
+    }
+
+    /// What a server or service is told of a request.
+    fn forwarding<'a>(
+        &'a self,
+        route: &'a Route,
+        caller: &'a Caller,
+        site: &'a Site,
+        token: TokenRule<'a>,
+    ) -> Forwarding<'a> {
+        Forwarding {
+            session_cookie: &self.parts.session_cookie,
+            prefix: route.prefix(&self.parts.base),
             client: site.client,
             scheme: "https",
             host: site.authority.as_str(),
             port: site.authority.port_u16().unwrap_or(443),
             token,
             ended: caller.ended(),
-            is_activity: is_person(caller),
+            is_activity: false,
             relay: None,
-        };
-        let error = match parts.proxy.forward(request, &route.upstream, facts).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        if let ProxyError::Unreachable { .. } = &error {
-            (parts.report)(Unreachable { server: route.server.clone(), generation: route.generation });
         }
-        let is_stopped = matches!(error, ProxyError::Unreachable { .. } | ProxyError::Gone { .. });
-        if is_stopped && manner.is_navigation() {
-            // The start page starts it again and comes back here; an error page would be the end of the way.
-            return Ok(answer::redirect(StatusCode::SEE_OTHER, &self.start_page(&route.server, &original)));
-        }
-        Err(error.into())
     }
 
     fn refuse(&self, refusal: &Refusal, manner: &Manner) -> Response<ResponseBody> {
@@ -340,7 +381,7 @@ fn name_of(caller: &Caller) -> Option<UserName> {
 
 /// False for a server that calls with its own token: that it runs does not mean that anybody uses it.
 fn is_person(caller: &Caller) -> bool {
-    !caller.token().is_some_and(|token| token.note.starts_with("Server at "))
+    !caller.token().is_some_and(|token| token.is_a_servers_own())
 }
 
 /// `address?next=…`, so that the browser comes back to `original`.

@@ -1,9 +1,12 @@
-//! Where a request goes: to a server, to the hub, or nowhere.
+//! Where a request goes: to a server, to a service, to the hub, or nowhere.
 
 use std::sync::Arc;
 
 use super::answer::Refusal;
-use crate::model::{BasePath, Door, NormalPath, PathError, Route, RouteTable, ServerKey, ServerName, ServerPath};
+use crate::model::{
+    BasePath, Door, NormalPath, PathError, Route, RouteTable, RouteTarget, ServerKey, ServerName, ServerPath,
+    ServicePath,
+};
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -12,12 +15,23 @@ pub(super) enum Destination {
     Hub,
     /// The hub's API.
     Api,
-    /// `{base}user/<name>` without its slash.
+    /// `{base}user/<name>` or `{base}services/<name>` without its slash.
     MissingSlash,
     /// A path of a server that is ready.
-    Ready(Arc<Route>),
+    Ready(ServerRoute),
+    /// A path of a service. It asks its callers by itself who they are.
+    Service(Arc<Route>),
     /// A path of servers that are not ready; which of them is meant the hub knows. Empty: of nobody's.
     NotReady(Vec<ServerKey>),
+}
+
+/// A route together with the server that it leads to: one value for check and forwarding.
+#[derive(Clone, Debug)]
+pub(super) struct ServerRoute {
+    /// Whose server.
+    pub(super) server: ServerKey,
+    /// The way to it.
+    pub(super) route: Arc<Route>,
 }
 
 /// Reads the destination from the path alone. The owner check and the forwarding use what is returned here.
@@ -38,7 +52,7 @@ pub(super) fn find(
         return Err(PathError::HiddenSegment.into());
     }
     let Some(server_path) = ServerPath::parse(base, path)? else {
-        return Ok(if is_api(base, path)? { Destination::Api } else { Destination::Hub });
+        return find_service(base, routes, path);
     };
     if server_path.rest.is_empty() {
         return Ok(Destination::MissingSlash);
@@ -47,14 +61,33 @@ pub(super) fn find(
     let second = server_path.second()?;
     let Some(user) = server_path.user else { return Ok(Destination::NotReady(Vec::new())) };
     if let Some(route) = routes.find(path) {
-        // One value for check and route: a route of somebody else under this path would be a mistake of ours.
-        return if route.server.user == user { Ok(Destination::Ready(route.clone())) } else { Err(Refusal::NotFound) };
+        // A route of somebody else under this path would be a mistake of ours.
+        return match &route.target {
+            RouteTarget::Server(server) if server.user == user => {
+                Ok(Destination::Ready(ServerRoute { server: server.clone(), route: route.clone() }))
+            }
+            RouteTarget::Server(_) | RouteTarget::Service(_) => Err(Refusal::NotFound),
+        };
     }
     let mut servers = vec![ServerKey::default_of(user.clone())];
     if let Some(name) = second.and_then(|second| ServerName::parse(&second).ok()) {
         servers.push(ServerKey { user, name });
     }
     Ok(Destination::NotReady(servers))
+}
+
+/// What is no server's: a service's path if there is such a service, else the hub's, which says 404 in its own way.
+fn find_service(base: &BasePath, routes: &RouteTable, path: NormalPath<'_>) -> Result<Destination, Refusal> {
+    let Some(service_path) = ServicePath::parse(base, path)? else {
+        let takes_tokens = is_api(base, path)? || path.under(base)? == Some("hub/metrics");
+        return Ok(if takes_tokens { Destination::Api } else { Destination::Hub });
+    };
+    if service_path.rest.is_empty() {
+        return Ok(Destination::MissingSlash);
+    }
+    let is_of_it = |route: &&Arc<Route>| route.target.service() == service_path.service.as_ref();
+    let route = service_path.service.as_ref().and_then(|service| routes.get(&service.route_key(base)));
+    Ok(route.filter(is_of_it).map_or(Destination::Hub, |route| Destination::Service(route.clone())))
 }
 
 /// True for `{base}hub/api` and everything below it.
@@ -67,7 +100,7 @@ fn is_api(base: &BasePath, path: NormalPath<'_>) -> Result<bool, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Generation, Routes, Timestamp, UpstreamAddress, UserName};
+    use crate::model::{Generation, Routes, ServiceName, Timestamp, UpstreamAddress, UserName};
 
     fn key(user: &str, name: &str) -> ServerKey {
         ServerKey { user: UserName::parse(user).expect("a name"), name: ServerName::parse(name).expect("a name") }
@@ -76,17 +109,21 @@ mod tests {
     fn destination(door: Door, path: &str) -> String {
         let base = BasePath::parse("/j").expect("a base path");
         let routes = Routes::default();
-        for server in [key("alice", ""), key("alice", "gpu"), key("a@b", "")] {
+        let servers = [key("alice", ""), key("alice", "gpu"), key("a@b", "")].map(RouteTarget::Server);
+        let services =
+            ["x", "a@b", "alice"].map(|name| RouteTarget::Service(ServiceName::parse(name).expect("a name")));
+        for target in servers.into_iter().chain(services) {
             let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
-            let route = Route::new(server.clone(), Generation(1), address, Timestamp(0));
-            routes.publish(&server.route_key(&base), Arc::new(route));
+            let route = Route::new(target.clone(), Generation(1), address, Timestamp(0));
+            routes.publish(&target.route_key(&base), Arc::new(route));
         }
         let Ok(path) = NormalPath::parse(path) else { return "not normal".into() };
         match find(&base, &routes.current(), door, path) {
             Ok(Destination::Hub) => "hub".into(),
             Ok(Destination::Api) => "api".into(),
             Ok(Destination::MissingSlash) => "slash".into(),
-            Ok(Destination::Ready(route)) => format!("ready {}", route.server),
+            Ok(Destination::Ready(found)) => format!("ready {}", found.server),
+            Ok(Destination::Service(route)) => format!("{}", route.target),
             Ok(Destination::NotReady(servers)) => {
                 servers.iter().fold("not ready".into(), |text, server| format!("{text} {server}"))
             }
@@ -102,6 +139,8 @@ mod tests {
             ("/j/hub/api", "api"),
             ("/j/hub/api/user", "api"),
             ("/j/hub/apis", "hub"),
+            ("/j/hub/metrics", "api"),
+            ("/j/hub/metrics/x", "hub"),
             ("/other", "hub"),
             ("/user/alice/", "hub"),
             ("/j/user/alice", "slash"),
@@ -121,6 +160,27 @@ mod tests {
             ("/j//user/alice/", "400"),
             ("//user/alice/", "400"),
             ("/j/user/alice%2Fx/", "400"),
+            ("/j/user/x/", "not ready x"),
+            ("/j/services/x", "slash"),
+            ("/j/services/nobody", "slash"),
+            ("/j/services/x/", "service x"),
+            ("/j/services/x/hub/api", "service x"),
+            ("/j/services/x/a//b%2Fc", "service x"),
+            ("/j/services/%78/", "service x"),
+            ("/j/service%73/x/", "service x"),
+            ("/j/services/a%40b/", "service a@b"),
+            ("/j/services/X/", "hub"),
+            ("/j/services/bob/", "hub"),
+            ("/j/services", "hub"),
+            ("/j/services/", "400"),
+            ("/services/x/", "hub"),
+            ("/j/services//x/", "400"),
+            ("/j//services/x/", "400"),
+            ("//services/x/", "400"),
+            ("/j/services/x%2Fy/", "400"),
+            ("/j/services%2Fx/", "400"),
+            ("/j/services/x/../../hub/home", "not normal"),
+            ("/j/services/x/%2e%2e/y", "not normal"),
         ] {
             assert_eq!(destination(Door::Public, path), expected, "{path}");
         }
@@ -132,9 +192,11 @@ mod tests {
             ("/j/hub/api", "api"),
             ("/j/hub/api/users/alice/activity", "api"),
             ("/j/hub/apis", "404"),
+            ("/j/hub/metrics", "404"),
             ("/j/hub/home", "404"),
             ("/hub/api", "404"),
             ("/j/user/alice/", "404"),
+            ("/j/services/x/", "404"),
             ("/j/%68ub/api", "404"),
         ] {
             assert_eq!(destination(Door::Private, path), expected, "{path}");

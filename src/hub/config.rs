@@ -10,6 +10,8 @@ use crate::model::BasePath;
 pub struct Config {
     /// Where the deployment lives under its host.
     pub base: BasePath,
+    /// Scheme and host under which everybody reaches us, if that is configured: `https://lab.example.org`.
+    pub public_origin: Option<String>,
     /// The version of JupyterHub whose contract we keep: servers and clients gate features on it.
     pub jupyterhub_version: String,
     /// Name of the session cookie on the public door (`auth::session_cookie_name`).
@@ -26,16 +28,24 @@ pub struct Config {
     pub default_url: Option<String>,
     /// A folder whose files take the place of the built-in templates of the same name.
     pub templates_dir: Option<PathBuf>,
+    /// `{base}hub/metrics` wants the scope `read:metrics`.
+    pub authenticate_metrics: bool,
     /// 64 KiB: our longest form is a confirmation page with a few hundred scopes.
     pub form_limit_bytes: usize,
     /// 1 MiB: as much JSON as an API call may carry (a list of some ten thousand names).
     pub api_body_limit_bytes: usize,
+    /// 200, as in JupyterHub: the most items on a page of a list, and how many there are where nobody knows of pages.
+    pub api_page_limit: usize,
+    /// 50, as in JupyterHub: how many items a page has where the client says nothing.
+    pub api_page_default: usize,
     /// 30 s for a whole answer's head; longer than every wait inside.
     pub request_timeout_s: u64,
     /// 10 s, as in JupyterHub: how long `POST …/server` waits for ready before it answers 202.
     pub slow_start_timeout_s: u64,
     /// 10 s, as in JupyterHub: how long `DELETE …/server` waits for stopped before it answers 202.
     pub slow_stop_timeout_s: u64,
+    /// 60 s: how long `POST /shutdown` with `servers` waits for all servers to stop before the program stops anyway.
+    pub stop_servers_timeout_s: u64,
     /// 8 s, as in JupyterHub: how often a silent progress stream sends an empty line.
     pub progress_keep_alive_s: u64,
     /// 15 min: a progress stream older than that is closed; the page opens another.
@@ -52,6 +62,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             base: BasePath::parse("/").expect("the root is a base path"),
+            public_origin: None,
             jupyterhub_version: "6.1.1".to_owned(),
             session_cookie: "__Host-Http-slipway".to_owned(),
             session_cookie_age_s: 14 * 24 * 3600,
@@ -60,11 +71,15 @@ impl Default for Config {
             password_length_min: 8,
             default_url: None,
             templates_dir: None,
+            authenticate_metrics: true,
             form_limit_bytes: 64 << 10,
             api_body_limit_bytes: 1 << 20,
+            api_page_limit: 200,
+            api_page_default: 50,
             request_timeout_s: 30,
             slow_start_timeout_s: 10,
             slow_stop_timeout_s: 10,
+            stop_servers_timeout_s: 60,
             progress_keep_alive_s: 8,
             progress_limit_s: 900,
             progress_listeners: 1024,

@@ -2,7 +2,7 @@
 //!
 //! From the outside in: `stamp` (headers of every answer) → `private_door` → then by family
 //! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `check_form_token`;
-//! API: `show_errors_as_json` → `time_limit` → `api_callers` → `check_form_token`.
+//! API: `show_errors_as_json` → `time_limit` → `api_callers` → `check_api_token`.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use minijinja::context;
-use serde_json::json;
 use tracing::{debug, error, info};
 
 use super::HubState;
+use super::api::model::error::ErrorModel;
 use super::error::{HubError, Raised};
 use super::form::{self, Fields};
 use super::frame::{Frame, visitor_cookie};
@@ -29,8 +29,6 @@ use crate::model::{Door, Visit};
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                            font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
                            frame-ancestors 'none'";
-/// Data is no document.
-const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -128,22 +126,38 @@ pub(super) async fn navigations_only(request: Request, next: Next) -> Result<Res
 }
 
 /// The same for callers with a session at the API: scripts of ours may ask, frames and other sites may not.
-pub(super) async fn api_callers(request: Request, next: Next) -> Result<Response, HubError> {
+pub(super) async fn api_callers(mut request: Request, next: Next) -> Result<Response, HubError> {
     let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
     if has_session {
         let visit = request.extensions().get::<Visit>().ok_or(HubError::Wiring("the visit"))?;
         if !is_from_our_pages(request.method(), request.headers(), &visit.origin) {
             return Err(HubError::NotANavigation);
         }
-        // A form cannot send JSON without asking first; JupyterHub takes nothing else from a cookie's caller.
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_json =
-            content_type.is_none_or(|text| text.split(';').next().is_some_and(|t| t.trim() == "application/json"));
-        if !request.method().is_safe() && !is_json {
-            return Err(HubError::Anonymous);
+        // A form cannot send JSON without asking first: from anything else a cookie's caller is nobody.
+        if request.method() == Method::POST && !may_be_json(request.headers()) {
+            request.extensions_mut().insert(Caller::Anonymous);
         }
     }
     Ok(next.run(request).await)
+}
+
+/// The router answers HEAD by what GET does; JupyterHub's API has none.
+pub(super) async fn no_head(request: Request, next: Next) -> Result<Response, HubError> {
+    if request.method() == Method::HEAD {
+        return Err(HubError::MethodNotAllowed);
+    }
+    Ok(next.run(request).await)
+}
+
+/// True if the body says that it is JSON, or nothing. JupyterHub looks for the type in every part of the header; a
+/// form may send `text/plain; application/json` without asking, so we look at the first.
+fn may_be_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    types.all(|value| {
+        let text = value.to_str().unwrap_or_default();
+        let media_type = text.split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case("application/json")
+    })
 }
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -231,8 +245,22 @@ fn verdict_of(state: &HubState, request: &Request) -> Verdict {
     }
 }
 
-/// Like `check_form_token`, for the API: who has neither session nor token is refused by the endpoint itself.
+/// Like `check_form_token`, for the API. Who has neither session nor token is refused by the endpoint itself, unless a
+/// page sends the request: then the words must not tell whether somebody is signed in.
 pub(super) async fn check_api_token(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let is_exempt = match request.extensions().get::<Caller>() {
+        Some(Caller::Session(_)) => false,
+        Some(Caller::Token(_)) => true,
+        Some(Caller::Anonymous) | None => !request.headers().contains_key(header::ORIGIN),
+    };
+    if is_exempt {
+        return next.run(request).await;
+    }
+    check_form_token(State(state), request, next).await
+}
+
+/// The same where strangers may have something to say: they are let pass, whoever sends the request.
+pub(super) async fn check_session_token(State(state): State<HubState>, request: Request, next: Next) -> Response {
     let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
     if !has_session {
         return next.run(request).await;
@@ -267,7 +295,7 @@ pub(super) async fn show_errors_as_pages(State(state): State<HubState>, request:
 }
 
 /// Turns errors of the API into JSON, and logs them.
-pub(super) async fn show_errors_as_json(request: Request, next: Next) -> Response {
+pub(super) async fn show_errors_as_json(State(state): State<HubState>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
@@ -277,21 +305,26 @@ pub(super) async fn show_errors_as_json(request: Request, next: Next) -> Respons
         copy_head(&error, response.headers(), &mut shown);
         response = shown;
     }
+    let is_without_content = response.status() == StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers
         .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, content-type, authorization"));
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(API_POLICY));
+    // Data is no document.
+    let report = state.config.hub("security/csp-report");
+    let policy = format!("frame-ancestors 'none'; report-uri {report}; default-src 'none'");
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+    // JupyterHub says so of empty answers, too; 204 has no content to have a type.
+    if !is_without_content {
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    }
     response
 }
 
 /// `{"status", "message"}`, with what else a failed start has to say.
 pub(super) fn json_error(error: &HubError) -> Response {
-    let mut body = json!({ "status": error.status().as_u16(), "message": error.message() });
-    if let HubError::StartFailed(failure) = error {
-        body["exit_code"] = json!(failure.exit_code);
-        body["log_tail"] = json!(failure.log_tail);
-    }
-    let mut response = (error.status(), axum::Json(body)).into_response();
+    let mut response = (error.status(), axum::Json(ErrorModel::of(error))).into_response();
     if let Some(wait) = error.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     }
@@ -323,7 +356,7 @@ fn copy_head(error: &HubError, from: &HeaderMap, to: &mut Response) {
 }
 
 fn log(error: &HubError, caller: &Caller, path: &str) {
-    let user = caller.user().map(|user| user.name.to_string());
+    let user = caller.name().map(str::to_owned);
     let cause = chain(error);
     if error.is_ours_to_mend() {
         error!(user, path, error = cause, "a request failed");

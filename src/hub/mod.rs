@@ -8,6 +8,7 @@ mod api;
 mod assets;
 mod config;
 mod cookies;
+mod counts;
 mod error;
 mod extract;
 mod form;
@@ -16,8 +17,10 @@ mod landing;
 mod layers;
 mod oauth;
 mod pages;
+mod program;
 mod router;
 mod templates;
+mod to_its_end;
 mod xsrf;
 
 #[cfg(test)]
@@ -28,6 +31,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use config::Config;
+pub use counts::{RequestFigure, Requests};
+pub use program::Program;
 pub use router::router;
 
 use crate::auth::Auth;
@@ -40,32 +45,62 @@ pub struct HubState {
     config: Arc<Config>,
     auth: Auth,
     spawner: Spawner,
+    program: Program,
     clock: Arc<dyn Clock>,
     random: Random,
     views: Arc<templates::Views>,
     codes: Arc<oauth::Codes>,
+    /// The API's description, written once.
+    openapi: Arc<api::openapi::Document>,
     /// Signs the form tokens of visitors without a session; made anew at each start.
     visitor_key: xsrf::Key,
     /// One permit a listener of a progress stream.
     progress_listeners: Arc<Semaphore>,
     started_at: Timestamp,
+    requests: Arc<Requests>,
+    metrics_page: MetricsPage,
 }
+
+/// Writes all figures of the program as text; given by `app`. May look at everybody: it is called on the blocking pool.
+pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl HubState {
     /// Puts the hub together. Templates are read at their first use.
     #[must_use]
-    pub fn new(config: Config, auth: Auth, spawner: Spawner, clock: Arc<dyn Clock>, random: Random) -> Self {
+    pub fn new(
+        config: Config,
+        auth: Auth,
+        spawner: Spawner,
+        program: Program,
+        clock: Arc<dyn Clock>,
+        random: Random,
+    ) -> Self {
         Self {
             views: Arc::new(templates::Views::new(&config)),
             codes: Arc::new(oauth::Codes::new(config.oauth_codes)),
+            openapi: Arc::new(api::openapi::Document::new(&config)),
             visitor_key: xsrf::Key::new(random.bytes()),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),
+            requests: Arc::default(),
+            metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,
             spawner,
+            program,
             clock,
             random,
         }
+    }
+    /// With the page that `{base}hub/metrics` shows.
+    #[must_use]
+    pub fn with_metrics_page(self, metrics_page: MetricsPage) -> Self {
+        Self { metrics_page, ..self }
+    }
+
+    /// What the hub counts of its requests.
+    #[must_use]
+    pub fn requests(&self) -> Arc<Requests> {
+        self.requests.clone()
     }
 }

@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
+use super::counts::Counts;
 use super::permits::{Permit, Permits};
 use super::stream::{Bytes, Stream};
 use crate::model::{Network, Protocol, Security};
@@ -82,6 +82,7 @@ pub struct Listener {
     limits: AcceptLimits,
     permits: Permits,
     unlimited: Vec<Network>,
+    counts: Counts,
 }
 
 impl Listener {
@@ -100,6 +101,7 @@ impl Listener {
             permits: Permits::new(limits.connections, limits.connections_per_address),
             limits: limits.clone(),
             unlimited: unlimited.to_vec(),
+            counts: Counts::default(),
         })
     }
 
@@ -107,6 +109,12 @@ impl Listener {
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    }
+
+    /// What it counts, from now on.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
     }
 
     /// Accepts until the soft stop; each connection is a task of its own. With `tls`, a connection is handed to
@@ -117,9 +125,9 @@ impl Listener {
             limits: self.limits,
             permits: self.permits,
             unlimited: self.unlimited,
+            counts: self.counts,
             tls,
             serve,
-            turned_away: AtomicU64::new(0),
         });
         for socket in self.sockets {
             let shared = shared.clone();
@@ -133,9 +141,9 @@ struct Shared {
     limits: AcceptLimits,
     permits: Permits,
     unlimited: Vec<Network>,
+    counts: Counts,
     tls: Option<TlsAcceptor>,
     serve: Serve,
-    turned_away: AtomicU64,
 }
 
 fn bind_one(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListener> {
@@ -216,6 +224,7 @@ async fn accept_until_stop(socket: TcpListener, shared: Arc<Shared>) {
 
 async fn shake_hands(stream: TcpStream, peer: SocketAddr, permit: Permit, shared: Arc<Shared>) {
     let Ok(local) = stream.local_addr() else { return };
+    let open = shared.counts.connection();
     // Small answers go out at once; the system's refusal would only cost time.
     let _ = stream.set_nodelay(true);
     let (bytes, security) = match &shared.tls {
@@ -227,15 +236,24 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, permit: Permit, shared
                 shaken = tokio::time::timeout(limit, secure(stream, tls)) => shaken,
             };
             match shaken {
-                Ok(Ok(secured)) => secured,
+                Ok(Ok((bytes, security))) => {
+                    shared.counts.note_handshake(&bytes);
+                    (bytes, security)
+                }
                 // Scanners and browsers that mistrust our certificate: the day's noise.
-                Ok(Err(error)) => return debug!(address = %peer.ip(), %error, "no handshake"),
-                Err(_) => return debug!(address = %peer.ip(), ?limit, "the handshake took too long"),
+                Ok(Err(error)) => {
+                    shared.counts.here().failed_handshakes.one();
+                    return debug!(address = %peer.ip(), %error, "no handshake");
+                }
+                Err(_) => {
+                    shared.counts.here().late_handshakes.one();
+                    return debug!(address = %peer.ip(), ?limit, "the handshake took too long");
+                }
             }
         }
     };
     let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-    (shared.serve)(Connection { stream: Stream { bytes, _permit: permit }, peer, local, security }).await;
+    (shared.serve)(Connection { stream: Stream { bytes, open, _permit: permit }, peer, local, security }).await;
 }
 
 /// The first byte of every TLS connection: a handshake record.
@@ -258,7 +276,8 @@ async fn secure(stream: TcpStream, tls: &TlsAcceptor) -> io::Result<(Bytes, Secu
 }
 
 fn turn_away(shared: &Shared, address: IpAddr) {
-    let count = shared.turned_away.fetch_add(1, Ordering::Relaxed) + 1;
+    shared.counts.here().turned_away.one();
+    let count = shared.counts.figures().turned_away;
     // Powers of two: a flood of connections must not become a flood of lines.
     if count.is_power_of_two() {
         let limit = shared.limits.connections_per_address;

@@ -4,6 +4,7 @@
 
 mod accept;
 mod certificates;
+mod counts;
 mod pairs;
 mod permits;
 mod self_signed;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 pub use accept::{AcceptLimits, BindError, Connection, Listener, Serve, raise_open_files_limit};
 pub use certificates::{CertificateError, Certificates};
+pub use counts::{Counts, Figures};
 pub use pairs::Problem;
 pub use stream::Stream;
 pub use tls::{TlsError, acceptor};

@@ -9,12 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::counts::Open;
 use super::permits::Permit;
 
 /// A connection's bytes.
 #[derive(Debug)]
 pub struct Stream {
     pub(super) bytes: Bytes,
+    pub(super) open: Open,
     pub(super) _permit: Permit,
 }
 
@@ -25,21 +27,37 @@ pub(super) enum Bytes {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Stream {
+    fn note_sent(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = &polled {
+            self.open.sent(*count);
+        }
+        polled
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().bytes {
+        let (this, before) = (self.get_mut(), buffer.filled().len());
+        let polled = match &mut this.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Bytes::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+        };
+        if polled.is_ready() {
+            this.open.received(buffer.filled().len() - before);
         }
+        polled
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().bytes {
+        let this = self.get_mut();
+        let polled = match &mut this.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Bytes::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
-        }
+        };
+        this.note_sent(polled)
     }
 
     fn poll_write_vectored(
@@ -47,10 +65,12 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().bytes {
+        let this = self.get_mut();
+        let polled = match &mut this.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Bytes::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
-        }
+        };
+        this.note_sent(polled)
     }
 
     fn is_write_vectored(&self) -> bool {

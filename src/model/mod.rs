@@ -6,23 +6,35 @@
 mod clock;
 mod exchange;
 mod id;
+mod labels;
 mod name;
 mod network;
+mod owner;
 mod path;
 mod route;
+mod scope;
 mod secret;
 mod server;
+mod server_options;
+mod service;
+mod tally;
 mod visit;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use exchange::Exchange;
 pub use id::{Generation, InstanceId};
+pub use labels::{GroupName, RoleName, ServiceName, ShareCodeId};
 pub use name::{
     BasePath, NameError, ServerKey, ServerName, UserName, docker_escape, percent_encode, percent_encode_keeping_slash,
 };
 pub use network::Network;
-pub use path::{NormalPath, PathError, ServerPath};
-pub use route::{Route, RouteTable, Routes, Upstream, UpstreamAddress};
+pub use owner::{OAuthClient, OwnerName, ShareWith};
+pub use path::{NormalPath, PathError, ServerPath, ServicePath};
+pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddress};
+pub use scope::{Filter, Scope, ScopeError, ScopeName};
 pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
+pub use server_options::{DisplayName, OptionsError, ServerOptions};
+pub use service::ServiceConfig;
+pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};

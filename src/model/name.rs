@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Longest name, in bytes of UTF-8: escaped for Docker each byte may become three, and 255 is the end there.
 pub(super) const NAME_LIMIT_BYTES: usize = 64;
 
+/// Longest name of a new server: with its owner's it becomes a container's name.
+const NEW_SERVER_NAME_LIMIT_BYTES: usize = 30;
+
 /// Names that the pages under `/hub` use for themselves.
 const RESERVED: [&str; 2] = ["new", "bulk"];
 
@@ -19,9 +22,12 @@ pub enum NameError {
     /// Nothing was given.
     #[error("the name is empty; choose one of 1 to 64 characters")]
     Empty,
-    /// More than `NAME_LIMIT_BYTES`.
-    #[error("the name is longer than 64 bytes; choose a shorter one")]
-    TooLong,
+    /// More bytes of UTF-8 than a name of its kind may have.
+    #[error("the name is longer than {limit_bytes} bytes; choose a shorter one")]
+    TooLong {
+        /// The limit.
+        limit_bytes: usize,
+    },
     /// A character that would mean something else in a path, a list or a header.
     #[error("the name contains {0:?}; leave out spaces, commas, slashes, backslashes and control characters")]
     BadCharacter(char),
@@ -31,16 +37,36 @@ pub enum NameError {
     /// One of the page names.
     #[error("the name {0:?} is reserved; choose another")]
     Reserved(String),
+    /// A role's name is no role's name.
+    #[error(
+        "a role's name is 3 to 255 lower-case letters, digits, '-', '_', '~' or '.', begins with a letter and ends with a letter or digit"
+    )]
+    BadRole,
+    /// A new server's name that does not follow JupyterHub's rule.
+    #[error(
+        "{0:?} is not a valid server name; choose 1 to 30 lower-case letters, digits and single dashes, with a letter \
+         first and no dash last"
+    )]
+    NotAServerName(String),
+    /// A name for people that is not printable.
+    #[error("a display name has 1 to 255 printable characters, with single spaces between words")]
+    NotADisplayName,
 }
 
-fn check(name: &str) -> Result<(), NameError> {
+pub(super) fn check(name: &str) -> Result<(), NameError> {
+    check_with(name, NAME_LIMIT_BYTES, |_| false)
+}
+
+/// The same with another limit, and with characters that are allowed all the same.
+pub(super) fn check_with(name: &str, limit_bytes: usize, is_allowed: fn(char) -> bool) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
     }
-    if name.len() > NAME_LIMIT_BYTES {
-        return Err(NameError::TooLong);
+    if name.len() > limit_bytes {
+        return Err(NameError::TooLong { limit_bytes });
     }
-    let is_bad = |c: char| c.is_control() || c.is_whitespace() || is_invisible(c) || matches!(c, '/' | '\\' | ',');
+    let is_odd = |c: char| c.is_control() || c.is_whitespace() || is_invisible(c) || matches!(c, '/' | '\\' | ',');
+    let is_bad = |c: char| is_odd(c) && !is_allowed(c);
     if let Some(bad) = name.chars().find(|c| is_bad(*c)) {
         return Err(NameError::BadCharacter(bad));
     }
@@ -52,7 +78,7 @@ fn check(name: &str) -> Result<(), NameError> {
 
 /// Characters that nobody sees, or that turn the text around them: with one of them `alice` and a stranger look the
 /// same in the list from which an administrator lets people in.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     const RANGES: [(char, char); 8] = [
         ('\u{ad}', '\u{ad}'),
         ('\u{61c}', '\u{61c}'),
@@ -139,6 +165,21 @@ impl ServerName {
             check(text)?;
         }
         Ok(Self(text.into()))
+    }
+
+    /// Whether a new server may have this name: 1 to 30 of `[a-z0-9]+(-[a-z0-9]+)*`, with a letter first. Servers that exist
+    /// keep whatever name they have.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check_new(&self) -> Result<(), NameError> {
+        let name = self.as_str();
+        let is_part =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let is_good = name.len() <= NEW_SERVER_NAME_LIMIT_BYTES
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.split('-').all(is_part);
+        if is_good { Ok(()) } else { Err(NameError::NotAServerName(name.to_owned())) }
     }
 
     /// The name; empty for the default server.
@@ -346,7 +387,7 @@ mod tests {
             assert!(matches!(UserName::parse(unseen), Err(NameError::BadCharacter(_))), "{unseen:?}");
         }
         assert_eq!(UserName::parse(""), Err(NameError::Empty));
-        assert_eq!(UserName::parse(&"x".repeat(65)), Err(NameError::TooLong));
+        assert_eq!(UserName::parse(&"x".repeat(65)), Err(NameError::TooLong { limit_bytes: 64 }));
         assert_eq!(UserName::parse("a b"), Err(NameError::BadCharacter(' ')));
         assert_eq!(UserName::parse("a,b"), Err(NameError::BadCharacter(',')));
         assert_eq!(UserName::parse("a/b"), Err(NameError::BadCharacter('/')));
@@ -354,6 +395,17 @@ mod tests {
         assert_eq!(UserName::parse(".."), Err(NameError::OnlyDots));
         assert_eq!(UserName::parse("New"), Err(NameError::Reserved("new".into())));
         assert!(UserName::from_path("Alice").is_none());
+    }
+
+    #[test]
+    fn a_new_server_has_a_plain_name() {
+        let check = |name: &str| ServerName::parse(name).expect("a name").check_new().is_ok();
+        for good in ["gpu", "g", "my-gpu-2", "a1", &"x".repeat(30)] {
+            assert!(check(good), "{good}");
+        }
+        for bad in ["", "GPU", "2gpu", "-gpu", "gpu-", "my--gpu", "my_gpu", "größe", "a.b", &"x".repeat(31)] {
+            assert!(!check(bad), "{bad}");
+        }
     }
 
     #[test]

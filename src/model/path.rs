@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::{BasePath, UserName};
+use super::{BasePath, ServiceName, UserName};
 
 /// Why a path is refused with status 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,17 +102,8 @@ impl<'a> ServerPath<'a> {
     /// # Errors
     /// If the prefix hides a segment.
     pub fn parse(base: &BasePath, path: NormalPath<'a>) -> Result<Option<Self>, PathError> {
-        let Some(below_base) = path.under(base)? else { return Ok(None) };
-        let (first, after_first) = below_base.split_once('/').unwrap_or((below_base, ""));
-        if below_base.is_empty() {
-            return Ok(None);
-        }
-        if decode_segment(first)? != "user" || first.len() == below_base.len() {
-            return Ok(None);
-        }
-        let name_end = after_first.find('/').unwrap_or(after_first.len());
-        let name = decode_segment(&after_first[..name_end])?;
-        Ok(Some(Self { user: UserName::from_path(&name), rest: &after_first[name_end..] }))
+        let Some((name, rest)) = segments_below(base, "user", path)? else { return Ok(None) };
+        Ok(Some(Self { user: UserName::from_path(&name), rest }))
     }
 
     /// The first segment of the rest, decoded: the name of a named server, if there is one of that name.
@@ -127,6 +118,44 @@ impl<'a> ServerPath<'a> {
         }
         decode_segment(segment).map(Some)
     }
+}
+
+/// A path at or below `{base}services/<name>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePath<'a> {
+    /// The service, if the segment is a name.
+    pub service: Option<ServiceName>,
+    /// The raw rest after the name: empty, or beginning with a slash.
+    pub rest: &'a str,
+}
+
+impl<'a> ServicePath<'a> {
+    /// Reads `path` if it is a service's; `None` if it lies elsewhere.
+    ///
+    /// # Errors
+    /// If the prefix hides a segment.
+    pub fn parse(base: &BasePath, path: NormalPath<'a>) -> Result<Option<Self>, PathError> {
+        let Some((name, rest)) = segments_below(base, "services", path)? else { return Ok(None) };
+        Ok(Some(Self { service: ServiceName::parse(&name).ok(), rest }))
+    }
+}
+
+/// The decoded segment behind `{base}{family}/`, and the raw rest after it; `None` if `path` lies elsewhere.
+fn segments_below<'a>(
+    base: &BasePath,
+    family: &str,
+    path: NormalPath<'a>,
+) -> Result<Option<(Cow<'a, str>, &'a str)>, PathError> {
+    let Some(below_base) = path.under(base)? else { return Ok(None) };
+    if below_base.is_empty() {
+        return Ok(None);
+    }
+    let (first, after_first) = below_base.split_once('/').unwrap_or((below_base, ""));
+    if decode_segment(first)? != family || first.len() == below_base.len() {
+        return Ok(None);
+    }
+    let name_end = after_first.find('/').unwrap_or(after_first.len());
+    Ok(Some((decode_segment(&after_first[..name_end])?, &after_first[name_end..])))
 }
 
 /// One segment of a route's prefix, decoded once.
@@ -225,6 +254,20 @@ mod tests {
         assert_eq!(parse("/j/user/a%2Fb/"), Err(PathError::HiddenSegment));
         assert_eq!(parse("/j//user/alice"), Err(PathError::HiddenSegment));
         assert_eq!(parse("/j/"), Ok(None));
+    }
+
+    #[test]
+    fn a_services_path_names_it() {
+        let base = BasePath::parse("/j").expect("plain");
+        let parse = |path| ServicePath::parse(&base, NormalPath::parse(path).expect("normal"));
+        let service = Some(ServiceName::parse("x").expect("a name"));
+        assert_eq!(parse("/j/services/x"), Ok(Some(ServicePath { service: service.clone(), rest: "" })));
+        assert_eq!(parse("/j/services/%78//a"), Ok(Some(ServicePath { service, rest: "//a" })));
+        assert_eq!(parse("/j/services/a,b/"), Ok(Some(ServicePath { service: None, rest: "/" })));
+        assert_eq!(parse("/j/services"), Ok(None));
+        assert_eq!(parse("/services/x/"), Ok(None));
+        assert_eq!(parse("/j/services/x%2Fy/"), Err(PathError::HiddenSegment));
+        assert_eq!(parse("/j/services//x"), Err(PathError::HiddenSegment));
     }
 
     proptest! {

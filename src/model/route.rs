@@ -12,9 +12,78 @@ use arc_swap::{ArcSwap, Guard};
 use tokio_util::sync::CancellationToken;
 
 use super::path::decode_segment;
-use super::{BasePath, Generation, NormalPath, ServerKey, Timestamp};
+use super::{BasePath, Generation, NormalPath, ServerKey, ServiceName, Timestamp};
 
-/// Where a server listens.
+/// What a route leads to. The two differ in who is let in: a server's callers are checked by the edge, a service's by
+/// the service itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RouteTarget {
+    /// Somebody's server.
+    Server(ServerKey),
+    /// A service of the hub.
+    Service(ServiceName),
+}
+
+impl RouteTarget {
+    /// `/user/alice/` or `/services/culler/` under the base path, percent-encoded.
+    #[must_use]
+    pub fn prefix(&self, base: &BasePath) -> String {
+        match self {
+            Self::Server(server) => server.prefix(base),
+            Self::Service(service) => service.prefix(base),
+        }
+    }
+
+    /// The same prefix decoded and without its last slash: the key in the route table.
+    #[must_use]
+    pub fn route_key(&self, base: &BasePath) -> String {
+        match self {
+            Self::Server(server) => server.route_key(base),
+            Self::Service(service) => service.route_key(base),
+        }
+    }
+
+    /// The server, if it is one.
+    #[must_use]
+    pub fn server(&self) -> Option<&ServerKey> {
+        match self {
+            Self::Server(server) => Some(server),
+            Self::Service(_) => None,
+        }
+    }
+
+    /// The service, if it is one.
+    #[must_use]
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Server(_) => None,
+            Self::Service(service) => Some(service),
+        }
+    }
+}
+
+impl From<ServerKey> for RouteTarget {
+    fn from(server: ServerKey) -> Self {
+        Self::Server(server)
+    }
+}
+
+impl From<ServiceName> for RouteTarget {
+    fn from(service: ServiceName) -> Self {
+        Self::Service(service)
+    }
+}
+
+impl std::fmt::Display for RouteTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Server(server) => server.fmt(f),
+            Self::Service(service) => write!(f, "service {service}"),
+        }
+    }
+}
+
+/// Where a server or service listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UpstreamAddress {
     /// An address and port.
@@ -60,11 +129,11 @@ pub struct Upstream {
 static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
 
 impl Upstream {
-    /// Something new to connect to, active as of `now`.
+    /// Something new to connect to, last active at `active_at`.
     #[must_use]
-    pub fn new(address: UpstreamAddress, now: Timestamp) -> Self {
+    pub fn new(address: UpstreamAddress, active_at: Timestamp) -> Self {
         let id = NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed);
-        Self { id, address, gone: CancellationToken::new(), last_activity: AtomicI64::new(now.0) }
+        Self { id, address, gone: CancellationToken::new(), last_activity: AtomicI64::new(active_at.0) }
     }
 
     /// Notes traffic of a person.
@@ -86,11 +155,11 @@ impl Drop for Upstream {
     }
 }
 
-/// A prefix that leads to a ready server.
+/// A prefix that leads to a ready server, or to a service.
 #[derive(Debug)]
 pub struct Route {
-    /// Whose server.
-    pub server: ServerKey,
+    /// Whose server, or which service.
+    pub target: RouteTarget,
     /// Which start of it.
     pub generation: Generation,
     /// Where it listens.
@@ -99,17 +168,22 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route to one generation of `server`, active as of `now`.
+    /// A route to one generation of `target`, last active at `active_at`.
     #[must_use]
-    pub fn new(server: ServerKey, generation: Generation, address: UpstreamAddress, now: Timestamp) -> Self {
-        let upstream = Arc::new(Upstream::new(address, now));
-        Self { server, generation, upstream, prefix: OnceLock::new() }
+    pub fn new(
+        target: impl Into<RouteTarget>,
+        generation: Generation,
+        address: UpstreamAddress,
+        active_at: Timestamp,
+    ) -> Self {
+        let upstream = Arc::new(Upstream::new(address, active_at));
+        Self { target: target.into(), generation, upstream, prefix: OnceLock::new() }
     }
 
-    /// The server's prefix under `base` (always the same one in a process), written once instead of per request.
+    /// The target's prefix under `base` (always the same one in a process), written once instead of per request.
     #[must_use]
     pub fn prefix(&self, base: &BasePath) -> &str {
-        self.prefix.get_or_init(|| self.server.prefix(base))
+        self.prefix.get_or_init(|| self.target.prefix(base))
     }
 
     /// Notes traffic of a person.
@@ -184,7 +258,7 @@ impl RouteTable {
     }
 }
 
-/// The table as published: the spawner writes, the edge reads.
+/// The table as published: the spawner and the services write, the edge reads.
 #[derive(Debug, Default)]
 pub struct Routes(ArcSwap<RouteTable>);
 
@@ -235,7 +309,7 @@ mod tests {
 
     fn find(routes: &Routes, path: &str) -> Option<ServerKey> {
         let table = routes.current();
-        table.find(NormalPath::parse(path).expect("normal")).map(|route| route.server.clone())
+        table.find(NormalPath::parse(path).expect("normal")).and_then(|route| route.target.server().cloned())
     }
 
     #[test]
@@ -253,6 +327,20 @@ mod tests {
         assert_eq!(find(&routes, "/user/a%40b/"), Some(odd));
         assert_eq!(find(&routes, "/user/%78/a%2Fb"), Some(plain));
         assert_eq!(find(&routes, "/"), None);
+    }
+
+    #[test]
+    fn a_service_has_a_prefix_of_its_own() {
+        let (routes, base) = (Routes::default(), BasePath::parse("/").expect("root"));
+        let target = RouteTarget::from(ServiceName::parse("x").expect("a name"));
+        let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
+        let route = Arc::new(Route::new(target.clone(), Generation(1), address, Timestamp(0)));
+        assert_eq!(route.prefix(&base), "/services/x/");
+        routes.publish(&target.route_key(&base), route);
+        let table = routes.current();
+        let found = |path| table.find(NormalPath::parse(path).expect("normal")).map(|route| route.target.clone());
+        assert_eq!(found("/services/x/a"), Some(target));
+        assert_eq!(found("/user/x/a"), None);
     }
 
     #[test]

@@ -278,7 +278,9 @@ impl Exchange {
     }
 
     fn queue(&mut self, piece: Bytes) -> Result<(), BoxError> {
-        self.activity.note(&self.upstream);
+        if !piece.is_empty() {
+            self.activity.note(&self.upstream);
+        }
         match &mut self.sending {
             Sending::Length(left) => {
                 *left = left.checked_sub(piece.len() as u64).ok_or("the body is longer than its length")?;

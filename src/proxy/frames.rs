@@ -40,7 +40,8 @@ enum Next {
 }
 
 impl Frames {
-    /// Takes note of `bytes`, the next ones of this direction. True if some of them belong to a data frame.
+    /// Takes note of `bytes`, the next ones of this direction. True if some of them are what a data frame carries: an
+    /// empty message, which some clients send to keep a connection open, is nobody's work.
     pub(super) fn follow(&mut self, mut bytes: &[u8]) -> bool {
         let mut has_data = false;
         while let Some((&byte, rest)) = bytes.split_first() {
@@ -52,7 +53,6 @@ impl Frames {
                     let code = byte & 0x0f;
                     self.is_data = code <= LAST_DATA_CODE;
                     self.is_closed |= code == CLOSE_CODE;
-                    has_data |= self.is_data;
                     self.next = Next::ShortLength;
                 }
                 Next::ShortLength => self.begin_length(byte),
@@ -146,12 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn only_data_frames_are_data() {
+    fn only_what_data_frames_carry_is_data() {
         for (kind, is_data) in [(0x82, true), (0x81, true), (0x80, true), (0xc1, true), (0x89, false), (0x8a, false)] {
             for length in [0, 1, 125] {
                 for is_masked in [false, true] {
                     let mut frames = Frames::default();
-                    assert_eq!(frames.follow(&frame(kind, length, is_masked)), is_data, "{kind:#x}");
+                    let carries = is_data && length > 0;
+                    assert_eq!(frames.follow(&frame(kind, length, is_masked)), carries, "{kind:#x}, {length}");
                     assert!(frames.may_close());
                 }
             }

@@ -5,6 +5,7 @@
 //! proxy in front of others (`chp`) says with `Relay` that there is to be no hygiene.
 
 mod config;
+mod counts;
 mod error;
 mod exchange;
 mod forward;
@@ -23,6 +24,7 @@ use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
+pub use counts::Figures;
 pub use error::ProxyError;
 
 use crate::model::{Clock, Random, Secret, Upstream};
@@ -108,6 +110,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     pool: Arc<pool::Pool>,
+    counts: Arc<counts::Counts>,
     /// For the keys of WebSocket handshakes that HTTP/2 clients do not send. They protect nothing.
     random: Random,
 }
@@ -139,8 +142,9 @@ impl Proxy {
     /// The same for upstreams of which some speak TLS.
     #[must_use]
     pub fn with_tls(config: Config, clock: Arc<dyn Clock>, tasks: Tasks, tls: Option<ClientTls>) -> Self {
-        let pool = pool::Pool::new(&config, &tasks, tls);
-        Self { inner: Arc::new(Inner { config, clock, tasks, pool, random: Random::from_system() }) }
+        let counts = Arc::<counts::Counts>::default();
+        let pool = pool::Pool::new(&config, counts.clone(), &tasks, tls);
+        Self { inner: Arc::new(Inner { config, clock, tasks, pool, counts, random: Random::from_system() }) }
     }
 
     /// Sends `request` to `upstream`. The answer's body streams; it is cut when the upstream or the caller

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::counts::Counts;
 use super::{Config, ProxyError};
 use crate::model::{Upstream, UpstreamAddress};
 use crate::net::buffer::ReadBuffer;
@@ -32,6 +33,7 @@ pub(super) struct Pool {
     idle_timeout: Duration,
     idle_limit: usize,
     limit: usize,
+    counts: Arc<Counts>,
     tls: Option<ClientTls>,
     tasks: Tasks,
 }
@@ -86,13 +88,14 @@ impl Drop for Place {
 
 impl Pool {
     /// An empty pool; its sweep runs on `tasks` for as long as the pool exists.
-    pub(super) fn new(config: &Config, tasks: &Tasks, tls: Option<ClientTls>) -> Arc<Self> {
+    pub(super) fn new(config: &Config, counts: Arc<Counts>, tasks: &Tasks, tls: Option<ClientTls>) -> Arc<Self> {
         let pool = Arc::new(Self {
             shelves: papaya::HashMap::default(),
             connect_timeout: Duration::from_secs(config.connect_timeout_s),
             idle_timeout: Duration::from_secs(config.idle_connection_timeout_s),
             idle_limit: config.idle_connections_per_upstream,
             limit: config.connections_per_upstream,
+            counts,
             tls,
             tasks: tasks.clone(),
         });
@@ -116,7 +119,11 @@ impl Pool {
             stream = dialling => stream,
             () = upstream.gone.cancelled() => return Err(gone(&upstream.address)),
         };
-        let stream = stream.map_err(|cause| ProxyError::Unreachable { address: upstream.address.clone(), cause })?;
+        let stream = stream.map_err(|cause| {
+            self.counts.here().unreachable.one();
+            ProxyError::Unreachable { address: upstream.address.clone(), cause }
+        })?;
+        self.counts.here().dialled.one();
         Ok(Connection { stream, timer: Timer::default(), is_reused: false, place })
     }
 
@@ -130,6 +137,7 @@ impl Pool {
             // The latest first: the others grow old and close.
             let Some(mut idle) = shelf.idle.lock().pop() else { return Ok(None) };
             if is_quiet(&mut idle.stream) {
+                self.counts.here().reused.one();
                 return Ok(Some(Connection { stream: idle.stream, timer: idle.timer, is_reused: true, place }));
             }
         }
@@ -185,7 +193,6 @@ impl Pool {
     }
 
     /// How many connections wait.
-    #[cfg(test)]
     pub(super) fn idle_count(&self) -> usize {
         self.shelves.pin().values().map(|shelf| shelf.idle.lock().len()).sum()
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
+use super::counts::OpenWebSocket;
 use super::frames::Frames;
 use super::pool::Connection;
 use super::{Activity, Forwarding, Inner};
@@ -38,6 +39,7 @@ pub(super) struct Tunnel {
     ended: CancellationToken,
     stopping: CancellationToken,
     half_close_timeout: Duration,
+    _open: OpenWebSocket,
 }
 
 impl Tunnel {
@@ -60,6 +62,7 @@ impl Tunnel {
             ended: facts.ended.cloned().unwrap_or_default(),
             stopping: inner.tasks.stopping().clone(),
             half_close_timeout: Duration::from_secs(inner.config.half_close_timeout_s),
+            _open: inner.counts.websocket(),
         }
     }
 }
@@ -198,7 +201,7 @@ impl Direction {
 
 impl Tunnel {
     async fn run(&mut self, client: &mut Box<dyn Io>) -> End {
-        let Self { server, up, down, upstream, activity, ended, stopping, half_close_timeout } = self;
+        let Self { server, up, down, upstream, activity, ended, stopping, half_close_timeout, _open } = self;
         let mut gone = pin!(upstream.gone.cancelled());
         let mut ended = pin!(ended.cancelled());
         let mut stopping = pin!(stopping.cancelled());

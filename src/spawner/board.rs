@@ -1,16 +1,19 @@
 //! What everybody outside reads of servers without asking the driver: the last published status and the activity.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use crate::model::{Route, ServerKey, ServerState, ServerStatus, Timestamp};
+use super::record::ServerRecord;
+use crate::model::{Route, ServerKey, ServerState, ServerStatus, Timestamp, UserName};
 
 /// The statuses as published. The driver writes, everybody reads; no lock is held longer than a look-up.
 pub(super) struct Board {
-    entries: RwLock<HashMap<ServerKey, Entry>>,
+    /// In order, so that a user's servers lie together, the default one first.
+    entries: RwLock<BTreeMap<ServerKey, Entry>>,
     /// What servers that nobody has heard of have been since.
     opened_at: Timestamp,
 }
@@ -19,10 +22,13 @@ struct Entry {
     status: watch::Sender<ServerStatus>,
     /// The latest that a server posted, or that an ended route had seen.
     last_activity: Option<Timestamp>,
+    /// What of it the store knows.
+    stored_activity: Option<Timestamp>,
     /// The published route: it notes the traffic that passes.
     route: Option<Arc<Route>>,
     /// The last lines of the log of the last run.
     log_tail: Arc<Vec<String>>,
+    record: Option<Arc<ServerRecord>>,
 }
 
 impl Board {
@@ -35,8 +41,49 @@ impl Board {
         entries.get(server).map_or_else(|| ServerStatus::stopped(self.opened_at), |entry| entry.status.borrow().clone())
     }
 
+    /// Whoever follows a named server that does not exist follows nothing: names come from addresses, and none is kept.
     pub(super) fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
-        self.with(server, |entry| entry.status.subscribe())
+        if server.name.is_default() {
+            return self.with(server, |entry| entry.status.subscribe());
+        }
+        let entries = self.entries.read();
+        let nothing = || watch::Sender::new(ServerStatus::stopped(self.opened_at)).subscribe();
+        entries.get(server).map_or_else(nothing, |entry| entry.status.subscribe())
+    }
+
+    pub(super) fn record(&self, server: &ServerKey) -> Option<Arc<ServerRecord>> {
+        self.entries.read().get(server).and_then(|entry| entry.record.clone())
+    }
+
+    pub(super) fn set_record(&self, server: &ServerKey, record: Option<Arc<ServerRecord>>) {
+        self.with(server, |entry| entry.record = record);
+    }
+
+    /// The default server, then those with a name that exist or are still on their way out.
+    pub(super) fn servers_of(&self, user: &UserName) -> Vec<(ServerKey, ServerStatus)> {
+        let default = ServerKey::default_of(user.clone());
+        let entries = self.entries.read();
+        let theirs = entries.range(default.clone()..).take_while(|(server, _)| server.user == *user);
+        let mut servers: Vec<(ServerKey, ServerStatus)> = theirs
+            .filter(|(server, entry)| {
+                server.name.is_default()
+                    || entry.record.is_some()
+                    || entry.status.borrow().state != ServerState::Stopped
+            })
+            .map(|(server, entry)| (server.clone(), entry.status.borrow().clone()))
+            .collect();
+        if servers.first().is_none_or(|(server, _)| !server.name.is_default()) {
+            servers.insert(0, (default, ServerStatus::stopped(self.opened_at)));
+        }
+        servers
+    }
+
+    /// All that is known of `from` is known of `to` from here on; whoever follows `from` goes on to follow it.
+    pub(super) fn rename(&self, from: &ServerKey, to: &ServerKey) {
+        let mut entries = self.entries.write();
+        if let Some(entry) = entries.remove(from) {
+            entries.insert(to.clone(), entry);
+        }
     }
 
     pub(super) fn active(&self) -> Vec<(ServerKey, ServerStatus)> {
@@ -56,7 +103,32 @@ impl Board {
     }
 
     pub(super) fn note_activity(&self, server: &ServerKey, at: Timestamp) {
-        self.with(server, |entry| entry.last_activity = entry.last_activity.max(Some(at)));
+        let note = |entry: &mut Entry| entry.last_activity = entry.last_activity.max(Some(at));
+        if server.name.is_default() {
+            return self.with(server, note);
+        }
+        self.entries.write().get_mut(server).map(note);
+    }
+
+    /// Servers whose activity is newer than what the store knows, by `resolution` at least.
+    pub(super) fn unstored_activity(&self, resolution: Duration) -> Vec<(ServerKey, Timestamp)> {
+        let entries = self.entries.read();
+        let unstored = entries.iter().filter_map(|(server, entry)| {
+            let at = entry.last_activity()?;
+            let is_due = entry.stored_activity.is_none_or(|stored| at > stored && at.since(stored) >= resolution);
+            is_due.then(|| (server.clone(), at))
+        });
+        unstored.collect()
+    }
+
+    /// The store knows these now.
+    pub(super) fn activity_is_stored(&self, stored: &[(ServerKey, Timestamp)]) {
+        let mut entries = self.entries.write();
+        for (server, at) in stored {
+            if let Some(entry) = entries.get_mut(server) {
+                entry.stored_activity = entry.stored_activity.max(Some(*at));
+            }
+        }
     }
 
     pub(super) fn last_activity(&self, server: &ServerKey) -> Option<Timestamp> {
@@ -87,8 +159,10 @@ impl Board {
         let entry = entries.entry(server.clone()).or_insert_with(|| Entry {
             status: watch::Sender::new(ServerStatus::stopped(self.opened_at)),
             last_activity: None,
+            stored_activity: None,
             route: None,
             log_tail: Arc::default(),
+            record: None,
         });
         act(entry)
     }
@@ -122,6 +196,23 @@ mod tests {
         route.touch(Timestamp(30));
         board.set_route(&alice(), None);
         assert_eq!(board.last_activity(&alice()), Some(Timestamp(30)));
+    }
+
+    #[test]
+    fn activity_is_due_for_the_store_once_it_is_newer_by_the_resolution() {
+        let resolution = Duration::from_millis(30);
+        let board = Board::new(Timestamp(0));
+        let _watched_but_never_started = board.watch(&alice());
+        assert_eq!(board.unstored_activity(resolution), []);
+        board.note_activity(&alice(), Timestamp(100));
+        let first = board.unstored_activity(resolution);
+        assert_eq!(first, [(alice(), Timestamp(100))], "the first is due at once");
+        board.activity_is_stored(&first);
+        board.note_activity(&alice(), Timestamp(129));
+        assert_eq!(board.unstored_activity(resolution), []);
+        assert_eq!(board.unstored_activity(Duration::ZERO).len(), 1, "at the end everything is");
+        board.note_activity(&alice(), Timestamp(130));
+        assert_eq!(board.unstored_activity(resolution), [(alice(), Timestamp(130))]);
     }
 
     #[test]

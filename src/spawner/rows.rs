@@ -1,6 +1,6 @@
 //! The spawner's rows in the store, from async code: each call runs on the blocking pool and ends after the fsync.
 
-use crate::model::ServerKey;
+use crate::model::{ServerKey, Timestamp};
 use crate::store::{ServerRow, Store, StoreError};
 
 /// The store as the spawner uses it.
@@ -12,13 +12,46 @@ impl Rows {
         self.run(|store| store.servers()).await
     }
 
-    pub(super) async fn put(&self, row: ServerRow) -> Result<(), StoreError> {
-        self.run(move |store| store.write(|transaction| transaction.put_server(&row))).await
+    pub(super) async fn put(&self, mut row: ServerRow) -> Result<(), StoreError> {
+        self.run(move |store| {
+            store.write(|transaction| {
+                // Activity is written beside the steps of a server; a step that began earlier must not take it back.
+                let stored = transaction.server(&row.key)?.and_then(|stored| stored.last_activity);
+                row.last_activity = row.last_activity.max(stored);
+                transaction.put_server(&row)
+            })
+        })
+        .await
+    }
+
+    /// Writes down when these servers were last used. What has no row has been forgotten meanwhile, and stays so.
+    pub(super) async fn note_activity(&self, seen: Vec<(ServerKey, Timestamp)>) -> Result<(), StoreError> {
+        self.run(move |store| {
+            store.write(|transaction| {
+                seen.iter().try_for_each(|(server, at)| {
+                    let Some(row) = transaction.server(server)? else { return Ok(()) };
+                    let last_activity = row.last_activity.max(Some(*at));
+                    transaction.put_server(&ServerRow { last_activity, ..row })
+                })
+            })
+        })
+        .await
     }
 
     pub(super) async fn delete(&self, servers: Vec<ServerKey>) -> Result<(), StoreError> {
         self.run(move |store| {
             store.write(|transaction| servers.iter().try_for_each(|server| transaction.delete_server(server)))
+        })
+        .await
+    }
+
+    /// A server gets another name, in one commit.
+    pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
+        self.run(move |store| {
+            store.write(|transaction| {
+                transaction.delete_server(&from)?;
+                transaction.put_server(&row)
+            })
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! The driver with a real store, real routes and real probes; only the engine is a stage, and time is moved by hand.
 
+mod named;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ struct Stage {
     creating: AtomicUsize,
     creating_at_most: AtomicUsize,
     created: Mutex<Vec<ServerKey>>,
+    orders: Mutex<Vec<Order>>,
     /// What each `create` found in the store.
     rows_at_create: Mutex<Vec<store::ServerRow>>,
     store: Store,
@@ -100,7 +103,7 @@ impl Backend for Stage {
     fn image(&self) -> Option<&str> {
         None
     }
-    async fn prepare(&self, _server: &ServerKey, _progress: &ProgressSink) -> Result<(), BackendError> {
+    async fn prepare(&self, _: &ServerKey, _: Option<&str>, _: &ProgressSink) -> Result<(), BackendError> {
         self.check()
     }
     async fn listen_address(&self) -> Result<SocketAddr, BackendError> {
@@ -110,6 +113,7 @@ impl Backend for Stage {
         let now = self.creating.fetch_add(1, Ordering::SeqCst) + 1;
         self.creating_at_most.fetch_max(now, Ordering::SeqCst);
         self.created.lock().push(order.server.clone());
+        self.orders.lock().push(order.clone());
         let row = self.store.server(&order.server).expect("readable").expect("the intent is written down first");
         self.rows_at_create.lock().push(row);
         let passed = self.gate.acquire().await.map(tokio::sync::SemaphorePermit::forget);
@@ -203,7 +207,7 @@ struct World {
 
 impl World {
     async fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config { list_interval_s: 3_600, ..Config::default() };
+        let mut config = Config { list_interval_s: 3_600, activity_look_ms: 5, ..Config::default() };
         change(&mut config);
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let store = Store::open(&store::Config { data_dir: folder.path().join("data") }).expect("a fresh store");
@@ -214,6 +218,7 @@ impl World {
             creating: AtomicUsize::new(0),
             creating_at_most: AtomicUsize::new(0),
             created: Mutex::default(),
+            orders: Mutex::default(),
             rows_at_create: Mutex::default(),
             store,
             port: answering().await,
@@ -231,6 +236,7 @@ impl World {
             store: stage.store.clone(),
             routes: tokens.routes.clone(),
             tokens: tokens.clone(),
+            groups: Arc::new(|user| if user.as_str() == "alice" { vec!["staff".into()] } else { vec![] }),
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -265,7 +271,7 @@ impl World {
     }
 
     async fn ready(&self, server: &ServerKey) -> ServerStatus {
-        self.spawner.start(server).await.expect("the wish is taken");
+        self.spawner.start(server, Wish::default()).await.expect("the wish is taken");
         self.until(server, |state| *state == ServerState::Ready).await
     }
 
@@ -326,7 +332,7 @@ async fn servers_start_so_many_at_once_in_the_order_of_their_wishes() {
     let users: Vec<ServerKey> = (0..7).map(|number| user(&format!("u{number}"))).collect();
     world.stage.gate.forget_permits(1_000);
     for server in &users {
-        world.spawner.start(server).await.expect("the wish is taken");
+        world.spawner.start(server, Wish::default()).await.expect("the wish is taken");
     }
     world.creating(2).await;
     world.stage.gate.add_permits(users.len());
@@ -347,20 +353,20 @@ async fn servers_start_so_many_at_once_in_the_order_of_their_wishes() {
 async fn more_starts_than_may_wait_are_asked_to_come_again() {
     let world = World::new(|config| {
         config.starts_at_once = 1;
-        config.starts_waiting_limit = 2;
+        config.concurrent_starts = 3;
     })
     .await;
     world.stage.gate.forget_permits(1_000);
-    world.spawner.start(&user("first")).await.expect("the wish is taken");
+    world.spawner.start(&user("first"), Wish::default()).await.expect("the wish is taken");
     world.creating(1).await;
-    world.spawner.start(&user("a")).await.expect("one may wait");
-    world.spawner.start(&user("b")).await.expect("two may wait");
-    let refused = world.spawner.start(&user("c")).await;
+    world.spawner.start(&user("a"), Wish::default()).await.expect("one may wait");
+    world.spawner.start(&user("b"), Wish::default()).await.expect("two may wait");
+    let refused = world.spawner.start(&user("c"), Wish::default()).await;
     assert!(matches!(refused, Err(SpawnerError::TooMany { .. })), "{refused:?}");
     // Whoever waits already may wish again.
-    world.spawner.start(&user("a")).await.expect("the same wish");
+    world.spawner.start(&user("a"), Wish::default()).await.expect("the same wish");
     world.spawner.stop(&user("a")).await.expect("the wish is taken");
-    world.spawner.start(&user("c")).await.expect("a place is free");
+    world.spawner.start(&user("c"), Wish::default()).await.expect("a place is free");
 }
 
 #[tokio::test]
@@ -368,7 +374,7 @@ async fn an_engine_that_hangs_in_create_costs_its_deadline_and_no_more() {
     let world = World::new(|_| {}).await;
     world.stage.gate.forget_permits(1_000);
     let alice = user("alice");
-    world.spawner.start(&alice).await.expect("the wish is taken");
+    world.spawner.start(&alice, Wish::default()).await.expect("the wish is taken");
     world.creating(1).await;
     world.pass(Duration::from_secs(59)).await;
     assert_eq!(world.spawner.status(&alice).state.pending(), Some("spawn"));
@@ -425,7 +431,6 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     let alice = user("alice");
     let before = world.ready(&alice).await;
     world.spawner.note_activity(&alice, Timestamp(5_000_000));
-    world.spawner.mail.send(Mail::SaveActivity).await.map_err(|_| "closed").expect("taken");
     timeout(PATIENCE, async {
         let saved = || world.stage.store.server(&alice).expect("readable").and_then(|row| row.last_activity);
         while saved() != Some(Timestamp(5_000_000)) {
@@ -439,24 +444,26 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     assert_eq!(world.spawner.status(&alice).state.pending(), Some("spawn"));
     assert_eq!(world.spawner.last_activity(&alice), Some(Timestamp(5_000_000)));
     // A person asks meanwhile; that is no reason for a second one.
-    world.spawner.start(&alice).await.expect("the wish is taken");
+    world.spawner.start(&alice, Wish::default()).await.expect("the wish is taken");
     world.pass(Duration::from_secs(11)).await;
     assert_eq!(world.spawner.status(&alice).state.pending(), Some("spawn"));
     world.stage.is_down.store(false, Ordering::SeqCst);
     let after = world.until(&alice, |state| *state == ServerState::Ready).await;
     assert_eq!((after.generation, after.started_at), (before.generation, before.started_at));
     assert_eq!(world.stage.created.lock().len(), 1);
+    assert_eq!(world.spawner.last_activity(&alice), Some(Timestamp(5_000_000)), "to be found again is no activity");
 }
 
 #[tokio::test]
 async fn a_user_who_leaves_takes_all_servers_along_and_starts_none_meanwhile() {
-    let world = World::new(|_| {}).await;
+    let world = World::new(|config| config.named_servers_per_user = NamedServers::Unlimited).await;
     let alice = user("alice");
     let named = ServerKey { name: crate::model::ServerName::parse("gpu").expect("a name"), ..alice.clone() };
     world.ready(&alice).await;
     world.ready(&named).await;
     world.ready(&user("bob")).await;
-    let (forgotten, refused) = tokio::join!(world.spawner.forget_user(&alice.user), world.spawner.start(&alice));
+    let (forgotten, refused) =
+        tokio::join!(world.spawner.forget_user(&alice.user), world.spawner.start(&alice, Wish::default()));
     forgotten.expect("forgotten");
     assert!(matches!(refused, Err(SpawnerError::Stopping)), "{refused:?}");
     assert!(!world.has_route(&alice) && !world.has_route(&named) && world.has_route(&user("bob")));
@@ -472,7 +479,7 @@ async fn a_spawner_that_is_stopped_leaves_servers_and_ends_soon() {
     let world = World::new(|_| {}).await;
     world.ready(&user("alice")).await;
     assert!(world.tasks.stop(Duration::from_secs(5)).await, "something kept us from stopping");
-    assert!(matches!(world.spawner.start(&user("bob")).await, Err(SpawnerError::Closed)));
+    assert!(matches!(world.spawner.start(&user("bob"), Wish::default()).await, Err(SpawnerError::Closed)));
     assert_eq!(world.stage.sight(&user("alice")), Sight::Running(world.stage.address_of(&user("alice"))));
     assert!(world.has_route(&user("alice")));
 }

@@ -3,8 +3,10 @@
 //! `open` says which files a store consists of and when one is refused; `staged` keeps a refused file as it
 //! was; `seal` is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do.
 
+mod counts;
 mod error;
 mod files;
+mod groups;
 mod open;
 mod rows;
 mod seal;
@@ -17,15 +19,18 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
-use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 use serde::de::DeserializeOwned;
 
 use crate::model::{InstanceId, ServerKey, UserName};
 
+pub use counts::Figures;
 pub use error::StoreError;
-pub use rows::{AuditRow, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
+pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
+pub use rows::{AuditRow, MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 
 use error::unreadable;
@@ -50,7 +55,14 @@ const TOKENS: Table = TableDefinition::new("tokens");
 const SERVERS: Table = TableDefinition::new("servers");
 const AUDIT: Table = TableDefinition::new("audit");
 const META: Table = TableDefinition::new("meta");
+const GROUPS: Table = TableDefinition::new("groups");
+const SERVICES: Table = TableDefinition::new("services");
+const SHARES: Table = TableDefinition::new("shares");
+const SHARE_CODES: Table = TableDefinition::new("share_codes");
+/// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
+/// Tables that came later: an older database has none of them until the first write to each.
+const LATER_TABLES: [Table; 4] = [GROUPS, SERVICES, SHARES, SHARE_CODES];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.
@@ -65,6 +77,7 @@ struct Inner {
     database: RwLock<Option<OpenDatabase>>,
     /// Held by the one writer. The witness is written before the writer is told of success.
     writer: Mutex<Witness>,
+    counts: counts::Counts,
     /// Last, so that it is unlocked last: redb writes when it is closed.
     dir: DataDir,
 }
@@ -117,7 +130,7 @@ impl Store {
         self.rows(TOKENS)
     }
 
-    /// All servers that were ever started.
+    /// All servers that were ever defined or started.
     ///
     /// # Errors
     /// If the file cannot be read or a row is damaged.
@@ -158,7 +171,10 @@ impl Store {
     /// read tells what is there.
     pub fn write<T>(&self, act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut witness = self.0.writer.lock();
+        let begun = Instant::now();
         let result = self.write_once(&mut witness, act);
+        let counts = &self.0.counts;
+        if result.is_ok() { &counts.commits } else { &counts.refused }.note(begun.elapsed());
         if matches!(result, Err(StoreError::Unknown(_) | StoreError::Read(_))) {
             // redb refuses all further work after an error of the disk: only a new handle reads what is there.
             if let Err(error) = self.0.reopen() {
@@ -205,7 +221,12 @@ impl Store {
 
     fn rows_with_keys<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
         self.read(|transaction| {
-            let rows = transaction.open_table(table).map_err(unreadable)?;
+            let rows = match transaction.open_table(table) {
+                Ok(rows) => rows,
+                // `open` has seen that every table is there which must be.
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(unreadable(error)),
+            };
             rows.iter()
                 .map_err(unreadable)?
                 .map(|entry| {

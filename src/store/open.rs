@@ -14,17 +14,19 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableHandle as _,
+    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableError,
+    TableHandle as _,
 };
 use serde::{Deserialize, Serialize};
 
+use super::counts::Counts;
 use super::error::{RESTORE, UPDATE, unreadable, unwritten};
 use super::files::{DataDir, close_to_others, read_if_there, refused_by_system, remove_if_there};
 use super::seal::Sealer;
 use super::staged::StagedFile;
 use super::transaction::Transaction;
 use super::witness::{WITNESS_BYTES, Witness};
-use super::{Inner, META, StoreError, TABLES};
+use super::{Inner, LATER_TABLES, META, StoreError, TABLES};
 use crate::model::{InstanceId, Random};
 
 /// What this program writes. A higher one on disk is a refusal, a lower one is brought forward.
@@ -67,7 +69,7 @@ pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreEr
         write_marker(&dir, &instance)?;
     }
     let writer = Mutex::new(witness);
-    Ok(Inner { instance, sealer, database: RwLock::new(Some(database)), writer, dir })
+    Ok(Inner { instance, sealer, database: RwLock::new(Some(database)), writer, counts: Counts::default(), dir })
 }
 
 /// Opens the database after a failed commit, with all the checks of a first opening. If the disk is still full it
@@ -140,7 +142,7 @@ fn make(dir: &DataDir, sealer: &Sealer) -> Result<(), StoreError> {
     file.release().map_err(|e| refused_by_system(&unfinished, &e))?;
     let database = builder().create_with_backend(file).map_err(unreadable)?;
     let write = database.begin_write().map_err(unwritten)?;
-    for table in TABLES {
+    for table in TABLES.into_iter().chain(LATER_TABLES) {
         write.open_table(table).map_err(unreadable)?;
     }
     let mut transaction = Transaction::new(&write, sealer);
@@ -223,8 +225,12 @@ struct Found {
 
 fn check_values(database: &Database, sealer: &Sealer) -> Result<Found, StoreError> {
     let read = database.begin_read().map_err(unreadable)?;
-    for table in TABLES {
-        let rows = read.open_table(table).map_err(|e| StoreError::Damaged(e.to_string()))?;
+    for table in TABLES.into_iter().chain(LATER_TABLES) {
+        let rows = match read.open_table(table) {
+            Ok(rows) => rows,
+            Err(TableError::TableDoesNotExist(_)) if LATER_TABLES.iter().any(|t| t.name() == table.name()) => continue,
+            Err(error) => return Err(StoreError::Damaged(error.to_string())),
+        };
         for entry in rows.iter().map_err(unreadable)? {
             let (key, value) = entry.map_err(unreadable)?;
             sealer.verify(table.name(), key.value(), value.value())?;

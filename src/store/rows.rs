@@ -5,7 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::model::{Failure, Generation, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName};
+use crate::model::{
+    DisplayName, Failure, Generation, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken,
+    Timestamp, TokenId, UserName,
+};
 
 /// A person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,9 +56,14 @@ pub enum TokenKind {
     OAuth {
         /// The client's id.
         client_id: String,
+        /// What the client is; rows of before do not tell.
+        #[serde(default)]
+        client: Option<OAuthClient>,
     },
     /// made by a person or through the API
     Api,
+    /// the `api_token` that a service was given, also its OAuth client secret
+    Service,
 }
 
 /// A programmatic key.
@@ -66,7 +74,7 @@ pub struct TokenRow {
     /// Salted hash.
     pub stored: StoredToken,
     /// Whose rights it has at most.
-    pub owner: UserName,
+    pub owner: OwnerName,
     /// What it was made for.
     pub kind: TokenKind,
     /// raw scopes
@@ -90,7 +98,7 @@ pub struct TokenRow {
 }
 
 /// A server and what the backend needs to find it again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerRow {
     /// Whose, and which.
     pub key: ServerKey,
@@ -112,6 +120,55 @@ pub struct ServerRow {
     /// Why the last start failed, if it did.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// Its name for people.
+    #[serde(default)]
+    pub display_name: Option<DisplayName>,
+    /// The options of its latest start, or of its next one.
+    #[serde(default)]
+    pub options: Option<ServerOptions>,
+    /// When it was defined or first started; none in rows of older versions.
+    #[serde(default)]
+    pub created: Option<Timestamp>,
+    /// What its latest start was made from.
+    #[serde(default)]
+    pub made_from: MadeFrom,
+}
+
+impl ServerRow {
+    /// The row of a server that has never been started.
+    #[must_use]
+    pub fn new(key: ServerKey) -> Self {
+        Self {
+            key,
+            generation: Generation::default(),
+            handle: None,
+            wanted: false,
+            started_at: None,
+            last_activity: None,
+            failure: None,
+            display_name: None,
+            options: None,
+            created: None,
+            made_from: MadeFrom::default(),
+        }
+    }
+}
+
+/// What a start was made from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    /// The chosen profile.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// The image.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Memory that it may use.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
+    /// Processors that it may use, in cores.
+    #[serde(default)]
+    pub cpu_cores: Option<f64>,
 }
 
 /// Who did what to whom, and when.

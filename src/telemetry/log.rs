@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -48,6 +50,15 @@ pub enum InitError {
     Twice(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 
+/// Of the one log that `init` has set up.
+static DROPPED: OnceLock<Arc<AtomicU64>> = OnceLock::new();
+
+/// How many lines of the log were dropped so far.
+#[must_use]
+pub fn log_lines_dropped() -> u64 {
+    DROPPED.get().map_or(0, |dropped| dropped.load(Ordering::Relaxed))
+}
+
 /// Installs the log for this process, on standard error, and counts panics from now on. The writer is for `flush` at
 /// the end and for the access log. `no_color` is `NO_COLOR` of the environment.
 ///
@@ -80,6 +91,7 @@ pub fn init_as_config_proxy(level: &str, no_color: bool) -> Result<LineWriter, I
 }
 
 fn install(filter: EnvFilter, style: Style, writer: LineWriter) -> Result<LineWriter, InitError> {
+    let _ = DROPPED.set(writer.dropped_counter());
     let lines = Lines { style, writer: writer.clone(), clock: || jiff::Timestamp::now() };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     tracing::subscriber::set_global_default(subscriber).map_err(InitError::Twice)?;

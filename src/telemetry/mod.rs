@@ -1,15 +1,17 @@
-//! What an operator sees: log lines, the access log, and how many panics there were.
+//! What an operator sees: log lines, the access log, figures, and how many panics there were.
 //!
 //! No request ever waits for a reader of these: lines go through a bounded queue to a thread, and what does not fit
 //! is dropped and counted.
 
 mod access_log;
 mod log;
+mod metrics;
 mod panics;
 mod writer;
 
 pub use access_log::{AccessFormat, AccessLog};
-pub use log::{InitError, LogFormat, init, init_as_config_proxy};
+pub use log::{InitError, LogFormat, init, init_as_config_proxy, log_lines_dropped};
+pub use metrics::{METRICS_CONTENT_TYPE, Metrics, Page, Samples};
 pub use panics::{count_panics, panics};
 pub use writer::{LineWriter, WriterLimits};
 

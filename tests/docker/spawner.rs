@@ -4,8 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use slipway::model::{Generation, Phase, ServerState, Unreachable};
+use slipway::model::{DisplayName, Generation, Phase, ServerKey, ServerName, ServerOptions, ServerState, Unreachable};
 use slipway::spawner::docker::{PullPolicy, UserVolume};
+use slipway::spawner::{Change, NamedServers, Profile, ResourceLimits, SpawnerError, Wish};
 
 use crate::registry::Registry;
 use crate::world::{Door, DoorState, World, alice, docker, failure, user};
@@ -46,7 +47,7 @@ async fn a_start_costs_little_more_than_the_engines_own_share() {
 async fn a_thousand_wishes_are_one_create() {
     let world = World::with(INSTANT, |_| {}).await;
     let wishes = (0..1_000).map(|_| async {
-        world.spawner.start(&alice()).await.expect("taken");
+        world.spawner.start(&alice(), Wish::default()).await.expect("taken");
         world.settled(&alice()).await.state
     });
     let states = futures_util::future::join_all(wishes).await;
@@ -74,7 +75,7 @@ async fn a_deaf_server_fails_at_its_deadline_and_is_removed() {
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(failure(&status).sentence.contains("did not answer within 2 seconds"), "{status:?}");
     assert_eq!(docker(&["ps", "-aq", "--filter", &format!("label=slipway.instance={}", world.instance())]), "");
-    world.spawner.start(&alice()).await.expect("taken");
+    world.spawner.start(&alice(), Wish::default()).await.expect("taken");
     let again = world.until(&alice(), |now| now.generation == Generation(2)).await;
     assert_eq!(again.state.pending(), Some("spawn"));
 }
@@ -129,7 +130,7 @@ async fn servers_outlive_us_and_are_adopted() {
     let count: usize = std::env::var("SLIPWAY_ADOPT").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
     let world = World::with(INSTANT, |_| {}).await;
     let servers: Vec<_> = (0..count).map(|number| user(&format!("u{number}"))).collect();
-    futures_util::future::join_all(servers.iter().map(|server| world.spawner.start(server))).await;
+    futures_util::future::join_all(servers.iter().map(|server| world.spawner.start(server, Wish::default()))).await;
     for server in &servers {
         let waited = tokio::time::timeout(Duration::from_secs(300), async {
             world.spawner.watch(server).wait_for(|status| status.state.pending().is_none()).await.map(|_| ())
@@ -249,7 +250,7 @@ async fn a_missing_image_is_pulled_once_for_all_who_wait() {
     let users: Vec<_> = (0..4).map(|number| user(&format!("u{number}"))).collect();
     let mut seen = world.spawner.watch(&users[0]);
     for server in &users {
-        world.spawner.start(server).await.expect("the wish is taken");
+        world.spawner.start(server, Wish::default()).await.expect("the wish is taken");
     }
     let pulling = seen.wait_for(|status| status.message.starts_with("Pulling image")).await;
     assert_eq!(pulling.expect("the spawner lives").state, ServerState::Starting(Phase::Image));
@@ -301,7 +302,7 @@ async fn an_engine_that_is_gone_leaves_running_servers_alone() {
 async fn a_start_is_stopped_in_every_phase() {
     let world = World::with(INSTANT, |_| {}).await;
     for wait_ms in [0, 5, 20, 60, 120, 200, 300, 400] {
-        world.spawner.start(&alice()).await.expect("taken");
+        world.spawner.start(&alice(), Wish::default()).await.expect("taken");
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         assert_eq!(world.stop(&alice()).await.state, ServerState::Stopped, "after {wait_ms} ms");
         let label = format!("label=slipway.instance={}", world.instance());
@@ -317,7 +318,7 @@ async fn a_start_is_stopped_in_every_phase() {
 async fn a_slipway_that_dies_in_any_phase_of_a_start_leaves_one_container_or_none() {
     let mut world = World::with(INSTANT, |_| {}).await;
     for wait_ms in [0, 3, 10, 30, 80, 150, 250, 400] {
-        let before = world.spawner.start(&alice()).await.expect("taken").generation;
+        let before = world.spawner.start(&alice(), Wish::default()).await.expect("taken").generation;
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         (world, _) = world.die().reopen().await;
         let status = world.start(&alice()).await;
@@ -340,4 +341,95 @@ async fn a_port_on_loopback_serves_where_the_containers_address_does_not() {
     assert_eq!(world.settled(&alice()).await.state, ServerState::Ready);
     let adopted = world.routes.current().iter().next().map(|route| route.upstream.address.to_string());
     assert_eq!(adopted, address);
+}
+
+/// Two servers of one user side by side, as a person with named servers has them.
+#[tokio::test(flavor = "multi_thread")]
+async fn named_servers_run_beside_the_default_one_are_adopted_renamed_and_removed() {
+    let world = World::with(INSTANT, |plan| {
+        plan.spawner.named_servers_per_user = NamedServers::AtMost(2);
+        plan.spawner.profiles = vec![Profile {
+            name: "small".into(),
+            limits: ResourceLimits { memory_bytes: Some(64 << 20), cpu_cores: Some(0.5) },
+            environment: [("SIZE".to_owned(), "small".to_owned())].into(),
+            ..Profile::default()
+        }];
+    })
+    .await;
+    let (default, gpu) = (alice(), ServerKey { name: ServerName::parse("gpu").expect("a name"), ..alice() });
+    let options = ServerOptions::parse(serde_json::json!({ "profile": "small" })).expect("options");
+    let wish = Wish { options: Some(options), display_name: DisplayName::parse("My GPU").ok() };
+    let (one, two) = tokio::join!(world.start(&default), async {
+        world.spawner.start(&gpu, wish).await.expect("taken");
+        world.settled(&gpu).await
+    });
+    assert_eq!((one.state, two.state), (ServerState::Ready, ServerState::Ready));
+    assert!(world.has_route(&default) && world.has_route(&gpu));
+    assert!(world.container(&gpu).ends_with("-alice--gpu"), "{}", world.container(&gpu));
+    let of = |server: &ServerKey, format: &str| docker(&["inspect", "-f", format, &world.container(server)]);
+    let mounts = "{{range .Mounts}}{{.Name}}:{{.Destination}} {{end}}";
+    let sorted = |text: String| {
+        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    assert_eq!(sorted(of(&default, mounts)), sorted(of(&gpu, mounts)), "a user's servers share his volumes");
+    assert_eq!(of(&gpu, "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}"), "67108864 500000000");
+    assert_eq!(of(&default, "{{.HostConfig.Memory}}"), "0");
+    let variables = of(&gpu, "{{range .Config.Env}}{{println .}}{{end}}");
+    for expected in ["JUPYTERHUB_SERVER_NAME=gpu", "JUPYTERHUB_SERVICE_PREFIX=/user/alice/gpu/", "SIZE=small"] {
+        assert!(variables.lines().any(|line| line == expected), "{expected}: {variables}");
+    }
+    assert_eq!(of(&gpu, "{{index .Config.Labels \"slipway.server\"}}"), "gpu");
+
+    let ids = [&default, &gpu].map(|server| of(server, "{{.Id}}"));
+    let (world, _) = world.die().reopen().await;
+    for (server, id) in [&default, &gpu].into_iter().zip(&ids) {
+        assert_eq!(world.settled(server).await.state, ServerState::Ready);
+        assert!(world.has_route(server), "{server}");
+        assert_eq!(docker(&["inspect", "-f", "{{.Id}}", &world.container(server)]), *id, "the same one, adopted");
+    }
+    let record = world.spawner.record(&gpu).expect("it exists");
+    assert_eq!((record.profile.as_deref(), record.limits.memory_bytes), (Some("small"), Some(64 << 20)));
+    assert_eq!(record.image.as_deref(), Some(INSTANT));
+
+    assert_eq!(world.stop(&gpu).await.state, ServerState::Stopped);
+    assert!(world.has_route(&default), "the other one runs on");
+    let change = Change { name: ServerName::parse("cpu").ok(), ..Change::default() };
+    world.spawner.change(&gpu, change).await.expect("it is stopped");
+    let cpu = ServerKey { name: ServerName::parse("cpu").expect("a name"), ..alice() };
+    assert_eq!(world.start(&cpu).await.state, ServerState::Ready);
+    assert_eq!(docker(&["inspect", "-f", "{{.HostConfig.Memory}}", &world.container(&cpu)]), "67108864");
+
+    let volumes = docker(&["volume", "ls", "-q", "--filter", &format!("name={}_", world.container(&alice()))]);
+    world.spawner.remove(&cpu).await.expect("removed");
+    assert!(!world.has_route(&cpu) && world.spawner.record(&cpu).is_none());
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name=^/{}$", world.container(&cpu))]), "");
+    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}_", world.container(&alice()))]), volumes);
+    assert_eq!(world.spawner.servers_of(&alice().user).len(), 1);
+    assert_eq!(world.spawner.status(&default).state, ServerState::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_chosen_from_the_allowed_ones_and_looked_for_by_itself() {
+    let world = World::with(DEAF, |plan| {
+        plan.spawner.allowed_images = vec![INSTANT.into(), "slipway-nowhere:test".into()];
+    })
+    .await;
+    let wish = |image: &str| {
+        let options = ServerOptions::parse(serde_json::json!({ "image": image })).expect("options");
+        Wish { options: Some(options), display_name: None }
+    };
+    let refused = world.spawner.start(&alice(), wish(EXITS)).await;
+    assert!(
+        matches!(&refused, Err(SpawnerError::BadOptions(text)) if text.contains("not in allowed list")),
+        "{refused:?}"
+    );
+    world.spawner.start(&alice(), wish(INSTANT)).await.expect("allowed");
+    assert_eq!(world.settled(&alice()).await.state, ServerState::Ready);
+    assert_eq!(docker(&["inspect", "-f", "{{.Config.Image}}", &world.container(&alice())]), INSTANT);
+    world.stop(&alice()).await;
+    world.spawner.start(&alice(), wish("slipway-nowhere:test")).await.expect("allowed");
+    let status = world.settled(&alice()).await;
+    assert!(failure(&status).sentence.contains("slipway-nowhere:test"), "{status:?}");
 }

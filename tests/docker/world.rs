@@ -13,6 +13,7 @@ use slipway::model::{
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
     Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, ServerTokens, Sight, Spawner,
+    Wish,
 };
 use slipway::store::{self, Store, StoreError};
 use slipway::tasks::Tasks;
@@ -97,6 +98,7 @@ impl World {
             store: store.clone(),
             routes: routes.clone(),
             tokens: tokens.clone(),
+            groups: Arc::new(|_| vec![]),
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),
@@ -125,7 +127,7 @@ impl World {
     }
 
     pub(crate) async fn start(&self, server: &ServerKey) -> ServerStatus {
-        self.spawner.start(server).await.expect("the wish is taken");
+        self.spawner.start(server, Wish::default()).await.expect("the wish is taken");
         self.settled(server).await
     }
 
@@ -242,8 +244,13 @@ impl Backend for Timed {
     fn image(&self) -> Option<&str> {
         self.inner.image()
     }
-    async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError> {
-        self.timed("prepare", self.inner.prepare(server, progress)).await
+    async fn prepare(
+        &self,
+        server: &ServerKey,
+        image: Option<&str>,
+        progress: &ProgressSink,
+    ) -> Result<(), BackendError> {
+        self.timed("prepare", self.inner.prepare(server, image, progress)).await
     }
     async fn listen_address(&self) -> Result<std::net::SocketAddr, BackendError> {
         self.inner.listen_address().await

@@ -8,13 +8,23 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str], &str)] = &[
     ("model", &[], "a word must be usable everywhere: no I/O, no async"),
     ("tasks", &[], "it begins and ends tasks and knows nobody's work"),
+    ("host", &[], "it tells of processes and accounts and decides nothing"),
     ("net", &["model"], "it moves bytes; it knows no Docker and no users"),
     ("store", &["model"], "rows in, rows out: a rule in the store is a rule nobody finds"),
     ("telemetry", &["model", "tasks"], "others hand it their figures through app"),
     ("auth", &["model", "tasks", "net", "store"], "edge and hub both ask it: it knows no pages and no paths"),
     ("proxy", &["model", "tasks", "net"], "it knows no users, routes or policy: it cannot decide wrongly"),
-    ("spawner", &["model", "tasks", "net", "store"], "the hub watches it, it does not call back"),
-    ("hub", &["model", "tasks", "net", "auth", "store", "spawner"], "the control plane is never on a byte's path"),
+    ("spawner", &["model", "tasks", "host", "net", "store"], "the hub watches it, it does not call back"),
+    (
+        "services",
+        &["model", "tasks", "host", "net"],
+        "it runs programs and publishes routes; who may use them others say",
+    ),
+    (
+        "hub",
+        &["model", "tasks", "net", "auth", "store", "spawner", "services"],
+        "the control plane is never on a byte's path",
+    ),
     ("edge", &["model", "tasks", "net", "auth", "proxy", "telemetry"], "it is told, it never asks"),
     ("listener", &["model", "tasks", "net"], "it never looks inside a request"),
     (
@@ -25,7 +35,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
     (
         "config",
-        &["model", "auth", "control", "edge", "hub", "listener", "proxy", "spawner", "store", "telemetry"],
+        &["model", "auth", "control", "edge", "hub", "listener", "proxy", "services", "spawner", "store", "telemetry"],
         "it fills each module's Config and nothing else",
     ),
     (
@@ -39,6 +49,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
             "auth",
             "proxy",
             "spawner",
+            "services",
             "hub",
             "edge",
             "listener",

@@ -68,8 +68,9 @@ async fn a_visitors_full_rights_never_reach_somebody_elses_server() {
     let admin = world.admin("root").await;
     world.start_server("root").await;
     let root = slipway::model::UserName::parse("root").expect("a name");
+    let client = slipway::model::ServerKey::default_of(root.clone()).into();
     let (token, _) =
-        world.app.auth.issue_oauth_token(&root, "test", vec!["inherit".into()], None).await.expect("a token");
+        world.app.auth.issue_oauth_token(&root, &client, vec!["inherit".into()], None).await.expect("a token");
     let token = token.expose();
     let script = admin.scripting();
     let with = |line: String| script.clone().with("authorization", &line);
@@ -294,7 +295,7 @@ async fn a_server_is_ready_by_its_status_alone() {
         format!("HTTP/1.1 401 No\r\n{}\r\n", "X: y\r\n".repeat(10_000)),
     ] {
         world.backend.behave("alice", Behaviour::Says(said));
-        world.app.spawner.start(&server("alice")).await.expect("a start");
+        world.app.spawner.start(&server("alice"), slipway::spawner::Wish::default()).await.expect("a start");
         world
             .wait_until("alice", "asked", |status| {
                 status.state == slipway::model::ServerState::Starting(slipway::model::Phase::Ready)

@@ -21,6 +21,7 @@ mod dependencies;
 #[allow(dead_code)]
 mod fake;
 mod login;
+mod metrics;
 mod puppet;
 mod routes;
 mod spawn;

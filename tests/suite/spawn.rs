@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use slipway::model::ServerState;
+use slipway::spawner::Wish;
 use tokio::io::AsyncReadExt as _;
 
 use crate::client::{ANSWER_LIMIT, Answer, Client, Wire};
@@ -71,7 +72,7 @@ async fn a_script_is_told_that_the_server_is_stopped_and_starts_nothing() {
     assert!(answer.json()["message"].as_str().expect("a message").contains("/hub/spawn/alice"), "{}", answer.text());
     assert_eq!(script.send(Wire::WebSocket, Method::GET, "/user/alice/ws", Bytes::new()).await.status, 424);
     world.backend.behave("alice", Behaviour::WaitsInCreate);
-    world.app.spawner.start(&server("alice")).await.expect("a start");
+    world.app.spawner.start(&server("alice"), Wish::default()).await.expect("a start");
     let answer = script.get("/user/alice/api/contents").await.is(503);
     assert!(!answer.header("retry-after").is_empty());
     world.backend.let_go();

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use slipway::model::ServerState;
+use slipway::spawner::Wish;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -88,7 +89,7 @@ async fn an_upstream_that_is_down_is_said_by_its_address() {
     };
     let world = world_of(&upstream).await;
     world.user("alice").await;
-    world.app.spawner.start(&server("alice")).await.expect("a start");
+    world.app.spawner.start(&server("alice"), Wish::default()).await.expect("a start");
     let failed = |status: &slipway::model::ServerStatus| matches!(status.state, ServerState::Failed(_));
     world.wait_until("alice", "failed", failed).await;
     let ServerState::Failed(failure) = world.app.spawner.status(&server("alice")).state else { return };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use slipway::app::{App, Parts};
 use slipway::config;
 use slipway::model::{BasePath, Clock, Random, Secret, ServerKey, SystemClock, Timestamp, UserName};
+use slipway::spawner::Wish;
 use tempfile::TempDir;
 
 use crate::client::{ANSWER_LIMIT, Answer, Client};
@@ -144,7 +145,7 @@ impl World {
     /// Starts the server of `name` and waits until it is ready.
     pub async fn start_server(&self, name: &str) {
         let server = server(name);
-        self.app.spawner.start(&server).await.expect("a start");
+        self.app.spawner.start(&server, Wish::default()).await.expect("a start");
         self.wait_until(name, "ready", |status| status.state == slipway::model::ServerState::Ready).await;
     }
 

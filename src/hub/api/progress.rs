@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
+use super::openapi::UserPath;
 use super::users::reachable_user;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
@@ -19,6 +20,15 @@ use crate::hub::extract::CallerOf;
 use crate::model::{BasePath, ServerKey, ServerState, ServerStatus};
 
 /// `GET /hub/api/users/{u}/server/progress` → `text/event-stream` that ends with ready or failed.
+#[utoipa::path(
+    get, path = "/users/{user}/server/progress", operation_id = "follow_server_start", tag = "Servers",
+    params(UserPath),
+    security(("token" = ["read:servers"])),
+    responses((
+        status = 200, description = "Server-sent events, one JSON object each; the last one says `ready` or `failed`.",
+        body = String, content_type = "text/event-stream",
+    )),
+)]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,

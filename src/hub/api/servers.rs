@@ -8,26 +8,44 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use super::body::json_body;
+use super::model::server::ServerModel;
+use super::openapi::UserPath;
 use super::users::reachable_user;
-use super::{json_body, model};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
 use crate::model::{ServerKey, ServerState, ServerStatus};
+use crate::spawner::Wish;
 
 /// `GET /hub/api/users/{u}/server`: also for a stopped one.
+#[utoipa::path(
+    get, path = "/users/{user}/server", operation_id = "get_server", tag = "Servers",
+    params(UserPath),
+    security(("token" = ["read:servers"])),
+    responses((status = 200, description = "The server, running or not.", body = ServerModel)),
+)]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
-) -> Result<Json<Value>, HubError> {
+) -> Result<Json<ServerModel>, HubError> {
     let owner = reachable_user(&state, &caller, &name, &["read:servers"])?;
     let key = ServerKey::default_of(owner.name.clone());
     let status = state.spawner.status(&key);
-    Ok(Json(model::server(&state, &key, &status)))
+    Ok(Json(ServerModel::of(&state, &key, &status, false)))
 }
 
 /// `POST /hub/api/users/{u}/server`: 201 if it is ready within `slow_start_timeout_s`, else 202.
+#[utoipa::path(
+    post, path = "/users/{user}/server", operation_id = "start_server", tag = "Servers",
+    params(UserPath),
+    security(("token" = ["start:servers"])),
+    responses(
+        (status = 201, description = "It is ready."),
+        (status = 202, description = "It is being started; `progress` tells how it goes on."),
+    ),
+)]
 pub(in crate::hub) async fn start(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
@@ -44,7 +62,7 @@ pub(in crate::hub) async fn start(
         ServerState::Starting(_) => return Ok(StatusCode::ACCEPTED),
         ServerState::Stopped | ServerState::Failed(_) => {}
     }
-    state.spawner.start(&key).await?;
+    state.spawner.start(&key, Wish::default()).await?;
     let limit = Duration::from_secs(state.config.slow_start_timeout_s);
     match settled(&state, &key, limit).await.map(|status| status.state) {
         Some(ServerState::Ready) => Ok(StatusCode::CREATED),
@@ -55,6 +73,15 @@ pub(in crate::hub) async fn start(
 }
 
 /// `DELETE /hub/api/users/{u}/server`: 204 if it is stopped within `slow_stop_timeout_s`, else 202.
+#[utoipa::path(
+    delete, path = "/users/{user}/server", operation_id = "stop_server", tag = "Servers",
+    params(UserPath),
+    security(("token" = ["delete:servers"])),
+    responses(
+        (status = 202, description = "It is being stopped."),
+        (status = 204, description = "It does not run."),
+    ),
+)]
 pub(in crate::hub) async fn stop(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,

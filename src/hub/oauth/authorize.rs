@@ -16,12 +16,12 @@ use super::pkce::Challenge;
 use crate::auth::may_access_server;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::Person;
+use crate::hub::extract::{Person, is_there};
 use crate::hub::form::{Fields, query_encode, query_value};
 use crate::hub::frame::{Frame, set_cookies};
 use crate::hub::pages::found;
 use crate::hub::pages::login::{has_hub_session_cookie, hub_session_cookie};
-use crate::model::{BasePath, ServerKey};
+use crate::model::{BasePath, OAuthClient, ServerKey};
 
 /// Length of a code, as JupyterHub makes them.
 const CODE_LENGTH: usize = 30;
@@ -60,7 +60,7 @@ pub(in crate::hub) async fn get(
     };
     let granted = granted(&asked, &person)?;
     let is_own = asked.client.user == *person.name();
-    if is_own || state.auth.has_consented(person.name(), &asked.client.client_id()) {
+    if is_own || state.auth.has_consented(person.name(), &OAuthClient::Server(asked.client.clone()), &asked.scopes) {
         return Ok(with_code(&state, &person, &headers, asked, granted));
     }
     let page =
@@ -86,12 +86,7 @@ pub(in crate::hub) async fn post(
 }
 
 fn asked(state: &HubState, query: Option<&str>) -> Result<Asked, Wrong> {
-    // A named server exists if it is doing something; the default server of a user exists with the user.
-    let exists = |server: &ServerKey| {
-        let has_server = server.name.is_default() || state.spawner.active().iter().any(|(key, _)| key == server);
-        has_server && state.auth.user(&server.user).is_some()
-    };
-    read(&state.config.base, exists, query)
+    read(&state.config.base, |server| is_there(state, server), query)
 }
 
 /// Reads and checks the parameters; knows nothing of the visitor.

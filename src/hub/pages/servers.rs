@@ -15,14 +15,14 @@ use crate::auth::{Caller, may_access_server, may_start_server};
 use crate::hub::HubState;
 use crate::hub::api::progress;
 use crate::hub::error::HubError;
-use crate::hub::extract::{CallerOf, Named, Person, VisitOf, next_of, path_and_query};
+use crate::hub::extract::{CallerOf, Named, Person, VisitOf, is_there, next_of, path_and_query, server_of_path};
 use crate::hub::form::query_value;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
 use crate::model::{
     Generation, NormalPath, PathError, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation,
-    percent_encode,
 };
+use crate::spawner::Wish;
 
 /// Seconds after which a program may ask again whether a starting server is there.
 const ASK_AGAIN_S: u16 = 2;
@@ -37,8 +37,7 @@ pub(in crate::hub) async fn pending(
     frame: Frame,
 ) -> Result<Response, HubError> {
     let server = named.ok_or(HubError::NoSuchResource)?;
-    let is_there = state.auth.user(&server.user).is_some();
-    if !is_there || !may_start_server(&person.as_caller(), &server) {
+    if !is_there(&state, &server) || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
     let next = next_url(next_of(&uri).as_deref(), &visit.origin).unwrap_or_else(|| server.prefix(&state.config.base));
@@ -47,7 +46,7 @@ pub(in crate::hub) async fn pending(
     if is_own && state.config.lazy_start && starts_by_visit(&status, watched_start(&uri)) {
         // Also when it is ready: the spawner takes the edge's report of a dead one before this wish, so what comes
         // back is the truth, and nobody is sent in circles.
-        status = state.spawner.start(&server).await?;
+        status = state.spawner.start(&server, Wish::default()).await?;
     }
     if matches!(&status.state, ServerState::Failed(failure) if failure.log_tail.is_empty()) {
         status = with_details(&state, &server, status).await;
@@ -148,8 +147,7 @@ pub(in crate::hub) async fn stop(
     Named(named): Named,
 ) -> Result<Response, HubError> {
     let server = named.ok_or(HubError::NoSuchResource)?;
-    let is_there = state.auth.user(&server.user).is_some();
-    if !is_there || !may_start_server(&person.as_caller(), &server) {
+    if !is_there(&state, &server) || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
     state.spawner.stop(&server).await?;
@@ -190,12 +188,11 @@ pub(in crate::hub) async fn without_route(
     let server_path = NormalPath::parse(path).and_then(|path| ServerPath::parse(base, path));
     let server_path = server_path.map_err(|error| HubError::bad(error.to_string()))?.ok_or(HubError::NoSuchPage)?;
     let is_page = is_navigation(request.method(), request.headers()) && !has_api_segment(path);
-    if caller.user().is_none() {
+    if caller.is_anonymous() {
         let next = (request.method() == Method::GET && is_page).then(|| original.clone());
         return Err(HubError::SignInFirst { next }).or_else(|error| as_json_unless(is_page, error));
     }
-    let server = server_path.user.filter(|name| state.auth.user(name).is_some()).map(ServerKey::default_of);
-    let Some(server) = server.filter(|server| may_access_server(&caller, server)) else {
+    let Some(server) = server_of_path(&state, &server_path).filter(|server| may_access_server(&caller, server)) else {
         return as_json_unless(is_page, HubError::NoSuchResource);
     };
     let status = state.spawner.status(&server);
@@ -225,7 +222,6 @@ fn has_api_segment(path: &str) -> bool {
 
 /// 424 says "start it" and 503 "come again": JupyterLab shows its own dialog for either.
 fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, path: &str, origin: &str) -> Response {
-    let user = percent_encode(server.user.as_str());
     match &status.state {
         ServerState::Starting(_) | ServerState::Ready => {
             let message = format!("The server at {path} is starting. Ask again in a moment.");
@@ -233,9 +229,9 @@ fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, pa
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, ASK_AGAIN_S.to_string())], body).into_response()
         }
         ServerState::Stopped | ServerState::Stopping | ServerState::Failed(_) => {
-            let hub = state.config.hub("spawn");
+            let spawn = page_of(state, "spawn", server);
             let message =
-                format!("JupyterHub server no longer running at {path}. Restart the server at {origin}{hub}/{user}");
+                format!("JupyterHub server no longer running at {path}. Restart the server at {origin}{spawn}");
             let mut body = json!({ "status": 424, "message": message });
             if let ServerState::Failed(failure) = &status.state {
                 body["reason"] = json!(failure.sentence);

@@ -5,6 +5,7 @@ use axum::http::Method;
 use super::engine::Behaviour;
 use super::world::{World, server};
 use crate::model::ServerState;
+use crate::spawner::Wish;
 
 fn reload_url(page: &str) -> String {
     let refresh = page.split("http-equiv=\"refresh\"").nth(1).and_then(|rest| rest.split("url=").nth(1));
@@ -98,7 +99,7 @@ async fn a_program_is_told_and_starts_nothing() {
     alice.send(Method::POST, "/user/alice/api/sessions", "application/json", "{}").await.is(424);
     assert_eq!(world.spawner.active().len(), 0);
     world.engine.behave(Behaviour::Waits);
-    world.spawner.start(&server("alice")).await.expect("a start");
+    world.spawner.start(&server("alice"), Wish::default()).await.expect("a start");
     let answer = alice.get("/user/alice/api/contents").await.is(503);
     assert_eq!(answer.header("retry-after"), "2");
 }

@@ -9,11 +9,12 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::engine::{Engine, engine};
 use crate::auth::{Auth, Caller};
-use crate::hub::{Config, HubState, router};
+use crate::hub::{Config, HubState, Program, router};
 use crate::model::{
     BasePath, Clock, Door, Random, Routes, Secret, ServerKey, ServerStatus, Timestamp, UserName, Visit,
 };
@@ -50,6 +51,8 @@ pub(super) struct World {
     pub(super) spawner: Spawner,
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<ManualClock>,
+    /// Cancelled when the API has been asked to stop the program.
+    pub(super) stop: CancellationToken,
     router: Router,
     _folder: tempfile::TempDir,
 }
@@ -73,18 +76,23 @@ impl World {
         let now: Arc<dyn Clock> = clock.clone();
         let auth = Auth::load(auth_config, store.clone(), now.clone(), random.clone()).await.expect("it loads");
         let engine = engine();
+        let routes = Arc::new(Routes::default());
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
         let parts = spawner::Parts {
             backend: engine.clone(),
             store,
-            routes: Arc::new(Routes::default()),
+            routes: routes.clone(),
             tokens: Arc::new(TokensOf(auth.clone())),
+            groups: Arc::new(|_| vec![]),
             base: config.base.clone(),
             clock: now.clone(),
-            tasks: Tasks::new(tokio::runtime::Handle::current()),
+            tasks: tasks.clone(),
         };
         let spawner = Spawner::open(spawner::Config::default(), parts).await.expect("it opens");
-        let router = router(HubState::new(config, auth.clone(), spawner.clone(), now, random));
-        Self { auth, spawner, engine, clock, router, _folder: folder }
+        let stop = CancellationToken::new();
+        let program = Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks };
+        let router = router(HubState::new(config, auth.clone(), spawner.clone(), program, now, random));
+        Self { stop, auth, spawner, engine, clock, router, _folder: folder }
     }
 
     pub(super) fn pass(&self, time: Duration) {
@@ -108,6 +116,13 @@ impl World {
     async fn person(&self, name: &str, admin: bool) -> Client<'_> {
         self.auth.add_user("test", name, Some(&Secret::new(PASSWORD)), admin).await.expect("a new user");
         self.signed_in(name).await
+    }
+
+    /// So many users without passwords, named `user-0` and on.
+    pub(super) async fn seed_users(&self, count: usize) {
+        for n in 0..count {
+            self.auth.add_user("test", &format!("user-{n}"), None, false).await.expect("a new user");
+        }
     }
 
     pub(super) async fn signed_in(&self, name: &str) -> Client<'_> {

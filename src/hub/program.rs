@@ -1,0 +1,55 @@
+//! What the API may see and ask of the program around the hub. Filled in by `app`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::model::{Routes, ServerState};
+use crate::spawner::Spawner;
+use crate::tasks::Tasks;
+
+/// The program around the hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Program {
+    /// What the edge forwards by.
+    pub routes: Arc<Routes>,
+    /// Where servers reach the hub, without a path.
+    pub hub_url: String,
+    /// Cancelled to stop the program as SIGTERM does.
+    pub stop: CancellationToken,
+    /// Where tasks run.
+    pub tasks: Tasks,
+}
+
+impl Program {
+    /// Stops the program in a task of its own, so that whoever asks still gets an answer; first all users' servers if
+    /// `spawner` is given, for `limit` at most.
+    pub(super) fn stop(&self, spawner: Option<Spawner>, limit: Duration) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            if let Some(spawner) = spawner
+                && timeout(limit, stop_servers(&spawner)).await.is_err()
+            {
+                warn!(limit_s = limit.as_secs(), "some servers have not stopped in time and go on");
+            }
+            stop.cancel();
+        });
+    }
+}
+
+async fn stop_servers(spawner: &Spawner) {
+    let active = spawner.active();
+    info!(servers = active.len(), "stopping all servers");
+    for (server, _) in &active {
+        if let Err(error) = spawner.stop(server).await {
+            warn!(%server, %error, "a server could not be stopped");
+        }
+    }
+    for (server, _) in &active {
+        let is_down = |state: &ServerState| matches!(state, ServerState::Stopped | ServerState::Failed(_));
+        let _ = spawner.watch(server).wait_for(|status| is_down(&status.state)).await;
+    }
+}
