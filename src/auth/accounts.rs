@@ -116,7 +116,7 @@ impl Auth {
                 password: hash,
                 authorised: true,
                 admin: admin || shared.config.admins.contains(&name),
-                created: shared.now(),
+                created: shared.next_creation(),
                 last_activity: None,
             };
             let act = if row.admin { "added administrator" } else { "added user" };

@@ -213,7 +213,7 @@ impl Shared {
             password: Some(hash),
             authorised: is_administrator,
             admin: is_administrator,
-            created: now,
+            created: self.next_creation(),
             last_activity: None,
         };
         let act = if is_administrator { "signed up as first administrator" } else { "signed up" };

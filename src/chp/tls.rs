@@ -104,8 +104,7 @@ pub(super) fn to_targets(tls: &BackendTls) -> Result<ClientTls, TlsError> {
         None => None,
     };
     let file = tls.identity.as_ref().map(|(certificate, _)| certificate.clone()).unwrap_or_default();
-    let parts =
-        ClientTlsParts { authorities, identity, verifies: tls.verifies, versions: versions(tls.versions) };
+    let parts = ClientTlsParts { authorities, identity, verifies: tls.verifies, versions: versions(tls.versions) };
     ClientTls::new(parts).map_err(|cause| TlsError::Refused { file, cause })
 }
 

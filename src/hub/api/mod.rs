@@ -4,10 +4,10 @@
 //! `paging` read what is asked, `model` says what is answered.
 
 pub(super) mod activity;
-pub(super) mod metrics;
 mod body;
 pub(super) mod groups;
 pub(super) mod info;
+pub(super) mod metrics;
 pub(super) mod model;
 pub(super) mod openapi;
 mod paging;

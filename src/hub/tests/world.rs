@@ -120,9 +120,8 @@ impl World {
 
     /// So many users without passwords, named `user-0` and on.
     pub(super) async fn seed_users(&self, count: usize) {
-        for n in 0..count {
-            self.auth.add_user("test", &format!("user-{n}"), None, false).await.expect("a new user");
-        }
+        let names: Vec<_> = (0..count).map(|n| UserName::parse(&format!("user-{n}")).expect("a name")).collect();
+        self.auth.create_users("test", &names, false).await.expect("new users");
     }
 
     pub(super) async fn signed_in(&self, name: &str) -> Client<'_> {
