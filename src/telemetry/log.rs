@@ -70,7 +70,6 @@ pub fn init(config: &Config, no_color: bool) -> Result<LineWriter, InitError> {
         .map_err(|cause| InitError::Level { level: config.level.clone(), cause })?;
     let is_terminal = std::io::stderr().is_terminal();
     let writer = LineWriter::new(std::io::stderr(), &config.limits).map_err(InitError::Thread)?;
-    let _ = DROPPED.set(writer.dropped_counter());
     let style = match config.format {
         LogFormat::Human => Style::Human { colours: is_terminal && !no_color },
         LogFormat::Auto if is_terminal => Style::Human { colours: !no_color },
@@ -92,6 +91,7 @@ pub fn init_as_config_proxy(level: &str, no_color: bool) -> Result<LineWriter, I
 }
 
 fn install(filter: EnvFilter, style: Style, writer: LineWriter) -> Result<LineWriter, InitError> {
+    let _ = DROPPED.set(writer.dropped_counter());
     let lines = Lines { style, writer: writer.clone(), clock: || jiff::Timestamp::now() };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     tracing::subscriber::set_global_default(subscriber).map_err(InitError::Twice)?;
