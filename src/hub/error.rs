@@ -80,6 +80,16 @@ impl HubError {
         Self::Bad(sentence.into())
     }
 
+    /// 404 with a sentence, for who may know that it is not there.
+    pub(super) fn not_found(sentence: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::NOT_FOUND, message: sentence.into() }
+    }
+
+    /// 409 with a sentence.
+    pub(super) fn conflict(sentence: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::CONFLICT, message: sentence.into() }
+    }
+
     /// The status of the answer.
     pub(super) fn status(&self) -> StatusCode {
         match self {

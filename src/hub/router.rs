@@ -111,9 +111,24 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/activity"), post(api::activity::post).options(api::options))
         .route(
             &api("/users/{user}/server"),
-            get(api::servers::get).post(api::servers::start).delete(api::servers::stop).options(api::options),
+            get(api::servers::get)
+                .put(api::servers::define)
+                .post(api::servers::start)
+                .patch(api::servers::change)
+                .delete(api::servers::stop)
+                .options(api::options),
+        )
+        .route(
+            &api("/users/{user}/servers/{server}"),
+            get(api::servers::get)
+                .put(api::servers::define)
+                .post(api::servers::start)
+                .patch(api::servers::change)
+                .delete(api::servers::stop)
+                .options(api::options),
         )
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_api_token))
         .layer(from_fn(api_callers))
         .layer(from_fn(no_head));

@@ -13,6 +13,7 @@ pub(super) mod progress;
 pub(super) mod proxy;
 mod query;
 mod scopes;
+mod server_path;
 pub(super) mod servers;
 pub(super) mod shutdown;
 pub(super) mod users;
@@ -25,7 +26,6 @@ use axum::response::IntoResponse;
 use serde_json::json;
 
 use super::HubState;
-use super::error::HubError;
 
 /// `GET /hub/api`: a server asks this first, without a token, and ends after five failures.
 pub(super) async fn version(State(state): State<HubState>) -> impl IntoResponse {

@@ -15,16 +15,6 @@ use super::{info, progress, proxy, servers, shutdown};
 use crate::hub::HubState;
 use crate::hub::config::Config;
 
-/// The user whom a path names.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[allow(dead_code, reason = "it describes the path; handlers read its parts themselves")]
-pub(super) struct UserPath {
-    /// A user's name, percent-encoded.
-    #[param(min_length = 1, max_length = 64, example = "alice")]
-    user: String,
-}
-
 /// Which part of a list is asked for.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -57,7 +47,7 @@ pub(super) struct PageQuery {
     ),
     paths(
         info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post,
-        servers::get, servers::start, servers::stop,
+        servers::get, servers::define, servers::start, servers::change, servers::stop,
         progress::get,
     ),
     components(schemas(ErrorModel)),
@@ -92,6 +82,7 @@ fn describe(config: &Config) -> Value {
     let mut api = serde_json::to_value(Api::openapi()).unwrap_or_default();
     api["servers"] = json!([{ "url": format!("{}hub/api", config.base), "description": "This hub" }]);
     close(&mut api["components"]["schemas"]);
+    describe_default_servers(&mut api["paths"]);
     api["components"]["securitySchemes"] = security_schemes(config);
     api["components"]["responses"] =
         REFUSALS.iter().map(|refusal| (refusal.name.to_owned(), refusal.response())).collect::<Map<_, _>>().into();
@@ -101,6 +92,25 @@ fn describe(config: &Config) -> Value {
         }
     }
     api
+}
+
+/// What is true of a named server is true of the default one, and the same handlers serve it: its paths are those of a
+/// named server, without the name.
+fn describe_default_servers(paths: &mut Value) {
+    for (named, default) in [
+        ("/users/{user}/servers/{server}", "/users/{user}/server"),
+        ("/users/{user}/servers/{server}/progress", "/users/{user}/server/progress"),
+    ] {
+        let mut item = paths[named].clone();
+        for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let id = operation["operationId"].as_str().unwrap_or_default();
+            operation["operationId"] = id.replace("server", "default_server").into();
+            if let Some(parameters) = operation["parameters"].as_array_mut() {
+                parameters.retain(|parameter| parameter["name"] != "server");
+            }
+        }
+        paths[default] = item;
+    }
 }
 
 fn security_schemes(config: &Config) -> Value {

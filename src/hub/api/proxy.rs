@@ -10,11 +10,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use super::body::json_body;
 use super::model::error::ErrorModel;
 use super::model::route::RouteModel;
 use super::openapi::PageQuery;
 use super::paging::{Listing, Page};
-use super::body::json_body;
 use super::scopes;
 use crate::hub::HubState;
 use crate::hub::error::HubError;

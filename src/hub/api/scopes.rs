@@ -4,7 +4,7 @@
 
 use crate::auth::{Caller, scopes_of};
 use crate::hub::error::HubError;
-use crate::model::UserName;
+use crate::model::{ServerKey, UserName};
 
 /// Lets the caller pass who holds any of `wanted` for `user` (`None`: for everybody).
 ///
@@ -15,6 +15,22 @@ pub(super) fn require(caller: &Caller, wanted: &[&'static str], user: Option<&Us
         return Err(HubError::Anonymous);
     }
     check(&scopes_of(caller), wanted, user)
+}
+
+/// Lets the caller pass who holds any of `wanted` for `server`.
+///
+/// # Errors
+/// As `require`.
+pub(super) fn require_server(caller: &Caller, wanted: &[&'static str], server: &ServerKey) -> Result<(), HubError> {
+    let is_held = |own: &String| {
+        let filtered = own.split_once("!server=").filter(|(_, name)| *name == server.scope_name());
+        filtered.is_some_and(|(scope, _)| wanted.contains(&scope))
+    };
+    let for_user = require(caller, wanted, Some(&server.user));
+    if for_user.is_err() && caller.user().is_some() && scopes_of(caller).iter().any(is_held) {
+        return Ok(());
+    }
+    for_user
 }
 
 /// True if one of `held` is `scope` for `user`.

@@ -5,5 +5,6 @@ pub(in crate::hub) mod error;
 pub(in crate::hub) mod group;
 pub(in crate::hub) mod route;
 pub(in crate::hub) mod server;
+pub(in crate::hub) mod server_wish;
 pub(in crate::hub) mod token;
 pub(in crate::hub) mod user;
