@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 // The words, and what stands under everything.
+pub mod host;
 pub mod model;
 pub mod net;
 pub mod tasks;
@@ -11,6 +12,7 @@ pub mod proxy;
 // What is kept, who is who, the life of servers, and what people see of it.
 pub mod auth;
 pub mod hub;
+pub mod services;
 pub mod spawner;
 pub mod store;
 // What an operator sees, says and sets; and what wires it all.

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::directory::Directory;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES, PasswordGate};
+use super::rules::Rules;
 use super::session::SessionTable;
 use super::throttle::{Limits, Throttle};
 use super::token::TokenTable;
-use super::{AccountError, Auth, Config, Session, Shared, Token, User, UserListing};
+use super::{AccountError, Auth, Config, Owner, Session, Shared, Token, User, UserListing};
 use crate::model::{Clock, Random, Secret, UserName};
 use crate::store::{Store, StoreError, Transaction, UserRow};
 
@@ -251,8 +253,11 @@ impl Shared {
             window: std::time::Duration::from_secs(config.tries_window_s),
         };
         let passwords = PasswordGate::new(config.password_checks_at_once, config.password_queue_limit);
+        let directory = Arc::new(Directory::new(Rules::of(&config)));
         let shared = Self {
             config,
+            directory,
+            services: papaya::HashMap::default(),
             store,
             clock,
             random,
@@ -267,7 +272,7 @@ impl Shared {
             unfinished: Mutex::default(),
         };
         for row in shared.store.users()? {
-            shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row)));
+            shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row, &shared.directory)));
         }
         shared.load_sessions()?;
         shared.load_tokens()?;
@@ -294,13 +299,15 @@ impl Shared {
 
     fn load_tokens(&self) -> Result<(), StoreError> {
         for row in self.store.tokens()? {
-            let user = self.user(&row.owner).filter(|user| user.is_authorised());
-            let has_its_session =
-                |id: &String| self.sessions.of_user(&row.owner).iter().any(|s| s.hub_session_id == *id);
-            match user {
+            let owner = self.owner(&row.owner).filter(Owner::is_active);
+            let has_its_session = |id: &String| {
+                let user = row.owner.user();
+                user.is_some_and(|user| self.sessions.of_user(user).iter().any(|s| s.hub_session_id == *id))
+            };
+            match owner {
                 // An expired one is loaded too: the sweep finds it and deletes its row.
-                Some(user) if row.session_id.as_ref().is_none_or(has_its_session) => {
-                    self.tokens.add(Arc::new(Token::of(&row, user)));
+                Some(owner) if row.session_id.as_ref().is_none_or(has_its_session) => {
+                    self.tokens.add(Arc::new(Token::of(&row, owner, &self.directory)));
                 }
                 _ => self.unfinished.lock().tokens.push(row.id),
             }
@@ -434,7 +441,7 @@ impl Shared {
             Ok(Some(row)) => match self.user(name) {
                 Some(user) => user.follow(&row),
                 None => {
-                    self.users.pin().insert(name.clone(), Arc::new(User::of(&row)));
+                    self.users.pin().insert(name.clone(), Arc::new(User::of(&row, &self.directory)));
                 }
             },
             Ok(None) => {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::model::{Secret, UserName};
+use super::rules::{CustomScopeConfig, GroupConfig, RoleConfig};
+use crate::model::{Scope, Secret, ServiceConfig, UserName};
 
 /// Limits and rules of accounts, sign-in and sessions.
 #[derive(Clone, Debug)]
@@ -35,6 +36,20 @@ pub struct Config {
     pub tries_window_s: u64,
     /// Accounts that wait for an administrator, in all. 1,000: a stranger cannot fill the disk with sign-ups.
     pub waiting_users_limit: usize,
+    /// Names that are let in no more: at each start they lose administration, roles and groups.
+    pub blocked_users: Vec<UserName>,
+    /// Roles beside the default ones, and changes to these.
+    pub roles: Vec<RoleConfig>,
+    /// Groups that there shall be, with members.
+    pub groups: Vec<GroupConfig>,
+    /// Services.
+    pub services: Vec<ServiceConfig>,
+    /// Scopes that only this installation knows.
+    pub custom_scopes: Vec<CustomScopeConfig>,
+    /// What every user may do beside `self`.
+    pub extra_user_scopes: Vec<Scope>,
+    /// Longest life of a token that is asked for; 0: none. One asked for without an end then ends after it.
+    pub token_expires_in_max_s: u64,
     /// Where the setup code is kept: the store's folder.
     pub data_dir: PathBuf,
 }
@@ -56,6 +71,13 @@ impl Default for Config {
             tries_per_address: 100,
             tries_window_s: 600,
             waiting_users_limit: 1000,
+            blocked_users: Vec::new(),
+            roles: Vec::new(),
+            groups: Vec::new(),
+            services: Vec::new(),
+            custom_scopes: Vec::new(),
+            extra_user_scopes: Vec::new(),
+            token_expires_in_max_s: 0,
             data_dir: PathBuf::from("data"),
         }
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::token::{Token, VISITING_TOKENS_LIMIT, Visitor};
-use super::{Auth, Caller, Shared, may_access_server};
-use crate::model::{Secret, ServerKey, StoredToken, Timestamp, UserName};
+use super::{Auth, Caller, Owner, Shared, may_access_server, may_access_service};
+use crate::model::{OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, StoredToken, Timestamp, UserName};
 use crate::store::{StoreError, TokenKind, TokenRow};
 
-/// What a server's own token may do (contract §1.3).
-const SERVER_SCOPES: [&str; 2] = ["users:activity!user", "access:servers!server"];
+/// What every server's own token may do: without it no server could report what its user does (contract §1.3).
+const ACTIVITY: &str = "users:activity!user";
 /// OAuth tokens of one user for one client; the oldest ends when another is issued. 50: one a browser.
 const OAUTH_TOKENS_LIMIT: usize = 50;
 /// Tokens of one user in all: servers, clients and what people make. Beyond it nothing is issued.
@@ -33,11 +33,16 @@ impl Auth {
             let _act = shared.acts.lock();
             let older = shared.tokens_of_server(&server);
             let secret = Secret::new(shared.random.hex::<16>());
+            let rules = &shared.directory.rules;
+            let mut scopes: Vec<_> = rules.scopes_of(&rules.server).iter().map(Scope::to_string).collect();
+            if !scopes.iter().any(|scope| scope == ACTIVITY) {
+                scopes.push(ACTIVITY.to_owned());
+            }
             let row = TokenRow {
                 kind: TokenKind::Server(server.clone()),
-                scopes: SERVER_SCOPES.map(str::to_owned).to_vec(),
+                scopes,
                 note: format!("Server at {}", server.scope_name()),
-                ..shared.new_row(&server.user, &secret)
+                ..shared.new_row(&OwnerName::User(server.user.clone()), &secret)
             };
             shared.issue(row, &secret, &older)?;
             Ok(secret)
@@ -66,13 +71,14 @@ impl Auth {
     pub async fn issue_oauth_token(
         &self,
         owner: &UserName,
-        client_id: &str,
+        client: &OAuthClient,
         scopes: Vec<String>,
         session_id: Option<String>,
     ) -> Result<(Secret, Arc<Token>), StoreError> {
-        let (owner, client_id) = (owner.clone(), client_id.to_owned());
+        let (owner, client) = (owner.clone(), client.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
+            let client_id = shared.client_id(&client).ok_or(StoreError::Gone("the client"))?;
             let session_is_gone = session_id
                 .as_ref()
                 .is_some_and(|id| !shared.sessions.of_user(&owner).iter().any(|s| s.hub_session_id == *id));
@@ -83,10 +89,10 @@ impl Auth {
             older.retain(|token| token.is_of_client(&client_id));
             let too_many = (older.len() + 1).saturating_sub(OAUTH_TOKENS_LIMIT);
             let secret = Secret::new(shared.random.alphanumeric(30));
-            let row = shared.new_row(&owner, &secret);
+            let row = shared.new_row(&OwnerName::User(owner.clone()), &secret);
             let row = TokenRow {
                 expires_at: Some(row.created.plus(Duration::from_secs(shared.config.absolute_timeout_s))),
-                kind: TokenKind::OAuth { client_id },
+                kind: TokenKind::OAuth { client_id, client: Some(client) },
                 scopes,
                 session_id,
                 ..row
@@ -104,20 +110,38 @@ impl Auth {
         if !may_access_server(caller, server) {
             return None;
         }
+        self.visit(caller, OAuthClient::Server(server.clone()))
+    }
+
+    /// The same towards a service.
+    #[must_use]
+    pub fn visiting_service_token(&self, caller: &Caller, service: &ServiceName) -> Option<Secret> {
+        if !may_access_service(caller, service) {
+            return None;
+        }
+        self.visit(caller, OAuthClient::Service(service.clone()))
+    }
+
+    fn visit(&self, caller: &Caller, client: OAuthClient) -> Option<Secret> {
         let (visitor, session_id) = match caller {
             Caller::Anonymous => return None,
             Caller::Session(session) => (Visitor::Session(session.key), Some(session.hub_session_id.clone())),
             Caller::Token(token) => (Visitor::Token(token.id?), token.session_id.clone()),
         };
-        let (user, ended) = (caller.user()?, caller.ended()?);
-        self.0.visiting_token((visitor, server.clone()), Arc::clone(user), session_id, ended)
+        self.0.visiting_token((visitor, client), caller.owner()?, session_id, caller.ended()?)
     }
 
-    /// True if the user holds stored tokens of that client already (no confirmation page then).
+    /// True if the user holds stored tokens of that client already that cover `scopes` (no confirmation page then).
     #[must_use]
-    pub fn has_consented(&self, user: &UserName, client_id: &str) -> bool {
+    pub fn has_consented(&self, user: &UserName, client: &OAuthClient, scopes: &[String]) -> bool {
         let now = self.0.now();
-        self.0.tokens.of_user(user).iter().any(|token| token.is_of_client(client_id) && !token.is_expired(now))
+        let mut tokens = self.0.tokens.of_user(user);
+        tokens.retain(|token| token.is_of(client) && !token.is_expired(now));
+        let is_granted = |scope: &String| {
+            let scope = scope.parse::<Scope>().ok();
+            tokens.iter().any(|token| scope.as_ref().is_some_and(|scope| token.scopes.contains(scope)))
+        };
+        !tokens.is_empty() && scopes.iter().all(is_granted)
     }
 
     /// True if `secret` is the token of `server` that runs now: its OAuth client secret.
@@ -128,7 +152,15 @@ impl Auth {
 }
 
 impl Shared {
-    fn new_row(&self, owner: &UserName, secret: &Secret) -> TokenRow {
+    /// The OAuth client id; None for a service that is not there or has no pages.
+    fn client_id(&self, client: &OAuthClient) -> Option<String> {
+        match client {
+            OAuthClient::Server(server) => Some(server.client_id()),
+            OAuthClient::Service(service) => Some(self.service(service)?.oauth_client.as_ref()?.id.clone()),
+        }
+    }
+
+    pub(super) fn new_row(&self, owner: &OwnerName, secret: &Secret) -> TokenRow {
         TokenRow {
             // Given in the transaction that stores it.
             id: crate::model::TokenId(0),
@@ -145,10 +177,15 @@ impl Shared {
     }
 
     /// Ends `older`, stores the new token and their end in one commit, and only then lets the new one be found.
-    fn issue(&self, mut row: TokenRow, secret: &Secret, older: &[Arc<Token>]) -> Result<Arc<Token>, StoreError> {
-        let user = self.user(&row.owner).filter(|user| user.is_authorised()).ok_or(StoreError::Gone("the user"))?;
-        if self.tokens.of_user(&row.owner).len() >= TOKENS_PER_USER_LIMIT + older.len() {
-            return Err(StoreError::Gone("room for another token of this user"));
+    pub(super) fn issue(
+        &self,
+        mut row: TokenRow,
+        secret: &Secret,
+        older: &[Arc<Token>],
+    ) -> Result<Arc<Token>, StoreError> {
+        let owner = self.owner(&row.owner).filter(Owner::is_active).ok_or(StoreError::Gone("the owner"))?;
+        if self.tokens.of(&row.owner).len() >= TOKENS_PER_USER_LIMIT + older.len() {
+            return Err(StoreError::Gone("room for another token of this owner"));
         }
         older.iter().for_each(|token| self.tokens.end(token));
         let stored = self.store.write(|t| {
@@ -161,7 +198,7 @@ impl Shared {
             self.unfinished.lock().note(&[], older);
         }
         let row = stored?;
-        let token = Arc::new(Token::of(&row, user));
+        let token = Arc::new(Token::of(&row, owner, &self.directory));
         self.tokens.add_known(Arc::clone(&token), secret.expose());
         Ok(token)
     }
@@ -190,10 +227,12 @@ impl Shared {
     fn visiting_token(
         &self,
         visit: super::token::Visit,
-        user: Arc<super::User>,
+        owner: Owner,
         session_id: Option<String>,
         ended: &CancellationToken,
     ) -> Option<Secret> {
+        // One made for a service without pages names it by what its client would be called.
+        let client_id = self.client_id(&visit.1).unwrap_or_else(|| "service".to_owned());
         let now = self.now();
         let mut visiting = self.tokens.visiting.lock();
         let is_fresh =
@@ -206,7 +245,9 @@ impl Shared {
         }
         let secret = Secret::new(self.random.alphanumeric(30));
         let expires_at: Timestamp = now.plus(VISIT);
-        let token = Token::visiting(user, &visit.1, session_id, now, expires_at, ended.child_token());
+        let times = (now, expires_at);
+        let token =
+            Token::visiting(owner, (&visit.1, client_id), session_id, times, ended.child_token(), &self.directory);
         let token = Arc::new(token);
         self.tokens.add_visiting(&token, secret.expose());
         visiting.insert(visit, (secret.clone(), token));

@@ -8,11 +8,16 @@ mod accounts;
 mod activity;
 mod caller;
 mod config;
+mod directory;
 mod error;
+mod expand;
 mod grants;
+mod owner;
 mod password;
 mod policy;
-mod scope;
+mod rights;
+mod rules;
+mod service;
 mod session;
 mod setup;
 mod sign_in;
@@ -27,19 +32,25 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::model::{BasePath, Clock, Random, SESSION_COOKIE_STEM, Secret, UserName};
+use crate::model::{BasePath, Clock, OwnerName, Random, SESSION_COOKIE_STEM, Secret, ServiceName, UserName};
 use crate::store::{Store, StoreError};
 
 pub use caller::Caller;
 pub use config::Config;
+pub use directory::{Share, ShareWith};
 pub use error::{AccountError, SignInError};
-pub use policy::{may_access_server, may_administer, may_start_server, scopes_of};
+pub use owner::Owner;
+pub use policy::{may_access_server, may_access_service, may_administer, may_start_server, scopes_of};
+pub use rights::{Access, Rights, Target};
+pub use rules::{CustomScopeConfig, GroupConfig, RoleConfig, RuleMistake};
+pub use service::{Service, ServiceClient};
 pub use session::Session;
 pub use setup::SetupWindow;
 pub use token::Token;
 pub use user::{User, UserListing};
 
 use activity::Unfinished;
+use directory::Directory;
 use password::PasswordGate;
 use session::SessionTable;
 use sign_in::Failures;
@@ -65,7 +76,9 @@ struct Shared {
     store: Store,
     clock: Arc<dyn Clock>,
     random: Random,
+    directory: Arc<Directory>,
     users: papaya::HashMap<UserName, Arc<User>, ahash::RandomState>,
+    services: papaya::HashMap<ServiceName, Arc<Service>, ahash::RandomState>,
     sessions: SessionTable,
     tokens: TokenTable,
     passwords: PasswordGate,
@@ -115,5 +128,16 @@ impl Shared {
 
     fn user(&self, name: &UserName) -> Option<Arc<User>> {
         self.users.pin().get(name).cloned()
+    }
+
+    fn service(&self, name: &ServiceName) -> Option<Arc<Service>> {
+        self.services.pin().get(name).cloned()
+    }
+
+    fn owner(&self, name: &OwnerName) -> Option<Owner> {
+        match name {
+            OwnerName::User(name) => self.user(name).map(Owner::User),
+            OwnerName::Service { service } => self.service(service).map(Owner::Service),
+        }
     }
 }

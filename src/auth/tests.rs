@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::model::{ServerKey, ServerName, Timestamp};
+use crate::model::{OAuthClient, ServerKey, ServerName, Timestamp};
 
 /// A clock that stands until a test moves it.
 struct ManualClock(AtomicI64);
@@ -103,6 +103,11 @@ fn name(text: &str) -> UserName {
     UserName::parse(text).expect("a name")
 }
 
+/// The OAuth client of somebody's server.
+fn client(user: &str) -> OAuthClient {
+    server_of(&name(user)).into()
+}
+
 fn server_of(user: &UserName) -> ServerKey {
     ServerKey::default_of(user.clone())
 }
@@ -130,12 +135,16 @@ async fn sessions_and_tokens_outlive_a_restart() {
     let (cookie, session) = world.sign_in("alice").await;
     let server_token = world.auth.issue_server_token(&server_of(&alice)).await.expect("stored");
     let id = Some(session.hub_session_id.clone());
-    let (oauth, _) = world.auth.issue_oauth_token(&alice, "client", vec!["self".into()], id).await.expect("stored");
+    let (oauth, _) =
+        world.auth.issue_oauth_token(&alice, &client("client"), vec!["self".into()], id).await.expect("stored");
     let world = world.restart().await;
     assert!(world.is_live(&cookie));
     assert!(world.auth.token_of(server_token.expose()).is_some());
     assert!(world.auth.token_of(oauth.expose()).is_some());
-    assert!(world.auth.has_consented(&alice, "client") && !world.auth.has_consented(&alice, "other"));
+    assert!(
+        world.auth.has_consented(&alice, &client("client"), &[])
+            && !world.auth.has_consented(&alice, &client("other"), &[])
+    );
     let session = world.auth.session_of_cookie(cookie.expose()).expect("it is live");
     world.auth.sign_out(&session).await.expect("stored");
     assert!(world.auth.token_of(oauth.expose()).is_none(), "it was the session's");
@@ -248,7 +257,7 @@ async fn a_password_change_ends_all_other_sessions() {
     let (own, session) = world.sign_in("alice").await;
     let (other, other_session) = world.sign_in("alice").await;
     let id = Some(other_session.hub_session_id.clone());
-    let (oauth, token) = world.auth.issue_oauth_token(&alice, "c", vec![], id).await.expect("stored");
+    let (oauth, token) = world.auth.issue_oauth_token(&alice, &client("c"), vec![], id).await.expect("stored");
     let change = |old: &'static str, new: &'static str| {
         let (auth, session) = (world.auth.clone(), Arc::clone(&session));
         async move { auth.change_password(&session, &secret(old), &secret(new), address(1)).await }
@@ -417,7 +426,7 @@ async fn a_servers_token_does_what_a_server_needs_and_no_more() {
     let next = world.auth.issue_server_token(&server).await.expect("stored");
     assert!(world.auth.token_of(secret.expose()).is_none());
     let id = Some(root.hub_session_id.clone());
-    let issued = world.auth.issue_oauth_token(&root.user.name, &server.client_id(), scopes, id).await;
+    let issued = world.auth.issue_oauth_token(&root.user.name, &server.clone().into(), scopes, id).await;
     let (oauth, token) = issued.expect("stored");
     assert!(may_access_server(&Caller::Token(token), &server));
     world.auth.end_server_token(&server).await.expect("stored");
@@ -434,7 +443,7 @@ async fn an_oauth_token_needs_its_session_and_ends_by_itself() {
     let id = Some(session.hub_session_id.clone());
     let (oauth, token) = world
         .auth
-        .issue_oauth_token(&alice, "c", vec!["access:servers!server=alice/".into()], id.clone())
+        .issue_oauth_token(&alice, &client("c"), vec!["access:servers!server=alice/".into()], id.clone())
         .await
         .expect("stored");
     assert!(oauth.expose().len() == 30 && oauth.expose().bytes().all(|b| b.is_ascii_alphanumeric()));
@@ -444,10 +453,10 @@ async fn an_oauth_token_needs_its_session_and_ends_by_itself() {
     );
     world.auth.sign_out(&session).await.expect("stored");
     assert!(token.ended.is_cancelled());
-    let late = world.auth.issue_oauth_token(&alice, "c", vec![], id).await;
+    let late = world.auth.issue_oauth_token(&alice, &client("c"), vec![], id).await;
     assert!(matches!(late, Err(StoreError::Gone("the session"))), "a code redeemed after sign-out");
 
-    let (lasting, _) = world.auth.issue_oauth_token(&alice, "c", vec![], None).await.expect("stored");
+    let (lasting, _) = world.auth.issue_oauth_token(&alice, &client("c"), vec![], None).await.expect("stored");
     world.pass(14 * 24 * HOUR);
     assert!(world.auth.token_of(lasting.expose()).is_none());
     world.auth.flush_activity().await.expect("stored");

@@ -8,9 +8,15 @@ use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::directory::Directory;
+use super::expand;
+use super::owner::RightsCell;
+use super::rights::Rights;
 use super::user::NEVER;
-use super::{Auth, User};
-use crate::model::{Secret, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName};
+use super::{Auth, Owner};
+use crate::model::{
+    OAuthClient, OwnerName, Scope, Secret, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName,
+};
 use crate::store::{TokenKind, TokenRow};
 
 /// JupyterHub accepts tokens of 8 to 64 characters; longer ones are nobody's.
@@ -24,11 +30,11 @@ pub struct Token {
     /// `None` for one that is only in memory.
     pub id: Option<TokenId>,
     /// Whose rights it has at most.
-    pub user: Arc<User>,
+    pub owner: Owner,
     /// What it was made for.
     pub kind: TokenKind,
-    /// raw scopes as granted
-    pub scopes: Vec<String>,
+    /// As granted; what they amount to now, `rights` says.
+    pub scopes: Vec<Scope>,
     /// `hub_session_id` of the session it ends with.
     pub session_id: Option<String>,
     /// For people.
@@ -47,16 +53,19 @@ pub struct Token {
     last_used: AtomicI64,
     /// What of `last_used` the store knows.
     pub(super) stored_use: AtomicI64,
+    directory: Arc<Directory>,
+    rights: RightsCell,
 }
 
 impl Token {
-    pub(super) fn of(row: &TokenRow, user: Arc<User>) -> Self {
+    pub(super) fn of(row: &TokenRow, owner: Owner, directory: &Arc<Directory>) -> Self {
         let used = row.last_activity.map_or(NEVER, |at| at.0);
         Self {
             id: Some(row.id),
-            user,
+            owner,
             kind: row.kind.clone(),
-            scopes: row.scopes.clone(),
+            // One that we do not know (any more) allows nothing.
+            scopes: row.scopes.iter().filter_map(|scope| scope.parse().ok()).collect(),
             session_id: row.session_id.clone(),
             note: row.note.clone(),
             created: row.created,
@@ -67,23 +76,26 @@ impl Token {
             digest: OnceLock::new(),
             last_used: AtomicI64::new(used),
             stored_use: AtomicI64::new(used),
+            directory: Arc::clone(directory),
+            rights: RightsCell::default(),
         }
     }
 
-    /// A token of `user` for one server, only in memory, that ends with `ended`.
+    /// A token of `owner` for one server or service, only in memory, that ends with `ended`.
     pub(super) fn visiting(
-        user: Arc<User>,
-        server: &ServerKey,
+        owner: Owner,
+        (client, client_id): (&OAuthClient, String),
         session_id: Option<String>,
-        created: Timestamp,
-        expires_at: Timestamp,
+        (created, expires_at): (Timestamp, Timestamp),
         ended: CancellationToken,
+        directory: &Arc<Directory>,
     ) -> Self {
         Self {
             id: None,
-            user,
-            kind: TokenKind::OAuth { client_id: server.client_id() },
-            scopes: vec![super::scope::access_to(server)],
+            owner,
+            kind: TokenKind::OAuth { client_id, client: Some(client.clone()) },
+            // Access to its client is what every OAuth token has.
+            scopes: Vec::new(),
             session_id,
             note: "visit".into(),
             created,
@@ -94,7 +106,29 @@ impl Token {
             digest: OnceLock::new(),
             last_used: AtomicI64::new(NEVER),
             stored_use: AtomicI64::new(NEVER),
+            directory: Arc::clone(directory),
+            rights: RightsCell::default(),
         }
+    }
+
+    /// What it allows now: its scopes, as far as its owner holds them at this moment.
+    #[must_use]
+    pub fn rights(&self) -> Arc<Rights> {
+        self.with_rights(Arc::clone)
+    }
+
+    pub(super) fn with_rights<T>(&self, ask: impl FnOnce(&Arc<Rights>) -> T) -> T {
+        let work_out = || {
+            let client = match &self.kind {
+                TokenKind::Server(server) => Some(OAuthClient::Server(server.clone())),
+                TokenKind::OAuth { client, .. } => client.clone(),
+                TokenKind::Api | TokenKind::Service => None,
+            };
+            self.owner.with_rights(|of_owner| {
+                expand::rights_of_token(&self.scopes, &self.owner.name(), client.as_ref(), of_owner, &self.directory)
+            })
+        };
+        self.rights.with(&self.directory, work_out, ask)
     }
 
     /// True once it has ended by itself.
@@ -123,7 +157,18 @@ impl Token {
     }
 
     pub(super) fn is_of_client(&self, client: &str) -> bool {
-        matches!(&self.kind, TokenKind::OAuth { client_id } if client_id == client)
+        matches!(&self.kind, TokenKind::OAuth { client_id, .. } if client_id == client)
+    }
+
+    /// True if it was issued to that client; rows of before know only its id.
+    pub(super) fn is_of(&self, wanted: &OAuthClient) -> bool {
+        match (&self.kind, wanted) {
+            (TokenKind::OAuth { client: Some(client), .. }, wanted) => client == wanted,
+            (TokenKind::OAuth { client_id, client: None }, OAuthClient::Server(server)) => {
+                *client_id == server.client_id()
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn is_of_server(&self, server: &ServerKey) -> bool {
@@ -132,7 +177,7 @@ impl Token {
 }
 
 /// Who a visiting token was made for, and where to.
-pub(super) type Visit = (Visitor, ServerKey);
+pub(super) type Visit = (Visitor, OAuthClient);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Visitor {
@@ -145,7 +190,7 @@ pub(super) enum Visitor {
 pub(super) struct TokenTable {
     by_digest: papaya::HashMap<[u8; 32], Arc<Token>, ahash::RandomState>,
     by_prefix: RwLock<HashMap<String, Vec<Arc<Token>>>>,
-    of_user: Mutex<HashMap<UserName, Vec<Arc<Token>>>>,
+    of_owner: Mutex<HashMap<OwnerName, Vec<Arc<Token>>>>,
     pub(super) visiting: Mutex<HashMap<Visit, (Secret, Arc<Token>)>>,
 }
 
@@ -161,7 +206,7 @@ impl TokenTable {
             Some(token) => token,
             None => self.find_by_hash(secret, digest)?,
         };
-        let is_live = !token.is_over() && !token.is_expired(now) && token.user.is_authorised();
+        let is_live = !token.is_over() && !token.is_expired(now) && token.owner.is_active();
         is_live.then_some(token)
     }
 
@@ -169,7 +214,10 @@ impl TokenTable {
         let token = {
             let by_prefix = self.by_prefix.read();
             let candidates = by_prefix.get(StoredToken::prefix_of(secret))?;
-            Arc::clone(candidates.iter().find(|token| token.is(secret))?)
+            // One that has been seen would have been found by its digest; and a hash of 16,384 rounds is nothing to
+            // compute for every stranger who guesses four characters.
+            let unseen = |token: &&Arc<Token>| token.digest.get().is_none();
+            Arc::clone(candidates.iter().filter(unseen).find(|token| token.is(secret))?)
         };
         self.remember(&token, digest);
         Some(token)
@@ -188,7 +236,7 @@ impl TokenTable {
         if let Some(stored) = &token.stored {
             self.by_prefix.write().entry(stored.prefix.clone()).or_default().push(Arc::clone(&token));
         }
-        self.of_user.lock().entry(token.user.name.clone()).or_default().push(token);
+        self.of_owner.lock().entry(token.owner.name()).or_default().push(token);
     }
 
     /// Adds a token whose secret is at hand, so that its first use is quick too.
@@ -218,22 +266,28 @@ impl TokenTable {
                 }
             }
         }
-        let mut of_user = self.of_user.lock();
-        if let Some(tokens) = of_user.get_mut(&token.user.name) {
+        let owner = token.owner.name();
+        let mut of_owner = self.of_owner.lock();
+        if let Some(tokens) = of_owner.get_mut(&owner) {
             tokens.retain(|other| !Arc::ptr_eq(other, token));
             if tokens.is_empty() {
-                of_user.remove(&token.user.name);
+                of_owner.remove(&owner);
             }
         }
     }
 
     /// The user's tokens, oldest first.
     pub(super) fn of_user(&self, user: &UserName) -> Vec<Arc<Token>> {
-        self.of_user.lock().get(user).cloned().unwrap_or_default()
+        self.of(&OwnerName::User(user.clone()))
+    }
+
+    /// The tokens of a user or a service, oldest first.
+    pub(super) fn of(&self, owner: &OwnerName) -> Vec<Arc<Token>> {
+        self.of_owner.lock().get(owner).cloned().unwrap_or_default()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Token>> {
-        self.of_user.lock().values().flatten().cloned().collect()
+        self.of_owner.lock().values().flatten().cloned().collect()
     }
 
     /// Forgets visiting tokens that are over.
@@ -268,8 +322,8 @@ impl Auth {
         let token = self.0.tokens.find(token, now)?;
         token.last_used.fetch_max(now.0, Ordering::Relaxed);
         // A server that reports its own activity is not its owner doing something.
-        if !token.is_a_servers_own() {
-            token.user.note_activity(now);
+        if let Some(user) = token.owner.user().filter(|_| !token.is_a_servers_own()) {
+            user.note_activity(now);
         }
         Some(token)
     }

@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::directory::Directory;
+use super::expand;
+use super::owner::RightsCell;
+use super::rights::Rights;
 use crate::model::{Timestamp, UserName};
 use crate::store::UserRow;
 
@@ -22,6 +26,8 @@ pub struct User {
     last_activity: AtomicI64,
     /// What of `last_activity` the store knows.
     pub(super) stored_activity: AtomicI64,
+    directory: Arc<Directory>,
+    rights: RightsCell,
 }
 
 impl std::fmt::Debug for User {
@@ -48,7 +54,7 @@ pub struct UserListing {
 }
 
 impl User {
-    pub(super) fn of(row: &UserRow) -> Self {
+    pub(super) fn of(row: &UserRow, directory: &Arc<Directory>) -> Self {
         let activity = row.last_activity.map_or(NEVER, |at| at.0);
         Self {
             name: row.name.clone(),
@@ -58,6 +64,8 @@ impl User {
             password: Mutex::new(row.password.as_deref().map(Arc::from)),
             last_activity: AtomicI64::new(activity),
             stored_activity: AtomicI64::new(activity),
+            directory: Arc::clone(directory),
+            rights: RightsCell::default(),
         }
     }
 
@@ -71,6 +79,16 @@ impl User {
     #[must_use]
     pub fn is_authorised(&self) -> bool {
         self.authorised.load(Ordering::Acquire)
+    }
+
+    /// What they may do now.
+    #[must_use]
+    pub fn rights(&self) -> Arc<Rights> {
+        self.with_rights(Arc::clone)
+    }
+
+    pub(super) fn with_rights<T>(&self, ask: impl FnOnce(&Arc<Rights>) -> T) -> T {
+        self.rights.with(&self.directory, || expand::rights_of_user(self, &self.directory), ask)
     }
 
     /// When the account was made.
@@ -92,11 +110,15 @@ impl User {
     }
 
     pub(super) fn set_admin(&self, admin: bool) {
-        self.admin.store(admin, Ordering::Release);
+        if self.admin.swap(admin, Ordering::AcqRel) != admin {
+            self.directory.changed();
+        }
     }
 
     pub(super) fn set_authorised(&self, authorised: bool) {
-        self.authorised.store(authorised, Ordering::Release);
+        if self.authorised.swap(authorised, Ordering::AcqRel) != authorised {
+            self.directory.changed();
+        }
     }
 
     pub(super) fn password(&self) -> Option<Arc<str>> {

@@ -132,6 +132,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             tries_window_s: read.seconds("auth.tries_window_s"),
             waiting_users_limit: read.count("auth.waiting_users"),
             data_dir: data_dir.clone(),
+            ..auth::Config::default()
         },
         listener: listener::Config {
             https,

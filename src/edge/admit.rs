@@ -117,7 +117,7 @@ pub(super) enum Admission {
 
 /// Decides for a caller and the servers that a path may mean. `user_exists` tells of the owner of those servers.
 pub(super) fn server(caller: &Caller, servers: &[ServerKey], user_exists: bool) -> Admission {
-    if caller.user().is_none() {
+    if caller.is_anonymous() {
         return Admission::Anonymous;
     }
     let may_access = servers.iter().any(|server| auth::may_access_server(caller, server));

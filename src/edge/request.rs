@@ -247,7 +247,8 @@ impl Edge {
         let original = request.uri().clone();
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
         // A token gives its owner's rights to whoever sees it: only the owner's own server may.
-        let is_foreign = credentials.own_tokens().any(|token| token.user.name != server.user);
+        let is_foreign =
+            credentials.own_tokens().any(|token| token.owner.user().is_none_or(|user| user.name != server.user));
         let visiting = is_foreign.then(|| parts.auth.visiting_token(caller, server)).flatten();
         let token = match (&visiting, is_foreign) {
             (Some(visiting), _) => TokenRule::Replace(visiting),

@@ -72,7 +72,7 @@ pub(super) fn talking_hub() -> Hub {
             let kind = match &caller {
                 Caller::Anonymous => "anonymous".to_owned(),
                 Caller::Session(session) => format!("session {}", session.user.name),
-                Caller::Token(token) => format!("token {}", token.user.name),
+                Caller::Token(token) => format!("token {}", token.owner.as_str()),
             };
             Response::new(ResponseBody::from(format!(
                 "{kind} | {} | {} | {path} | {body}",
@@ -131,8 +131,10 @@ impl World {
 
     pub(super) async fn token(&self, name: &str, scopes: &[&str]) -> String {
         let scopes = scopes.iter().map(ToString::to_string).collect();
+        // Of a client that gives its tokens no access by itself.
+        let elsewhere = ServerKey::default_of(user_name("elsewhere")).into();
         let (secret, _) =
-            self.auth.issue_oauth_token(&user_name(name), "service-test", scopes, None).await.expect("issued");
+            self.auth.issue_oauth_token(&user_name(name), &elsewhere, scopes, None).await.expect("issued");
         secret.expose().to_owned()
     }
 

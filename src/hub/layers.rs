@@ -347,7 +347,7 @@ fn copy_head(error: &HubError, from: &HeaderMap, to: &mut Response) {
 }
 
 fn log(error: &HubError, caller: &Caller, path: &str) {
-    let user = caller.user().map(|user| user.name.to_string());
+    let user = caller.name().map(str::to_owned);
     let cause = chain(error);
     if error.is_ours_to_mend() {
         error!(user, path, error = cause, "a request failed");

@@ -15,9 +15,9 @@ mod route;
 mod scope;
 mod secret;
 mod server;
-mod tally;
 mod server_options;
 mod service;
+mod tally;
 mod visit;
 
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -34,7 +34,7 @@ pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddres
 pub use scope::{Filter, Scope, ScopeError, ScopeName};
 pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
-pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
 pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
+pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};

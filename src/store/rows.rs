@@ -5,7 +5,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::model::{Failure, Generation, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName};
+use crate::model::{
+    Failure, Generation, OAuthClient, OwnerName, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName,
+};
 
 /// A person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,9 +55,14 @@ pub enum TokenKind {
     OAuth {
         /// The client's id.
         client_id: String,
+        /// What the client is; rows of before do not tell.
+        #[serde(default)]
+        client: Option<OAuthClient>,
     },
     /// made by a person or through the API
     Api,
+    /// the `api_token` that a service was given, also its OAuth client secret
+    Service,
 }
 
 /// A programmatic key.
@@ -66,7 +73,7 @@ pub struct TokenRow {
     /// Salted hash.
     pub stored: StoredToken,
     /// Whose rights it has at most.
-    pub owner: UserName,
+    pub owner: OwnerName,
     /// What it was made for.
     pub kind: TokenKind,
     /// raw scopes

@@ -55,7 +55,7 @@ impl<'a> Transaction<'a> {
     pub fn delete_user(&mut self, name: &UserName) -> Result<(), StoreError> {
         self.remove(USERS, name.as_str().as_bytes())?;
         self.remove_where(SESSIONS, |row: &SessionRecord| row.belongs_to(name))?;
-        self.remove_where(TOKENS, |row: &TokenRow| row.owner == *name)?;
+        self.remove_where(TOKENS, |row: &TokenRow| row.owner.user() == Some(name))?;
         let first = server_key_prefix(name);
         let mut end = first.clone();
         // The separator is 0, so 1 ends the range of this user's keys and begins nobody else's.

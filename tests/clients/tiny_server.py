@@ -3,6 +3,8 @@
 Some names behave otherwise, so that a test can see a start that is slow or fails:
   slow…   listens only once the file `go-<name>` exists in TINY_FOLDER
   broken… says why on standard error and ends with status 7
+
+What the hub has given it is in `environment-<user>-<server>.json` there, since a server's token is worth a test too.
 """
 
 import http.server
@@ -13,11 +15,16 @@ import time
 import urllib.parse
 
 user = os.environ.get("JUPYTERHUB_USER", "")
+folder = os.environ.get("TINY_FOLDER", "/tmp")
+record = os.path.join(folder, f"environment-{user}-{os.environ.get('JUPYTERHUB_SERVER_NAME', '')}.json")
+with open(record + ".new", "w") as file:
+    json.dump(dict(os.environ), file)
+os.replace(record + ".new", record)
 if user.startswith("broken"):
     print("tiny: this one never works", file=sys.stderr)
     sys.exit(7)
 if user.startswith("slow"):
-    sign = os.path.join(os.environ.get("TINY_FOLDER", "/tmp"), f"go-{user}")
+    sign = os.path.join(folder, f"go-{user}")
     while not os.path.exists(sign):
         time.sleep(0.02)
 

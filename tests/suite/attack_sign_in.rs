@@ -193,8 +193,9 @@ async fn a_name_that_comes_back_inherits_nothing() {
     let admin = world.admin("root").await;
     let old = world.user_with_server("alice").await;
     let server_token = world.backend.environment_of("alice")["JUPYTERHUB_API_TOKEN"].clone();
+    let client = slipway::model::ServerKey::default_of(name("alice")).into();
     let (token, _) =
-        world.app.auth.issue_oauth_token(&name("alice"), "x", vec!["inherit".into()], None).await.expect("a token");
+        world.app.auth.issue_oauth_token(&name("alice"), &client, vec!["inherit".into()], None).await.expect("a token");
     let list = admin.get("/hub/authorize").await.is(200).text();
     admin.post_form("/hub/discard/alice", &[("_xsrf", &xsrf_of(&list))]).await.is(303);
     world.add_user("alice", false).await;

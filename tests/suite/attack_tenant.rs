@@ -68,8 +68,9 @@ async fn a_visitors_full_rights_never_reach_somebody_elses_server() {
     let admin = world.admin("root").await;
     world.start_server("root").await;
     let root = slipway::model::UserName::parse("root").expect("a name");
+    let client = slipway::model::ServerKey::default_of(root.clone()).into();
     let (token, _) =
-        world.app.auth.issue_oauth_token(&root, "test", vec!["inherit".into()], None).await.expect("a token");
+        world.app.auth.issue_oauth_token(&root, &client, vec!["inherit".into()], None).await.expect("a token");
     let token = token.expose();
     let script = admin.scripting();
     let with = |line: String| script.clone().with("authorization", &line);

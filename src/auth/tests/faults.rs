@@ -31,14 +31,14 @@ async fn in_a_process_whose_disk_fails() {
     let (out, out_session) = world.sign_in("alice").await;
     let (kept, _) = world.sign_in("alice").await;
     let id = Some(out_session.hub_session_id.clone());
-    let (oauth, _) = world.auth.issue_oauth_token(&alice, "c", vec![], id).await.expect("stored");
+    let (oauth, _) = world.auth.issue_oauth_token(&alice, &client("c"), vec![], id).await.expect("stored");
     let server = world.auth.issue_server_token(&server_of(&alice)).await.expect("stored");
 
     fill_disk();
     // Granted things are not there.
     assert!(world.auth.sign_in("alice", &secret(GOOD), address(1)).await.is_err());
     assert!(world.auth.add_user("t", "bob", None, true).await.is_err());
-    assert!(world.auth.issue_oauth_token(&alice, "d", vec![], None).await.is_err());
+    assert!(world.auth.issue_oauth_token(&alice, &client("d"), vec![], None).await.is_err());
     assert!(world.auth.set_admin("t", &alice, true).await.is_err());
     assert!(world.auth.user(&name("bob")).is_none());
     assert!(!world.auth.user(&alice).expect("she is").is_admin());

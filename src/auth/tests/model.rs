@@ -222,7 +222,7 @@ fn compare(real: &Real, model: &Model) -> Result<(), TestCaseError> {
         }
     }
     for (number, token) in real.tokens.iter().enumerate() {
-        let found = auth.token_of(token.expose()).map(|token| token.user.name.to_string());
+        let found = auth.token_of(token.expose()).map(|token| token.owner.as_str().to_owned());
         let owner = model.tokens.iter().find(|(n, _)| *n == number).map(|(_, owner)| (*owner).to_owned());
         prop_assert_eq!(found, owner, "token {}", number);
     }

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::body::json_body;
@@ -29,13 +30,15 @@ pub(in crate::hub) struct Activity {
     #[schema(format = DateTime)]
     last_activity: Option<String>,
     /// When which of the user's servers was.
-    servers: Option<BTreeMap<String, ServerActivity>>,
+    #[schema(value_type = Option<BTreeMap<String, ServerActivity>>)]
+    servers: Option<BTreeMap<String, Map<String, Value>>>,
 }
 
 /// When one server was last active.
-#[derive(Deserialize, ToSchema)]
+#[derive(ToSchema)]
 pub(in crate::hub) struct ServerActivity {
     #[schema(format = DateTime)]
+    #[expect(dead_code, reason = "only its schema is used: serde would read a list into it, too")]
     last_activity: String,
 }
 
@@ -69,6 +72,10 @@ fn nothing_given() -> HubError {
     HubError::bad("body must contain at least one of `last_activity` or `servers`")
 }
 
+fn wrong_shape() -> HubError {
+    HubError::bad("servers must be a dict of the form {server_name: {last_activity: timestamp}}")
+}
+
 /// Checks all of it before any of it is noted.
 fn seen<'a>(
     activity: &Activity,
@@ -84,7 +91,8 @@ fn seen<'a>(
     let servers = of_servers.into_iter().flatten().map(|(name, server)| {
         let key = known.iter().find(|key| key.name.as_str() == name);
         let key = key.ok_or_else(|| HubError::bad(format!("No such server '{name}' for user {user}")))?;
-        Ok((key, time_of(&server.last_activity, now)?))
+        let text = server.get("last_activity").and_then(Value::as_str).ok_or_else(wrong_shape)?;
+        Ok((key, time_of(text, now)?))
     });
     Ok(Seen {
         servers: servers.collect::<Result<_, HubError>>()?,
@@ -138,6 +146,7 @@ mod tests {
             r#"{"servers": {"gpu": {"last_activity": "2026-11-22T02:00:00Z"}}}"#,
             r#"{"servers": {"": {}}}"#,
             r#"{"servers": {"": {"last_activity": null}}}"#,
+            r#"{"servers": {"": ["2026-11-22T02:00:00Z"]}}"#,
             r#"{"servers": []}"#,
         ] {
             assert_eq!(times(json).map(|_| ()).map_err(|error| error.status().as_u16()), Err(400), "{json}");

@@ -13,22 +13,30 @@ use crate::model::UserName;
 /// How many names one request may carry: more than a class of any size has, and little enough for one commit.
 const NAMES_LIMIT: usize = 10_000;
 
-/// A JSON body, or `None` if it is empty.
+/// A JSON object, or `None` if the body is empty.
 ///
 /// # Errors
 /// 400 in JupyterHub's words if it is no JSON, else in words that say what is wrong with it.
 pub(super) fn json_body<T: DeserializeOwned>(body: &Bytes) -> Result<Option<T>, HubError> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
+    let body = body.trim_ascii();
+    match body.first() {
+        None => Ok(None),
+        Some(b'{') => serde_json::from_slice(body).map(Some).map_err(|error| told_fault(&error)),
+        // A list would be read into a type, too, item by item.
+        Some(_) => match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+            Ok(_) => Err(HubError::bad("Invalid JSON data: the body must be an object")),
+            Err(error) => Err(told_fault(&error)),
+        },
     }
-    serde_json::from_slice(body).map(Some).map_err(|error| {
-        if error.is_data() {
-            // The text may quote a value of the sender's: it goes back to nobody else, and is kept short.
-            let text: String = error.to_string().chars().take(200).collect();
-            return HubError::bad(format!("Invalid JSON data: {text}"));
-        }
-        HubError::bad("Invalid JSON in body of request")
-    })
+}
+
+fn told_fault(error: &serde_json::Error) -> HubError {
+    if error.is_data() {
+        // The text may quote a value of the sender's: it goes back to nobody else, and is kept short.
+        let text: String = error.to_string().chars().take(200).collect();
+        return HubError::bad(format!("Invalid JSON data: {text}"));
+    }
+    HubError::bad("Invalid JSON in body of request")
 }
 
 /// For `#[serde(default, deserialize_with = …)]`: the key may be left out, but is not `null`.

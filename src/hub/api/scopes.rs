@@ -11,7 +11,7 @@ use crate::model::{ServerKey, UserName};
 /// # Errors
 /// 403 for the anonymous and for those who hold none of them; 404 for those who hold one for somebody else.
 pub(super) fn require(caller: &Caller, wanted: &[&'static str], user: Option<&UserName>) -> Result<(), HubError> {
-    if caller.user().is_none() {
+    if caller.is_anonymous() {
         return Err(HubError::Anonymous);
     }
     check(&scopes_of(caller), wanted, user)

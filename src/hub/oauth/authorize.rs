@@ -21,7 +21,7 @@ use crate::hub::form::{Fields, query_encode, query_value};
 use crate::hub::frame::{Frame, set_cookies};
 use crate::hub::pages::found;
 use crate::hub::pages::login::{has_hub_session_cookie, hub_session_cookie};
-use crate::model::{BasePath, ServerKey};
+use crate::model::{BasePath, OAuthClient, ServerKey};
 
 /// Length of a code, as JupyterHub makes them.
 const CODE_LENGTH: usize = 30;
@@ -60,7 +60,7 @@ pub(in crate::hub) async fn get(
     };
     let granted = granted(&asked, &person)?;
     let is_own = asked.client.user == *person.name();
-    if is_own || state.auth.has_consented(person.name(), &asked.client.client_id()) {
+    if is_own || state.auth.has_consented(person.name(), &OAuthClient::Server(asked.client.clone()), &asked.scopes) {
         return Ok(with_code(&state, &person, &headers, asked, granted));
     }
     let page =

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::form::Fields;
-use crate::model::ServerKey;
+use crate::model::{OAuthClient, ServerKey};
 use crate::store::{StoreError, TokenKind};
 
 /// What a server is told its token's life is: 14 days, as JupyterHub says.
@@ -51,8 +51,8 @@ pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) 
         return Ok(Refusal::InvalidRequest("Mismatching redirect URI.").into_response());
     }
     let scope = grant.scopes.join(" ");
-    let client_id = client.client_id();
-    let issued = state.auth.issue_oauth_token(&grant.user, &client_id, grant.scopes, Some(grant.session_id)).await;
+    let client = OAuthClient::Server(client);
+    let issued = state.auth.issue_oauth_token(&grant.user, &client, grant.scopes, Some(grant.session_id)).await;
     let secret = match issued {
         Ok((secret, _)) => secret,
         // The person signed out, or was shut out, while their server asked.

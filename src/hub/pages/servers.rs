@@ -191,7 +191,7 @@ pub(in crate::hub) async fn without_route(
     let server_path = NormalPath::parse(path).and_then(|path| ServerPath::parse(base, path));
     let server_path = server_path.map_err(|error| HubError::bad(error.to_string()))?.ok_or(HubError::NoSuchPage)?;
     let is_page = is_navigation(request.method(), request.headers()) && !has_api_segment(path);
-    if caller.user().is_none() {
+    if caller.is_anonymous() {
         let next = (request.method() == Method::GET && is_page).then(|| original.clone());
         return Err(HubError::SignInFirst { next }).or_else(|error| as_json_unless(is_page, error));
     }

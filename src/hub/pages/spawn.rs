@@ -54,7 +54,8 @@ async fn go(
         return Err(HubError::NoSuchResource);
     }
     // The wish is good in every state: it changes nothing for one that runs, and follows a stop under way.
-    let status = if starts { state.spawner.start(&server, Wish::default()).await? } else { state.spawner.status(&server) };
+    let status =
+        if starts { state.spawner.start(&server, Wish::default()).await? } else { state.spawner.status(&server) };
     if status.state == ServerState::Ready {
         let next = next_url(next_of(uri).as_deref(), &visit.origin);
         return Ok(next.unwrap_or_else(|| server.prefix(&state.config.base)));

@@ -2,14 +2,8 @@
 
 use std::path::Path;
 
+use crate::host::account::{Account, look_up, read};
 use crate::spawner::backend::BackendError;
-
-/// A user and a group of this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-}
 
 /// The account for servers; none if they run as we do. Root must name one, and only root may.
 pub(super) fn choose(run_as: Option<&str>, we_are_root: bool, passwd: &Path) -> Result<Option<Account>, BackendError> {
@@ -24,8 +18,7 @@ pub(super) fn choose(run_as: Option<&str>, we_are_root: bool, passwd: &Path) -> 
             "spawner.process.run_as = {name:?}: only root can run servers as somebody else. Leave the line out"
         ))),
         (Some(name), true) => {
-            let text = std::fs::read_to_string(passwd).unwrap_or_default();
-            let account = look_up(name, &text).ok_or_else(|| {
+            let account = look_up(name, &read(passwd)).ok_or_else(|| {
                 BackendError::Settings(format!(
                     "spawner.process.run_as = {name:?}: no such account on this host. Give a name or uid:gid"
                 ))
@@ -38,15 +31,6 @@ pub(super) fn choose(run_as: Option<&str>, we_are_root: bool, passwd: &Path) -> 
             Ok(Some(account))
         }
     }
-}
-
-fn look_up(name: &str, passwd: &str) -> Option<Account> {
-    if let Some((uid, gid)) = name.split_once(':') {
-        return Some(Account { uid: uid.parse().ok()?, gid: gid.parse().ok()? });
-    }
-    let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let entry = fields.into_iter().find(|fields| fields.len() > 3 && fields[0] == name)?;
-    Some(Account { uid: entry[2].parse().ok()?, gid: entry[3].parse().ok()? })
 }
 
 #[cfg(test)]

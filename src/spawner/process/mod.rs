@@ -6,7 +6,6 @@
 mod account;
 mod config;
 mod log_file;
-mod table;
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -20,7 +19,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
@@ -30,10 +29,10 @@ pub use config::Config;
 
 use super::backend::{Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
 use super::log_lines;
+use crate::host::account::{Account, PASSWD};
+use crate::host::process::{self as table, ProcessId, signal_group};
 use crate::model::{Generation, InstanceId, ServerKey, UpstreamAddress};
 use crate::tasks::Tasks;
-use account::Account;
-use table::ProcessId;
 
 const NAME: &str = "process";
 /// Ends that nobody has read yet; one who reads too slowly asks for the list anyway.
@@ -76,7 +75,7 @@ impl ProcessBackend {
     /// If we are root and `run_as` names nobody else, or the folder cannot be made.
     pub fn open(config: Config, instance: InstanceId, tasks: Tasks) -> Result<Self, BackendError> {
         let we_are_root = rustix::process::geteuid().is_root();
-        let account = account::choose(config.run_as.as_deref(), we_are_root, Path::new("/etc/passwd"))?;
+        let account = account::choose(config.run_as.as_deref(), we_are_root, Path::new(PASSWD))?;
         // Servers under another account must pass through to their own home.
         make_folder(&config.folder, 0o711).map_err(|error| refused("make the folder of all servers", &error))?;
         if account.is_some() {
@@ -425,15 +424,10 @@ fn server_of(handle: &Handle) -> Result<ServerKey, BackendError> {
     server.ok_or_else(|| BackendError::Settings("a server of another backend cannot be reached as a process".into()))
 }
 
-/// Signals the whole group, if its leader is the process of the record; a pid used again is left alone.
+/// Signals the whole group, if there is one.
 fn end_group(record: &Record, signal: Signal) {
-    let Some(process) = record.process else { return };
-    // The group may outlive its leader; its number is not given to another while it has members. Only if the leader's
-    // number is somebody else's now is the group not ours.
-    let is_somebody_else = table::of_pid(process.pid).is_some_and(|now| now != process);
-    if let (false, Some(pid)) = (is_somebody_else, Pid::from_raw(process.pid)) {
-        // Nobody left in it is a success.
-        let _ = kill_process_group(pid, signal);
+    if let Some(process) = record.process {
+        signal_group(process, signal);
     }
 }
 

@@ -49,8 +49,8 @@ fn token(owner: &str, id: u64) -> TokenRow {
     TokenRow {
         id: TokenId(id),
         stored: StoredToken::of("abcdefgh", &Random::from_seed(id)),
-        owner: name(owner),
-        kind: TokenKind::OAuth { client_id: "jupyterhub-user-x".into() },
+        owner: name(owner).into(),
+        kind: TokenKind::OAuth { client_id: "jupyterhub-user-x".into(), client: None },
         scopes: vec!["inherit".into()],
         session_id: None,
         note: "a note".into(),

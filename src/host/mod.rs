@@ -1,0 +1,7 @@
+//! The computer we run on: its processes, its accounts, and what its programs write.
+//!
+//! Shared by those who start programs: `spawner` (servers as processes) and `services`. Decides nothing.
+
+pub mod account;
+pub mod log_line;
+pub mod process;

@@ -1,0 +1,112 @@
+//! Processes of this host, as `/proc` shows them. A pid alone names nobody: it is used again. With the time of its
+//! start it names one process for as long as the host runs.
+
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+/// One process, by pid and time of start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// Its number, which is used again.
+    pub pid: i32,
+    /// Ticks from the host's boot to its start: field 22 of `/proc/PID/stat`.
+    pub start_ticks: u64,
+}
+
+/// The process that has `pid` now.
+#[must_use]
+pub fn of_pid(pid: i32) -> Option<ProcessId> {
+    Some(ProcessId { pid, start_ticks: read(pid)?.start_ticks })
+}
+
+/// True if that very process runs; one that has ended and only waits for its parent does not.
+#[must_use]
+pub fn is_alive(process: ProcessId) -> bool {
+    read(process.pid).is_some_and(|stat| stat.start_ticks == process.start_ticks && !matches!(stat.state, 'Z' | 'X'))
+}
+
+/// The process that leads a group of its own and works in `folder`: the oldest, if there are several.
+#[must_use]
+pub fn leader_in(folder: &Path) -> Option<ProcessId> {
+    let folder = std::fs::canonicalize(folder).ok()?;
+    oldest_leader(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|there| there == folder))
+}
+
+/// The process that leads a group of its own and was started with variables (each `NAME=value`) that `is_wanted` knows:
+/// the oldest, if there are several. Only those of our own account can be asked, for root all.
+#[must_use]
+pub fn leader_started_with(is_wanted: impl Fn(&[&[u8]]) -> bool) -> Option<ProcessId> {
+    oldest_leader(|pid| {
+        let Ok(variables) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+        is_wanted(&variables.split(|byte| *byte == 0).collect::<Vec<_>>())
+    })
+}
+
+fn oldest_leader(is_wanted: impl Fn(i32) -> bool) -> Option<ProcessId> {
+    let pids = std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let leads = |pid: &i32| read(*pid).is_some_and(|stat| stat.group == *pid);
+    pids.filter(leads).filter(|pid| is_wanted(*pid)).filter_map(of_pid).min_by_key(|process| process.start_ticks)
+}
+
+/// Which boot of the host this is: a `ProcessId` means nothing in another.
+#[must_use]
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// Signals the whole group that `leader` leads; a pid used again is left alone.
+pub fn signal_group(leader: ProcessId, signal: Signal) {
+    // The group may outlive its leader; its number is not given to another while it has members. Only if the leader's
+    // number is somebody else's now is the group not ours.
+    let is_somebody_else = of_pid(leader.pid).is_some_and(|now| now != leader);
+    if let (false, Some(pid)) = (is_somebody_else, Pid::from_raw(leader.pid)) {
+        // Nobody left in it is a success.
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// What a `stat` line says.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: char,
+    group: i32,
+    start_ticks: u64,
+}
+
+fn read(pid: i32) -> Option<Stat> {
+    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Reads a `stat` line. The second field is the program's name in brackets, which may hold anything, brackets and
+/// blanks too: count from the last bracket.
+fn parse(stat: &str) -> Option<Stat> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    // The state is field 3, the group field 5, the start field 22.
+    let state = fields.next()?.chars().next()?;
+    let group = fields.nth(1)?.parse().ok()?;
+    let start_ticks = fields.nth(16)?.parse().ok()?;
+    Some(Stat { state, group, start_ticks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_full_of_brackets_misleads_nobody() {
+        let stat = "42 (a) b (c) S 1 43 42 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
+        assert_eq!(parse(stat), Some(Stat { state: 'S', group: 43, start_ticks: 98_765 }));
+        assert_eq!(parse("42 (x"), None);
+    }
+
+    #[test]
+    fn we_are_alive_and_a_process_of_another_time_is_not() {
+        let own = of_pid(i32::try_from(std::process::id()).expect("a pid")).expect("we run");
+        assert!(is_alive(own));
+        assert!(!is_alive(ProcessId { start_ticks: own.start_ticks + 1, ..own }));
+    }
+}
