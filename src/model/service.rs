@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{BasePath, Scope, Secret, ServiceName, percent_encode};
+use super::{Scope, Secret, ServiceName};
 
 /// One `[[services]]` table.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,20 +55,6 @@ pub struct ServiceConfig {
     /// How long we wait for it to answer after its start, in seconds.
     #[serde(default = "thirty", alias = "timeout")]
     pub timeout_s: u64,
-}
-
-impl ServiceName {
-    /// `/services/report/` under the base path, percent-encoded: the service's base URL.
-    #[must_use]
-    pub fn prefix(&self, base: &BasePath) -> String {
-        format!("{base}services/{}/", percent_encode(self.as_str()))
-    }
-
-    /// The same prefix decoded and without its last slash: the key in the route table.
-    #[must_use]
-    pub fn route_key(&self, base: &BasePath) -> String {
-        format!("{base}services/{self}")
-    }
 }
 
 fn yes() -> bool {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::model::server::progress_path;
 use super::server_path::{ServerPath, told};
-use super::servers::require_record;
+use super::servers::exists;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -37,7 +37,9 @@ pub(in crate::hub) async fn get(
     path: ServerPath,
 ) -> Result<Response, HubError> {
     let key = path.reach(&state, &caller, &["read:servers"])?;
-    require_record(&state, &key)?;
+    if !exists(&state, &key) {
+        return Err(HubError::NoSuchPage);
+    }
     let watch = state.spawner.watch(&key);
     if matches!(watch.borrow().state, ServerState::Stopped | ServerState::Stopping) {
         return Err(HubError::bad(format!("{} is not starting...", told(&key))));

@@ -2,9 +2,11 @@
 //!
 //! `auth::scopes_of` gives a caller's scopes, expanded and concrete; here they are only compared.
 
-use crate::auth::{Caller, scopes_of};
+use std::sync::Arc;
+
+use crate::auth::{Access, Caller, Rights, Target, scopes_of};
 use crate::hub::error::HubError;
-use crate::model::{ServerKey, UserName};
+use crate::model::UserName;
 
 /// Lets the caller pass who holds any of `wanted` for `user` (`None`: for everybody).
 ///
@@ -17,20 +19,24 @@ pub(super) fn require(caller: &Caller, wanted: &[&'static str], user: Option<&Us
     check(&scopes_of(caller), wanted, user)
 }
 
-/// Lets the caller pass who holds any of `wanted` for `server`.
+/// Lets the caller pass who holds any of `wanted` for `target`; what else they may do comes along.
 ///
 /// # Errors
 /// As `require`.
-pub(super) fn require_server(caller: &Caller, wanted: &[&'static str], server: &ServerKey) -> Result<(), HubError> {
-    let is_held = |own: &String| {
-        let filtered = own.split_once("!server=").filter(|(_, name)| *name == server.scope_name());
-        filtered.is_some_and(|(scope, _)| wanted.contains(&scope))
-    };
-    let for_user = require(caller, wanted, Some(&server.user));
-    if for_user.is_err() && caller.user().is_some() && scopes_of(caller).iter().any(is_held) {
-        return Ok(());
+pub(super) fn require_for(
+    caller: &Caller,
+    wanted: &[&'static str],
+    target: Target<'_>,
+) -> Result<Arc<Rights>, HubError> {
+    if caller.is_anonymous() {
+        return Err(HubError::Anonymous);
     }
-    for_user
+    let rights = caller.rights();
+    match rights.check(wanted, target) {
+        Access::Allowed => Ok(rights),
+        Access::Elsewhere => Err(HubError::NoSuchResource),
+        Access::Missing => Err(HubError::MissingScope { wanted: wanted.to_vec() }),
+    }
 }
 
 /// True if one of `held` is `scope` for `user`.

@@ -4,11 +4,11 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use utoipa::IntoParams;
 
-use super::scopes;
-use crate::auth::Caller;
+use super::scopes::require_for as require;
+use crate::auth::{Caller, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::model::{NameError, ServerKey, ServerName, UserName};
+use crate::model::{ServerKey, ServerName, UserName};
 
 /// The user and the server that a path names; no server is the default one.
 #[derive(Debug, IntoParams)]
@@ -48,31 +48,24 @@ impl ServerPath {
         wanted: &[&'static str],
     ) -> Result<ServerKey, HubError> {
         let Some(user) = UserName::from_path(&self.user) else {
-            scopes::require(caller, wanted, None)?;
+            require(caller, wanted, Target::All)?;
             return Err(HubError::NoSuchResource);
         };
-        let name = match ServerName::parse(&self.server) {
-            Ok(name) => name,
-            Err(error) => {
-                scopes::require(caller, wanted, Some(&user))?;
-                return Err(bad_name(&error));
-            }
+        let Ok(name) = ServerName::parse(&self.server) else {
+            require(caller, wanted, Target::User(&user))?;
+            return Err(bad_name(&self.server));
         };
         let key = ServerKey { user, name };
-        scopes::require_server(caller, wanted, &key)?;
+        require(caller, wanted, Target::Server(&key))?;
         state.auth.user(&key.user).ok_or(HubError::NoSuchResource)?;
         Ok(key)
     }
 }
 
 /// 400: a server cannot have this name.
-pub(super) fn bad_name(error: &NameError) -> HubError {
-    HubError::bad(format!("Invalid server_name: {error}"))
-}
-
-/// 404 for a server that is not there; who gets this may know.
-pub(super) fn no_such_server(server: &ServerKey) -> HubError {
-    HubError::not_found(format!("{} has no server named '{}'", server.user, server.name.as_str()))
+pub(super) fn bad_name(name: &str) -> HubError {
+    let name: String = name.chars().take(64).collect();
+    HubError::bad(format!("Invalid server_name: '{name}'"))
 }
 
 /// A server as JupyterHub's sentences name it: `alice`, `alice:gpu`.

@@ -7,28 +7,28 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::{json_body, present};
+use super::body::json_body;
 use super::model::error::ErrorModel;
 use super::model::server::ServerModel;
 use super::model::server_wish::{ChangeBody, WishBody, read_change, read_wish};
 use super::scopes;
-use super::server_path::{ServerPath, bad_name, no_such_server, told};
-use crate::auth::Caller;
+use super::server_path::{ServerPath, bad_name, told};
+use crate::auth::{Caller, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
-use crate::model::{DisplayName, ServerKey, ServerState, ServerStatus};
-use crate::spawner::Defined;
+use crate::model::{NameError, ServerKey, ServerState, ServerStatus};
+use crate::spawner::{Defined, SpawnerError};
 
 /// What becomes of a server that is stopped.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(ToSchema)]
 #[schema(as = ServerStop, example = json!({ "remove": true }))]
+#[allow(dead_code, reason = "its description; JupyterHub takes anything that is true for true")]
 pub(in crate::hub) struct StopBody {
     /// It is also forgotten; its volumes stay. Not for the default server.
-    #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     remove: Option<bool>,
 }
@@ -47,7 +47,9 @@ pub(in crate::hub) async fn get(
     path: ServerPath,
 ) -> Result<Json<ServerModel>, HubError> {
     let key = path.reach(&state, &caller, &["read:servers"])?;
-    require_record(&state, &key)?;
+    if !exists(&state, &key) {
+        return Err(HubError::NoSuchPage);
+    }
     Ok(Json(model(&state, &caller, &key)))
 }
 
@@ -74,7 +76,8 @@ pub(in crate::hub) async fn define(
         return Err(HubError::conflict(format!("User {} already has a default server", key.user)));
     }
     let wish = read_wish(&body)?;
-    match state.spawner.define(&key, wish.display_name, wish.options).await? {
+    let defined = state.spawner.define(&key, wish.display_name, wish.options).await;
+    match defined.map_err(|error| in_words(error, &key))? {
         Defined::Created => Ok((StatusCode::CREATED, Json(model(&state, &caller, &key)))),
         Defined::Exists => {
             Err(HubError::conflict(format!("User {} already has server {}", key.user, key.name.as_str())))
@@ -110,7 +113,7 @@ pub(in crate::hub) async fn start(
         ServerState::Starting(_) => return Ok(StatusCode::ACCEPTED),
         ServerState::Stopped | ServerState::Failed(_) => {}
     }
-    state.spawner.start(&key, wish).await?;
+    state.spawner.start(&key, wish).await.map_err(|error| in_words(error, &key))?;
     let limit = Duration::from_secs(state.config.slow_start_timeout_s);
     match settled(&state, &key, limit).await.map(|status| status.state) {
         Some(ServerState::Ready) => Ok(StatusCode::CREATED),
@@ -139,29 +142,29 @@ pub(in crate::hub) async fn change(
     body: Bytes,
 ) -> Result<Json<ServerModel>, HubError> {
     let key = path.reach(&state, &caller, &["start:servers"])?;
-    let mut change = read_change(&body)?;
+    let change = read_change(&body)?;
     if change.name.is_some() || change.display_name.is_some() {
         require_named_servers_on(&state)?;
     }
-    require_record(&state, &key)?;
+    if !exists(&state, &key) {
+        let sentence = format!("User {} has no such server '{}'", key.user, key.name.as_str());
+        return Err(HubError::not_found(sentence));
+    }
     let mut after = key.clone();
     if let Some(name) = change.name.as_ref().filter(|name| **name != key.name) {
-        name.check_new().map_err(|error| bad_name(&error))?;
+        name.check_new().map_err(|_| bad_name(name.as_str()))?;
         after.name = name.clone();
         // Who may do this to the one must be let do it to the other: a token for `gpu` makes no `gpu-2`.
-        scopes::require_server(&caller, &["start:servers"], &after)?;
+        scopes::require_for(&caller, &["start:servers"], Target::Server(&after))?;
         if state.spawner.record(&after).is_some() {
             let sentence = format!("User {} already has server '{}'", key.user, after.name.as_str());
             return Err(HubError::conflict(sentence));
-        }
-        if change.display_name.is_none() {
-            change.display_name = DisplayName::parse(after.name.as_str()).ok();
         }
     }
     if !is_down(&state.spawner.status(&key).state) {
         return Err(HubError::bad(format!("{} is active. Please stop it before modifying it.", told(&key))));
     }
-    state.spawner.change(&key, change).await?;
+    state.spawner.change(&key, change).await.map_err(|error| in_words(error, &key))?;
     Ok(Json(model(&state, &caller, &after)))
 }
 
@@ -185,12 +188,15 @@ pub(in crate::hub) async fn stop(
     body: Bytes,
 ) -> Result<StatusCode, HubError> {
     let key = path.reach(&state, &caller, &["delete:servers"])?;
-    let removes = json_body::<StopBody>(&body)?.and_then(|body| body.remove).unwrap_or(false);
+    let removes = json_body::<Value>(&body)?.is_some_and(|body| is_true(&body["remove"]));
     if removes && key.name.is_default() {
         return Err(HubError::bad("Cannot delete the default server"));
     }
     require_named_servers(&state, &key)?;
-    require_record(&state, &key)?;
+    if !exists(&state, &key) {
+        let sentence = format!("{} has no server named '{}'", key.user, key.name.as_str());
+        return Err(HubError::not_found(sentence));
+    }
     let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
     if removes {
         return match tokio::time::timeout(limit, state.spawner.remove(&key)).await {
@@ -209,7 +215,7 @@ pub(in crate::hub) async fn stop(
 }
 
 fn model(state: &HubState, caller: &Caller, key: &ServerKey) -> ServerModel {
-    let with_state = scopes::require_server(caller, &["admin:server_state"], key).is_ok();
+    let with_state = caller.rights().allows("admin:server_state", Target::Server(key));
     ServerModel::of(state, key, &state.spawner.status(key), with_state)
 }
 
@@ -218,11 +224,39 @@ fn is_down(state: &ServerState) -> bool {
 }
 
 /// The default server is always there; a named one once somebody has made or started it.
-pub(super) fn require_record(state: &HubState, key: &ServerKey) -> Result<(), HubError> {
-    if key.name.is_default() || state.spawner.record(key).is_some() {
-        return Ok(());
+pub(super) fn exists(state: &HubState, key: &ServerKey) -> bool {
+    key.name.is_default() || state.spawner.record(key).is_some()
+}
+
+/// Python's truth, by which JupyterHub reads `remove`.
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
     }
-    Err(no_such_server(key))
+}
+
+/// What the spawner refuses, in JupyterHub's words where it has some.
+fn in_words(error: SpawnerError, key: &ServerKey) -> HubError {
+    match error {
+        SpawnerError::TooManyNamed { limit } => HubError::bad(format!(
+            "User {} already has the maximum of {limit} named servers.  One must be deleted before a new server can be \
+             created",
+            key.user
+        )),
+        SpawnerError::TooManyActive { retry_after } => HubError::TooMany {
+            sentence: "Active user limit exceeded. Try again in a few minutes.".to_owned(),
+            retry_after,
+        },
+        SpawnerError::BadName(NameError::NotAServerName(name)) => bad_name(&name),
+        SpawnerError::Running => HubError::bad(format!("{} is active. Please stop it before modifying it.", told(key))),
+        SpawnerError::Stopping => HubError::bad(format!("{} is pending stop", told(key))),
+        error => error.into(),
+    }
 }
 
 fn require_named_servers(state: &HubState, key: &ServerKey) -> Result<(), HubError> {

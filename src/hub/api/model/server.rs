@@ -116,7 +116,8 @@ impl ServerModel {
         // A named server that was given no other name is called by its own.
         let display_name = given.map_or_else(|| key.name.as_str().to_owned(), ToString::to_string);
         let options = record.as_ref().and_then(|record| record.options.as_ref());
-        let options = options.map(|options| options.as_map().clone()).unwrap_or_default();
+        // `null`: it was never started nor told anything.
+        let options = record.as_ref().map(|_| options.map(|options| options.as_map().clone()).unwrap_or_default());
         let (url, progress_url) = (key.prefix(base), progress_path(base, key));
         let absolute = |path: &String| state.config.public_origin.as_ref().map(|origin| format!("{origin}{path}"));
         Self {
@@ -128,7 +129,7 @@ impl ServerModel {
             pending: pending_of(&status.state),
             ready: status.state == ServerState::Ready,
             stopped: matches!(status.state, ServerState::Stopped | ServerState::Failed(_)),
-            user_options: Some(options),
+            user_options: options,
             full_url: absolute(&url),
             full_progress_url: absolute(&progress_url),
             url,

@@ -92,7 +92,7 @@ pub(in crate::hub) fn read_change(body: &Bytes) -> Result<Change, HubError> {
     }
     let name = match body.get("name") {
         None => None,
-        Some(Value::String(name)) => Some(ServerName::parse(name).map_err(|error| bad_name(&error))?),
+        Some(Value::String(name)) => Some(ServerName::parse(name).map_err(|_| bad_name(name))?),
         Some(_) => return Err(HubError::bad("name must be a string")),
     };
     let options = match body.get("user_options") {
