@@ -10,7 +10,7 @@ use super::layers::{
     api_callers, check_api_token, check_form_token, navigations_only, no_head, note_form_token, private_door,
     read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
-use super::pages::{admin, health, home, login, logout, password, servers, signup, spawn};
+use super::pages::{admin, api_docs, health, home, login, logout, password, servers, signup, spawn};
 use super::{HubState, api, assets, oauth};
 
 /// The hub as a service. Requests come with `model::Visit` and `auth::Caller` in their extensions.
@@ -49,6 +49,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
         .route(&hub("discard/{user}"), get(admin::ask_discard).post(admin::discard))
         .route(&hub("error/{code}"), get(home::error))
+        .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)

@@ -56,14 +56,21 @@ struct Api;
 
 /// The description as it goes out. Made once: it depends on the configuration alone.
 pub(in crate::hub) struct Document {
+    value: Value,
     json: Bytes,
 }
 
 impl Document {
     /// The description of the API under this configuration's base path.
     pub(in crate::hub) fn new(config: &Config) -> Self {
-        let json = serde_json::to_vec(&describe(config)).unwrap_or_default();
-        Self { json: json.into() }
+        let value = describe(config);
+        let json = value.to_string().into();
+        Self { value, json }
+    }
+
+    /// The description itself.
+    pub(in crate::hub) fn value(&self) -> &Value {
+        &self.value
     }
 }
 

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::body::json_body;
+use super::body::any_json;
 use super::model::error::ErrorModel;
 use super::model::server::ServerModel;
 use super::model::server_wish::{ChangeBody, WishBody, read_change, read_wish};
@@ -188,7 +188,7 @@ pub(in crate::hub) async fn stop(
     body: Bytes,
 ) -> Result<StatusCode, HubError> {
     let key = path.reach(&state, &caller, &["delete:servers"])?;
-    let removes = json_body::<Value>(&body)?.is_some_and(|body| is_true(&body["remove"]));
+    let removes = any_json(&body)?.is_some_and(|body| is_true(&body["remove"]));
     if removes && key.name.is_default() {
         return Err(HubError::bad("Cannot delete the default server"));
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::hub::api::body::json_body;
+use crate::hub::api::body::any_json;
 use crate::hub::api::server_path::bad_name;
 use crate::hub::error::HubError;
 use crate::model::{DisplayName, ServerName, ServerOptions};
@@ -52,7 +52,7 @@ pub(in crate::hub) struct ChangeBody {
 /// # Errors
 /// 400 that says which part is wrong.
 pub(in crate::hub) fn read_wish(body: &Bytes) -> Result<Wish, HubError> {
-    let body = match json_body::<Value>(body)? {
+    let body = match any_json(body)? {
         None | Some(Value::Null) => return Ok(Wish::default()),
         Some(Value::Object(body)) => body,
         Some(_) => return Err(HubError::bad("Body must be a JSON object")),
@@ -78,7 +78,7 @@ pub(in crate::hub) fn read_wish(body: &Bytes) -> Result<Wish, HubError> {
 /// 400 that says which part is wrong.
 pub(in crate::hub) fn read_change(body: &Bytes) -> Result<Change, HubError> {
     const KEYS: [&str; 3] = ["name", "display_name", "user_options"];
-    let body = match json_body::<Value>(body)? {
+    let body = match any_json(body)? {
         None => Map::new(),
         Some(Value::Object(body)) => body,
         Some(_) => return Err(HubError::bad("Body must be a JSON object")),
