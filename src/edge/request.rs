@@ -256,7 +256,7 @@ impl Edge {
             (None, false) => TokenRule::Pass,
         };
         let facts = Forwarding { is_activity: is_person(caller), ..self.forwarding(route, caller, site, token) };
-        let error = match parts.proxy.forward(request, route, facts).await {
+        let error = match parts.proxy.forward(request, &route.upstream, facts).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
@@ -285,7 +285,7 @@ impl Edge {
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
         let token = if credentials.own_tokens().next().is_some() { TokenRule::Remove } else { TokenRule::Pass };
         let facts = self.forwarding(route, caller, site, token);
-        parts.proxy.forward(request, route, facts).await.map_err(Refusal::Service)
+        parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)
     }
 
     /// What a server or service is told of a request.
@@ -306,6 +306,7 @@ impl Edge {
             token,
             ended: caller.ended(),
             is_activity: false,
+            relay: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{BasePath, NameError, check, check_with, percent_encode};
+use super::name::{NameError, check, check_with};
 
 /// Longest name of a group, in bytes: JupyterHub's column.
 const GROUP_LIMIT_BYTES: usize = 255;
@@ -81,18 +81,6 @@ impl ServiceName {
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check(text)?;
         Ok(Self(text.into()))
-    }
-
-    /// `/services/culler/` under the base path, percent-encoded: the service's base URL.
-    #[must_use]
-    pub fn prefix(&self, base: &BasePath) -> String {
-        format!("{base}services/{}/", percent_encode(&self.0))
-    }
-
-    /// The same prefix decoded and without its last slash: the key in the route table.
-    #[must_use]
-    pub fn route_key(&self, base: &BasePath) -> String {
-        format!("{base}services/{}", self.0)
     }
 }
 

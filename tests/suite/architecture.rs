@@ -15,8 +15,16 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("auth", &["model", "tasks", "net", "store"], "edge and hub both ask it: it knows no pages and no paths"),
     ("proxy", &["model", "tasks", "net"], "it knows no users, routes or policy: it cannot decide wrongly"),
     ("spawner", &["model", "tasks", "host", "net", "store"], "the hub watches it, it does not call back"),
-    ("services", &["model", "tasks", "host", "net"], "it runs programs and publishes routes; who may use them others say"),
-    ("hub", &["model", "tasks", "net", "auth", "store", "spawner", "services"], "the control plane is never on a byte's path"),
+    (
+        "services",
+        &["model", "tasks", "host", "net"],
+        "it runs programs and publishes routes; who may use them others say",
+    ),
+    (
+        "hub",
+        &["model", "tasks", "net", "auth", "store", "spawner", "services"],
+        "the control plane is never on a byte's path",
+    ),
     ("edge", &["model", "tasks", "net", "auth", "proxy", "telemetry"], "it is told, it never asks"),
     ("listener", &["model", "tasks", "net"], "it never looks inside a request"),
     ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),

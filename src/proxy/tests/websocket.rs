@@ -92,7 +92,7 @@ async fn a_server_that_is_stopped_is_told_as_1001() {
     let mut client = client_of(&proxy, &route).await;
     open(&mut client).await;
     hear_until(&mut client, "x").await;
-    route.upstream.gone.cancel();
+    route.gone.cancel();
     assert_eq!(rest_of(&mut client).await, b"\x88\x10\x03\xe9server stopped");
 }
 
@@ -136,7 +136,7 @@ async fn no_close_frame_is_put_into_a_frame_or_behind_another() {
         let mut heard = vec![0; greeting.len()];
         client.read_exact(&mut heard).await.expect("reads");
         assert_eq!(heard, greeting);
-        route.upstream.gone.cancel();
+        route.gone.cancel();
         assert_eq!(rest_of(&mut client).await, b"");
     }
 }

@@ -77,7 +77,7 @@ impl Backend for StaticBackend {
         Ok(match self.address {
             UpstreamAddress::Tcp(address) => address,
             // Nobody reads it: the upstream has its variables from whoever started it.
-            UpstreamAddress::Unix(_) => (Ipv4Addr::LOCALHOST, 0).into(),
+            UpstreamAddress::Unix(_) | UpstreamAddress::Named { .. } => (Ipv4Addr::LOCALHOST, 0).into(),
         })
     }
 
