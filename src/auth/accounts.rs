@@ -16,11 +16,11 @@ use super::session::SessionTable;
 use super::throttle::{Limits, Throttle};
 use super::token::TokenTable;
 use super::{AccountError, Auth, Config, Owner, Session, Shared, Token, User, UserListing};
-use crate::model::{Clock, Random, Secret, UserName};
-use crate::store::{Store, StoreError, Transaction, UserRow};
+use crate::model::{Clock, OAuthClient, Random, Secret, UserName};
+use crate::store::{Store, StoreError, TokenKind, TokenRow, Transaction, UserRow};
 
 /// The actor of what nobody asked for.
-const OURSELVES: &str = "slipway";
+pub(super) const OURSELVES: &str = "slipway";
 
 impl Auth {
     /// Loads users, sessions and tokens; makes the first administrator from `admin_password` if there is none; makes
@@ -107,6 +107,7 @@ impl Auth {
         let actor = actor.to_owned();
         self.run(move |shared| {
             let _act = shared.acts.lock();
+            shared.check_not_blocked(&name)?;
             if shared.user(&name).is_some() {
                 return Err(AccountError::Taken);
             }
@@ -139,6 +140,7 @@ impl Auth {
                 return Ok(());
             }
             if authorised {
+                shared.check_not_blocked(&name)?;
                 // A name that the configuration makes an administrator is one as soon as it is let in.
                 let admin = row.admin || shared.config.admins.contains(&name);
                 let row = UserRow { authorised, admin, ..row };
@@ -214,16 +216,28 @@ impl Auth {
             shared.check_not_last_administrator(&name)?;
             user.set_authorised(false);
             shared.users.pin().remove(&name);
-            let (sessions, tokens) = (shared.sessions.of_user(&name), shared.tokens.of_user(&name));
+            let sessions = shared.sessions.of_user(&name);
+            let mut tokens = shared.tokens.of_user(&name);
+            // Others may hold tokens of his servers' clients: the next server of that name is not theirs to enter.
+            tokens.extend(shared.tokens_of_servers_of(&name));
             shared.cut(&sessions, &tokens);
+            let codes = shared.codes_where(|code| code.server.user == name);
+            shared.forget_codes(&codes);
+            let (groups, shares) = shared.belongings_of(&name);
             let now = shared.now();
             let deleted = shared.store.write(|t| {
                 t.delete_user(&name)?;
+                tokens.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
+                groups.iter().try_for_each(|row| t.put_group(row))?;
+                shares.iter().try_for_each(|share| t.delete_share(&share.server, &share.with))?;
+                codes.iter().try_for_each(|code| t.delete_share_code(code.id))?;
                 t.audit(now, &actor, "deleted user", name.as_str())
             });
+            shared.directory.change(|snapshot| snapshot.remove_user(&name));
             if deleted.is_err() {
                 shared.unfinished.lock().note(&sessions, &tokens);
                 shared.follow_store(&name);
+                shared.read_directory()?;
             }
             Ok(deleted?)
         })
@@ -258,6 +272,7 @@ impl Shared {
             config,
             directory,
             services: papaya::HashMap::default(),
+            codes: Mutex::default(),
             store,
             clock,
             random,
@@ -274,8 +289,13 @@ impl Shared {
         for row in shared.store.users()? {
             shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row, &shared.directory)));
         }
+        shared.read_directory()?;
+        shared.follow_rules()?;
+        shared.drop_orphans()?;
+        shared.load_services()?;
         shared.load_sessions()?;
         shared.load_tokens()?;
+        shared.follow_service_tokens()?;
         shared.follow_configuration()?;
         shared.follow_setup_window();
         Ok(shared)
@@ -306,7 +326,7 @@ impl Shared {
             };
             match owner {
                 // An expired one is loaded too: the sweep finds it and deletes its row.
-                Some(owner) if row.session_id.as_ref().is_none_or(has_its_session) => {
+                Some(owner) if row.session_id.as_ref().is_none_or(has_its_session) && self.has_its_client(&row) => {
                     self.tokens.add(Arc::new(Token::of(&row, owner, &self.directory)));
                 }
                 _ => self.unfinished.lock().tokens.push(row.id),
@@ -315,9 +335,17 @@ impl Shared {
         Ok(())
     }
 
+    /// False for a token that was issued to a service that is gone.
+    fn has_its_client(&self, row: &TokenRow) -> bool {
+        match &row.kind {
+            TokenKind::OAuth { client: Some(OAuthClient::Service(service)), .. } => self.service(service).is_some(),
+            _ => true,
+        }
+    }
+
     /// What the configuration says of administrators, as far as the store does not say it yet.
     fn follow_configuration(&self) -> Result<(), StoreError> {
-        for name in &self.config.admins {
+        for name in self.config.admins.iter().filter(|name| !self.config.blocked_users.contains(name)) {
             let Some(row) = self.store.user(name)? else { continue };
             if row.authorised && !row.admin {
                 self.put_user(&UserRow { admin: true, ..row }, OURSELVES, "made administrator", name.as_str())?;
@@ -352,7 +380,11 @@ impl Shared {
         Ok(())
     }
 
-    fn check_not_last_administrator(&self, name: &UserName) -> Result<(), AccountError> {
+    pub(super) fn check_not_blocked(&self, name: &UserName) -> Result<(), AccountError> {
+        if self.config.blocked_users.contains(name) { Err(AccountError::Blocked(name.clone())) } else { Ok(()) }
+    }
+
+    pub(super) fn check_not_last_administrator(&self, name: &UserName) -> Result<(), AccountError> {
         let users = self.users.pin();
         let is_administrator = users.get(name).is_some_and(|user| user.is_admin());
         if is_administrator && !users.values().any(|user| user.is_admin() && user.name != *name) {
@@ -361,7 +393,7 @@ impl Shared {
         Ok(())
     }
 
-    fn row(&self, name: &UserName) -> Result<UserRow, AccountError> {
+    pub(super) fn row(&self, name: &UserName) -> Result<UserRow, AccountError> {
         self.store.user(name)?.ok_or_else(|| AccountError::Unknown(name.clone()))
     }
 
@@ -377,7 +409,7 @@ impl Shared {
     }
 
     /// Ends `sessions` and `tokens`, stores `row` and their end in one commit, and lets memory follow.
-    fn change(
+    pub(super) fn change(
         &self,
         row: UserRow,
         actor: &str,
@@ -430,13 +462,13 @@ impl Shared {
     }
 
     /// Ends sessions and tokens in memory: their requests and sockets are cut.
-    fn cut(&self, sessions: &[Arc<Session>], tokens: &[Arc<Token>]) {
+    pub(super) fn cut(&self, sessions: &[Arc<Session>], tokens: &[Arc<Token>]) {
         sessions.iter().for_each(|session| self.sessions.end(session));
         tokens.iter().for_each(|token| self.tokens.end(token));
     }
 
     /// Makes the user in memory what the store says, after a commit of which the outcome may be unknown.
-    fn follow_store(&self, name: &UserName) {
+    pub(super) fn follow_store(&self, name: &UserName) {
         match self.store.user(name) {
             Ok(Some(row)) => match self.user(name) {
                 Some(user) => user.follow(&row),

@@ -71,7 +71,8 @@ impl Shared {
         }
         self.finish_ends()?;
         let expired: Vec<_> = self.tokens.all().into_iter().filter(|token| token.is_expired(now)).collect();
-        self.end_tokens(&expired)
+        self.end_tokens(&expired)?;
+        self.sweep_codes(now)
     }
 
     /// Deletes the rows of what has ended in memory when the store could not be written.

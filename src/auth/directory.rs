@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::rules::Rules;
-use crate::model::{GroupName, RoleName, Scope, ServerKey, ServiceName, Timestamp, UserName};
+use crate::model::{GroupName, RoleName, Scope, ServerKey, ServiceName, ShareWith, Timestamp, UserName};
 
 /// The members of a group; none if it is not there. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Members(imbl::OrdSet<UserName>);
 
 impl Members {
@@ -64,7 +64,7 @@ impl Directory {
 }
 
 /// A group.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Group {
     pub(super) users: Members,
     pub(super) properties: serde_json::Map<String, serde_json::Value>,
@@ -76,15 +76,6 @@ pub(super) struct Assigned {
     pub(super) users: imbl::OrdSet<UserName>,
     pub(super) groups: imbl::OrdSet<GroupName>,
     pub(super) services: imbl::OrdSet<ServiceName>,
-}
-
-/// With whom a server is shared.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub enum ShareWith {
-    /// With a person.
-    User(UserName),
-    /// With the members of a group.
-    Group(GroupName),
 }
 
 /// What somebody was given of a server.
@@ -202,6 +193,15 @@ impl Snapshot {
         self.remove_shares_with(&ShareWith::User(user.clone()));
         for server in self.shared_servers_of(user) {
             self.remove_shares_of(&server);
+        }
+    }
+
+    /// A user is called otherwise: what roles they have.
+    pub(super) fn rename_in_roles(&mut self, old: &UserName, new: &UserName) {
+        for assigned in self.roles.values_mut() {
+            if assigned.users.remove(old).is_some() {
+                assigned.users.insert(new.clone());
+            }
         }
     }
 

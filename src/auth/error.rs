@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{NameError, UserName};
+use crate::model::{
+    GroupName, NameError, OwnerName, Scope, ScopeName, ServerKey, ServiceName, TokenId, UserName,
+};
 use crate::store::StoreError;
 
 /// Why a sign-in was refused.
@@ -64,6 +66,9 @@ pub enum AccountError {
     /// The old password is not that.
     #[error("wrong password")]
     WrongPassword,
+    /// The configuration lets this user in no more.
+    #[error("user {0} is blocked by auth.blocked_users")]
+    Blocked(UserName),
     /// Without him nobody could let anybody in.
     #[error("this is the last administrator")]
     LastAdministrator,
@@ -79,6 +84,90 @@ pub enum AccountError {
         /// When the next one may be made.
         retry_after: Duration,
     },
+    /// It could not be stored.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+/// Why an act on groups, services, tokens or shares was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// There is no such group.
+    #[error("no such group: {0}")]
+    NoGroup(GroupName),
+    /// There is one already.
+    #[error("group {0} already exists")]
+    GroupExists(GroupName),
+    /// There is no such user.
+    #[error("no such user: {0}")]
+    NoUser(UserName),
+    /// There is no such service.
+    #[error("no such service: {0}")]
+    NoService(ServiceName),
+    /// There is one already.
+    #[error("service {0} already exists")]
+    ServiceExists(ServiceName),
+    /// It is the configuration's, so it cannot be changed here.
+    #[error("service {0} stands in the configuration")]
+    FromConfig(ServiceName),
+    /// What was said of the service cannot be.
+    #[error("{0}")]
+    BadService(String),
+    /// There are so many already.
+    #[error("there cannot be more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A text or object is larger than what is kept.
+    #[error("{what} cannot be longer than {limit_bytes} bytes")]
+    TooLong {
+        /// Which.
+        what: &'static str,
+        /// What is kept at most.
+        limit_bytes: usize,
+    },
+    /// Nobody has defined this custom scope.
+    #[error("scope {0} does not exist")]
+    UnknownScope(Scope),
+    /// The owner of the token to be, or of the server to be shared, does not hold it.
+    #[error("requested scope {scope} is not held by {owner}")]
+    NotHeld {
+        /// The scope that is too much.
+        scope: ScopeName,
+        /// Who lacks it.
+        owner: OwnerName,
+    },
+    /// Who asks does not hold it, so cannot give it.
+    #[error("you do not hold {0} yourself")]
+    NotYours(String),
+    /// Who asks may not act for that owner.
+    #[error("no permission to act for {0}")]
+    MayNot(OwnerName),
+    /// A life that nothing may have.
+    #[error("expires_in must be from {least_s} to {most_s} seconds")]
+    BadLife {
+        /// The shortest.
+        least_s: u64,
+        /// The longest.
+        most_s: u64,
+    },
+    /// A share is limited to its server.
+    #[error("{scope} cannot be shared: only scopes filtered by !server={} can", server.scope_name())]
+    BadShare {
+        /// What was to be shared.
+        scope: Scope,
+        /// The server.
+        server: ServerKey,
+    },
+    /// The code is unknown, used up or expired.
+    #[error("share code not found")]
+    NoCode,
+    /// There is no such token.
+    #[error("no such token: {0}")]
+    NoToken(TokenId),
     /// It could not be stored.
     #[error("the store failed")]
     Store(#[from] StoreError),

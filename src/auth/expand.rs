@@ -1,11 +1,11 @@
 //! From scopes as written to what somebody may do now: expansion, and what is left of a token's scopes beside its
 //! owner's (hub contract §4.1–4.3).
 
-use super::directory::{Directory, ShareWith, Snapshot};
+use super::directory::{Directory, Snapshot};
 use super::rights::{Held, Reach, Rights};
 use super::rules::Rules;
 use super::{Service, User};
-use crate::model::{Filter, OAuthClient, OwnerName, Scope, ServerKey, ServiceName, UserName};
+use crate::model::{Filter, OAuthClient, OwnerName, Scope, ServerKey, ServiceName, ShareWith, UserName};
 
 /// What `self` stands for, with `!user=<me>`.
 const OWN: [&str; 7] =
@@ -141,37 +141,40 @@ pub(super) fn rights_of_token(
 }
 
 /// What a token asks for, whatever its owner holds: its scopes, access to its client, and who its owner is.
-pub(super) fn wanted(raw: &[Scope], owner: &OwnerName, client: Option<&OAuthClient>, directory: &Directory) -> Held {
+fn wanted(raw: &[Scope], owner: &OwnerName, client: Option<&OAuthClient>, directory: &Directory) -> Held {
+    let mut scopes = match owner {
+        OwnerName::User(user) => ["read:users:name", "read:users:groups"]
+            .map(|name| Scope::known(name).with(Filter::User(user.clone())))
+            .to_vec(),
+        OwnerName::Service { service } => {
+            vec![Scope::known("read:services:name").with(Filter::Service(service.clone()))]
+        }
+    };
+    match client {
+        Some(OAuthClient::Server(server)) => scopes.push(Scope::access_to_server(server)),
+        Some(OAuthClient::Service(service)) => scopes.push(Scope::access_to_service(service)),
+        None => {}
+    }
+    scopes.extend_from_slice(raw);
+    expanded(&scopes, owner, client, directory)
+}
+
+/// What the scopes of a token that is asked for amount to; `inherit` and `self` of a service to nothing.
+pub(super) fn asked(raw: &[Scope], owner: &OwnerName, directory: &Directory) -> Held {
+    expanded(raw, owner, None, directory)
+}
+
+fn expanded(raw: &[Scope], owner: &OwnerName, client: Option<&OAuthClient>, directory: &Directory) -> Held {
     let snapshot = directory.now();
     let (server, of_client) = match client {
         Some(OAuthClient::Server(server)) => (Some(server), None),
         Some(OAuthClient::Service(service)) => (None, Some(service)),
         None => (None, None),
     };
-    let expansion = Expansion {
-        rules: &directory.rules,
-        snapshot: &snapshot,
-        user: owner.user(),
-        service: of_client.or(owner.service()),
-        server,
-    };
+    let service = of_client.or(owner.service());
+    let expansion =
+        Expansion { rules: &directory.rules, snapshot: &snapshot, user: owner.user(), service, server };
     let mut held = Held::default();
     expansion.add_all(&mut held, raw);
-    match owner {
-        OwnerName::User(user) => {
-            for name in ["read:users:name", "read:users:groups"] {
-                expansion.add(&mut held, &Scope::known(name).with(Filter::User(user.clone())));
-            }
-        }
-        OwnerName::Service { service } => {
-            let name = Scope::known("read:services:name").with(Filter::Service(service.clone()));
-            expansion.add(&mut held, &name);
-        }
-    }
-    match client {
-        Some(OAuthClient::Server(server)) => expansion.add(&mut held, &Scope::access_to_server(server)),
-        Some(OAuthClient::Service(service)) => expansion.add(&mut held, &Scope::access_to_service(service)),
-        None => {}
-    }
     held
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::token::{Token, VISITING_TOKENS_LIMIT, Visitor};
 use super::{Auth, Caller, Owner, Shared, may_access_server, may_access_service};
 use crate::model::{OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, StoredToken, Timestamp, UserName};
-use crate::store::{StoreError, TokenKind, TokenRow};
+use crate::store::{StoreError, TokenKind, TokenRow, Transaction};
 
 /// What every server's own token may do: without it no server could report what its user does (contract §1.3).
 const ACTIVITY: &str = "users:activity!user";
@@ -207,9 +207,20 @@ impl Shared {
         if tokens.is_empty() {
             return Ok(());
         }
+        self.end_tokens_with(tokens, |_| Ok(()))
+    }
+
+    /// Ends tokens in memory at once, then in the store together with what `also` writes.
+    pub(super) fn end_tokens_with(
+        &self,
+        tokens: &[Arc<Token>],
+        also: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         tokens.iter().for_each(|token| self.tokens.end(token));
-        let deleted =
-            self.store.write(|t| tokens.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id)));
+        let deleted = self.store.write(|t| {
+            tokens.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
+            also(t)
+        });
         if deleted.is_err() {
             self.unfinished.lock().note(&[], tokens);
         }
@@ -217,7 +228,7 @@ impl Shared {
     }
 
     /// The server's own token, and all that were issued to its client, whoever holds them.
-    fn tokens_of_server(&self, server: &ServerKey) -> Vec<Arc<Token>> {
+    pub(super) fn tokens_of_server(&self, server: &ServerKey) -> Vec<Arc<Token>> {
         let client_id = server.client_id();
         let mut tokens = self.tokens.all();
         tokens.retain(|token| token.is_of_server(server) || token.is_of_client(&client_id));

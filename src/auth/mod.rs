@@ -6,20 +6,27 @@
 
 mod accounts;
 mod activity;
+mod api_tokens;
 mod caller;
 mod config;
+mod configured;
 mod directory;
 mod error;
 mod expand;
 mod grants;
+mod groups;
 mod owner;
 mod password;
+mod people;
 mod policy;
 mod rights;
 mod rules;
 mod service;
+mod services;
 mod session;
 mod setup;
+mod share_codes;
+mod shares;
 mod sign_in;
 mod throttle;
 mod token;
@@ -35,17 +42,21 @@ use parking_lot::Mutex;
 use crate::model::{BasePath, Clock, OwnerName, Random, SESSION_COOKIE_STEM, Secret, ServiceName, UserName};
 use crate::store::{Store, StoreError};
 
+pub use api_tokens::NewToken;
 pub use caller::Caller;
 pub use config::Config;
-pub use directory::{Share, ShareWith};
-pub use error::{AccountError, SignInError};
+pub use directory::Share;
+pub use error::{AccountError, ActError, SignInError};
+pub use groups::GroupListing;
 pub use owner::Owner;
+pub use people::{Created, UserChange};
 pub use policy::{may_access_server, may_access_service, may_administer, may_start_server, scopes_of};
 pub use rights::{Access, Rights, Target};
 pub use rules::{CustomScopeConfig, GroupConfig, RoleConfig, RuleMistake};
 pub use service::{Service, ServiceClient};
 pub use session::Session;
 pub use setup::SetupWindow;
+pub use share_codes::{ShareCode, WhichCodes};
 pub use token::Token;
 pub use user::{User, UserListing};
 
@@ -85,6 +96,7 @@ struct Shared {
     throttle: Mutex<Throttle>,
     failures: Mutex<Failures>,
     setup_code: Mutex<Option<Secret>>,
+    codes: Mutex<share_codes::CodeTable>,
     /// Held through every act that changes accounts, sessions or tokens: what was checked is still so when written.
     acts: Mutex<()>,
     unfinished: Mutex<Unfinished>,

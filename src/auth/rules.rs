@@ -71,9 +71,9 @@ pub struct RuleMistake {
 /// Allows what only an administrator may turn on otherwise; always defined.
 const GRANT_ROOT: &str = "custom:grant-root";
 /// What services' OAuth client ids begin with, so that none is taken for a server's.
-const SERVICE_CLIENT: &str = "service-";
+pub(super) const SERVICE_CLIENT: &str = "service-";
 /// Shortest and longest token that is given instead of made: JupyterHub's.
-const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
+pub(super) const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 
 /// The rules that rights are worked out by. They stand from start to stop.
 #[derive(Debug)]
@@ -81,16 +81,21 @@ pub(super) struct Rules {
     /// Roles of the configuration, with the default ones.
     pub(super) roles: BTreeMap<RoleName, Role>,
     /// Custom scopes with what they contain.
-    custom: BTreeMap<ScopeName, Vec<ScopeName>>,
+    custom: BTreeMap<ScopeName, CustomScope>,
     pub(super) user: RoleName,
     pub(super) admin: RoleName,
     pub(super) server: RoleName,
     pub(super) token: RoleName,
 }
 
+#[derive(Debug)]
+struct CustomScope {
+    description: String,
+    contained: Vec<ScopeName>,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Role {
-    pub(super) description: String,
     pub(super) scopes: Vec<Scope>,
 }
 
@@ -101,23 +106,25 @@ impl Rules {
         let mut of_user = vec![Scope::known("self")];
         of_user.extend(config.extra_user_scopes.iter().cloned());
         let mut roles = BTreeMap::new();
-        let mut put = |name: &RoleName, description: &str, scopes: Vec<Scope>| {
-            roles.insert(name.clone(), Role { description: description.to_owned(), scopes });
-        };
-        put(&user, "Standard user privileges", of_user);
-        put(&server, "Post activity only", SERVER.iter().map(|scope| scope.parse().expect("sound")).collect());
-        put(&token, "Token with same permissions as its owner", vec![Scope::known("inherit")]);
+        let mut put = |name: &RoleName, scopes: Vec<Scope>| roles.insert(name.clone(), Role { scopes });
+        put(&user, of_user);
+        put(&server, SERVER.iter().map(|scope| scope.parse().expect("sound")).collect());
+        put(&token, vec![Scope::known("inherit")]);
         for role in &config.roles {
-            put(&role.name, &role.description, role.scopes.clone());
+            put(&role.name, role.scopes.clone());
         }
         // Last: what an administrator may do cannot be changed.
-        put(&admin, "Elevated privileges (can do anything)", ADMIN.iter().map(|name| Scope::known(name)).collect());
+        put(&admin, ADMIN.iter().map(|name| Scope::known(name)).collect());
         let mut custom = BTreeMap::new();
         for scope in &config.custom_scopes {
             let Ok(name) = scope.name.parse() else { continue };
-            custom.insert(name, scope.subscopes.iter().filter_map(|scope| scope.parse().ok()).collect());
+            let contained = scope.subscopes.iter().filter_map(|scope| scope.parse().ok()).collect();
+            custom.insert(name, CustomScope { description: scope.description.clone(), contained });
         }
-        custom.entry(GRANT_ROOT.parse().expect("a custom scope's name")).or_insert_with(Vec::new);
+        custom.entry(GRANT_ROOT.parse().expect("a custom scope's name")).or_insert_with(|| CustomScope {
+            description: "Start servers that can become root on this host".to_owned(),
+            contained: Vec::new(),
+        });
         Self { roles, custom, user, admin, server, token }
     }
 
@@ -130,6 +137,10 @@ impl Rules {
         !scope.is_custom() || self.custom.contains_key(scope)
     }
 
+    pub(super) fn custom_description(&self, scope: &ScopeName) -> Option<&str> {
+        self.custom.get(scope).map(|scope| scope.description.as_str())
+    }
+
     /// `name` and all that it contains.
     pub(super) fn expanded(&self, name: &ScopeName) -> BTreeSet<ScopeName> {
         let mut all = BTreeSet::new();
@@ -138,7 +149,7 @@ impl Rules {
             if !all.insert(name.clone()) {
                 continue;
             }
-            open.extend(self.custom.get(&name).into_iter().flatten().cloned());
+            open.extend(self.custom.get(&name).into_iter().flat_map(|scope| &scope.contained).cloned());
             open.extend(name.contained());
         }
         all

@@ -15,7 +15,7 @@ use super::rights::Rights;
 use super::user::NEVER;
 use super::{Auth, Owner};
 use crate::model::{
-    OAuthClient, OwnerName, Scope, Secret, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName,
+    OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, SessionKey, StoredToken, Timestamp, TokenId, UserName,
 };
 use crate::store::{TokenKind, TokenRow};
 
@@ -171,6 +171,12 @@ impl Token {
         }
     }
 
+    /// True if it is the token that the service was given.
+    pub(super) fn is_of_service(&self, service: &ServiceName) -> bool {
+        let is_its_own = self.owner.service().is_some_and(|owner| owner.name == *service);
+        matches!(self.kind, TokenKind::Service) && is_its_own
+    }
+
     pub(super) fn is_of_server(&self, server: &ServerKey) -> bool {
         matches!(&self.kind, TokenKind::Server(key) if key == server)
     }
@@ -237,6 +243,11 @@ impl TokenTable {
             self.by_prefix.write().entry(stored.prefix.clone()).or_default().push(Arc::clone(&token));
         }
         self.of_owner.lock().entry(token.owner.name()).or_default().push(token);
+    }
+
+    /// Takes note of the secret of a token that is there, so that no slow hash is ever computed for it.
+    pub(super) fn know(&self, token: &Arc<Token>, secret: &str) {
+        self.remember(token, Sha256::digest(secret.as_bytes()).into());
     }
 
     /// Adds a token whose secret is at hand, so that its first use is quick too.

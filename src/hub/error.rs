@@ -255,6 +255,9 @@ pub(super) fn sentence_of(error: &AccountError) -> String {
             "This name needs the setup code. Open the link that Slipway printed when it started.".to_owned()
         }
         AccountError::Unknown(name) => format!("There is no user {name}."),
+        AccountError::Blocked(name) => {
+            format!("{name} is blocked. Take the name out of auth.blocked_users and restart Slipway first.")
+        }
         AccountError::WrongPassword => "The present password is not right.".to_owned(),
         AccountError::LastAdministrator => "This is the last administrator. Make somebody else one first.".to_owned(),
         AccountError::Busy { .. } => "Many people are signing in just now. Try again in a moment.".to_owned(),

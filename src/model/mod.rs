@@ -28,7 +28,7 @@ pub use name::{
     BasePath, NameError, ServerKey, ServerName, UserName, docker_escape, percent_encode, percent_encode_keeping_slash,
 };
 pub use network::Network;
-pub use owner::{OAuthClient, OwnerName};
+pub use owner::{OAuthClient, OwnerName, ShareWith};
 pub use path::{NormalPath, PathError, ServerPath, ServicePath};
 pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddress};
 pub use scope::{Filter, Scope, ScopeError, ScopeName};

@@ -1,10 +1,10 @@
-//! Who a token belongs to, and for whom it was made: by name, as stored and as told.
+//! Whose a token is, for what it was made, and with whom a server is shared: by name, as stored and as told.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ServerKey, ServiceName, UserName};
+use super::{GroupName, ServerKey, ServiceName, UserName};
 
 /// Whose a token is. A user is written as the bare name, as rows had it before services owned tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,6 +79,24 @@ impl From<ServerKey> for OAuthClient {
 impl From<ServiceName> for OAuthClient {
     fn from(service: ServiceName) -> Self {
         Self::Service(service)
+    }
+}
+
+/// With whom a server is shared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ShareWith {
+    /// With a person.
+    User(UserName),
+    /// With the members of a group.
+    Group(GroupName),
+}
+
+impl fmt::Display for ShareWith {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => user.fmt(f),
+            Self::Group(group) => write!(f, "group {group}"),
+        }
     }
 }
 

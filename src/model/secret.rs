@@ -146,6 +146,9 @@ pub struct StoredToken {
     pub hashed: String,
 }
 
+/// JupyterHub's figure for tokens that it did not make itself; about a millisecond.
+const CHOSEN_ROUNDS: u32 = 16_384;
+
 impl StoredToken {
     /// Stores `token`. One round is enough: our tokens are random, not chosen by people.
     #[must_use]
@@ -153,6 +156,17 @@ impl StoredToken {
         let salt = random.hex::<8>();
         let digest = digest_of(token, &salt, 1);
         Self { prefix: Self::prefix_of(token).to_owned(), hashed: format!("sha512:1:{salt}:{digest}") }
+    }
+
+    /// Stores a token that somebody chose. With many rounds, as JupyterHub does, since it may be a poor one.
+    #[must_use]
+    pub fn of_chosen(token: &str, random: &Random) -> Self {
+        let salt = random.hex::<8>();
+        let digest = digest_of(token, &salt, CHOSEN_ROUNDS);
+        Self {
+            prefix: Self::prefix_of(token).to_owned(),
+            hashed: format!("sha512:{CHOSEN_ROUNDS}:{salt}:{digest}"),
+        }
     }
 
     /// The part of `token` it is looked up by.
@@ -212,6 +226,9 @@ mod tests {
         assert!(!stored.matches("abcdeg"));
         let ours = StoredToken::of("abcdef", &Random::from_seed(1));
         assert!(ours.matches("abcdef") && ours.prefix == "abcd" && ours.hashed.starts_with("sha512:1:"));
+        let chosen = StoredToken::of_chosen("abcdefgh", &Random::from_seed(1));
+        assert!(chosen.matches("abcdefgh") && !chosen.matches("abcdefgi"));
+        assert!(chosen.hashed.starts_with("sha512:16384:"));
     }
 
     #[test]

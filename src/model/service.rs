@@ -57,6 +57,30 @@ pub struct ServiceConfig {
     pub timeout_s: u64,
 }
 
+impl ServiceConfig {
+    /// A service of that name of which nothing else is said.
+    #[must_use]
+    pub fn named(name: ServiceName) -> Self {
+        Self {
+            name,
+            url: None,
+            api_token: None,
+            admin: false,
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            cwd: None,
+            user: None,
+            info: serde_json::Map::new(),
+            display: yes(),
+            oauth_client_id: None,
+            oauth_redirect_uri: None,
+            oauth_no_confirm: false,
+            oauth_client_allowed_scopes: Vec::new(),
+            timeout_s: thirty(),
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }

@@ -5,6 +5,7 @@
 
 mod error;
 mod files;
+mod groups;
 mod open;
 mod rows;
 mod seal;
@@ -19,12 +20,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
-use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 use serde::de::DeserializeOwned;
 
 use crate::model::{InstanceId, ServerKey, UserName};
 
 pub use error::StoreError;
+pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
 pub use rows::{AuditRow, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 
@@ -50,7 +52,14 @@ const TOKENS: Table = TableDefinition::new("tokens");
 const SERVERS: Table = TableDefinition::new("servers");
 const AUDIT: Table = TableDefinition::new("audit");
 const META: Table = TableDefinition::new("meta");
+const GROUPS: Table = TableDefinition::new("groups");
+const SERVICES: Table = TableDefinition::new("services");
+const SHARES: Table = TableDefinition::new("shares");
+const SHARE_CODES: Table = TableDefinition::new("share_codes");
+/// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
+/// Tables that came later: an older database has none of them until the first write to each.
+const LATER_TABLES: [Table; 4] = [GROUPS, SERVICES, SHARES, SHARE_CODES];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.
@@ -205,7 +214,12 @@ impl Store {
 
     fn rows_with_keys<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
         self.read(|transaction| {
-            let rows = transaction.open_table(table).map_err(unreadable)?;
+            let rows = match transaction.open_table(table) {
+                Ok(rows) => rows,
+                // `open` has seen that every table is there which must be.
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(unreadable(error)),
+            };
             rows.iter()
                 .map_err(unreadable)?
                 .map(|entry| {

@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableHandle as _,
-};
+    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableHandle as _, TableError};
 use serde::{Deserialize, Serialize};
 
 use super::error::{RESTORE, UPDATE, unreadable, unwritten};
@@ -24,7 +23,7 @@ use super::seal::Sealer;
 use super::staged::StagedFile;
 use super::transaction::Transaction;
 use super::witness::{WITNESS_BYTES, Witness};
-use super::{Inner, META, StoreError, TABLES};
+use super::{Inner, LATER_TABLES, META, StoreError, TABLES};
 use crate::model::{InstanceId, Random};
 
 /// What this program writes. A higher one on disk is a refusal, a lower one is brought forward.
@@ -140,7 +139,7 @@ fn make(dir: &DataDir, sealer: &Sealer) -> Result<(), StoreError> {
     file.release().map_err(|e| refused_by_system(&unfinished, &e))?;
     let database = builder().create_with_backend(file).map_err(unreadable)?;
     let write = database.begin_write().map_err(unwritten)?;
-    for table in TABLES {
+    for table in TABLES.into_iter().chain(LATER_TABLES) {
         write.open_table(table).map_err(unreadable)?;
     }
     let mut transaction = Transaction::new(&write, sealer);
@@ -223,8 +222,12 @@ struct Found {
 
 fn check_values(database: &Database, sealer: &Sealer) -> Result<Found, StoreError> {
     let read = database.begin_read().map_err(unreadable)?;
-    for table in TABLES {
-        let rows = read.open_table(table).map_err(|e| StoreError::Damaged(e.to_string()))?;
+    for table in TABLES.into_iter().chain(LATER_TABLES) {
+        let rows = match read.open_table(table) {
+            Ok(rows) => rows,
+            Err(TableError::TableDoesNotExist(_)) if LATER_TABLES.iter().any(|t| t.name() == table.name()) => continue,
+            Err(error) => return Err(StoreError::Damaged(error.to_string())),
+        };
         for entry in rows.iter().map_err(unreadable)? {
             let (key, value) = entry.map_err(unreadable)?;
             sealer.verify(table.name(), key.value(), value.value())?;

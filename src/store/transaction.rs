@@ -56,13 +56,24 @@ impl<'a> Transaction<'a> {
         self.remove(USERS, name.as_str().as_bytes())?;
         self.remove_where(SESSIONS, |row: &SessionRecord| row.belongs_to(name))?;
         self.remove_where(TOKENS, |row: &TokenRow| row.owner.user() == Some(name))?;
-        let first = server_key_prefix(name);
-        let mut end = first.clone();
-        // The separator is 0, so 1 ends the range of this user's keys and begins nobody else's.
-        end.pop();
-        end.push(1);
+        let (first, end) = servers_range(name);
         let mut table = self.write.open_table(SERVERS).map_err(unreadable)?;
         table.retain_in(first.as_slice()..end.as_slice(), |_, _| false).map_err(unwritten)
+    }
+
+    /// The server rows of a user as of this transaction.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a row is damaged.
+    pub fn servers_of(&mut self, user: &UserName) -> Result<Vec<ServerRow>, StoreError> {
+        let (first, end) = servers_range(user);
+        let table = self.write.open_table(SERVERS).map_err(unreadable)?;
+        let rows = table.range(first.as_slice()..end.as_slice()).map_err(unreadable)?;
+        rows.map(|entry| {
+            let (key, value) = entry.map_err(unreadable)?;
+            self.sealer.open(redb::TableHandle::name(&SERVERS), key.value(), value.value())
+        })
+        .collect()
     }
 
     /// The session as of this transaction.
@@ -165,7 +176,7 @@ impl<'a> Transaction<'a> {
         self.next_number("sequence")
     }
 
-    fn next_number(&mut self, counter: &str) -> Result<u64, StoreError> {
+    pub(super) fn next_number(&mut self, counter: &str) -> Result<u64, StoreError> {
         let next = self.get_meta::<u64>(counter)?.unwrap_or(0) + 1;
         self.put_meta(counter, &next)?;
         Ok(next)
@@ -185,14 +196,14 @@ impl<'a> Transaction<'a> {
         self.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)
     }
 
-    fn put(&self, table: Table, key: &[u8], row: &impl Serialize) -> Result<(), StoreError> {
+    pub(super) fn put(&self, table: Table, key: &[u8], row: &impl Serialize) -> Result<(), StoreError> {
         let value = self.sealer.seal(redb::TableHandle::name(&table), key, row)?;
         let mut rows = self.write.open_table(table).map_err(unreadable)?;
         rows.insert(key, value.as_slice()).map_err(unwritten)?;
         Ok(())
     }
 
-    fn remove(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn remove(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
         let mut rows = self.write.open_table(table).map_err(unreadable)?;
         rows.remove(key).map_err(unwritten)?;
         Ok(())
@@ -213,6 +224,16 @@ impl<'a> Transaction<'a> {
         }
         Ok(())
     }
+}
+
+/// The keys of all servers of a user.
+fn servers_range(user: &UserName) -> (Vec<u8>, Vec<u8>) {
+    let first = server_key_prefix(user);
+    let mut end = first.clone();
+    // The separator is 0, so 1 ends the range of this user's keys and begins nobody else's.
+    end.pop();
+    end.push(1);
+    (first, end)
 }
 
 fn shortened(text: &str) -> String {

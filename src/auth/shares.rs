@@ -1,0 +1,232 @@
+//! Shares: what an owner lets others do with one server. Each act is one commit with its audit row.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::directory::Share;
+use super::rights::{Rights, Target};
+use super::{ActError, Auth, Shared};
+use crate::model::{Filter, GroupName, Scope, ServerKey, ShareWith, UserName};
+use crate::store::{ShareRow, StoreError};
+
+/// Shares of one server. 1,000: more people are a group.
+const SHARES_LIMIT: usize = 1_000;
+
+impl Auth {
+    /// Gives `with` some `scopes` on `server`, beside those that it has already; none named: access to it. Who may
+    /// share and that the server exists has been checked.
+    ///
+    /// # Errors
+    /// `BadShare` for a scope filtered to anything else, `NotYours` for one that who asks does not hold, `NoUser` and
+    /// `NoGroup`.
+    pub async fn share(
+        &self,
+        actor: &str,
+        server: &ServerKey,
+        with: &ShareWith,
+        scopes: Vec<Scope>,
+        by: Arc<Rights>,
+    ) -> Result<Arc<Share>, ActError> {
+        let (actor, server, with) = (actor.to_owned(), server.clone(), with.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let scopes = shared.check_shared_scopes(&server, scopes, &by)?;
+            let share = shared.extended_share(&server, &with, scopes)?;
+            let now = shared.now();
+            let row = row_of(&share);
+            let stored = shared.store.write(|t| {
+                t.put_share(&row)?;
+                t.audit(now, &actor, &format!("shared {}", server.scope_name()), &with.to_string())
+            });
+            shared.follow_directory::<ActError>(stored, |snapshot| snapshot.put_share(share.clone()))?;
+            Ok(Arc::new(share))
+        })
+        .await
+    }
+
+    /// Takes `scopes` back, or all of it if none are named: what is left, if anything.
+    ///
+    /// # Errors
+    /// If it could not be stored.
+    pub async fn unshare(
+        &self,
+        actor: &str,
+        server: &ServerKey,
+        with: &ShareWith,
+        scopes: Option<Vec<Scope>>,
+    ) -> Result<Option<Arc<Share>>, ActError> {
+        let (actor, server, with) = (actor.to_owned(), server.clone(), with.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let Some(share) = shared.directory.now().shares.get(&(server.clone(), with.clone())).cloned() else {
+                return Ok(None);
+            };
+            let mut left = Share::clone(&share);
+            match &scopes {
+                Some(scopes) => left.scopes.retain(|scope| !scopes.contains(scope)),
+                None => left.scopes.clear(),
+            }
+            if left.scopes.len() == share.scopes.len() {
+                return Ok(Some(share));
+            }
+            let is_gone = left.scopes.is_empty();
+            let now = shared.now();
+            let stored = shared.store.write(|t| {
+                if is_gone { t.delete_share(&server, &with)? } else { t.put_share(&row_of(&left))? }
+                t.audit(now, &actor, &format!("unshared {}", server.scope_name()), &with.to_string())
+            });
+            shared.follow_directory::<ActError>(stored, |snapshot| {
+                if is_gone { snapshot.remove_share(&server, &with) } else { snapshot.put_share(left.clone()) }
+            })?;
+            Ok((!is_gone).then(|| Arc::new(left)))
+        })
+        .await
+    }
+
+    /// Takes back all that was given of a server. Codes stay.
+    ///
+    /// # Errors
+    /// If it could not be stored.
+    pub async fn unshare_all(&self, actor: &str, server: &ServerKey) -> Result<(), ActError> {
+        let (actor, server) = (actor.to_owned(), server.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let shares: Vec<_> = shared.directory.now().shares_of(&server).cloned().collect();
+            if shares.is_empty() {
+                return Ok(());
+            }
+            let now = shared.now();
+            let stored = shared.store.write(|t| {
+                shares.iter().try_for_each(|share| t.delete_share(&share.server, &share.with))?;
+                t.audit(now, &actor, "unshared with all", &server.scope_name())
+            });
+            shared.follow_directory(stored, |snapshot| snapshot.remove_shares_of(&server))
+        })
+        .await
+    }
+
+    /// A server is no more: its shares, codes and what was issued to its client go with it.
+    ///
+    /// # Errors
+    /// If that could not be stored.
+    pub async fn forget_server(&self, server: &ServerKey) -> Result<(), StoreError> {
+        let server = server.clone();
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let shares: Vec<_> = shared.directory.now().shares_of(&server).cloned().collect();
+            let codes = shared.codes_where(|code| code.server == server);
+            let tokens = shared.tokens_of_server(&server);
+            if shares.is_empty() && codes.is_empty() && tokens.is_empty() {
+                return Ok(());
+            }
+            shared.forget_codes(&codes);
+            let stored = shared.end_tokens_with(&tokens, |t| {
+                shares.iter().try_for_each(|share| t.delete_share(&share.server, &share.with))?;
+                codes.iter().try_for_each(|code| t.delete_share_code(code.id))
+            });
+            shared.follow_directory(stored, |snapshot| snapshot.remove_shares_of(&server))
+        })
+        .await
+    }
+
+    /// The shares of one server.
+    #[must_use]
+    pub fn shares_of_server(&self, server: &ServerKey) -> Vec<Arc<Share>> {
+        self.0.directory.now().shares_of(server).cloned().collect()
+    }
+
+    /// The shares of all servers of a user, by server.
+    #[must_use]
+    pub fn shares_of_owner(&self, owner: &UserName) -> Vec<Arc<Share>> {
+        self.0.directory.now().shares_of_owner(owner).cloned().collect()
+    }
+
+    /// What is shared with a user, also by way of their groups.
+    #[must_use]
+    pub fn shares_with_user(&self, user: &UserName) -> Vec<Arc<Share>> {
+        let snapshot = self.0.directory.now();
+        let groups = snapshot.groups_of(user).into_iter().map(ShareWith::Group);
+        let with: Vec<_> = std::iter::once(ShareWith::User(user.clone())).chain(groups).collect();
+        with.iter().flat_map(|with| snapshot.shares_with(with)).cloned().collect()
+    }
+
+    /// What is shared with a group.
+    #[must_use]
+    pub fn shares_with_group(&self, group: &GroupName) -> Vec<Arc<Share>> {
+        self.0.directory.now().shares_with(&ShareWith::Group(group.clone())).cloned().collect()
+    }
+
+    /// What `with` was given of `server`.
+    #[must_use]
+    pub fn share_between(&self, server: &ServerKey, with: &ShareWith) -> Option<Arc<Share>> {
+        self.0.directory.now().shares.get(&(server.clone(), with.clone())).cloned()
+    }
+}
+
+impl Shared {
+    /// The scopes with the server's filter on each, if they can be shared and who asks holds them.
+    pub(super) fn check_shared_scopes(
+        &self,
+        server: &ServerKey,
+        scopes: Vec<Scope>,
+        by: &Rights,
+    ) -> Result<BTreeSet<Scope>, ActError> {
+        if scopes.is_empty() {
+            let access = Scope::access_to_server(server);
+            return self.check_shared_scopes(server, vec![access], by);
+        }
+        let own = Filter::Server(server.clone());
+        let mut shared = BTreeSet::new();
+        for scope in scopes {
+            let fits = scope.filter == Filter::None || scope.filter == own;
+            if !fits || scope.is_inherit() || scope.is_self() {
+                return Err(ActError::BadShare { scope, server: server.clone() });
+            }
+            if !self.directory.rules.is_defined(&scope.name) {
+                return Err(ActError::UnknownScope(scope));
+            }
+            let scope = scope.with(own.clone());
+            if !by.allows(scope.name.as_str(), Target::Server(server)) {
+                return Err(ActError::NotYours(scope.to_string()));
+            }
+            shared.insert(scope);
+        }
+        Ok(shared)
+    }
+
+    /// The share as it will be: what there is of it, and `scopes`.
+    pub(super) fn extended_share(
+        &self,
+        server: &ServerKey,
+        with: &ShareWith,
+        mut scopes: BTreeSet<Scope>,
+    ) -> Result<Share, ActError> {
+        let snapshot = self.directory.now();
+        match with {
+            ShareWith::User(user) if self.user(user).is_none() => return Err(ActError::NoUser(user.clone())),
+            ShareWith::Group(group) if !snapshot.groups.contains_key(group) => {
+                return Err(ActError::NoGroup(group.clone()));
+            }
+            _ => {}
+        }
+        if self.user(&server.user).is_none() {
+            return Err(ActError::NoUser(server.user.clone()));
+        }
+        let before = snapshot.shares.get(&(server.clone(), with.clone()));
+        if before.is_none() && snapshot.shares_of(server).count() >= SHARES_LIMIT {
+            return Err(ActError::TooMany { what: "shares of a server", limit: SHARES_LIMIT });
+        }
+        scopes.extend(before.iter().flat_map(|share| share.scopes.iter().cloned()));
+        Ok(Share {
+            server: server.clone(),
+            with: with.clone(),
+            scopes: scopes.into_iter().collect(),
+            created: before.map_or_else(|| self.now(), |share| share.created),
+        })
+    }
+}
+
+pub(super) fn row_of(share: &Share) -> ShareRow {
+    let Share { server, with, scopes, created } = share.clone();
+    ShareRow { server, with, scopes, created }
+}
