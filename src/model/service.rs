@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
 
-use super::{Scope, Secret, ServiceName};
+use super::{BasePath, Scope, Secret, ServiceName, percent_encode};
 
 /// One `[[services]]` table.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,6 +78,20 @@ impl ServiceConfig {
             oauth_client_allowed_scopes: Vec::new(),
             timeout_s: thirty(),
         }
+    }
+}
+
+impl ServiceName {
+    /// `/services/report/` under the base path, percent-encoded: the service's base URL.
+    #[must_use]
+    pub fn prefix(&self, base: &BasePath) -> String {
+        format!("{base}services/{}/", percent_encode(self.as_str()))
+    }
+
+    /// The same prefix decoded and without its last slash: the key in the route table.
+    #[must_use]
+    pub fn route_key(&self, base: &BasePath) -> String {
+        format!("{base}services/{self}")
     }
 }
 

@@ -77,6 +77,7 @@ impl Document {
 /// `GET /hub/api/openapi.json`: for anybody; it tells of nobody.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "get_openapi", tag = "Hub",
+    summary = "This document", description = "It tells of nobody.",
     security(()),
     responses((status = 200, description = "This document.", body = Object)),
 )]

@@ -24,12 +24,12 @@ pub(in crate::hub) fn view_of(document: &Value) -> View {
     let tags = list(&document["tags"]).map(|tag| {
         let name = text(&tag["name"]);
         let operations: Vec<_> = operations_of(document, name).collect();
-        context! { name, id => format!("tag-{}", name.to_lowercase()), description => text(&tag["description"]), operations }
+        context! { name, id => format!("tag-{}", name.to_lowercase()), description => prose(&tag["description"]), operations }
     });
     let tags: Vec<_> = tags.collect();
     let models = fields(&document["components"]["schemas"]).map(|(name, schema)| model_of(name, schema));
     context! {
-        description => text(&document["info"]["description"]),
+        description => prose(&document["info"]["description"]),
         version => text(&document["info"]["version"]),
         address => text(&document["servers"][0]["url"]),
         tags, models => models.collect::<Vec<_>>(),
@@ -48,7 +48,7 @@ fn operation_of(document: &Value, path: &str, method: &str, operation: &Value) -
     let scopes: Vec<_> = scopes.into_iter().flat_map(list).map(|scope| text(scope).to_owned()).collect();
     let parameters = list(&operation["parameters"]).map(|parameter| {
         let place = if parameter["in"] == "path" { "in the path" } else { "in the query" };
-        context! { name => text(&parameter["name"]), place, description => text(&parameter["description"]) }
+        context! { name => text(&parameter["name"]), place, description => prose(&parameter["description"]) }
     });
     let body = &operation["requestBody"]["content"]["application/json"];
     let answers = fields(&operation["responses"]).map(|(status, answer)| {
@@ -56,7 +56,7 @@ fn operation_of(document: &Value, path: &str, method: &str, operation: &Value) -
         let content = fields(&answer["content"]).next();
         let schema = content.map_or(&Value::Null, |(_, content)| &content["schema"]);
         context! {
-            status, description => text(&answer["description"]), model => model_in(schema),
+            status, description => prose(&answer["description"]), model => model_in(schema),
             is_refusal => !status.starts_with('2'),
         }
     });
@@ -64,7 +64,7 @@ fn operation_of(document: &Value, path: &str, method: &str, operation: &Value) -
     let success = &operation["responses"]["201"]["content"]["application/json"];
     context! {
         path, method => method.to_uppercase(), id => text(&operation["operationId"]),
-        summary => text(&operation["summary"]), description => text(&operation["description"]), scopes,
+        summary => prose(&operation["summary"]), description => prose(&operation["description"]), scopes,
         is_open => operation["security"].as_array().is_none_or(|ways| ways.iter().all(|way| way.get("token").is_none())),
         parameters => parameters.collect::<Vec<_>>(),
         body => model_in(&body["schema"]), body_example => example_in(document, example[0]),
@@ -77,14 +77,14 @@ fn model_of(name: &str, schema: &Value) -> View {
     let required: Vec<_> = list(&schema["required"]).map(text).collect();
     let properties = fields(&schema["properties"]).map(|(name, property)| {
         context! {
-            name, kind => kind_of(property), model => model_in(property), description => text(&property["description"]),
+            name, kind => kind_of(property), model => model_in(property), description => prose(&property["description"]),
             is_optional => !required.contains(&name),
         }
     });
     let words = list(&schema["enum"]).map(ToString::to_string);
     let example = schema.get("example").map(pretty);
     context! {
-        name, id => format!("model-{name}"), description => text(&schema["description"]), example,
+        name, id => format!("model-{name}"), description => prose(&schema["description"]), example,
         properties => properties.collect::<Vec<_>>(), words => words.collect::<Vec<_>>(),
     }
 }
@@ -135,6 +135,11 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// A sentence without the marks of code, which a page cannot show.
+fn prose(value: &Value) -> String {
+    text(value).replace('`', "")
 }
 
 fn text(value: &Value) -> &str {
