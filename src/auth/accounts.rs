@@ -252,6 +252,12 @@ impl Auth {
         users
     }
 
+    /// All users, in no order.
+    #[must_use]
+    pub fn everybody(&self) -> Vec<Arc<User>> {
+        self.0.users.pin().values().cloned().collect()
+    }
+
     /// One user.
     #[must_use]
     pub fn user(&self, name: &UserName) -> Option<Arc<User>> {

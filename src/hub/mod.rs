@@ -19,6 +19,7 @@ mod pages;
 mod program;
 mod router;
 mod templates;
+mod to_its_end;
 mod xsrf;
 
 #[cfg(test)]

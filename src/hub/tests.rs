@@ -10,4 +10,6 @@ mod pages;
 mod program;
 mod samples;
 mod servers;
+mod shares;
+mod users;
 mod world;

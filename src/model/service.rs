@@ -57,6 +57,20 @@ pub struct ServiceConfig {
     pub timeout_s: u64,
 }
 
+impl ServiceName {
+    /// `/services/report/` under the base path, percent-encoded: the service's base URL.
+    #[must_use]
+    pub fn prefix(&self, base: &BasePath) -> String {
+        format!("{base}services/{}/", percent_encode(self.as_str()))
+    }
+
+    /// The same prefix decoded and without its last slash: the key in the route table.
+    #[must_use]
+    pub fn route_key(&self, base: &BasePath) -> String {
+        format!("{base}services/{self}")
+    }
+}
+
 impl ServiceConfig {
     /// A service of that name of which nothing else is said.
     #[must_use]
@@ -78,20 +92,6 @@ impl ServiceConfig {
             oauth_client_allowed_scopes: Vec::new(),
             timeout_s: thirty(),
         }
-    }
-}
-
-impl ServiceName {
-    /// `/services/report/` under the base path, percent-encoded: the service's base URL.
-    #[must_use]
-    pub fn prefix(&self, base: &BasePath) -> String {
-        format!("{base}services/{}/", percent_encode(self.as_str()))
-    }
-
-    /// The same prefix decoded and without its last slash: the key in the route table.
-    #[must_use]
-    pub fn route_key(&self, base: &BasePath) -> String {
-        format!("{base}services/{self}")
     }
 }
 

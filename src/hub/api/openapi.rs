@@ -11,9 +11,22 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
-use super::{info, progress, proxy, servers, shutdown};
+use super::{
+    activity, groups, info, progress, proxy, servers, services, share_codes, shared_with, shares, shutdown, tokens,
+    user_acts, user_list, users, whoami,
+};
 use crate::hub::HubState;
 use crate::hub::config::Config;
+
+/// The user whom a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "it describes the path; handlers read its parts themselves")]
+pub(super) struct UserPath {
+    /// A user's name, percent-encoded.
+    #[param(min_length = 1, max_length = 64, example = "alice")]
+    user: String,
+}
 
 /// Which part of a list is asked for.
 #[derive(IntoParams)]
@@ -46,9 +59,19 @@ pub(super) struct PageQuery {
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
     paths(
-        info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post,
-        servers::get, servers::define, servers::start, servers::change, servers::stop,
-        progress::get,
+        super::version, info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post,
+        whoami::get, whoami::of_token, whoami::of_cookie, whoami::request_token,
+        user_list::list, user_acts::create_many, user_acts::create, user_acts::change, users::get, users::delete,
+        users::admin_access, activity::post,
+        tokens::list, tokens::create, tokens::get, tokens::revoke,
+        servers::get, servers::define, servers::start, servers::change, servers::stop, progress::get,
+        groups::list, groups::create_many, groups::get, groups::create, groups::delete, groups::add_users,
+        groups::remove_users, groups::set_properties,
+        services::list, services::get, services::create, services::delete,
+        shares::of_owner, shares::of_server, shares::grant, shares::revoke, shares::revoke_all,
+        shared_with::list_of_user, shared_with::of_user, shared_with::leave_user,
+        shared_with::list_of_group, shared_with::of_group, shared_with::leave_group,
+        share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
     ),
     components(schemas(ErrorModel)),
 )]
@@ -185,11 +208,15 @@ impl Refusal {
 /// (a handler names the one of a `token`, with its scopes), and the errors.
 fn complete(operation: &mut Value, path: &str, method: &str) {
     let is_read = method == "get";
-    let scopes = operation["security"][0].get("token").cloned();
-    let is_open = scopes.is_none();
-    if let Some(scopes) = scopes {
+    // One of them is enough: each is a way of its own.
+    let scopes: Vec<_> =
+        operation["security"].as_array().into_iter().flatten().filter_map(|way| way.get("token")).collect();
+    let is_open = scopes.is_empty();
+    if !is_open {
         let session = if is_read { json!({ "session": [] }) } else { json!({ "session": [], "form_token": [] }) };
-        operation["security"] = json!([{ "token": scopes }, { "bearer": scopes }, session]);
+        let tokens = scopes.iter().map(|scopes| json!({ "token": scopes }));
+        let bearers = scopes.iter().map(|scopes| json!({ "bearer": scopes }));
+        operation["security"] = tokens.chain(bearers).chain([session]).collect();
     }
     let is_possible = |status: &str| match status {
         "403" => !is_open,

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use utoipa::IntoParams;
 
-use super::scopes::require_for as require;
+use super::scopes::require;
 use crate::auth::{Caller, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;

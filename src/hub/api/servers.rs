@@ -155,7 +155,7 @@ pub(in crate::hub) async fn change(
         name.check_new().map_err(|_| bad_name(name.as_str()))?;
         after.name = name.clone();
         // Who may do this to the one must be let do it to the other: a token for `gpu` makes no `gpu-2`.
-        scopes::require_for(&caller, &["start:servers"], Target::Server(&after))?;
+        scopes::require(&caller, &["start:servers"], Target::Server(&after))?;
         if state.spawner.record(&after).is_some() {
             let sentence = format!("User {} already has server '{}'", key.user, after.name.as_str());
             return Err(HubError::conflict(sentence));

@@ -44,8 +44,8 @@ fn operations_of<'a>(document: &'a Value, tag: &'a str) -> impl Iterator<Item = 
 }
 
 fn operation_of(document: &Value, path: &str, method: &str, operation: &Value) -> View {
-    let scopes = list(&operation["security"]).find_map(|way| way.get("token"));
-    let scopes: Vec<_> = scopes.into_iter().flat_map(list).map(|scope| text(scope).to_owned()).collect();
+    let scopes = list(&operation["security"]).filter_map(|way| way.get("token"));
+    let scopes: Vec<_> = scopes.flat_map(list).map(|scope| text(scope).to_owned()).collect();
     let parameters = list(&operation["parameters"]).map(|parameter| {
         let place = if parameter["in"] == "path" { "in the path" } else { "in the query" };
         context! { name => text(&parameter["name"]), place, description => prose(&parameter["description"]) }

@@ -117,6 +117,13 @@ impl World {
         self.signed_in(name).await
     }
 
+    /// So many users without passwords, named `user-0` and on.
+    pub(super) async fn seed_users(&self, count: usize) {
+        for n in 0..count {
+            self.auth.add_user("test", &format!("user-{n}"), None, false).await.expect("a new user");
+        }
+    }
+
     pub(super) async fn signed_in(&self, name: &str) -> Client<'_> {
         let address = IpAddr::from([10, 0, 0, 1]);
         let (_, session) = self.auth.sign_in(name, &Secret::new(PASSWORD), address).await.expect("they are right");

@@ -6,5 +6,8 @@ pub(in crate::hub) mod group;
 pub(in crate::hub) mod route;
 pub(in crate::hub) mod server;
 pub(in crate::hub) mod server_wish;
+pub(in crate::hub) mod service;
+pub(in crate::hub) mod share;
 pub(in crate::hub) mod token;
 pub(in crate::hub) mod user;
+pub(in crate::hub) mod whoami;
