@@ -1,10 +1,13 @@
 //! Builds every part, connects them, and runs until told to stop. Holds no rule of its own.
 
+mod metrics;
+
+use std::collections::HashMap;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -20,13 +23,14 @@ use crate::control;
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
-use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey};
-use crate::net::{RequestBody, ResponseBody};
+use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing};
+use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
+use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::{self, AccessLog, LineWriter};
+use crate::telemetry::{self, AccessLog, LineWriter, Metrics};
 
 /// What the program takes from the world; tests bring their own.
 pub struct Parts {
@@ -75,6 +79,8 @@ pub struct App {
     pub auth: Auth,
     /// Servers.
     pub spawner: Spawner,
+    /// Programs beside the hub.
+    pub services: Services,
     /// Where ready servers are.
     pub routes: Arc<Routes>,
     tasks: Tasks,
@@ -88,6 +94,7 @@ impl App {
     /// # Errors
     /// What could not be had, in one line each.
     pub async fn start(config: Config, parts: Parts, control: Handle) -> Result<Self, AppError> {
+        let begun = Instant::now();
         let Parts { clock, random, backend } = parts;
         let tasks = Tasks::new(Handle::current());
         let control_tasks = tasks.on(control.clone());
@@ -114,9 +121,10 @@ impl App {
         let routes = Arc::new(Routes::default());
         let spawner_parts = spawner::Parts {
             backend,
-            store,
+            store: store.clone(),
             routes: routes.clone(),
             tokens: Arc::new(TokensOfServers(auth.clone())),
+            groups: groups_of(&auth),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -133,31 +141,56 @@ impl App {
             }
         }
 
+        let services =
+            new_services(&config, &auth, routes.clone(), private_address, clock.clone(), control_tasks.clone());
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
+        let metrics = Metrics::default();
+        let figures = metrics.clone();
         let stop_wished = CancellationToken::new();
         let program =
             hub::Program { routes: routes.clone(), hub_url, stop: stop_wished.clone(), tasks: control_tasks.clone() };
-        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), program, clock.clone(), random);
+        let state =
+            HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
+                .with_metrics_page(Arc::new(move || figures.page()));
+        let hub_requests = state.requests();
         let listener_config = config.listener.clone();
         let (host_name, certificate_clock) = (host_name(), clock.clone());
         let certificates =
             run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
         let certified = certificates.clone();
         let reports = spawner.clone();
+        let proxy = Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone());
+        let access_log = access_log(&config.log);
         let edge = Edge::new(edge::Parts {
             config: edge::Config { https_port, ..config.edge.clone() },
             auth: auth.clone(),
-            proxy: Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone()),
+            proxy: proxy.clone(),
             routes: routes.clone(),
             hub: hub_service(hub::router(state), control),
             report: Arc::new(move |report| reports.report_unreachable(report)),
             base: config.hub.base.clone(),
             session_cookie: session_cookie.clone(),
             is_certified: Arc::new(move |host| certified.covers(host)),
-            access_log: access_log(&config.log),
+            access_log: access_log.clone().map(tell_exchange),
             clock,
             tasks: tasks.clone(),
         });
+
+        let startup = Timing::default();
+        startup.note(begun.elapsed());
+        let sources = metrics::Sources {
+            edge: edge.counts(),
+            proxy,
+            listeners: vec![("https", https.counts()), ("http", http.counts()), ("private", private.counts())],
+            auth: auth.clone(),
+            spawner: spawner.clone(),
+            store,
+            routes: routes.clone(),
+            hub_requests,
+            access_log,
+            startup,
+        };
+        metrics::register(&metrics, sources);
 
         control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone()));
         control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
@@ -165,6 +198,7 @@ impl App {
         private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
         http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
         https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
+        services.start(specs_of_services(&config, &auth));
         announce(&config, &auth, https_port);
         Ok(Self {
             https: https_addresses,
@@ -173,6 +207,7 @@ impl App {
             session_cookie,
             auth,
             spawner,
+            services,
             routes,
             tasks,
             stop_wished,
@@ -305,11 +340,20 @@ fn serve(edge: &Edge, door: Door, tasks: &Tasks) -> Serve {
 }
 
 /// Access lines go to standard output; the log has standard error.
-fn access_log(config: &telemetry::Config) -> Option<edge::AccessLog> {
+fn access_log(config: &telemetry::Config) -> Option<AccessLog> {
     let writer = LineWriter::new(std::io::stdout(), &config.limits);
     let writer = writer.inspect_err(|error| warn!(%error, "there will be no access log")).ok()?;
-    let log = AccessLog::new(config.access, writer)?;
-    Some(Arc::new(move |exchange| log.tell(exchange)))
+    AccessLog::new(config.access, writer)
+}
+
+fn tell_exchange(log: AccessLog) -> edge::TellExchange {
+    Arc::new(move |exchange| log.tell(exchange))
+}
+
+/// Which groups somebody is in, for the profiles that only some may choose.
+fn groups_of(auth: &Auth) -> spawner::GroupsOf {
+    let auth = auth.clone();
+    Arc::new(move |user| auth.groups_of(user).into_iter().map(String::from).collect())
 }
 
 /// How a command that deletes a user ends that user's servers.
@@ -326,12 +370,77 @@ struct TokensOfServers(Auth);
 
 #[async_trait::async_trait]
 impl ServerTokens for TokensOfServers {
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
-        self.0.issue_server_token(server).await
+    async fn issue(&self, server: &ServerKey, also: spawner::Also) -> Result<Secret, StoreError> {
+        self.0.issue_server_token_with(server, also).await
     }
 
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {
         self.0.end_server_token(server).await
+    }
+}
+
+/// How services get their tokens: a configured one is theirs for good, others get a fresh one each start.
+struct TokensOfServices {
+    auth: Auth,
+    configured: HashMap<ServiceName, Secret>,
+}
+
+#[async_trait::async_trait]
+impl ServiceTokens for TokensOfServices {
+    async fn issue(&self, service: &ServiceName) -> Result<Secret, BoxError> {
+        match self.configured.get(service) {
+            Some(token) => Ok(token.clone()),
+            None => Ok(self.auth.issue_service_token(service).await?),
+        }
+    }
+}
+
+fn new_services(
+    config: &Config,
+    auth: &Auth,
+    routes: Arc<Routes>,
+    private: SocketAddr,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+) -> Services {
+    let tokens =
+        config.auth.services.iter().filter_map(|service| Some((service.name.clone(), service.api_token.clone()?)));
+    let parts = services::Parts {
+        routes,
+        tokens: Arc::new(TokensOfServices { auth: auth.clone(), configured: tokens.collect() }),
+        base: config.hub.base.clone(),
+        // Services are programs of this host, wherever servers are.
+        hub_url: format!("http://{}", reached_from_here(private)),
+        public_origin: config.edge.public_url.as_ref().map(edge::PublicUrl::origin),
+        clock,
+        tasks,
+    };
+    Services::new(config.services.clone(), parts)
+}
+
+/// The services of the configuration, and those that were made through the API.
+fn specs_of_services(config: &Config, auth: &Auth) -> Vec<ServiceSpec> {
+    let made = auth.services().into_iter().filter(|service| !service.from_config);
+    let made = made.filter_map(|service| {
+        let mut spec = ServiceConfig::named(service.name.clone());
+        spec.url.clone_from(&service.url);
+        match ServiceSpec::of(&spec) {
+            Ok(spec) => Some(spec),
+            Err(error) => {
+                warn!(service = %service.name, %error, "a service has no pages, because its URL is none");
+                None
+            }
+        }
+    });
+    config.service_specs.iter().cloned().chain(made).collect()
+}
+
+/// The address under which this host reaches a listener of ours.
+fn reached_from_here(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+        _ => address,
     }
 }
 

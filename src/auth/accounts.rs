@@ -116,7 +116,7 @@ impl Auth {
                 password: hash,
                 authorised: true,
                 admin: admin || shared.config.admins.contains(&name),
-                created: shared.now(),
+                created: shared.next_creation(),
                 last_activity: None,
             };
             let act = if row.admin { "added administrator" } else { "added user" };
@@ -291,6 +291,7 @@ impl Shared {
             setup_code: Mutex::default(),
             acts: Mutex::default(),
             unfinished: Mutex::default(),
+            counts: super::counts::Counts::default(),
         };
         for row in shared.store.users()? {
             shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row, &shared.directory)));
@@ -301,6 +302,10 @@ impl Shared {
         shared.load_services()?;
         shared.load_sessions()?;
         shared.load_tokens()?;
+        // What has no owner any more goes now: one of that name who comes later must not find it.
+        if let Err(error) = shared.finish_ends() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "rows without an owner could not be deleted");
+        }
         shared.follow_service_tokens()?;
         shared.follow_configuration()?;
         shared.follow_setup_window();

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use toml::Value;
 
+use super::profiles::profiles_of;
 use super::settings::{Mistake, Settings};
-use crate::model::{BasePath, Network, Secret, UserName};
-use crate::spawner::{ResourceLimits, docker, process, static_upstream};
-use crate::{auth, control, edge, hub, listener, proxy, spawner, store, telemetry};
+use crate::model::{BasePath, Network, Secret, ServiceConfig, UserName};
+use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
+use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
 
 /// What servers are.
 #[derive(Clone, Debug)]
@@ -67,6 +68,10 @@ pub struct Config {
     pub docker: docker::Config,
     /// Processes.
     pub process: process::Config,
+    /// Programs beside the hub: how they are run.
+    pub services: services::Config,
+    /// Which there are.
+    pub service_specs: Vec<services::ServiceSpec>,
     /// Commands on a running instance.
     pub control: control::Config,
     /// The log.
@@ -85,8 +90,10 @@ pub fn load(
 ) -> Result<(Settings, Config), Vec<Mistake>> {
     let (settings, mistakes) = Settings::read(file, environment);
     let mut read = Reader { settings: &settings, mistakes };
-    let config = fill(&mut read);
+    let mut config = fill(&mut read);
+    config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
+    check_rules(&mut read, &config.auth);
     let mistakes = read.mistakes;
     if mistakes.is_empty() { Ok((settings, config)) } else { Err(mistakes) }
 }
@@ -131,8 +138,15 @@ fn fill(read: &mut Reader<'_>) -> Config {
             tries_per_address: read.number("auth.tries_per_address"),
             tries_window_s: read.seconds("auth.tries_window_s"),
             waiting_users_limit: read.count("auth.waiting_users"),
+            blocked_users: read
+                .parsed_all("auth.blocked_users", |name| UserName::parse(name).map_err(|error| error.to_string())),
+            roles: read.tables("roles"),
+            groups: read.tables("groups"),
+            services: read.tables("services"),
+            custom_scopes: read.tables("custom_scopes"),
+            extra_user_scopes: read.all("auth.extra_user_scopes"),
+            token_expires_in_max_s: read.seconds("auth.token_expires_in_max_s"),
             data_dir: data_dir.clone(),
-            ..auth::Config::default()
         },
         listener: listener::Config {
             https,
@@ -160,6 +174,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             signup,
             password_length_min: read.count("auth.password_length"),
             default_url: read.optional("hub.default_url", page_address),
+            authenticate_metrics: read.flag("metrics.authenticate"),
             ..hub::Config::default()
         },
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),
@@ -168,6 +183,8 @@ fn fill(read: &mut Reader<'_>) -> Config {
         backend: backend_choice(read),
         docker: docker_config(read),
         process: process_config(read, data_dir.join("servers")),
+        services: services_config(read, data_dir.join("services")),
+        service_specs: Vec::new(),
         control: control::Config::new(data_dir),
         log: log_config(read),
         stop_timeout: Duration::from_secs(read.seconds("stop_timeout_s")),
@@ -177,7 +194,14 @@ fn fill(read: &mut Reader<'_>) -> Config {
 fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
     spawner::Config {
         starts_at_once: read.count("spawner.starts_at_once"),
-        starts_waiting_limit: read.count("spawner.starts_waiting"),
+        concurrent_starts: read.count("spawner.concurrent_starts"),
+        active_servers: Some(read.count("spawner.active_servers")).filter(|limit| *limit > 0),
+        named_servers_per_user: match read.integer("spawner.named_servers_per_user") {
+            0 => NamedServers::Off,
+            limit => usize::try_from(limit).map_or(NamedServers::Unlimited, NamedServers::AtMost),
+        },
+        profiles: profiles(read),
+        allowed_images: allowed_images(read),
         image_timeout_s: read.seconds("spawner.pull_timeout_s"),
         start_timeout_s: read.seconds("spawner.start_timeout_s"),
         ready_timeout_s: read.seconds("spawner.ready_timeout_s"),
@@ -189,6 +213,24 @@ fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
         environment: read.map("spawner.environment").into_iter().collect(),
         ..spawner::Config::default()
     }
+}
+
+fn profiles(read: &mut Reader<'_>) -> Vec<Profile> {
+    const PROFILES: &str = "spawner.profiles";
+    let tables = read.tables(PROFILES);
+    let (profiles, mistakes) = profiles_of(tables, &read.text("spawner.backend"));
+    for (number, name, problem) in mistakes {
+        read.refuse_table(PROFILES, number, &name, problem);
+    }
+    profiles
+}
+
+fn allowed_images(read: &mut Reader<'_>) -> Vec<String> {
+    let image = |text: &str| match text {
+        text if text == ANY_IMAGE || is_image(text) => Ok(text.to_owned()),
+        _ => Err("is not the name of an image, as in \"quay.io/jupyter/base-notebook:latest\"".to_owned()),
+    };
+    read.parsed_all("spawner.allowed_images", image)
 }
 
 fn backend_choice(read: &mut Reader<'_>) -> BackendChoice {
@@ -262,6 +304,24 @@ fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {
     }
 }
 
+fn services_config(read: &mut Reader<'_>, folder: PathBuf) -> services::Config {
+    let defaults = services::Config::default();
+    // Killed in time, or they would be dropped in the middle of it.
+    let stop_grace = defaults.stop_grace.min(Duration::from_secs(read.seconds("stop_timeout_s")) / 2);
+    services::Config { folder, path: read.text("spawner.process.path"), stop_grace, ..defaults }
+}
+
+fn service_specs(read: &mut Reader<'_>, configs: &[ServiceConfig]) -> Vec<services::ServiceSpec> {
+    let mut specs = Vec::new();
+    for config in configs {
+        match services::ServiceSpec::of(config) {
+            Ok(spec) => specs.push(spec),
+            Err(error) => read.refuse("services", format!("{}: {error}", config.name)),
+        }
+    }
+    specs
+}
+
 fn log_config(read: &mut Reader<'_>) -> telemetry::Config {
     telemetry::Config {
         // The libraries' own frames and polls at `debug` would bury ours.
@@ -319,7 +379,7 @@ fn connect_url(text: &str) -> Result<Option<String>, String> {
 }
 
 /// `4G`, `512M`, `1.5G` or plain bytes, as Docker reads them.
-fn bytes(text: &str) -> Result<u64, String> {
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let wrong = || "must be a size as in \"512M\" or \"4G\"".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_uppercase().trim_end_matches(['B', 'I']) {
@@ -358,6 +418,18 @@ fn check_relations(read: &mut Reader<'_>) {
     }
 }
 
+/// Roles, groups, services and custom scopes name each other; each mistake names the table that it is in.
+fn check_rules(read: &mut Reader<'_>, config: &auth::Config) {
+    for mistake in config.mistakes() {
+        let origin = read.settings.get(mistake.key).origin.clone();
+        let key = match mistake.entry.as_str() {
+            "" => mistake.key.to_owned(),
+            entry => format!("{} {entry:?}", mistake.key),
+        };
+        read.mistakes.push(Mistake { key, origin, value: String::new(), problem: mistake.problem });
+    }
+}
+
 /// Reads settings as types and collects what is wrong. Kinds have been checked by `Settings`.
 struct Reader<'a> {
     settings: &'a Settings,
@@ -369,6 +441,17 @@ impl Reader<'_> {
         let setting = self.settings.get(name);
         let (origin, value) = (setting.origin.clone(), setting.shown());
         self.mistakes.push(Mistake { key: name.to_owned(), origin, value, problem });
+    }
+
+    /// One table of a list; of the whole list, the one that is wrong is what the reader wants to see.
+    fn refuse_table(&mut self, name: &str, number: usize, label: &str, problem: String) {
+        let origin = self.settings.get(name).origin.clone();
+        self.mistakes.push(Mistake {
+            key: format!("{name}[{number}] {label:?}"),
+            origin,
+            value: String::new(),
+            problem,
+        });
     }
 
     fn text(&self, name: &str) -> String {

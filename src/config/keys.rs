@@ -99,6 +99,30 @@ pub const KEYS: &[Key] = &[
         "How long open requests may go on after the first Ctrl-C or SIGTERM. Servers of users keep running in any case.",
     ),
     key(
+        "roles",
+        Kind::Tables { secrets: &[] },
+        "[]",
+        "Who may do what beside the default roles: [[roles]] with name, description, scopes, users, groups and services, as in name = \"instructor\", scopes = [\"access:servers!group=physics\", \"list:users!group=physics\"], groups = [\"staff\"]. Users and groups that are missing are made. The roles user, server and token can be changed this way; admin cannot.",
+    ),
+    key(
+        "groups",
+        Kind::Tables { secrets: &[] },
+        "[]",
+        "Groups that there shall be: [[groups]] with name, users and properties. Users are added to what the group has, and made if missing; nobody is taken out.",
+    ),
+    key(
+        "services",
+        Kind::Tables { secrets: &["api_token", "environment"] },
+        "[]",
+        "Programs that call the API or that people sign in to: [[services]] with name, url, api_token, admin, command, environment, cwd, user, info, display, oauth_client_id, oauth_redirect_uri, oauth_no_confirm, oauth_client_allowed_scopes and timeout_s. One with a command is run and watched; one without runs elsewhere and needs an api_token.",
+    ),
+    key(
+        "custom_scopes",
+        Kind::Tables { secrets: &[] },
+        "[]",
+        "Scopes of your own programs: [[custom_scopes]] with name (\"custom:...\"), description, and subscopes, which are other custom scopes.",
+    ),
+    key(
         "listener.https",
         Kind::Texts,
         r#"["[::]:8443"]"#,
@@ -216,6 +240,24 @@ pub const KEYS: &[Key] = &[
     key("auth.tries_window_s", whole(1, 86_400), "600", "The time over which failed sign-ins are counted."),
     key("auth.waiting_users", whole(1, 1_000_000), "1000", "How many sign-ups may wait for approval."),
     key(
+        "auth.blocked_users",
+        Kind::Texts,
+        "[]",
+        "Names that are let in no more. At the next start they are shut out and lose administration, roles and groups.",
+    ),
+    key(
+        "auth.extra_user_scopes",
+        Kind::Texts,
+        "[]",
+        "What every user may do beside what is their own, as in [\"access:services!service=report\"].",
+    ),
+    key(
+        "auth.token_expires_in_max_s",
+        whole(0, 100 * YEAR_S),
+        "0",
+        "The longest life of an API token that somebody asks for; 0: tokens may live for ever. One asked for without an end gets this one.",
+    ),
+    key(
         "hub.bind",
         Kind::Text,
         r#""auto""#,
@@ -262,16 +304,40 @@ pub const KEYS: &[Key] = &[
         "How many servers are started at once; the others wait their turn.",
     ),
     key(
-        "spawner.starts_waiting",
+        "spawner.concurrent_starts",
         whole(1, 100_000),
-        "1000",
-        "How many starts may wait; beyond it people are asked to try again.",
+        "100",
+        "How many starts may be waiting or under way together; beyond it people and programs are asked to come again after 30 to 60 s, as JupyterHub asks. A course that opens its notebooks at one time wants its size here.",
+    ),
+    key(
+        "spawner.active_servers",
+        whole(0, 1_000_000),
+        "0",
+        "How many servers may run, start or stop together; beyond it a start is refused. 0: no limit.",
+    ),
+    key(
+        "spawner.named_servers_per_user",
+        whole(-1, 100_000),
+        "0",
+        "How many servers with a name of their own a user may have beside the default one, stopped ones too. 0: none, named servers are off. -1: no limit. All servers of a user share the user's volumes.",
+    ),
+    key(
+        "spawner.profiles",
+        Kind::Tables { secrets: &["environment"] },
+        "[]",
+        "Kinds of servers to choose from, one [[spawner.profiles]] each, with the fields name (how options say it), display_name, description, default (taken when nothing is chosen), image, memory (\"8G\"), cpu (2.5), environment, command, and groups (who may choose it; left out: everybody). What a profile leaves out is as for all servers; an image needs containers.",
+    ),
+    key(
+        "spawner.allowed_images",
+        Kind::Texts,
+        "[]",
+        "Images that people may choose beside spawner.docker.image and those of their profiles. \"*\": any image, also one that somebody made to look at other people's volumes or the network; only where everybody is trusted.",
     ),
     key(
         "spawner.environment",
         Kind::TextMap,
         "{}",
-        "More environment for every server, as in { TZ = \"Europe/Berlin\" }. It wins over what Slipway sets.",
+        "More environment for every server, as in { TZ = \"Europe/Berlin\" }. It wins over what Slipway and profiles set.",
     ),
     key("spawner.docker.host", Kind::Text, r#""unix:///var/run/docker.sock""#, "The engine's address."),
     key(
@@ -347,7 +413,7 @@ pub const KEYS: &[Key] = &[
         "spawner.process.path",
         Kind::Text,
         r#""/usr/local/bin:/usr/bin:/bin""#,
-        "Where servers as processes find programs: their PATH. Slipway's own is not handed on.",
+        "Where servers as processes, and services that Slipway runs, find programs: their PATH. Slipway's own is not handed on.",
     ),
     key(
         "spawner.process.run_as",
@@ -373,6 +439,12 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&["off", "common", "json"]),
         r#""off""#,
         "One line for each request, on standard output.",
+    ),
+    key(
+        "metrics.authenticate",
+        Kind::Flag,
+        "true",
+        "Prometheus reads /hub/metrics (or /hub/api/metrics, also on hub.bind) with a token that holds read:metrics. false: whoever reaches the address reads how many people and servers there are.",
     ),
 ];
 

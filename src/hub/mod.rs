@@ -8,6 +8,7 @@ mod api;
 mod assets;
 mod config;
 mod cookies;
+mod counts;
 mod error;
 mod extract;
 mod form;
@@ -30,11 +31,13 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use config::Config;
+pub use counts::{RequestFigure, Requests};
 pub use program::Program;
 pub use router::router;
 
 use crate::auth::Auth;
 use crate::model::{Clock, Random, Timestamp};
+use crate::services::Services;
 use crate::spawner::Spawner;
 
 /// What every handler works with; each takes what it needs. Cheap to clone.
@@ -43,6 +46,7 @@ pub struct HubState {
     config: Arc<Config>,
     auth: Auth,
     spawner: Spawner,
+    services: Services,
     program: Program,
     clock: Arc<dyn Clock>,
     random: Random,
@@ -55,7 +59,12 @@ pub struct HubState {
     /// One permit a listener of a progress stream.
     progress_listeners: Arc<Semaphore>,
     started_at: Timestamp,
+    requests: Arc<Requests>,
+    metrics_page: MetricsPage,
 }
+
+/// Writes all figures of the program as text; given by `app`. May look at everybody: it is called on the blocking pool.
+pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl HubState {
     /// Puts the hub together. Templates are read at their first use.
@@ -64,6 +73,7 @@ impl HubState {
         config: Config,
         auth: Auth,
         spawner: Spawner,
+        services: Services,
         program: Program,
         clock: Arc<dyn Clock>,
         random: Random,
@@ -75,12 +85,26 @@ impl HubState {
             visitor_key: xsrf::Key::new(random.bytes()),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),
+            requests: Arc::default(),
+            metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,
             spawner,
+            services,
             program,
             clock,
             random,
         }
+    }
+    /// With the page that `{base}hub/metrics` shows.
+    #[must_use]
+    pub fn with_metrics_page(self, metrics_page: MetricsPage) -> Self {
+        Self { metrics_page, ..self }
+    }
+
+    /// What the hub counts of its requests.
+    #[must_use]
+    pub fn requests(&self) -> Arc<Requests> {
+        self.requests.clone()
     }
 }

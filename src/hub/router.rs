@@ -5,6 +5,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post, put};
 use axum::{Router, handler::Handler};
 
+use super::counts::count;
 use super::error::HubError;
 use super::layers::{
     api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
@@ -19,6 +20,7 @@ pub fn router(state: HubState) -> Router {
     families
         .layer(from_fn_with_state(state.clone(), private_door))
         .layer(from_fn_with_state(state.clone(), stamp))
+        .layer(from_fn_with_state(state.clone(), count))
         .with_state(state)
 }
 
@@ -101,6 +103,8 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/{*unknown}"), any(unknown_endpoint).options(api::options))
         .layer(from_fn(no_head));
     let endpoints = Router::new()
+        .route(&api("/metrics"), get(api::metrics::get).options(api::options))
+        .route(&state.config.hub("metrics"), get(api::metrics::get))
         .route(&api("/info"), get(api::info::get).options(api::options))
         .route(
             &api("/proxy"),

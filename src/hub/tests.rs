@@ -4,6 +4,7 @@
 mod api;
 mod doors;
 mod engine;
+mod groups;
 mod oauth;
 mod openapi;
 mod pages;
@@ -11,5 +12,6 @@ mod program;
 mod samples;
 mod servers;
 mod shares;
+mod tokens;
 mod users;
 mod world;

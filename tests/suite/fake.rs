@@ -164,7 +164,12 @@ impl Backend for FakeBackend {
         Some("fake:1")
     }
 
-    async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError> {
+    async fn prepare(
+        &self,
+        server: &ServerKey,
+        _image: Option<&str>,
+        progress: &ProgressSink,
+    ) -> Result<(), BackendError> {
         progress("Pulling image fake:1".into(), Some(50));
         if self.behaviour_of(server) == Behaviour::ImageMissing {
             return Err(BackendError::ImageMissing { image: "fake:1".into() });
@@ -256,6 +261,29 @@ impl Backend for FakeBackend {
             Some((receiver.recv().await.ok()?, receiver))
         });
         Ok(stream.boxed())
+    }
+}
+
+/// A program of its own that answers as servers do, under this name.
+pub struct FakeService {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl FakeService {
+    pub async fn start(name: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let seen = Arc::<Mutex<Vec<Seen>>>::default();
+        tokio::spawn(serve(listener, crate::world::server(name), seen.clone()));
+        Self { address, seen }
+    }
+
+    /// The last request that it was sent, without our own questions whether it is there.
+    pub fn last(&self) -> Seen {
+        let seen = self.seen.lock();
+        let asked = seen.iter().rev().find(|seen| seen.headers.contains_key("x-forwarded-for"));
+        asked.expect("a request").clone()
     }
 }
 

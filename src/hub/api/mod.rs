@@ -7,6 +7,7 @@ pub(super) mod activity;
 mod body;
 pub(super) mod groups;
 pub(super) mod info;
+pub(super) mod metrics;
 pub(super) mod model;
 pub(super) mod openapi;
 mod paging;

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, progress, proxy, servers, services, share_codes, shared_with, shares, shutdown, tokens,
+    activity, groups, info, metrics, progress, proxy, servers, services, share_codes, shared_with, shares, shutdown, tokens,
     user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
@@ -59,7 +59,7 @@ pub(super) struct PageQuery {
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
     paths(
-        super::version, info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post,
+        super::version, info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post, metrics::get,
         whoami::get, whoami::of_token, whoami::of_cookie, whoami::request_token,
         user_list::list, user_acts::create_many, user_acts::create, user_acts::change, users::get, users::delete,
         users::admin_access, activity::post,

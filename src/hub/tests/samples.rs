@@ -154,6 +154,17 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ),
         ("api-docs", "api_docs.html", alice(""), view_of(Document::new(&Config::default()).value())),
         (
+            "consent-service",
+            "consent_service.html",
+            alice(""),
+            context! {
+                service => "announcements",
+                elsewhere => "https://news.example.org",
+                rights => vec!["See which groups people are in (only yours)"],
+                scopes => vec!["access:services!service=announcements", "read:users:groups!user"],
+            },
+        ),
+        (
             "error-404",
             "error.html",
             alice(""),
