@@ -11,7 +11,7 @@ use super::layers::{
     api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
-use super::pages::{admin, health, home, login, logout, password, servers, signup, spawn};
+use super::pages::{admin, api_docs, health, home, login, logout, password, servers, signup, spawn};
 use super::{HubState, api, assets, oauth};
 
 /// The hub as a service. Requests come with `model::Visit` and `auth::Caller` in their extensions.
@@ -51,6 +51,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
         .route(&hub("discard/{user}"), get(admin::ask_discard).post(admin::discard))
         .route(&hub("error/{code}"), get(home::error))
+        .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
@@ -140,14 +141,84 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/activity"), post(api::activity::post).options(api::options))
         .route(
             &api("/users/{user}/server"),
-            get(api::servers::get).post(api::servers::start).delete(api::servers::stop).options(api::options),
+            get(api::servers::get)
+                .put(api::servers::define)
+                .post(api::servers::start)
+                .patch(api::servers::change)
+                .delete(api::servers::stop)
+                .options(api::options),
+        )
+        .route(
+            &api("/users/{user}/servers/{server}"),
+            get(api::servers::get)
+                .put(api::servers::define)
+                .post(api::servers::start)
+                .patch(api::servers::change)
+                .delete(api::servers::stop)
+                .options(api::options),
         )
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_api_token))
         .layer(from_fn(api_callers))
         .layer(from_fn(no_head));
     // Who has no credentials may send the sign-in form along, so only a session has a form token to show.
     let tokens = Router::new()
+        .route(&api("/services"), get(api::services::list).options(api::options))
+        .route(
+            &api("/services/{service}"),
+            get(api::services::get).post(api::services::create).delete(api::services::delete).options(api::options),
+        )
+        .route(&api("/shares/{user}"), get(api::shares::of_owner).options(api::options))
+        .route(
+            &api("/shares/{user}/"),
+            get(api::shares::of_server)
+                .post(api::shares::grant)
+                .patch(api::shares::revoke)
+                .delete(api::shares::revoke_all)
+                .options(api::options),
+        )
+        .route(
+            &api("/shares/{user}/{server}"),
+            get(api::shares::of_server)
+                .post(api::shares::grant)
+                .patch(api::shares::revoke)
+                .delete(api::shares::revoke_all)
+                .options(api::options),
+        )
+        .route(&api("/share-codes/{user}"), get(api::share_codes::of_owner).options(api::options))
+        .route(
+            &api("/share-codes/{user}/"),
+            get(api::share_codes::of_server)
+                .post(api::share_codes::create)
+                .delete(api::share_codes::delete)
+                .options(api::options),
+        )
+        .route(
+            &api("/share-codes/{user}/{server}"),
+            get(api::share_codes::of_server)
+                .post(api::share_codes::create)
+                .delete(api::share_codes::delete)
+                .options(api::options),
+        )
+        .route(&api("/users/{user}/shared"), get(api::shared_with::list_of_user).options(api::options))
+        .route(
+            &api("/users/{user}/shared/{owner}/"),
+            get(api::shared_with::of_user).delete(api::shared_with::leave_user).options(api::options),
+        )
+        .route(
+            &api("/users/{user}/shared/{owner}/{server}"),
+            get(api::shared_with::of_user).delete(api::shared_with::leave_user).options(api::options),
+        )
+        .route(&api("/groups/{group}/shared"), get(api::shared_with::list_of_group).options(api::options))
+        .route(
+            &api("/groups/{group}/shared/{owner}/"),
+            get(api::shared_with::of_group).delete(api::shared_with::leave_group).options(api::options),
+        )
+        .route(
+            &api("/groups/{group}/shared/{owner}/{server}"),
+            get(api::shared_with::of_group).delete(api::shared_with::leave_group).options(api::options),
+        )
         .route(&api("/users/{user}/tokens"), get(api::tokens::list).post(api::tokens::create).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_session_token))
         .layer(from_fn(api_callers))

@@ -11,6 +11,7 @@ mod pages;
 mod program;
 mod samples;
 mod servers;
+mod shares;
 mod tokens;
 mod users;
 mod world;

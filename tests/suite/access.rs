@@ -137,6 +137,7 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/withdraw/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/discard/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/discard/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/api-docs", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/error/404", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/api/oauth2/authorize", [302, 302, 302, 400, 400, 400, 302, 302]),
     ("api", "POST", "/hub/api/oauth2/authorize", [403, 403, 403, 403, 403, 403, 403, 403]),

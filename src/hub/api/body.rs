@@ -6,6 +6,7 @@
 use axum::body::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::hub::error::HubError;
 use crate::model::UserName;
@@ -28,6 +29,18 @@ pub(super) fn json_body<T: DeserializeOwned>(body: &Bytes) -> Result<Option<T>, 
             Err(error) => Err(told_fault(&error)),
         },
     }
+}
+
+/// Any JSON, for bodies about which JupyterHub has words of its own; `None` if it is empty.
+///
+/// # Errors
+/// 400 if it is no JSON.
+pub(super) fn any_json(body: &Bytes) -> Result<Option<Value>, HubError> {
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(body).map(Some).map_err(|error| told_fault(&error))
 }
 
 fn told_fault(error: &serde_json::Error) -> HubError {

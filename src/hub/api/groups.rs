@@ -253,7 +253,7 @@ pub(in crate::hub) async fn set_properties(
 ///
 /// # Errors
 /// As `scopes::require`; 404 in JupyterHub's sentence if there is no such group.
-fn reachable_group(
+pub(super) fn reachable_group(
     state: &HubState,
     caller: &Caller,
     name: &str,

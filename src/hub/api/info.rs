@@ -50,6 +50,7 @@ struct Part {
 /// `GET /hub/api/info`
 #[utoipa::path(
     get, path = "/info", operation_id = "get_info", tag = "Hub",
+    summary = "What this hub is made of", description = "Versions and parts.",
     security(("token" = ["read:hub"])),
     responses((status = 200, description = "Versions and parts.", body = Info)),
 )]

@@ -15,7 +15,12 @@ pub(super) mod progress;
 pub(super) mod proxy;
 mod query;
 mod scopes;
+mod server_path;
 pub(super) mod servers;
+pub(super) mod services;
+pub(super) mod share_codes;
+pub(super) mod shared_with;
+pub(super) mod shares;
 pub(super) mod shutdown;
 pub(super) mod tokens;
 pub(super) mod user_acts;
@@ -28,14 +33,28 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use axum::response::IntoResponse;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::HubState;
 use crate::auth::Caller;
 
+/// The version of JupyterHub whose contract is kept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Version, example = json!({ "version": "6.1.1" }))]
+pub(super) struct VersionModel {
+    version: String,
+}
+
 /// `GET /hub/api`: a server asks this first, without a token, and ends after five failures.
+#[utoipa::path(
+    get, path = "/", operation_id = "get_version", tag = "Hub",
+    summary = "Which version this is", description = "For everybody.",
+    security(()),
+    responses((status = 200, description = "The version.", body = VersionModel)),
+)]
 pub(super) async fn version(State(state): State<HubState>) -> impl IntoResponse {
-    ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], Json(json!({ "version": state.config.jupyterhub_version })))
+    ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], Json(VersionModel { version: state.config.jupyterhub_version.clone() }))
 }
 
 /// `OPTIONS` on every endpoint: 200, empty.

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::body::json_body;
+use super::body::any_json;
 use super::model::error::ErrorModel;
 use super::model::route::RouteModel;
 use super::openapi::PageQuery;
@@ -71,7 +71,7 @@ pub(in crate::hub) async fn post(CallerOf(caller): CallerOf) -> Result<StatusCod
 )]
 pub(in crate::hub) async fn patch(CallerOf(caller): CallerOf, body: Bytes) -> Result<StatusCode, HubError> {
     scopes::require(&caller, &["proxy"], Target::All)?;
-    match json_body::<Value>(&body)? {
+    match any_json(&body)? {
         Some(Value::Object(_)) => {
             Err(HubError::bad("The proxy is part of this program: there is no other address to find it at."))
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::body::json_body;
+use super::body::any_json;
 use super::scopes;
 use crate::auth::Target;
 use crate::hub::HubState;
@@ -49,7 +49,7 @@ pub(in crate::hub) async fn post(
     body: Bytes,
 ) -> Result<(StatusCode, Json<Answer>), HubError> {
     scopes::require(&caller, &["shutdown"], Target::All)?;
-    let body = json_body::<Value>(&body)?.unwrap_or_else(|| json!({}));
+    let body = any_json(&body)?.unwrap_or_else(|| json!({}));
     if !body.is_object() {
         return Err(HubError::bad("Request body must be JSON dict"));
     }

@@ -1,6 +1,7 @@
 //! The pages: one file each, with `get` and `post`; what they look like is in `templates/`.
 
 pub(super) mod admin;
+pub(super) mod api_docs;
 pub(super) mod health;
 pub(super) mod home;
 pub(super) mod login;

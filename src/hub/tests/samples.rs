@@ -7,8 +7,10 @@ use std::path::Path;
 use minijinja::context;
 use minijinja::value::Value;
 
+use crate::hub::api::openapi::Document;
 use crate::hub::assets;
 use crate::hub::config::Config;
+use crate::hub::pages::api_docs::view_of;
 use crate::hub::templates::{Views, moment};
 use crate::model::Timestamp;
 
@@ -150,6 +152,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             admin(""),
             context! { owner => "alice", server => "", scopes => vec!["access:servers!server=alice/"] },
         ),
+        ("api-docs", "api_docs.html", alice(""), view_of(Document::new(&Config::default()).value())),
         (
             "consent-service",
             "consent_service.html",
