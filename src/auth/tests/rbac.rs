@@ -486,7 +486,9 @@ impl Run {
             for user in &role.users {
                 self.model.people.entry(user.clone()).or_insert(Person { admin: false, authorised: true });
             }
-            role.groups.iter().for_each(|group| drop(self.model.groups.entry(group.clone()).or_default()));
+            for group in &role.groups {
+                self.model.groups.entry(group.clone()).or_default();
+            }
         }
         self.model.roles = roles;
         if let Some(person) = self.model.people.get_mut("u0").filter(|person| person.authorised) {

@@ -40,15 +40,15 @@ async fn a_group_gives_rights_at_once_takes_them_at_once_and_outlives_a_restart(
     let (alice, bob) = (plain(&world, "alice").await, plain(&world, "bob").await);
     let may = |world: &World| rights(world, &alice).allows("access:servers", Target::Server(&server_of(&bob)));
     assert!(world.auth.group(&group("teachers")).is_some(), "the role names it");
-    world.auth.create_groups("root", &[group("pupils")], &[bob.clone()]).await.expect("stored");
+    world.auth.create_groups("root", &[group("pupils")], std::slice::from_ref(&bob)).await.expect("stored");
     assert!(!may(&world));
-    world.auth.add_to_group("root", &group("teachers"), &[alice.clone()]).await.expect("stored");
+    world.auth.add_to_group("root", &group("teachers"), std::slice::from_ref(&alice)).await.expect("stored");
     assert!(may(&world));
     let world = world.restart().await;
     assert!(may(&world));
     assert_eq!(world.auth.groups_of(&alice), [group("teachers")]);
     assert_eq!(world.auth.roles_of_group(&group("teachers")), [RoleName::parse("teach").expect("a name")]);
-    world.auth.remove_from_group("root", &group("pupils"), &[bob.clone()]).await.expect("stored");
+    world.auth.remove_from_group("root", &group("pupils"), std::slice::from_ref(&bob)).await.expect("stored");
     assert!(!may(&world));
     assert_eq!(world.acts()[0], "root removed bob from group pupils");
 }
@@ -139,7 +139,7 @@ async fn a_rename_carries_what_hangs_on_the_name_and_leaves_nothing_behind() {
     let (cookie, _) = world.sign_in("alice").await;
     let by = rights(&world, &alice);
     let (api, _) = world.auth.create_token(&alice.clone().into(), asked(&["inherit"], &by)).await.expect("stored");
-    world.auth.create_groups("root", &[group("g")], &[alice.clone()]).await.expect("stored");
+    world.auth.create_groups("root", &[group("g")], std::slice::from_ref(&alice)).await.expect("stored");
     let with = ShareWith::User(bob.clone());
     world.auth.share("alice", &server_of(&alice), &with, vec![], by).await.expect("stored");
     let visit = world.auth.issue_oauth_token(&bob, &client("alice"), vec![], None).await.expect("stored").0;
@@ -221,7 +221,7 @@ async fn a_share_code_works_until_it_expires_and_a_share_until_it_is_taken_back(
 async fn a_blocked_user_is_shut_out_at_the_next_start_and_stays_out() {
     let mut world = World::new().await;
     let (mallory, _) = (world.user("mallory").await, world.admin("root").await);
-    world.auth.create_groups("root", &[group("g")], &[mallory.clone()]).await.expect("stored");
+    world.auth.create_groups("root", &[group("g")], std::slice::from_ref(&mallory)).await.expect("stored");
     let (cookie, _) = world.sign_in("mallory").await;
     world.config.blocked_users.push(mallory.clone());
     let world = world.restart().await;

@@ -260,8 +260,12 @@ impl World {
 
     pub(super) fn remove_user(&mut self, user: &str) {
         self.people.remove(user);
-        self.groups.values_mut().for_each(|users| drop(users.remove(user)));
-        self.roles.values_mut().for_each(|role| drop(role.users.remove(user)));
+        self.groups.values_mut().for_each(|users| {
+            users.remove(user);
+        });
+        self.roles.values_mut().for_each(|role| {
+            role.users.remove(user);
+        });
         self.end_tokens_of(user);
         let is_theirs = |server: &str| server.split('/').next() == Some(user);
         self.tokens.retain(|_, token| !token.client.as_deref().is_some_and(is_theirs));
@@ -274,7 +278,9 @@ impl World {
 
     pub(super) fn remove_group(&mut self, group: &str) {
         self.groups.remove(group);
-        self.roles.values_mut().for_each(|role| drop(role.groups.remove(group)));
+        self.roles.values_mut().for_each(|role| {
+            role.groups.remove(group);
+        });
         self.shares.retain(|(_, with), _| *with != format!("group {group}"));
     }
 
