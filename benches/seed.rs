@@ -34,13 +34,11 @@ fn rows_of(number: usize) -> Result<(UserRow, ServerRow), Box<dyn Error>> {
     let user =
         UserRow { name, password: None, authorised: true, admin: false, created: Timestamp(0), last_activity: None };
     let server = ServerRow {
-        handle: Some(serde_json::json!({ "static": key })),
-        key,
+        handle: Some(serde_json::json!({ "static": &key })),
         generation: Generation(1),
         wanted: true,
         started_at: Some(Timestamp(0)),
-        last_activity: None,
-        failure: None,
+        ..ServerRow::new(key)
     };
     Ok((user, server))
 }

@@ -1,11 +1,13 @@
 //! Builds every part, connects them, and runs until told to stop. Holds no rule of its own.
 
+mod metrics;
+
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -21,14 +23,14 @@ use crate::control;
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
-use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName};
+use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing};
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
 use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::{self, AccessLog, LineWriter};
+use crate::telemetry::{self, AccessLog, LineWriter, Metrics};
 
 /// What the program takes from the world; tests bring their own.
 pub struct Parts {
@@ -92,6 +94,7 @@ impl App {
     /// # Errors
     /// What could not be had, in one line each.
     pub async fn start(config: Config, parts: Parts, control: Handle) -> Result<Self, AppError> {
+        let begun = Instant::now();
         let Parts { clock, random, backend } = parts;
         let tasks = Tasks::new(Handle::current());
         let control_tasks = tasks.on(control.clone());
@@ -118,9 +121,11 @@ impl App {
         let routes = Arc::new(Routes::default());
         let spawner_parts = spawner::Parts {
             backend,
-            store,
+            store: store.clone(),
             routes: routes.clone(),
             tokens: Arc::new(TokensOfServers(auth.clone())),
+            // Nobody is in a group yet.
+            groups: Arc::new(|_| vec![]),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -140,31 +145,53 @@ impl App {
         let services =
             new_services(&config, &auth, routes.clone(), private_address, clock.clone(), control_tasks.clone());
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
+        let metrics = Metrics::default();
+        let figures = metrics.clone();
         let stop_wished = CancellationToken::new();
         let program =
             hub::Program { routes: routes.clone(), hub_url, stop: stop_wished.clone(), tasks: control_tasks.clone() };
         let state =
-            HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random);
+            HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
+                .with_metrics_page(Arc::new(move || figures.page()));
+        let hub_requests = state.requests();
         let listener_config = config.listener.clone();
         let (host_name, certificate_clock) = (host_name(), clock.clone());
         let certificates =
             run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
         let certified = certificates.clone();
         let reports = spawner.clone();
+        let proxy = Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone());
+        let access_log = access_log(&config.log);
         let edge = Edge::new(edge::Parts {
             config: edge::Config { https_port, ..config.edge.clone() },
             auth: auth.clone(),
-            proxy: Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone()),
+            proxy: proxy.clone(),
             routes: routes.clone(),
             hub: hub_service(hub::router(state), control),
             report: Arc::new(move |report| reports.report_unreachable(report)),
             base: config.hub.base.clone(),
             session_cookie: session_cookie.clone(),
             is_certified: Arc::new(move |host| certified.covers(host)),
-            access_log: access_log(&config.log),
+            access_log: access_log.clone().map(tell_exchange),
             clock,
             tasks: tasks.clone(),
         });
+
+        let startup = Timing::default();
+        startup.note(begun.elapsed());
+        let sources = metrics::Sources {
+            edge: edge.counts(),
+            proxy,
+            listeners: vec![("https", https.counts()), ("http", http.counts()), ("private", private.counts())],
+            auth: auth.clone(),
+            spawner: spawner.clone(),
+            store,
+            routes: routes.clone(),
+            hub_requests,
+            access_log,
+            startup,
+        };
+        metrics::register(&metrics, sources);
 
         control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone()));
         control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
@@ -314,11 +341,14 @@ fn serve(edge: &Edge, door: Door, tasks: &Tasks) -> Serve {
 }
 
 /// Access lines go to standard output; the log has standard error.
-fn access_log(config: &telemetry::Config) -> Option<edge::AccessLog> {
+fn access_log(config: &telemetry::Config) -> Option<AccessLog> {
     let writer = LineWriter::new(std::io::stdout(), &config.limits);
     let writer = writer.inspect_err(|error| warn!(%error, "there will be no access log")).ok()?;
-    let log = AccessLog::new(config.access, writer)?;
-    Some(Arc::new(move |exchange| log.tell(exchange)))
+    AccessLog::new(config.access, writer)
+}
+
+fn tell_exchange(log: AccessLog) -> edge::TellExchange {
+    Arc::new(move |exchange| log.tell(exchange))
 }
 
 /// How a command that deletes a user ends that user's servers.

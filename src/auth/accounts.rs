@@ -116,7 +116,7 @@ impl Auth {
                 password: hash,
                 authorised: true,
                 admin: admin || shared.config.admins.contains(&name),
-                created: shared.now(),
+                created: shared.next_creation(),
                 last_activity: None,
             };
             let act = if row.admin { "added administrator" } else { "added user" };
@@ -252,6 +252,12 @@ impl Auth {
         users
     }
 
+    /// All users, in no order.
+    #[must_use]
+    pub fn everybody(&self) -> Vec<Arc<User>> {
+        self.0.users.pin().values().cloned().collect()
+    }
+
     /// One user.
     #[must_use]
     pub fn user(&self, name: &UserName) -> Option<Arc<User>> {
@@ -285,6 +291,7 @@ impl Shared {
             setup_code: Mutex::default(),
             acts: Mutex::default(),
             unfinished: Mutex::default(),
+            counts: super::counts::Counts::default(),
         };
         for row in shared.store.users()? {
             shared.users.pin().insert(row.name.clone(), Arc::new(User::of(&row, &shared.directory)));

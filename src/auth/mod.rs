@@ -10,6 +10,7 @@ mod api_tokens;
 mod caller;
 mod config;
 mod configured;
+mod counts;
 mod directory;
 mod error;
 mod expand;
@@ -45,6 +46,7 @@ use crate::store::{Store, StoreError};
 pub use api_tokens::NewToken;
 pub use caller::Caller;
 pub use config::Config;
+pub use counts::Figures;
 pub use directory::Share;
 pub use error::{AccountError, ActError, SignInError};
 pub use groups::GroupListing;
@@ -100,6 +102,7 @@ struct Shared {
     /// Held through every act that changes accounts, sessions or tokens: what was checked is still so when written.
     acts: Mutex<()>,
     unfinished: Mutex<Unfinished>,
+    counts: counts::Counts,
 }
 
 impl std::fmt::Debug for Auth {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
 use super::setup::SignUp;
@@ -57,6 +57,18 @@ impl Auth {
     /// # Errors
     /// `Wrong` in the same words and after the same work whether the name or the password is wrong.
     pub async fn sign_in(
+        &self,
+        name: &str,
+        password: &Secret,
+        from: IpAddr,
+    ) -> Result<(Secret, Arc<Session>), SignInError> {
+        let begun = Instant::now();
+        let result = self.check_and_sign_in(name, password, from).await;
+        self.0.counts.note_sign_in(&result, begun.elapsed());
+        result
+    }
+
+    async fn check_and_sign_in(
         &self,
         name: &str,
         password: &Secret,
@@ -201,7 +213,7 @@ impl Shared {
             password: Some(hash),
             authorised: is_administrator,
             admin: is_administrator,
-            created: now,
+            created: self.next_creation(),
             last_activity: None,
         };
         let act = if is_administrator { "signed up as first administrator" } else { "signed up" };

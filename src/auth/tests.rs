@@ -3,6 +3,7 @@
 mod faults;
 mod model;
 mod rbac;
+mod rbac_acts;
 mod rbac_model;
 
 use std::net::IpAddr;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use toml::Value;
 
+use super::profiles::profiles_of;
 use super::settings::{Mistake, Settings};
 use crate::model::{BasePath, Network, Secret, ServiceConfig, UserName};
-use crate::spawner::{ResourceLimits, docker, process, static_upstream};
+use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
 use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
 
 /// What servers are.
@@ -173,6 +174,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             signup,
             password_length_min: read.count("auth.password_length"),
             default_url: read.optional("hub.default_url", page_address),
+            authenticate_metrics: read.flag("metrics.authenticate"),
             ..hub::Config::default()
         },
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),
@@ -192,7 +194,14 @@ fn fill(read: &mut Reader<'_>) -> Config {
 fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
     spawner::Config {
         starts_at_once: read.count("spawner.starts_at_once"),
-        starts_waiting_limit: read.count("spawner.starts_waiting"),
+        concurrent_starts: read.count("spawner.concurrent_starts"),
+        active_servers: Some(read.count("spawner.active_servers")).filter(|limit| *limit > 0),
+        named_servers_per_user: match read.integer("spawner.named_servers_per_user") {
+            0 => NamedServers::Off,
+            limit => usize::try_from(limit).map_or(NamedServers::Unlimited, NamedServers::AtMost),
+        },
+        profiles: profiles(read),
+        allowed_images: allowed_images(read),
         image_timeout_s: read.seconds("spawner.pull_timeout_s"),
         start_timeout_s: read.seconds("spawner.start_timeout_s"),
         ready_timeout_s: read.seconds("spawner.ready_timeout_s"),
@@ -204,6 +213,24 @@ fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
         environment: read.map("spawner.environment").into_iter().collect(),
         ..spawner::Config::default()
     }
+}
+
+fn profiles(read: &mut Reader<'_>) -> Vec<Profile> {
+    const PROFILES: &str = "spawner.profiles";
+    let tables = read.tables(PROFILES);
+    let (profiles, mistakes) = profiles_of(tables, &read.text("spawner.backend"));
+    for (number, name, problem) in mistakes {
+        read.refuse_table(PROFILES, number, &name, problem);
+    }
+    profiles
+}
+
+fn allowed_images(read: &mut Reader<'_>) -> Vec<String> {
+    let image = |text: &str| match text {
+        text if text == ANY_IMAGE || is_image(text) => Ok(text.to_owned()),
+        _ => Err("is not the name of an image, as in \"quay.io/jupyter/base-notebook:latest\"".to_owned()),
+    };
+    read.parsed_all("spawner.allowed_images", image)
 }
 
 fn backend_choice(read: &mut Reader<'_>) -> BackendChoice {
@@ -352,7 +379,7 @@ fn connect_url(text: &str) -> Result<Option<String>, String> {
 }
 
 /// `4G`, `512M`, `1.5G` or plain bytes, as Docker reads them.
-fn bytes(text: &str) -> Result<u64, String> {
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let wrong = || "must be a size as in \"512M\" or \"4G\"".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_uppercase().trim_end_matches(['B', 'I']) {
@@ -414,6 +441,17 @@ impl Reader<'_> {
         let setting = self.settings.get(name);
         let (origin, value) = (setting.origin.clone(), setting.shown());
         self.mistakes.push(Mistake { key: name.to_owned(), origin, value, problem });
+    }
+
+    /// One table of a list; of the whole list, the one that is wrong is what the reader wants to see.
+    fn refuse_table(&mut self, name: &str, number: usize, label: &str, problem: String) {
+        let origin = self.settings.get(name).origin.clone();
+        self.mistakes.push(Mistake {
+            key: format!("{name}[{number}] {label:?}"),
+            origin,
+            value: String::new(),
+            problem,
+        });
     }
 
     fn text(&self, name: &str) -> String {

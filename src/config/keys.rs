@@ -304,16 +304,40 @@ pub const KEYS: &[Key] = &[
         "How many servers are started at once; the others wait their turn.",
     ),
     key(
-        "spawner.starts_waiting",
+        "spawner.concurrent_starts",
         whole(1, 100_000),
-        "1000",
-        "How many starts may wait; beyond it people are asked to try again.",
+        "100",
+        "How many starts may be waiting or under way together; beyond it people and programs are asked to come again after 30 to 60 s, as JupyterHub asks. A course that opens its notebooks at one time wants its size here.",
+    ),
+    key(
+        "spawner.active_servers",
+        whole(0, 1_000_000),
+        "0",
+        "How many servers may run, start or stop together; beyond it a start is refused. 0: no limit.",
+    ),
+    key(
+        "spawner.named_servers_per_user",
+        whole(-1, 100_000),
+        "0",
+        "How many servers with a name of their own a user may have beside the default one, stopped ones too. 0: none, named servers are off. -1: no limit. All servers of a user share the user's volumes.",
+    ),
+    key(
+        "spawner.profiles",
+        Kind::Tables { secrets: &["environment"] },
+        "[]",
+        "Kinds of servers to choose from, one [[spawner.profiles]] each, with the fields name (how options say it), display_name, description, default (taken when nothing is chosen), image, memory (\"8G\"), cpu (2.5), environment, command, and groups (who may choose it; left out: everybody). What a profile leaves out is as for all servers; an image needs containers.",
+    ),
+    key(
+        "spawner.allowed_images",
+        Kind::Texts,
+        "[]",
+        "Images that people may choose beside spawner.docker.image and those of their profiles. \"*\": any image, also one that somebody made to look at other people's volumes or the network; only where everybody is trusted.",
     ),
     key(
         "spawner.environment",
         Kind::TextMap,
         "{}",
-        "More environment for every server, as in { TZ = \"Europe/Berlin\" }. It wins over what Slipway sets.",
+        "More environment for every server, as in { TZ = \"Europe/Berlin\" }. It wins over what Slipway and profiles set.",
     ),
     key("spawner.docker.host", Kind::Text, r#""unix:///var/run/docker.sock""#, "The engine's address."),
     key(
@@ -415,6 +439,12 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&["off", "common", "json"]),
         r#""off""#,
         "One line for each request, on standard output.",
+    ),
+    key(
+        "metrics.authenticate",
+        Kind::Flag,
+        "true",
+        "Prometheus reads /hub/metrics (or /hub/api/metrics, also on hub.bind) with a token that holds read:metrics. false: whoever reaches the address reads how many people and servers there are.",
     ),
 ];
 

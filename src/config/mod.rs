@@ -5,6 +5,7 @@
 
 mod build;
 mod keys;
+mod profiles;
 mod settings;
 
 pub use build::{BackendChoice, Config, HubBind, load};

@@ -1,5 +1,6 @@
 //! What the edge counts of each request: one addition for what it was, two for how long it took.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{StatusCode, Version};
@@ -39,9 +40,9 @@ impl Aim {
     }
 }
 
-/// The counts of one edge.
-#[derive(Debug, Default)]
-pub(super) struct Counts(PerThread<Set>);
+/// The counts of one edge; may outlive it, and does not keep it. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Counts(Arc<PerThread<Set>>);
 
 #[derive(Debug, Default)]
 struct Set {
@@ -81,11 +82,11 @@ pub struct Figures {
     pub durations: Vec<(&'static str, Durations)>,
 }
 
-impl Edge {
+impl Counts {
     /// What has been counted so far.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let counts = &self.counts.0;
+        let counts = &self.0;
         let mut requests = Vec::with_capacity(AIMS.len() * PROTOCOLS.len() * CLASSES.len());
         for (a, aim) in AIMS.into_iter().enumerate() {
             for (p, protocol) in PROTOCOLS.into_iter().enumerate() {
@@ -97,5 +98,13 @@ impl Edge {
         }
         let durations = AIMS.into_iter().enumerate().map(|(a, aim)| (aim, counts.timing(|set| &set.durations[a])));
         Figures { requests, durations: durations.collect() }
+    }
+}
+
+impl Edge {
+    /// What it counts.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
     }
 }

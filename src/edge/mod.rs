@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 
 pub use config::{Config, Http2Limits, PublicUrl};
 pub use connection::Arrival;
-pub use counts::{Figures, RequestFigure};
+pub use counts::{Counts, Figures, RequestFigure};
 
 use crate::auth::Auth;
 use crate::model::{BasePath, Clock, Exchange, Routes, Unreachable};
@@ -74,7 +74,7 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Edge {
     parts: Arc<Parts>,
-    counts: Arc<counts::Counts>,
+    counts: Counts,
     hub_permits: Arc<Semaphore>,
     uploads: upload::Uploads,
     strict_transport: Option<HeaderValue>,
@@ -89,7 +89,7 @@ impl Edge {
         let is_wanted = parts.config.public_url.is_some() && max_age_s > 0;
         // Only for the one name that an operator has chosen: for `localhost` it would reach other programs too.
         let strict_transport = is_wanted.then(|| HeaderValue::try_from(format!("max-age={max_age_s}")).ok()).flatten();
-        let (counts, uploads) = (Arc::default(), upload::Uploads::default());
+        let (counts, uploads) = (Counts::default(), upload::Uploads::default());
         Self { parts: Arc::new(parts), counts, hub_permits, uploads, strict_transport }
     }
 }

@@ -254,7 +254,7 @@ impl Edge {
             (None, false) => TokenRule::Pass,
         };
         let facts = Forwarding { is_activity: is_person(caller), ..self.forwarding(route, caller, site, token) };
-        let error = match parts.proxy.forward(request, route, facts).await {
+        let error = match parts.proxy.forward(request, &route.upstream, facts).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
@@ -292,7 +292,7 @@ impl Edge {
             (None, None) => TokenRule::Pass,
         };
         let facts = self.forwarding(route, caller, site, token);
-        parts.proxy.forward(request, route, facts).await.map_err(Refusal::Service)
+        parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)
     }
 
     /// What a server or service is told of a request.
@@ -313,6 +313,7 @@ impl Edge {
             token,
             ended: caller.ended(),
             is_activity: false,
+            relay: None,
         }
     }
 

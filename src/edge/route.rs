@@ -88,7 +88,8 @@ pub(super) fn find(
 /// What is no server's: a service's path if there is such a service, else the hub's, which says 404 in its own way.
 fn find_service(base: &BasePath, routes: &RouteTable, path: NormalPath<'_>) -> Result<Destination, Refusal> {
     let Some(service_path) = ServicePath::parse(base, path)? else {
-        return Ok(if is_api(base, path)? { Destination::Api } else { Destination::Hub });
+        let takes_tokens = is_api(base, path)? || path.under(base)? == Some("hub/metrics");
+        return Ok(if takes_tokens { Destination::Api } else { Destination::Hub });
     };
     if service_path.rest.is_empty() {
         return Ok(Destination::MissingSlash);
@@ -151,6 +152,8 @@ mod tests {
             ("/j/hub/api", "api"),
             ("/j/hub/api/user", "api"),
             ("/j/hub/apis", "hub"),
+            ("/j/hub/metrics", "api"),
+            ("/j/hub/metrics/x", "hub"),
             ("/other", "hub"),
             ("/user/alice/", "hub"),
             ("/j/user/alice", "slash"),
@@ -202,6 +205,7 @@ mod tests {
             ("/j/hub/api", "api"),
             ("/j/hub/api/users/alice/activity", "api"),
             ("/j/hub/apis", "404"),
+            ("/j/hub/metrics", "404"),
             ("/j/hub/home", "404"),
             ("/hub/api", "404"),
             ("/j/user/alice/", "404"),

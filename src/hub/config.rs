@@ -28,6 +28,8 @@ pub struct Config {
     pub default_url: Option<String>,
     /// A folder whose files take the place of the built-in templates of the same name.
     pub templates_dir: Option<PathBuf>,
+    /// `{base}hub/metrics` wants the scope `read:metrics`.
+    pub authenticate_metrics: bool,
     /// 64 KiB: our longest form is a confirmation page with a few hundred scopes.
     pub form_limit_bytes: usize,
     /// 1 MiB: as much JSON as an API call may carry (a list of some ten thousand names).
@@ -69,6 +71,7 @@ impl Default for Config {
             password_length_min: 8,
             default_url: None,
             templates_dir: None,
+            authenticate_metrics: true,
             form_limit_bytes: 64 << 10,
             api_body_limit_bytes: 1 << 20,
             api_page_limit: 200,

@@ -267,6 +267,15 @@ pub(super) async fn check_api_token(State(state): State<HubState>, request: Requ
     check_form_token(State(state), request, next).await
 }
 
+/// The same where strangers may have something to say: they are let pass, whoever sends the request.
+pub(super) async fn check_session_token(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
+    if !has_session {
+        return next.run(request).await;
+    }
+    check_form_token(State(state), request, next).await
+}
+
 /// Turns errors of pages into pages, and logs them.
 pub(super) async fn show_errors_as_pages(State(state): State<HubState>, request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();

@@ -8,6 +8,7 @@ mod api;
 mod assets;
 mod config;
 mod cookies;
+mod counts;
 mod error;
 mod extract;
 mod form;
@@ -19,6 +20,7 @@ mod pages;
 mod program;
 mod router;
 mod templates;
+mod to_its_end;
 mod xsrf;
 
 #[cfg(test)]
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub use config::Config;
+pub use counts::{RequestFigure, Requests};
 pub use program::Program;
 pub use router::router;
 
@@ -56,7 +59,12 @@ pub struct HubState {
     /// One permit a listener of a progress stream.
     progress_listeners: Arc<Semaphore>,
     started_at: Timestamp,
+    requests: Arc<Requests>,
+    metrics_page: MetricsPage,
 }
+
+/// Writes all figures of the program as text; given by `app`. May look at everybody: it is called on the blocking pool.
+pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl HubState {
     /// Puts the hub together. Templates are read at their first use.
@@ -77,6 +85,8 @@ impl HubState {
             visitor_key: xsrf::Key::new(random.bytes()),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),
+            requests: Arc::default(),
+            metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,
             spawner,
@@ -85,5 +95,16 @@ impl HubState {
             clock,
             random,
         }
+    }
+    /// With the page that `{base}hub/metrics` shows.
+    #[must_use]
+    pub fn with_metrics_page(self, metrics_page: MetricsPage) -> Self {
+        Self { metrics_page, ..self }
+    }
+
+    /// What the hub counts of its requests.
+    #[must_use]
+    pub fn requests(&self) -> Arc<Requests> {
+        self.requests.clone()
     }
 }

@@ -2,13 +2,14 @@
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use axum::{Router, handler::Handler};
 
+use super::counts::count;
 use super::error::HubError;
 use super::layers::{
-    api_callers, check_api_token, check_form_token, navigations_only, no_head, note_form_token, private_door,
-    read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+    api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
+    private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{admin, health, home, login, logout, password, servers, signup, spawn};
 use super::{HubState, api, assets, oauth};
@@ -19,6 +20,7 @@ pub fn router(state: HubState) -> Router {
     families
         .layer(from_fn_with_state(state.clone(), private_door))
         .layer(from_fn_with_state(state.clone(), stamp))
+        .layer(from_fn_with_state(state.clone(), count))
         .with_state(state)
 }
 
@@ -96,18 +98,45 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api(""), get(api::version).options(api::options))
         .route(&api("/"), get(api::version).options(api::options))
         .route(&api("/openapi.json"), get(api::openapi::get).options(api::options))
+        .route(&api("/authorizations/token"), post(api::whoami::request_token).options(api::options))
         .route(&api("/{*unknown}"), any(unknown_endpoint).options(api::options))
         .layer(from_fn(no_head));
     let endpoints = Router::new()
+        .route(&api("/metrics"), get(api::metrics::get).options(api::options))
+        .route(&state.config.hub("metrics"), get(api::metrics::get))
         .route(&api("/info"), get(api::info::get).options(api::options))
         .route(
             &api("/proxy"),
             get(api::proxy::get).post(api::proxy::post).patch(api::proxy::patch).options(api::options),
         )
         .route(&api("/shutdown"), post(api::shutdown::post).options(api::options))
-        .route(&api("/user"), get(api::users::whoami).options(api::options))
-        .route(&api("/users"), get(api::users::list).options(api::options))
-        .route(&api("/users/{user}"), get(api::users::get).options(api::options))
+        .route(&api("/user"), get(api::whoami::get).options(api::options))
+        .route(&api("/authorizations/token/{token}"), get(api::whoami::of_token).options(api::options))
+        .route(&api("/authorizations/cookie/{cookie}/{value}"), get(api::whoami::of_cookie).options(api::options))
+        .route(&api("/users"), get(api::user_list::list).post(api::user_acts::create_many).options(api::options))
+        .route(
+            &api("/users/{user}"),
+            get(api::users::get)
+                .post(api::user_acts::create)
+                .patch(api::user_acts::change)
+                .delete(api::users::delete)
+                .options(api::options),
+        )
+        .route(
+            &api("/users/{user}/tokens/{token}"),
+            get(api::tokens::get).delete(api::tokens::revoke).options(api::options),
+        )
+        .route(&api("/groups"), get(api::groups::list).post(api::groups::create_many).options(api::options))
+        .route(
+            &api("/groups/{group}"),
+            get(api::groups::get).post(api::groups::create).delete(api::groups::delete).options(api::options),
+        )
+        .route(
+            &api("/groups/{group}/users"),
+            post(api::groups::add_users).delete(api::groups::remove_users).options(api::options),
+        )
+        .route(&api("/groups/{group}/properties"), put(api::groups::set_properties).options(api::options))
+        .route(&api("/users/{user}/admin-access"), post(api::users::admin_access).options(api::options))
         .route(&api("/users/{user}/activity"), post(api::activity::post).options(api::options))
         .route(
             &api("/users/{user}/server"),
@@ -117,8 +146,15 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .layer(from_fn_with_state(state.clone(), check_api_token))
         .layer(from_fn(api_callers))
         .layer(from_fn(no_head));
+    // Who has no credentials may send the sign-in form along, so only a session has a form token to show.
+    let tokens = Router::new()
+        .route(&api("/users/{user}/tokens"), get(api::tokens::list).post(api::tokens::create).options(api::options))
+        .layer(from_fn_with_state(state.clone(), check_session_token))
+        .layer(from_fn(api_callers))
+        .layer(from_fn(no_head));
     token_exchange
         .merge(known_to_all)
+        .merge(tokens)
         .merge(endpoints)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))

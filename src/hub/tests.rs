@@ -4,10 +4,13 @@
 mod api;
 mod doors;
 mod engine;
+mod groups;
 mod oauth;
 mod openapi;
 mod pages;
 mod program;
 mod samples;
 mod servers;
+mod tokens;
+mod users;
 mod world;

@@ -90,6 +90,15 @@ pub enum UpstreamAddress {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+    /// A host that is looked up for each new connection, or an address that speaks TLS.
+    Named {
+        /// Its name; an IPv6 address stands without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// True if the connection is made through TLS and the certificate must be for `host`.
+        is_tls: bool,
+    },
 }
 
 impl std::fmt::Display for UpstreamAddress {
@@ -97,13 +106,15 @@ impl std::fmt::Display for UpstreamAddress {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Named { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Named { host, port, .. } => write!(f, "{host}:{port}"),
         }
     }
 }
 
 /// One start of one server as something to connect to. Connections are pooled under `id`, which is never used
 /// twice: an address that the engine hands out again cannot answer for somebody else.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Upstream {
     /// Unique in this process.
     pub id: u64,
@@ -111,43 +122,18 @@ pub struct Upstream {
     pub address: UpstreamAddress,
     /// Cancelled when the route is withdrawn: pooled connections close and open exchanges end.
     pub gone: CancellationToken,
-}
-
-/// A prefix that leads to a ready server, or to a service.
-#[derive(Debug)]
-pub struct Route {
-    /// Whose server, or which service.
-    pub target: RouteTarget,
-    /// Which start of it.
-    pub generation: Generation,
-    /// Where it listens.
-    pub upstream: Upstream,
     /// Last time traffic of a person passed, in milliseconds since the epoch; one relaxed store a request.
     last_activity: AtomicI64,
-    prefix: OnceLock<String>,
 }
 
 static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
 
-impl Route {
-    /// A route to one generation of `target`, last active at `active_at`.
+impl Upstream {
+    /// Something new to connect to, last active at `active_at`.
     #[must_use]
-    pub fn new(
-        target: impl Into<RouteTarget>,
-        generation: Generation,
-        address: UpstreamAddress,
-        active_at: Timestamp,
-    ) -> Self {
-        let target = target.into();
+    pub fn new(address: UpstreamAddress, active_at: Timestamp) -> Self {
         let id = NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed);
-        let upstream = Upstream { id, address, gone: CancellationToken::new() };
-        Self { target, generation, upstream, last_activity: AtomicI64::new(active_at.0), prefix: OnceLock::new() }
-    }
-
-    /// The target's prefix under `base` (always the same one in a process), written once instead of per request.
-    #[must_use]
-    pub fn prefix(&self, base: &BasePath) -> &str {
-        self.prefix.get_or_init(|| self.target.prefix(base))
+        Self { id, address, gone: CancellationToken::new(), last_activity: AtomicI64::new(active_at.0) }
     }
 
     /// Notes traffic of a person.
@@ -159,6 +145,56 @@ impl Route {
     #[must_use]
     pub fn last_activity(&self) -> Timestamp {
         Timestamp(self.last_activity.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        // Nobody can send a request there any more: what waits in the pool may close.
+        self.gone.cancel();
+    }
+}
+
+/// A prefix that leads to a ready server, or to a service.
+#[derive(Debug)]
+pub struct Route {
+    /// Whose server, or which service.
+    pub target: RouteTarget,
+    /// Which start of it.
+    pub generation: Generation,
+    /// Where it listens.
+    pub upstream: Arc<Upstream>,
+    prefix: OnceLock<String>,
+}
+
+impl Route {
+    /// A route to one generation of `target`, last active at `active_at`.
+    #[must_use]
+    pub fn new(
+        target: impl Into<RouteTarget>,
+        generation: Generation,
+        address: UpstreamAddress,
+        active_at: Timestamp,
+    ) -> Self {
+        let upstream = Arc::new(Upstream::new(address, active_at));
+        Self { target: target.into(), generation, upstream, prefix: OnceLock::new() }
+    }
+
+    /// The target's prefix under `base` (always the same one in a process), written once instead of per request.
+    #[must_use]
+    pub fn prefix(&self, base: &BasePath) -> &str {
+        self.prefix.get_or_init(|| self.target.prefix(base))
+    }
+
+    /// Notes traffic of a person.
+    pub fn touch(&self, now: Timestamp) {
+        self.upstream.touch(now);
+    }
+
+    /// When traffic of a person last passed.
+    #[must_use]
+    pub fn last_activity(&self) -> Timestamp {
+        self.upstream.last_activity()
     }
 }
 

@@ -82,7 +82,7 @@ async fn exchange(address: &UpstreamAddress, target: &str, limit: Duration) -> R
 
 fn write_question(out: &mut Vec<u8>, address: &UpstreamAddress, target: &str) {
     let host = match address {
-        UpstreamAddress::Tcp(socket) => socket.to_string(),
+        UpstreamAddress::Tcp(_) | UpstreamAddress::Named { .. } => address.to_string(),
         UpstreamAddress::Unix(_) => "localhost".to_owned(),
     };
     for part in ["GET ", target, " HTTP/1.1\r\n"] {

@@ -1,4 +1,4 @@
-//! Connects to an upstream, by TCP or Unix socket, within a named time.
+//! Connects to an upstream, by TCP, TLS or Unix socket, within a named time.
 
 use std::io;
 use std::pin::Pin;
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
+use super::ClientTls;
 use crate::model::UpstreamAddress;
 
 /// A connection to an upstream.
@@ -17,15 +19,20 @@ pub enum Stream {
     Tcp(TcpStream),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// Through TLS. Boxed: it is 1 KiB and more, and plain connections should not pay for it.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
     /// Dropping it will end the connection with a reset: nothing of ours is sent again, and nothing is waited for.
     pub fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
-            // It only fails on a connection that has ended already.
-            let _ = stream.set_zero_linger();
-        }
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::Unix(_) => return,
+        };
+        // It only fails on a connection that has ended already.
+        let _ = stream.set_zero_linger();
     }
 }
 
@@ -51,18 +58,34 @@ pub enum DialError {
     },
 }
 
-/// Connects to `address` within `limit`. Cancel-safe.
+/// Connects to `address` within `limit`; not to one that speaks TLS. Cancel-safe.
 ///
 /// # Errors
 /// The connection failed or took longer than `limit`.
 pub async fn dial(address: &UpstreamAddress, limit: Duration) -> Result<Stream, DialError> {
+    dial_with(address, None, limit).await
+}
+
+/// Connects to `address` within `limit`, look-up and handshake included. Cancel-safe.
+///
+/// # Errors
+/// The connection or the handshake failed, took longer than `limit`, or TLS is wanted and `tls` is none.
+pub async fn dial_with(
+    address: &UpstreamAddress,
+    tls: Option<&ClientTls>,
+    limit: Duration,
+) -> Result<Stream, DialError> {
     let connecting = async {
         match address {
-            UpstreamAddress::Tcp(tcp) => {
-                let stream = TcpStream::connect(tcp).await?;
-                // A head and a small body must not wait for the acknowledgement of what went before.
-                stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+            UpstreamAddress::Tcp(tcp) => Ok(Stream::Tcp(prompt(TcpStream::connect(tcp).await?)?)),
+            UpstreamAddress::Named { host, port, is_tls } => {
+                let stream = prompt(TcpStream::connect((host.as_str(), *port)).await?)?;
+                if !is_tls {
+                    return Ok(Stream::Tcp(stream));
+                }
+                let tls = tls.ok_or_else(|| io::Error::other("TLS to servers is not set up"))?;
+                let name = host.clone().try_into().map_err(io::Error::other)?;
+                Ok(Stream::Tls(Box::new(tls.connector().connect(name, stream).await?)))
             }
             UpstreamAddress::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
         }
@@ -74,11 +97,18 @@ pub async fn dial(address: &UpstreamAddress, limit: Duration) -> Result<Stream, 
     }
 }
 
+/// A head and a small body must not wait for the acknowledgement of what went before.
+fn prompt(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
         }
     }
 }
@@ -88,6 +118,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
         }
     }
 
@@ -99,6 +130,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
         }
     }
 
@@ -106,14 +138,18 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // a socket has nothing to flush
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())), // a socket has nothing to flush
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
 }

@@ -9,9 +9,11 @@ pub(crate) mod buffer;
 mod dial;
 pub mod http1;
 pub(crate) mod timer;
+mod tls;
 mod upgrade;
 
 pub use ask::{AskError, ask};
 pub use body::{BoxError, Ending, RequestBody, ResponseBody};
-pub use dial::{DialError, Stream, dial};
+pub use dial::{DialError, Stream, dial, dial_with};
+pub use tls::{ClientTls, ClientTlsParts};
 pub use upgrade::{Io, OnUpgrade, UpgradeKind, UpgradeSender};

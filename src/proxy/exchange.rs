@@ -20,7 +20,7 @@ use super::headers::{Framing, response_headers};
 use super::pool::Connection;
 use super::watch::{Cut, Watch};
 use super::{Activity, Config, Forwarding, ProxyError};
-use crate::model::Route;
+use crate::model::Upstream;
 use crate::net::buffer::{READ_BYTES, ReadBuffer};
 use crate::net::http1::decode::{Decoder, Step};
 use crate::net::http1::head::end_of_head;
@@ -53,7 +53,7 @@ pub(super) struct Exchange {
     /// How far the request had got when `deadline` was set: any progress sets it anew.
     progress: (Sent, u64),
     deadline: Option<Instant>,
-    route: Arc<Route>,
+    upstream: Arc<Upstream>,
     activity: Activity,
     /// True if the answer's status is below 300. Redirects and 304 are none: JupyterHub's proxy does not count them.
     is_success: bool,
@@ -112,7 +112,7 @@ impl Exchange {
         connection: Connection,
         request: RequestBody,
         framing: Framing,
-        route: &Arc<Route>,
+        upstream: &Arc<Upstream>,
         activity: Activity,
         config: &Config,
     ) -> Self {
@@ -135,7 +135,7 @@ impl Exchange {
             watch: Watch::default(),
             progress: (Sent::Starved, 0),
             deadline: None,
-            route: route.clone(),
+            upstream: upstream.clone(),
             activity,
             is_success: false,
             ended: None,
@@ -147,6 +147,12 @@ impl Exchange {
                 header_count: config.response_header_count.min(HEADER_STORAGE),
             },
         }
+    }
+
+    /// A server that says nothing for `limit` is given up, whatever the configuration says.
+    pub(super) fn limit_silence(&mut self, limit: Duration) {
+        self.timeouts.head = limit;
+        self.timeouts.body_idle = limit;
     }
 
     /// Sends the request, or as much of it as the server takes, and reads the answer's head.
@@ -207,7 +213,7 @@ impl Exchange {
         }
         if self.is_success {
             // At its head and at its end: a download of an hour is somebody's at both.
-            self.activity.note(&self.route);
+            self.activity.note(&self.upstream);
         }
         self.ended = ended.cloned();
         self.deadline = None;
@@ -273,7 +279,7 @@ impl Exchange {
 
     fn queue(&mut self, piece: Bytes) -> Result<(), BoxError> {
         if !piece.is_empty() {
-            self.activity.note(&self.route);
+            self.activity.note(&self.upstream);
         }
         match &mut self.sending {
             Sending::Length(left) => {
@@ -358,7 +364,7 @@ impl Exchange {
             self.deadline = None;
         }
         let deadline = limit.map(|limit| *self.deadline.get_or_insert_with(|| Instant::now() + limit));
-        self.watch.poll(&self.route.upstream.gone, ended, &mut connection.timer, deadline, cx)
+        self.watch.poll(&self.upstream.gone, ended, &mut connection.timer, deadline, cx)
     }
 
     /// The exchange is over: the connection waits for the next one, if it is in a state that is beyond doubt.
@@ -366,7 +372,7 @@ impl Exchange {
         let is_sent = self.sending == Sending::Done && self.outgoing.is_empty();
         let Some(connection) = self.connection.take() else { return };
         if self.is_success {
-            self.activity.note(&self.route);
+            self.activity.note(&self.upstream);
         }
         if is_sent && self.keeps_alive && self.body.is_at_end() && self.input.is_empty() {
             connection.recycle();
@@ -375,15 +381,15 @@ impl Exchange {
     }
 
     fn malformed(&self, what: &'static str) -> ProxyError {
-        ProxyError::Malformed { address: self.route.upstream.address.clone(), what }
+        ProxyError::Malformed { address: self.upstream.address.clone(), what }
     }
 
     fn broken(&self, cause: io::Error) -> ProxyError {
-        ProxyError::Broken { address: self.route.upstream.address.clone(), cause }
+        ProxyError::Broken { address: self.upstream.address.clone(), cause }
     }
 
     fn cut(&self, cut: Cut, limit: Option<Duration>) -> ProxyError {
-        let address = self.route.upstream.address.clone();
+        let address = self.upstream.address.clone();
         match cut {
             Cut::Gone => ProxyError::Gone { address },
             Cut::Ended => ProxyError::CallerEnded,
@@ -395,7 +401,7 @@ impl Exchange {
         if self.connection.is_none() {
             return Poll::Ready(Ok(None));
         }
-        if let Some(cut) = Watch::is_cut(&self.route.upstream.gone, self.ended.as_ref()) {
+        if let Some(cut) = Watch::is_cut(&self.upstream.gone, self.ended.as_ref()) {
             return Poll::Ready(Err(body_cut(cut).into()));
         }
         if !self.first_piece.is_empty() {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 
-use super::{Forwarding, TokenRule};
+use super::{Forwarding, Relay, TokenRule};
 use crate::model::SESSION_COOKIE_STEM;
 use crate::net::http1::head::{append, list, name_of};
 use crate::net::http1::outgoing::{push_decimal, push_header};
@@ -41,10 +41,54 @@ pub(super) fn write_request_head(
     out.reserve(1024);
     out.extend_from_slice(method.as_str().as_bytes());
     out.push(b' ');
-    write_target(out, uri, facts.token);
+    match facts.relay {
+        Some(Relay { target: Some(target), .. }) => out.extend_from_slice(target.as_bytes()),
+        _ => write_target(out, uri, facts.token),
+    }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     push_header(out, "host", facts.host.as_bytes());
+    match facts.relay {
+        Some(_) => write_relayed(out, headers),
+        None => write_clean(out, headers, facts),
+    }
+    match framing {
+        Framing::None => {}
+        Framing::Length(length) => {
+            out.extend_from_slice(b"content-length: ");
+            push_decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::WebSocket => out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+}
 
+/// What a plain proxy passes on: all but what is the connection's. What `Connection` lists passes too, so that nobody
+/// in front of us can strip what another proxy has said.
+fn write_relayed(out: &mut Vec<u8>, headers: &HeaderMap) {
+    for (name, value) in headers {
+        if name != header::HOST && name != header::EXPECT && !is_of_connection(name.as_str()) {
+            push_header(out, name.as_str(), value.as_bytes());
+        }
+    }
+}
+
+/// What is written anew for each connection.
+fn is_of_connection(name: &str) -> bool {
+    match name.as_bytes()[0] {
+        b'c' => matches!(name, "connection" | "content-length"),
+        b'h' => name == "http2-settings",
+        b'k' => name == "keep-alive",
+        b'p' => name == "proxy-connection",
+        b't' => matches!(name, "trailer" | "transfer-encoding"),
+        b'u' => name == "upgrade",
+        _ => false,
+    }
+}
+
+/// The client's headers as our own servers may see them, and what we say of the client.
+fn write_clean(out: &mut Vec<u8>, headers: &HeaderMap, facts: &Forwarding<'_>) {
     let listed = headers.get_all(header::CONNECTION);
     let lists_more = listed.iter().any(|value| {
         list(value.as_bytes()).any(|name| !matches!(name.len(), 5 | 7 | 10) || !is_usual_connection_option(name))
@@ -66,17 +110,6 @@ pub(super) fn write_request_head(
         write_cookies(out, headers, facts.session_cookie);
     }
     write_forwarded(out, facts);
-    match framing {
-        Framing::None => {}
-        Framing::Length(length) => {
-            out.extend_from_slice(b"content-length: ");
-            push_decimal(out, length);
-            out.extend_from_slice(b"\r\n");
-        }
-        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        Framing::WebSocket => out.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n"),
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 fn is_usual_connection_option(name: &[u8]) -> bool {
@@ -256,6 +289,9 @@ pub(super) fn response_headers(
     head: &Bytes,
     facts: &Forwarding<'_>,
 ) -> Result<HeaderMap, &'static str> {
+    if facts.relay.is_some() {
+        return relayed_headers(raw, parsed, head);
+    }
     let mut headers = HeaderMap::with_capacity(raw.headers.len() + 2);
     let connection = || raw.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("connection"));
     let lists_more = connection().any(|header| list(header.value).any(|name| !is_usual_connection_option(name)));
@@ -283,6 +319,20 @@ pub(super) fn response_headers(
             continue;
         }
         append(&mut headers, name, header.value, parsed, head)?;
+    }
+    Ok(headers)
+}
+
+/// A server's headers as a plain proxy passes them on.
+fn relayed_headers(raw: &RawResponse<'_, '_>, parsed: &[u8], head: &Bytes) -> Result<HeaderMap, &'static str> {
+    let mut headers = HeaderMap::with_capacity(raw.headers.len() + 2);
+    let keeps_length = raw.status != 204 && !raw.status.is_informational();
+    for header in raw.headers {
+        let name = name_of(header)?;
+        let is_kept = if name == header::CONTENT_LENGTH { keeps_length } else { !is_of_connection(name.as_str()) };
+        if is_kept {
+            append(&mut headers, name, header.value, parsed, head)?;
+        }
     }
     Ok(headers)
 }

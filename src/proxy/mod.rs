@@ -1,7 +1,8 @@
 //! Carries one request to one upstream and its answer back.
 //!
 //! Knows no users, routes or policy: `edge` has decided before we are called and says in `Forwarding` what the
-//! server may see. Header hygiene lives in `headers`, WebSockets in `upgrade`, idle connections in `pool`.
+//! server may see. Header hygiene lives in `headers`, WebSockets in `upgrade`, idle connections in `pool`. A plain
+//! proxy in front of others (`chp`) says with `Relay` that there is to be no hygiene.
 
 mod config;
 mod counts;
@@ -17,6 +18,7 @@ mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
@@ -25,8 +27,8 @@ pub use config::Config;
 pub use counts::Figures;
 pub use error::ProxyError;
 
-use crate::model::{Clock, Random, Route, Secret};
-use crate::net::{RequestBody, ResponseBody};
+use crate::model::{Clock, Random, Secret, Upstream};
+use crate::net::{ClientTls, RequestBody, ResponseBody};
 use crate::tasks::Tasks;
 
 /// What the edge knows of a request and the server must hear, or must not.
@@ -51,6 +53,38 @@ pub struct Forwarding<'a> {
     /// True if traffic of this request is a person's activity: what the client sends (of a WebSocket its data
     /// frames), and an answer below 300.
     pub is_activity: bool,
+    /// Set for a plain proxy: none of the above hygiene but `host`, `ended` and `is_activity`.
+    pub relay: Option<Relay<'a>>,
+}
+
+impl<'a> Forwarding<'a> {
+    /// What a plain proxy says of a request: `Host` is to be `host`, and everything else is in the request's headers.
+    #[must_use]
+    pub fn relayed(host: &'a str, relay: Relay<'a>) -> Self {
+        Self {
+            session_cookie: "",
+            prefix: "/",
+            client: IpAddr::from([0; 4]),
+            scheme: "http",
+            host,
+            port: 0,
+            token: TokenRule::Pass,
+            ended: None,
+            is_activity: true,
+            relay: Some(relay),
+        }
+    }
+}
+
+/// A plain proxy's way: whatever client and server say to each other passes, except what belongs to the connection
+/// (framing, `Connection`, `Upgrade`, trailers), and every byte of a client counts as activity.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Relay<'a> {
+    /// Path and query towards the server, if they are not the request's own.
+    pub target: Option<&'a str>,
+    /// A server that is silent for so long is given up, before its answer and in the middle of it; none: the limits
+    /// of `Config`.
+    pub silence_limit: Option<Duration>,
 }
 
 /// What happens to a token on its way to a server.
@@ -91,9 +125,9 @@ impl Inner {
 struct Activity(Option<Arc<dyn Clock>>);
 
 impl Activity {
-    fn note(&self, route: &Route) {
+    fn note(&self, upstream: &Upstream) {
         if let Some(clock) = &self.0 {
-            route.touch(clock.now());
+            upstream.touch(clock.now());
         }
     }
 }
@@ -102,12 +136,18 @@ impl Proxy {
     /// A proxy without connections yet; `tasks` runs its tunnels and the sweep of idle connections.
     #[must_use]
     pub fn new(config: Config, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {
+        Self::with_tls(config, clock, tasks, None)
+    }
+
+    /// The same for upstreams of which some speak TLS.
+    #[must_use]
+    pub fn with_tls(config: Config, clock: Arc<dyn Clock>, tasks: Tasks, tls: Option<ClientTls>) -> Self {
         let counts = Arc::<counts::Counts>::default();
-        let pool = pool::Pool::new(&config, counts.clone(), &tasks);
+        let pool = pool::Pool::new(&config, counts.clone(), &tasks, tls);
         Self { inner: Arc::new(Inner { config, clock, tasks, pool, counts, random: Random::from_system() }) }
     }
 
-    /// Sends `request` to the server of `route`. The answer's body streams; it is cut when the route or the caller
+    /// Sends `request` to `upstream`. The answer's body streams; it is cut when the upstream or the caller
     /// ends. A WebSocket (an `OnUpgrade` in the request's extensions) is answered by 101 (200 for extended CONNECT)
     /// and goes on in a task of its own.
     ///
@@ -116,10 +156,10 @@ impl Proxy {
     pub async fn forward(
         &self,
         request: Request<RequestBody>,
-        route: &Arc<Route>,
+        upstream: &Arc<Upstream>,
         facts: Forwarding<'_>,
     ) -> Result<Response<ResponseBody>, ProxyError> {
-        forward::forward(&self.inner, request, route, &facts).await
+        forward::forward(&self.inner, request, upstream, &facts).await
     }
 }
 

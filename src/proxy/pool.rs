@@ -19,7 +19,7 @@ use super::{Config, ProxyError};
 use crate::model::{Upstream, UpstreamAddress};
 use crate::net::buffer::ReadBuffer;
 use crate::net::timer::Timer;
-use crate::net::{Stream, dial};
+use crate::net::{ClientTls, Stream, dial_with};
 use crate::tasks::Tasks;
 
 /// How often connections are looked at that wait too long. 1 s: their limit is some dozens of seconds.
@@ -34,6 +34,7 @@ pub(super) struct Pool {
     idle_limit: usize,
     limit: usize,
     counts: Arc<Counts>,
+    tls: Option<ClientTls>,
     tasks: Tasks,
 }
 
@@ -87,7 +88,7 @@ impl Drop for Place {
 
 impl Pool {
     /// An empty pool; its sweep runs on `tasks` for as long as the pool exists.
-    pub(super) fn new(config: &Config, counts: Arc<Counts>, tasks: &Tasks) -> Arc<Self> {
+    pub(super) fn new(config: &Config, counts: Arc<Counts>, tasks: &Tasks, tls: Option<ClientTls>) -> Arc<Self> {
         let pool = Arc::new(Self {
             shelves: papaya::HashMap::default(),
             connect_timeout: Duration::from_secs(config.connect_timeout_s),
@@ -95,6 +96,7 @@ impl Pool {
             idle_limit: config.idle_connections_per_upstream,
             limit: config.connections_per_upstream,
             counts,
+            tls,
             tasks: tasks.clone(),
         });
         tasks.spawn(keep_swept(Arc::downgrade(&pool), tasks.stopping().clone()));
@@ -112,7 +114,7 @@ impl Pool {
     /// A new connection to `upstream`.
     pub(super) async fn dial(self: &Arc<Self>, upstream: &Upstream) -> Result<Connection, ProxyError> {
         let place = self.place(upstream)?;
-        let dialling = dial(&upstream.address, self.connect_timeout);
+        let dialling = dial_with(&upstream.address, self.tls.as_ref(), self.connect_timeout);
         let stream = tokio::select! {
             stream = dialling => stream,
             () = upstream.gone.cancelled() => return Err(gone(&upstream.address)),

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::model::{Generation, ServerKey, ServerName, SystemClock, Timestamp, UpstreamAddress, UserName};
+use crate::model::{SystemClock, Timestamp, UpstreamAddress};
 use crate::net::OnUpgrade;
 use crate::net::{BoxError, http1};
 
@@ -76,10 +76,8 @@ fn proxy() -> Proxy {
     Proxy::new(Config::default(), Arc::new(SystemClock), Tasks::new(Handle::current()))
 }
 
-fn route_to(address: &UpstreamAddress) -> Arc<Route> {
-    let user = UserName::parse("alice").expect("a name");
-    let server = ServerKey { user, name: ServerName::parse("").expect("a name") };
-    Arc::new(Route::new(server, Generation(1), address.clone(), Timestamp(0)))
+fn route_to(address: &UpstreamAddress) -> Arc<Upstream> {
+    Arc::new(Upstream::new(address.clone(), Timestamp(0)))
 }
 
 fn facts(ended: Option<&CancellationToken>) -> Forwarding<'_> {
@@ -93,6 +91,7 @@ fn facts(ended: Option<&CancellationToken>) -> Forwarding<'_> {
         token: TokenRule::Pass,
         ended,
         is_activity: true,
+        relay: None,
     }
 }
 
@@ -119,12 +118,12 @@ fn streamed() -> (mpsc::Sender<Result<Bytes, BoxError>>, RequestBody) {
 }
 
 /// A client's connection to our codec, behind which is the proxy, behind which is `route`.
-async fn client_of(proxy: &Proxy, route: &Arc<Route>) -> TcpStream {
+async fn client_of(proxy: &Proxy, route: &Arc<Upstream>) -> TcpStream {
     signed_in_client_of(proxy, route, CancellationToken::new()).await
 }
 
 /// The same, of somebody whose session is `ended` one day.
-async fn signed_in_client_of(proxy: &Proxy, route: &Arc<Route>, ended: CancellationToken) -> TcpStream {
+async fn signed_in_client_of(proxy: &Proxy, route: &Arc<Upstream>, ended: CancellationToken) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connects");
     let (stream, _) = listener.accept().await.expect("accepts");
@@ -185,7 +184,7 @@ async fn connections_are_kept_by_start_and_not_by_address() {
         text(proxy.forward(get("/"), route, facts(None)).await.expect("an answer")).await;
     }
     assert_eq!(server.connections(), 2);
-    first.upstream.gone.cancel();
+    first.gone.cancel();
     assert!(matches!(proxy.forward(get("/"), &first, facts(None)).await, Err(ProxyError::Gone { .. })));
     while proxy.inner.pool.idle_count() > 1 {
         tokio::task::yield_now().await;
@@ -209,7 +208,7 @@ async fn a_route_that_ends_closes_its_waiting_connections_before_its_server_does
     text(proxy.forward(get("/"), &route, facts(None)).await.expect("an answer")).await;
     assert_eq!(proxy.inner.pool.idle_count(), 1);
     let begin = std::time::Instant::now();
-    route.upstream.gone.cancel();
+    route.gone.cancel();
     let (end, at) = ends.recv().await.expect("the server sees the end");
     // A reset: had the server died, a farewell would be repeated to nobody.
     assert_eq!(end.expect_err("a reset").kind(), std::io::ErrorKind::ConnectionReset);
@@ -397,7 +396,7 @@ async fn an_end_of_caller_or_route_cuts_what_is_open_within_a_second() {
             })
             .await;
             let (proxy, route, ended) = (proxy(), route_to(&server.address), CancellationToken::new());
-            let cut = if cuts_route { route.upstream.gone.clone() } else { ended.clone() };
+            let cut = if cuts_route { route.gone.clone() } else { ended.clone() };
             let exchange = async {
                 let response = proxy.forward(get("/"), &route, facts(Some(&ended))).await?;
                 let mut body = response.into_body();

@@ -18,7 +18,7 @@ use super::counts::OpenWebSocket;
 use super::frames::Frames;
 use super::pool::Connection;
 use super::{Activity, Forwarding, Inner};
-use crate::model::Route;
+use crate::model::Upstream;
 use crate::net::buffer::ReadBuffer;
 use crate::net::timer::Timer;
 use crate::net::{Io, OnUpgrade};
@@ -34,7 +34,7 @@ pub(super) struct Tunnel {
     server: Connection,
     up: Direction,
     down: Direction,
-    route: Arc<Route>,
+    upstream: Arc<Upstream>,
     activity: Activity,
     ended: CancellationToken,
     stopping: CancellationToken,
@@ -47,17 +47,17 @@ impl Tunnel {
     pub(super) fn new(
         connection: Connection,
         early: ReadBuffer,
-        route: Arc<Route>,
+        upstream: Arc<Upstream>,
         facts: &Forwarding<'_>,
         inner: &Inner,
     ) -> Self {
         let activity = inner.activity(facts);
-        activity.note(&route);
+        activity.note(&upstream);
         Self {
             server: connection,
-            up: Direction::default(),
+            up: Direction { counts_all: facts.relay.is_some(), ..Direction::default() },
             down: Direction { buffer: early, is_from_server: true, ..Direction::default() },
-            route,
+            upstream,
             activity,
             ended: facts.ended.cloned().unwrap_or_default(),
             stopping: inner.tasks.stopping().clone(),
@@ -133,6 +133,8 @@ struct Direction {
     /// Of what was written.
     frames: Frames,
     is_from_server: bool,
+    /// Control frames count as data: an open page is somebody's, as for configurable-http-proxy.
+    counts_all: bool,
     needs_flush: bool,
     state: State,
 }
@@ -166,7 +168,7 @@ impl Direction {
             while !self.buffer.is_empty() {
                 let written = ready!(Pin::new(&mut *to).poll_write(cx, self.buffer.filled()));
                 let Ok(count @ 1..) = written else { return Poll::Ready(Err(Fault::Sink)) };
-                *has_data |= self.frames.follow(&self.buffer.filled()[..count]);
+                *has_data |= self.frames.follow(&self.buffer.filled()[..count]) || self.counts_all;
                 self.buffer.consume(count);
                 self.needs_flush = true;
             }
@@ -199,8 +201,8 @@ impl Direction {
 
 impl Tunnel {
     async fn run(&mut self, client: &mut Box<dyn Io>) -> End {
-        let Self { server, up, down, route, activity, ended, stopping, half_close_timeout, _open } = self;
-        let mut gone = pin!(route.upstream.gone.cancelled());
+        let Self { server, up, down, upstream, activity, ended, stopping, half_close_timeout, _open } = self;
+        let mut gone = pin!(upstream.gone.cancelled());
         let mut ended = pin!(ended.cancelled());
         let mut stopping = pin!(stopping.cancelled());
         let mut closing = Timer::default();
@@ -219,7 +221,7 @@ impl Tunnel {
             let mut is_work = false;
             let upwards = up.poll(client, &mut server.stream, &mut is_work, cx);
             if is_work {
-                activity.note(route);
+                activity.note(upstream);
             }
             let downwards = down.poll(&mut server.stream, client, &mut false, cx);
             match (upwards, downwards) {

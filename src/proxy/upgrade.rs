@@ -16,7 +16,7 @@ use super::forward::{answer, exchange};
 use super::headers::Framing;
 use super::tunnel::{Tunnel, carry};
 use super::{Forwarding, Inner, ProxyError};
-use crate::model::Route;
+use crate::model::Upstream;
 use crate::net::{OnUpgrade, RequestBody, ResponseBody, UpgradeKind};
 
 /// What RFC 6455 appends to the key before hashing it.
@@ -28,7 +28,7 @@ pub(super) async fn forward(
     mut parts: http::request::Parts,
     body: RequestBody,
     on_upgrade: OnUpgrade,
-    route: &Arc<Route>,
+    upstream: &Arc<Upstream>,
     facts: &Forwarding<'_>,
 ) -> Result<Response<ResponseBody>, ProxyError> {
     let key = match on_upgrade.kind() {
@@ -50,8 +50,8 @@ pub(super) async fn forward(
         return Err(ProxyError::BadUpgrade { what: "its version is not 13" });
     }
 
-    let (exchange, mut head) = exchange(inner, &parts, RequestBody::Empty, Framing::WebSocket, route, facts).await?;
-    let malformed = |what| ProxyError::Malformed { address: route.upstream.address.clone(), what };
+    let (exchange, mut head) = exchange(inner, &parts, RequestBody::Empty, Framing::WebSocket, upstream, facts).await?;
+    let malformed = |what| ProxyError::Malformed { address: upstream.address.clone(), what };
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
         // On HTTP/2 a 2xx would open the tunnel that the server has not agreed to.
         if on_upgrade.kind() == UpgradeKind::ExtendedConnect && head.status.is_success() {
@@ -74,7 +74,7 @@ pub(super) async fn forward(
             head.headers.remove(SEC_WEBSOCKET_ACCEPT);
         }
     }
-    let tunnel = Tunnel::new(connection, early, route.clone(), facts, inner);
+    let tunnel = Tunnel::new(connection, early, upstream.clone(), facts, inner);
     inner.tasks.spawn(carry(tunnel, on_upgrade));
     Ok(answer(head, ResponseBody::Empty))
 }

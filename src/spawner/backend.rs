@@ -20,7 +20,7 @@ pub trait Backend: Send + Sync + 'static {
     /// `docker`, `process` or `static`: for logs.
     fn name(&self) -> &'static str;
 
-    /// The image that servers are made from, if there is such a thing here.
+    /// The image that servers are made from if nobody chooses another; none: there is no such thing here.
     fn image(&self) -> Option<&str>;
 
     /// True if no two servers are at the same address at one time, as an engine has it. Then whoever is seen where
@@ -29,11 +29,16 @@ pub trait Backend: Send + Sync + 'static {
         true
     }
 
-    /// Makes sure that a server could be created: fetches the image if need be. One fetch serves all who wait.
+    /// Makes sure that a server could be created: fetches `image` (none: the default one) if need be. One fetch serves all who wait.
     ///
     /// # Errors
     /// If the image is not there and cannot or may not be fetched.
-    async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError>;
+    async fn prepare(
+        &self,
+        server: &ServerKey,
+        image: Option<&str>,
+        progress: &ProgressSink,
+    ) -> Result<(), BackendError>;
 
     /// The address that the next server shall listen on: the same for all containers, a free port for a process.
     ///
@@ -109,6 +114,10 @@ pub struct Order {
     pub generation: Generation,
     /// Where it shall listen: what `listen_address` gave.
     pub listen: SocketAddr,
+    /// What it is made from; none where there are no images.
+    pub image: Option<String>,
+    /// What runs; none: what the backend's settings say.
+    pub command: Option<Vec<String>>,
     /// All variables (contract §1.1 and the administrator's).
     pub environment: Environment,
     /// What it may use.

@@ -1,17 +1,19 @@
 //! What everybody outside reads of servers without asking the driver: the last published status and the activity.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use crate::model::{Route, ServerKey, ServerState, ServerStatus, Timestamp};
+use super::record::ServerRecord;
+use crate::model::{Route, ServerKey, ServerState, ServerStatus, Timestamp, UserName};
 
 /// The statuses as published. The driver writes, everybody reads; no lock is held longer than a look-up.
 pub(super) struct Board {
-    entries: RwLock<HashMap<ServerKey, Entry>>,
+    /// In order, so that a user's servers lie together, the default one first.
+    entries: RwLock<BTreeMap<ServerKey, Entry>>,
     /// What servers that nobody has heard of have been since.
     opened_at: Timestamp,
 }
@@ -26,6 +28,7 @@ struct Entry {
     route: Option<Arc<Route>>,
     /// The last lines of the log of the last run.
     log_tail: Arc<Vec<String>>,
+    record: Option<Arc<ServerRecord>>,
 }
 
 impl Board {
@@ -38,8 +41,49 @@ impl Board {
         entries.get(server).map_or_else(|| ServerStatus::stopped(self.opened_at), |entry| entry.status.borrow().clone())
     }
 
+    /// Whoever follows a named server that does not exist follows nothing: names come from addresses, and none is kept.
     pub(super) fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
-        self.with(server, |entry| entry.status.subscribe())
+        if server.name.is_default() {
+            return self.with(server, |entry| entry.status.subscribe());
+        }
+        let entries = self.entries.read();
+        let nothing = || watch::Sender::new(ServerStatus::stopped(self.opened_at)).subscribe();
+        entries.get(server).map_or_else(nothing, |entry| entry.status.subscribe())
+    }
+
+    pub(super) fn record(&self, server: &ServerKey) -> Option<Arc<ServerRecord>> {
+        self.entries.read().get(server).and_then(|entry| entry.record.clone())
+    }
+
+    pub(super) fn set_record(&self, server: &ServerKey, record: Option<Arc<ServerRecord>>) {
+        self.with(server, |entry| entry.record = record);
+    }
+
+    /// The default server, then those with a name that exist or are still on their way out.
+    pub(super) fn servers_of(&self, user: &UserName) -> Vec<(ServerKey, ServerStatus)> {
+        let default = ServerKey::default_of(user.clone());
+        let entries = self.entries.read();
+        let theirs = entries.range(default.clone()..).take_while(|(server, _)| server.user == *user);
+        let mut servers: Vec<(ServerKey, ServerStatus)> = theirs
+            .filter(|(server, entry)| {
+                server.name.is_default()
+                    || entry.record.is_some()
+                    || entry.status.borrow().state != ServerState::Stopped
+            })
+            .map(|(server, entry)| (server.clone(), entry.status.borrow().clone()))
+            .collect();
+        if servers.first().is_none_or(|(server, _)| !server.name.is_default()) {
+            servers.insert(0, (default, ServerStatus::stopped(self.opened_at)));
+        }
+        servers
+    }
+
+    /// All that is known of `from` is known of `to` from here on; whoever follows `from` goes on to follow it.
+    pub(super) fn rename(&self, from: &ServerKey, to: &ServerKey) {
+        let mut entries = self.entries.write();
+        if let Some(entry) = entries.remove(from) {
+            entries.insert(to.clone(), entry);
+        }
     }
 
     pub(super) fn active(&self) -> Vec<(ServerKey, ServerStatus)> {
@@ -59,7 +103,11 @@ impl Board {
     }
 
     pub(super) fn note_activity(&self, server: &ServerKey, at: Timestamp) {
-        self.with(server, |entry| entry.last_activity = entry.last_activity.max(Some(at)));
+        let note = |entry: &mut Entry| entry.last_activity = entry.last_activity.max(Some(at));
+        if server.name.is_default() {
+            return self.with(server, note);
+        }
+        self.entries.write().get_mut(server).map(note);
     }
 
     /// Servers whose activity is newer than what the store knows, by `resolution` at least.
@@ -114,6 +162,7 @@ impl Board {
             stored_activity: None,
             route: None,
             log_tail: Arc::default(),
+            record: None,
         });
         act(entry)
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::backend::ResourceLimits;
+use super::limits::NamedServers;
+use super::profiles::Profile;
 
 /// Settings of the life of servers, whatever the backend.
 #[derive(Clone, Debug)]
@@ -13,8 +15,16 @@ pub struct Config {
     /// Servers that are created and become ready at the same time; others wait in order of arrival.
     /// 8: an engine creates one after the other anyway; more only makes each of them slower.
     pub starts_at_once: usize,
-    /// Starts that may wait; one more is refused with «try again». 1,000: a whole course opening its notebooks.
-    pub starts_waiting_limit: usize,
+    /// Starts that may be waiting or under way together; one more is refused with «try again». 100, as JupyterHub's.
+    pub concurrent_starts: usize,
+    /// Servers that may run, start or stop together; none: no limit.
+    pub active_servers: Option<usize>,
+    /// How many named servers a user may have.
+    pub named_servers_per_user: NamedServers,
+    /// Kinds of servers to choose from.
+    pub profiles: Vec<Profile>,
+    /// Images to choose from beside the default one and those of profiles; `*`: any.
+    pub allowed_images: Vec<String>,
     /// How long an image may take to arrive. 30 min: some gigabytes over a slow line.
     pub image_timeout_s: u64,
     /// How long a start may wait for its turn. 10 min.
@@ -39,7 +49,7 @@ pub struct Config {
     pub log_lines: usize,
     /// Wishes and events that may wait for the one loop that owns all states; senders wait beyond that.
     pub mailbox_length: usize,
-    /// What each server may use.
+    /// What each server may use, if its profile says nothing else.
     pub limits: ResourceLimits,
     /// The page that JupyterLab opens with (`JUPYTERHUB_DEFAULT_URL`); none: the server's own choice.
     pub default_url: Option<String>,
@@ -52,7 +62,11 @@ impl Default for Config {
         Self {
             hub_connect_url: "http://127.0.0.1:8081".into(),
             starts_at_once: 8,
-            starts_waiting_limit: 1_000,
+            concurrent_starts: 100,
+            active_servers: None,
+            named_servers_per_user: NamedServers::Off,
+            profiles: vec![],
+            allowed_images: vec![],
             image_timeout_s: 1_800,
             queue_timeout_s: 600,
             start_timeout_s: 60,

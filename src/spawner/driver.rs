@@ -5,33 +5,51 @@
 //! statuses change in the loop itself: a route is published before anybody reads «ready», and is gone before anything
 //! of the server ends.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+mod leaving;
+mod records;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::SpawnerError;
+use self::leaving::Leaving;
+use self::records::{Writing, Written};
 use super::backend::{Found, Handle, Notice};
 use super::board::Board;
+use super::counts::Begun;
 use super::life::{self, Action, Deadlines, Event, Fact, Life, State};
+use super::limits::Load;
+use super::profiles::Choice;
 use super::reconcile::events_of_listing;
+use super::record::{Change, Defined, ServerRecord, Wish};
 use super::steps::Steps;
+use super::trouble::Trouble;
+use super::{GroupsOf, SpawnerError};
 use crate::model::{
-    Clock, Generation, Phase, Route, Routes, ServerKey, ServerState, ServerStatus, Timestamp, Unreachable,
-    UpstreamAddress, UserName,
+    Clock, DisplayName, Generation, Phase, Route, Routes, ServerKey, ServerOptions, ServerState, ServerStatus,
+    Timestamp, Unreachable, UpstreamAddress, UserName,
 };
 use crate::store::ServerRow;
 use crate::tasks::Tasks;
 
 /// What the loop is told.
 pub(super) enum Mail {
-    Start(ServerKey, Answer),
+    Start(ServerKey, Wish, Answer),
     Stop(ServerKey, Answer),
+    Define(ServerKey, Option<DisplayName>, Option<ServerOptions>, oneshot::Sender<Result<Defined, SpawnerError>>),
+    Change(ServerKey, Change, Changed),
+    Remove(ServerKey, Changed),
+    /// A record has been written, or could not be.
+    Written(Written),
     Forget(UserName, oneshot::Sender<()>),
     Forgotten(UserName),
+    /// No starts while the weak one can be upgraded.
+    Hold(UserName, Weak<()>, Changed),
+    Renamed(UserName, UserName, oneshot::Sender<()>),
     Unreachable(Unreachable),
     /// The engine's list.
     Listed(Vec<Found>),
@@ -49,6 +67,8 @@ pub(super) enum Mail {
 }
 
 pub(super) type Answer = oneshot::Sender<Result<ServerStatus, SpawnerError>>;
+
+pub(super) type Changed = oneshot::Sender<Result<(), SpawnerError>>;
 
 /// How a step ended.
 pub(super) struct Done {
@@ -68,22 +88,25 @@ pub(super) struct Driver {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tasks: Tasks,
     pub(super) mail: mpsc::Sender<Mail>,
+    groups: GroupsOf,
     deadlines: Deadlines,
-    slots: HashMap<ServerKey, Slot>,
+    /// In order, so that a user's servers lie together.
+    slots: BTreeMap<ServerKey, Slot>,
     /// Every state's deadline, soonest first.
     alarms: BTreeSet<(Timestamp, ServerKey)>,
     /// Who waits for a turn, in order of arrival.
     queue: VecDeque<(ServerKey, Generation)>,
     turns_taken: usize,
-    starts_waiting: usize,
+    load: Load,
     leaving: HashMap<UserName, Leaving>,
+    /// Users whose servers may not start while somebody holds on to this.
+    held: HashMap<UserName, Weak<()>>,
 }
 
-#[derive(Default)]
-struct Leaving {
-    answers: Vec<oneshot::Sender<()>>,
-    /// The rows are being deleted.
-    is_under_way: bool,
+/// What waits in a server's lane.
+enum Job {
+    Act(Action),
+    Write(Writing),
 }
 
 /// One server.
@@ -95,9 +118,18 @@ struct Slot {
     handle: Option<Handle>,
     /// Drops the steps under way.
     cancel: CancellationToken,
-    lane: VecDeque<Action>,
+    lane: VecDeque<Job>,
     lane_is_busy: bool,
+    /// What is known of it; none of a server that nobody has defined or started.
+    record: Option<ServerRecord>,
+    /// What the present start is made from.
+    choice: Arc<Choice>,
+    /// Who waits for its removal; it starts no more.
+    removals: Vec<Changed>,
+    /// Letters that are taken once it is quiet: it is stopped, but its last row is still on the way to the disk.
+    later: Vec<Mail>,
     progress: Option<(String, Option<u8>)>,
+    begun: Begun,
 }
 
 impl Slot {
@@ -110,7 +142,12 @@ impl Slot {
             cancel: CancellationToken::new(),
             lane: VecDeque::new(),
             lane_is_busy: false,
+            record: None,
+            choice: Arc::default(),
+            removals: Vec::new(),
+            later: Vec::new(),
             progress: None,
+            begun: Begun(now),
         }
     }
 
@@ -127,6 +164,7 @@ impl Driver {
         clock: Arc<dyn Clock>,
         tasks: Tasks,
         mail: mpsc::Sender<Mail>,
+        groups: GroupsOf,
         rows: Vec<ServerRow>,
     ) -> Self {
         let deadlines = steps.config.deadlines();
@@ -137,13 +175,15 @@ impl Driver {
             clock,
             tasks,
             mail,
+            groups,
             deadlines,
-            slots: HashMap::new(),
+            slots: BTreeMap::new(),
             alarms: BTreeSet::new(),
             queue: VecDeque::new(),
             turns_taken: 0,
-            starts_waiting: 0,
+            load: Load::default(),
             leaving: HashMap::new(),
+            held: HashMap::new(),
         };
         rows.into_iter().for_each(|row| driver.take_up(row));
         driver
@@ -152,18 +192,22 @@ impl Driver {
     /// A server as the store knows it.
     fn take_up(&mut self, row: ServerRow) {
         let now = self.clock.now();
+        let record = ServerRecord::of_row(&row, now);
         let life = if row.wanted {
             Life::recovering(row.generation, now, &self.deadlines)
         } else {
             Life::at_rest(row.generation, row.failure)
         };
+        self.board.set_record(&row.key, Some(Arc::new(record.clone())));
         if let Some(at) = row.last_activity {
             self.board.note_activity(&row.key, at);
             self.board.activity_is_stored(&[(row.key.clone(), at)]);
         }
+        self.load.active += usize::from(!life.state.is_at_rest());
         let mut slot = Slot::new(life, now);
         slot.started_at = row.started_at.filter(|_| row.wanted);
         slot.handle = row.handle.filter(|_| row.wanted).map(Handle);
+        slot.record = Some(record);
         if let Some(deadline) = slot.life.state.deadline() {
             self.alarms.insert((deadline, row.key.clone()));
         }
@@ -191,9 +235,15 @@ impl Driver {
 
     fn take(&mut self, letter: Mail) {
         match letter {
-            Mail::Start(server, answer) => {
-                // Whoever asked may have gone; the wish stands.
-                let _ = answer.send(self.start(&server));
+            Mail::Start(server, wish, answer) => self.start(&server, wish, answer),
+            Mail::Define(server, display_name, options, answer) => self.define(&server, display_name, options, answer),
+            Mail::Change(server, change, answer) => self.change(&server, change, answer),
+            Mail::Remove(server, answer) => self.remove(&server, answer),
+            Mail::Written(written) => self.written(written),
+            Mail::Hold(user, hold, answer) => self.hold(user, hold, answer),
+            Mail::Renamed(from, to, answer) => {
+                self.renamed(&from, &to);
+                let _ = answer.send(());
             }
             Mail::Stop(server, answer) => {
                 if self.slots.contains_key(&server) {
@@ -222,18 +272,6 @@ impl Driver {
             }
             Mail::Done(done) => self.step_ended(done),
         }
-    }
-
-    fn start(&mut self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
-        if self.leaving.contains_key(&server.user) {
-            return Err(SpawnerError::Stopping);
-        }
-        let is_at_rest = self.slots.get(server).is_none_or(|slot| slot.life.state.is_at_rest());
-        if is_at_rest && self.starts_waiting >= self.steps.config.starts_waiting_limit {
-            return Err(SpawnerError::TooMany { retry_after: Duration::from_secs(self.steps.config.start_timeout_s) });
-        }
-        self.apply(server, Event::Start);
-        Ok(self.board.status(server))
     }
 
     fn take_list(&mut self, found: &[Found]) {
@@ -266,6 +304,7 @@ impl Driver {
         if before.state != after.state {
             slot.since = now;
             slot.progress = None;
+            slot.begun.step(&self.steps.counts, &before.state, &after.state, now);
         }
         if before.generation != after.generation {
             slot.handle = None;
@@ -291,8 +330,10 @@ impl Driver {
         }
         self.turns_taken =
             self.turns_taken + usize::from(after.state.has_turn()) - usize::from(before.state.has_turn());
-        self.starts_waiting =
-            self.starts_waiting + usize::from(after.state.waits()) - usize::from(before.state.waits());
+        let pending = |state: &State| usize::from(state.waits() || state.has_turn());
+        self.load.pending = self.load.pending + pending(&after.state) - pending(&before.state);
+        let active = |state: &State| usize::from(!state.is_at_rest());
+        self.load.active = self.load.active + active(&after.state) - active(&before.state);
         if matches!(after.state, State::Queued { .. }) && !matches!(before.state, State::Queued { .. }) {
             self.queue.push_back((server.clone(), after.generation));
         }
@@ -332,7 +373,7 @@ impl Driver {
                 if let Some(slot) = self.slots.get_mut(server) {
                     slot.cancel.cancel();
                     slot.cancel = CancellationToken::new();
-                    slot.lane.retain(|action| matches!(action, Action::Save));
+                    slot.lane.retain(|job| matches!(job, Job::Act(Action::Save) | Job::Write(_)));
                 }
             }
             Action::Prepare => self.prepare(server),
@@ -353,10 +394,10 @@ impl Driver {
             | Action::Save => {
                 let Some(slot) = self.slots.get_mut(server) else { return };
                 // Two of these say no more than one; a list every 30 s must not fill the lane of a slow engine.
-                let is_there = slot.lane.contains(&action)
-                    && matches!(action, Action::Inspect | Action::RemoveLeftover | Action::Save);
+                let is_there = matches!(action, Action::Inspect | Action::RemoveLeftover | Action::Save)
+                    && slot.lane.iter().any(|job| matches!(job, Job::Act(waiting) if *waiting == action));
                 if !is_there {
-                    slot.lane.push_back(action);
+                    slot.lane.push_back(Job::Act(action));
                 }
                 self.next_in_lane(server);
             }
@@ -392,14 +433,25 @@ impl Driver {
 
     fn prepare(&mut self, server: &ServerKey) {
         let (mail, steps, key) = (self.mail.clone(), self.steps.clone(), server.clone());
-        let Some(generation) = self.slots.get(server).map(|slot| slot.life.generation) else { return };
+        let Some(slot) = self.slots.get(server) else { return };
+        let generation = slot.life.generation;
+        // Asked again although the wish has been looked at: it may have waited for the end of the one before.
+        let choice = self.choose(server, slot.record.as_ref().and_then(|record| record.options.as_ref()));
+        let choice = match choice {
+            Ok(choice) => Arc::new(choice),
+            Err(sentence) => {
+                let text = format!("of its options: {sentence}. Choose others, and start it again.");
+                return self.beside(server, async move { Fact::Troubled(Trouble::Because(text)) });
+            }
+        };
+        self.note_choice(server, choice.clone());
         self.beside(server, async move {
             let (sink, of) = (mail, key.clone());
             let progress = move |message: String, percent: Option<u8>| {
                 // News for the eye: dropped when the loop is busy.
                 let _ = sink.try_send(Mail::Progress { server: of.clone(), generation, message, percent });
             };
-            steps.prepare(&key, &progress).await
+            steps.prepare(&key, choice.image.as_deref(), &progress).await
         });
     }
 
@@ -432,18 +484,23 @@ impl Driver {
         if slot.lane_is_busy {
             return;
         }
-        let Some(action) = slot.lane.pop_front() else { return };
+        let Some(job) = slot.lane.pop_front() else { return };
         slot.lane_is_busy = true;
+        let action = match job {
+            Job::Act(action) => action,
+            Job::Write(writing) => return self.begin_writing(server, writing),
+        };
         let (generation, handle) = (slot.life.generation, slot.handle.clone());
         let cancel = match action {
             // What is begun is written down.
             Action::Save => CancellationToken::new(),
             _ => slot.cancel.clone(),
         };
+        let choice = slot.choice.clone();
         let (steps, mail, row, key) = (self.steps.clone(), self.mail.clone(), self.row(server), server.clone());
         let Some(row) = row else { return };
         self.tasks.spawn(async move {
-            let step = step_of(&steps, action, &key, generation, handle, row);
+            let step = step_of(&steps, action, &key, generation, handle, row, &choice);
             let (fact, handle) = tokio::select! {
                 () = cancel.cancelled() => (None, None),
                 ended = step => ended,
@@ -469,47 +526,17 @@ impl Driver {
         if let Some(fact) = fact {
             self.apply(&server, Event::Fact(generation, fact));
         }
-        self.next_in_lane(&server);
+        self.go_on(&server);
+    }
+
+    /// After a step: the next one, or what waits for the server to be quiet.
+    fn go_on(&mut self, server: &ServerKey) {
+        self.next_in_lane(server);
+        if let Some(slot) = self.slots.get_mut(server).filter(|slot| slot.is_quiet() && !slot.later.is_empty()) {
+            std::mem::take(&mut slot.later).into_iter().for_each(|letter| self.take(letter));
+        }
+        self.finish_removal(server);
         self.finish_leaving(&server.user);
-    }
-
-    // --- a user who leaves ---
-
-    fn forget(&mut self, user: UserName, answer: oneshot::Sender<()>) {
-        self.leaving.entry(user.clone()).or_default().answers.push(answer);
-        let theirs: Vec<ServerKey> = self.slots.keys().filter(|server| server.user == user).cloned().collect();
-        for server in theirs {
-            self.apply(&server, Event::Stop);
-        }
-        self.finish_leaving(&user);
-    }
-
-    fn finish_leaving(&mut self, user: &UserName) {
-        let Some(leaving) = self.leaving.get_mut(user) else { return };
-        let theirs: Vec<ServerKey> = self.slots.keys().filter(|server| server.user == *user).cloned().collect();
-        let are_quiet = theirs.iter().all(|server| self.slots.get(server).is_none_or(Slot::is_quiet));
-        if !are_quiet || leaving.is_under_way {
-            return;
-        }
-        leaving.is_under_way = true;
-        let (steps, mail, user) = (self.steps.clone(), self.mail.clone(), user.clone());
-        self.tasks.spawn(async move {
-            if let Err(error) = steps.rows.delete(theirs).await {
-                warn!(user = %user, error = &error as &dyn std::error::Error, "the rows of a user's servers could not be deleted");
-            }
-            let _ = mail.send(Mail::Forgotten(user)).await;
-        });
-    }
-
-    fn forgotten(&mut self, user: &UserName) {
-        let theirs: HashSet<ServerKey> = self.slots.keys().filter(|server| server.user == *user).cloned().collect();
-        for server in &theirs {
-            self.slots.remove(server);
-            self.board.forget(server);
-        }
-        for answer in self.leaving.remove(user).map(|leaving| leaving.answers).unwrap_or_default() {
-            let _ = answer.send(());
-        }
     }
 
     // --- rows and statuses ---
@@ -520,15 +547,19 @@ impl Driver {
             ServerState::Failed(failure) => Some(failure),
             _ => None,
         };
-        Some(ServerRow {
-            key: server.clone(),
+        let mut row = ServerRow {
             generation: slot.life.generation,
             handle: slot.handle.clone().map(|handle| handle.0),
             wanted: slot.life.state.is_wanted(),
             started_at: slot.started_at,
             last_activity: self.board.last_activity(server),
             failure,
-        })
+            ..ServerRow::new(server.clone())
+        };
+        if let Some(record) = &slot.record {
+            record.write_to(&mut row);
+        }
+        Some(row)
     }
 
     fn publish_status(&self, server: &ServerKey) {
@@ -568,10 +599,11 @@ async fn step_of(
     generation: Generation,
     handle: Option<Handle>,
     row: ServerRow,
+    choice: &Choice,
 ) -> (Option<Fact>, Option<Handle>) {
     match (action, handle) {
         (Action::Create, _) => {
-            let (fact, handle) = steps.create(row).await;
+            let (fact, handle) = steps.create(row, choice).await;
             (Some(fact), handle)
         }
         (Action::Start, Some(handle)) => (Some(steps.start(&handle, row).await), None),

@@ -25,7 +25,9 @@ pub(super) struct Facts<'a> {
     pub image: Option<&'a str>,
     /// The page it opens with.
     pub default_url: Option<&'a str>,
-    /// The administrator's variables: they win.
+    /// The variables of its profile: they win over ours.
+    pub profile: &'a BTreeMap<String, String>,
+    /// The administrator's variables: they win over all.
     pub extra: &'a BTreeMap<String, String>,
 }
 
@@ -75,6 +77,7 @@ pub(super) fn environment(facts: &Facts<'_>) -> Environment {
     if let Some(url) = facts.default_url {
         set("JUPYTERHUB_DEFAULT_URL", url.into());
     }
+    variables.extend(facts.profile.clone());
     variables.extend(facts.extra.clone());
     Environment(variables)
 }
@@ -97,6 +100,7 @@ mod tests {
             limits: ResourceLimits { memory_bytes: Some(2_147_483_648), cpu_cores: Some(2.0) },
             image: Some("lab:4.2"),
             default_url: Some("/lab"),
+            profile: &BTreeMap::from([("TZ".into(), "UTC".into()), ("JUPYTER_IMAGE_SPEC".into(), "lab:4.2".into())]),
             extra: &extra,
         })
         .0
@@ -135,6 +139,7 @@ mod tests {
             ("JUPYTERHUB_USER", "alice"),
             ("JUPYTER_IMAGE_SPEC", "lab:4.2"),
             ("MEM_LIMIT", "2147483648"),
+            ("TZ", "UTC"),
         ];
         check(&variables, &expected);
         assert_eq!(variables.len(), expected.len());
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_administrator_wins() {
+    fn the_administrator_wins_over_a_profile_and_a_profile_over_us() {
         let extra = [("JUPYTERHUB_DEFAULT_URL", "/tree"), ("TZ", "Europe/Berlin")];
         check(&of("/", "alice", "", "0.0.0.0:8888", &extra), &extra);
     }

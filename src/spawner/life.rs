@@ -450,6 +450,11 @@ impl State {
         matches!(self, Self::Preparing { .. } | Self::Queued { .. })
     }
 
+    /// True if a wish to start leads to a new start, so that what it says beside counts.
+    pub(super) fn takes_a_wish(&self) -> bool {
+        self.is_at_rest() || matches!(self, Self::Ending { .. })
+    }
+
     /// What everybody outside sees of it.
     pub(super) fn public(&self) -> ServerState {
         match self {

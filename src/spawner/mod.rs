@@ -8,10 +8,13 @@ mod activity;
 mod backend;
 mod board;
 mod config;
+mod counts;
 mod driver;
 mod environment;
 mod life;
+mod limits;
 mod log_lines;
+mod profiles;
 mod ready;
 mod reconcile;
 mod record;
@@ -34,6 +37,9 @@ pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
 };
 pub use config::Config;
+pub use counts::Figures;
+pub use limits::NamedServers;
+pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
 
 use crate::model::{
@@ -55,6 +61,9 @@ pub trait ServerTokens: Send + Sync + 'static {
     /// Ends the server's token and whatever was granted through it.
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError>;
 }
+
+/// Given by `app`: the groups of a user, for profiles that are for some only.
+pub type GroupsOf = Arc<dyn Fn(&UserName) -> Vec<String> + Send + Sync>;
 
 /// Why a wish was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +125,8 @@ pub struct Parts {
     pub routes: Arc<Routes>,
     /// How servers get their tokens.
     pub tokens: Arc<dyn ServerTokens>,
+    /// Who is in which group.
+    pub groups: GroupsOf,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -130,8 +141,31 @@ pub struct Spawner {
     mail: mpsc::Sender<Mail>,
     board: Arc<Board>,
     backend: Arc<dyn Backend>,
-    log_lines: usize,
-    engine_timeout: Duration,
+    config: Arc<Config>,
+    counts: Arc<counts::Counts>,
+    groups: GroupsOf,
+}
+
+/// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
+#[derive(Debug)]
+pub struct Hold {
+    user: UserName,
+    mail: mpsc::Sender<Mail>,
+    /// The driver has the weak end.
+    _alive: Arc<()>,
+}
+
+impl Hold {
+    /// The account has another name now, and its rows with it (`Transaction::rename_servers`): so have its servers.
+    ///
+    /// # Errors
+    /// If the program stops; the rows are read at the next start.
+    pub async fn renamed(self, to: &UserName) -> Result<(), SpawnerError> {
+        let (answer, answered) = oneshot::channel();
+        let letter = Mail::Renamed(self.user.clone(), to.clone(), answer);
+        self.mail.send(letter).await.map_err(|_| SpawnerError::Closed)?;
+        answered.await.map_err(|_| SpawnerError::Closed)
+    }
 }
 
 impl Spawner {
@@ -142,14 +176,13 @@ impl Spawner {
     /// # Errors
     /// If the rows cannot be read.
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
-        let Parts { backend, store, routes, tokens, base, clock, tasks } = parts;
+        let Parts { backend, store, routes, tokens, groups, base, clock, tasks } = parts;
         let rows = Rows(store);
         let known = rows.all().await?;
         let board = Arc::new(Board::new(clock.now()));
         let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
         let engine_timeout = config.engine_timeout();
         let list_interval = Duration::from_secs(config.list_interval_s.max(1));
-        let log_lines = config.log_lines;
 
         let first_list = match timeout(engine_timeout, backend.list()).await {
             Ok(Ok(found)) => Some(found),
@@ -169,9 +202,13 @@ impl Spawner {
 
         let ready = ready::Config::default();
         let probes = Semaphore::new(ready.tries_at_once);
+        let shared_config = Arc::new(config.clone());
         tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
-        let steps = Arc::new(Steps { config, ready, probes, base, backend: backend.clone(), tokens, rows });
-        let driver = Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), known);
+        let counts = Arc::<counts::Counts>::default();
+        let (engine, counting) = (backend.clone(), counts.clone());
+        let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
+        let driver =
+            Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), groups.clone(), known);
         if let Some(found) = first_list {
             // The mailbox is empty: this does not wait.
             let _ = mail.send(Mail::Listed(found)).await;
@@ -186,16 +223,22 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, log_lines, engine_timeout })
+        Ok(Self { mail, board, backend, config: shared_config, counts, groups })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
-    /// taken.
+    /// taken. What the wish says beside is durable then; it counts for a start that comes of it, not for one under way.
+    /// A named server that is not there yet is made.
     ///
     /// # Errors
-    /// If too many starts wait, the user is being deleted, or the program stops.
-    pub async fn start(&self, server: &ServerKey, _wish: Wish) -> Result<ServerStatus, SpawnerError> {
-        self.wish(|answer| Mail::Start(server.clone(), answer)).await
+    /// If too many servers start or run, the user has enough named ones, name or options are not good here, the user
+    /// is being deleted, the store fails, or the program stops.
+    pub async fn start(&self, server: &ServerKey, wish: Wish) -> Result<ServerStatus, SpawnerError> {
+        let started = self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await;
+        if matches!(started, Err(SpawnerError::TooMany { .. } | SpawnerError::TooManyActive { .. })) {
+            self.counts.refused.one();
+        }
+        started
     }
 
     /// Wishes a stop; returns the status right after.
@@ -203,10 +246,13 @@ impl Spawner {
     /// # Errors
     /// If the program stops.
     pub async fn stop(&self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
-        self.wish(|answer| Mail::Stop(server.clone(), answer)).await
+        self.ask(|answer| Mail::Stop(server.clone(), answer)).await
     }
 
-    async fn wish(&self, letter: impl FnOnce(driver::Answer) -> Mail) -> Result<ServerStatus, SpawnerError> {
+    async fn ask<T>(
+        &self,
+        letter: impl FnOnce(oneshot::Sender<Result<T, SpawnerError>>) -> Mail,
+    ) -> Result<T, SpawnerError> {
         let (answer, answered) = oneshot::channel();
         self.mail.send(letter(answer)).await.map_err(|_| SpawnerError::Closed)?;
         answered.await.unwrap_or(Err(SpawnerError::Closed))
@@ -221,22 +267,32 @@ impl Spawner {
     /// What is known of a server beside its status. None: nobody has defined or started it (a named server does not exist
     /// then).
     #[must_use]
-    pub fn record(&self, _server: &ServerKey) -> Option<Arc<ServerRecord>> {
-        None
+    pub fn record(&self, server: &ServerKey) -> Option<Arc<ServerRecord>> {
+        self.board.record(server)
     }
 
     /// Whether people may have named servers here.
     #[must_use]
     pub fn has_named_servers(&self) -> bool {
-        false
+        self.named_servers() != NamedServers::Off
+    }
+
+    /// How many named servers a user may have.
+    #[must_use]
+    pub fn named_servers(&self) -> NamedServers {
+        self.config.named_servers_per_user
+    }
+
+    /// What this user may choose from when a server is started.
+    #[must_use]
+    pub fn offer(&self, user: &UserName) -> Offer {
+        profiles::offer(&self.config, self.backend.image(), &(self.groups)(user))
     }
 
     /// The user's default server, then the named ones in order of name, stopped ones too.
     #[must_use]
     pub fn servers_of(&self, user: &UserName) -> Vec<(ServerKey, ServerStatus)> {
-        let server = ServerKey::default_of(user.clone());
-        let status = self.status(&server);
-        vec![(server, status)]
+        self.board.servers_of(user)
     }
 
     /// Makes a named server without starting it; durable when it returns.
@@ -246,11 +302,11 @@ impl Spawner {
     /// known here, or the store fails.
     pub async fn define(
         &self,
-        _server: &ServerKey,
-        _display_name: Option<DisplayName>,
-        _options: Option<ServerOptions>,
+        server: &ServerKey,
+        display_name: Option<DisplayName>,
+        options: Option<ServerOptions>,
     ) -> Result<Defined, SpawnerError> {
-        Err(SpawnerError::NamedServersOff)
+        self.ask(|answer| Mail::Define(server.clone(), display_name, options, answer)).await
     }
 
     /// Changes what is known of a stopped server; durable when it returns.
@@ -258,8 +314,8 @@ impl Spawner {
     /// # Errors
     /// If there is none, it is not stopped, the new name is taken or none, the options are not known here, or the store
     /// fails.
-    pub async fn change(&self, _server: &ServerKey, _change: Change) -> Result<(), SpawnerError> {
-        Err(SpawnerError::NoSuchServer)
+    pub async fn change(&self, server: &ServerKey, change: Change) -> Result<(), SpawnerError> {
+        self.ask(|answer| Mail::Change(server.clone(), change, answer)).await
     }
 
     /// Stops a server and forgets it; its volumes stay. Ends when both are done, within the stop deadline; starts of it
@@ -267,8 +323,20 @@ impl Spawner {
     ///
     /// # Errors
     /// If there is none, the store fails, or the program stops.
-    pub async fn remove(&self, _server: &ServerKey) -> Result<(), SpawnerError> {
-        Err(SpawnerError::NoSuchServer)
+    pub async fn remove(&self, server: &ServerKey) -> Result<(), SpawnerError> {
+        self.ask(|answer| Mail::Remove(server.clone(), answer)).await
+    }
+
+    /// Holds all servers of a user still, for giving the account another name: none may run, none starts or changes until
+    /// the hold is dropped.
+    ///
+    /// # Errors
+    /// `Running` if one is not stopped; if the user is being deleted, or the program stops.
+    pub async fn hold(&self, user: &UserName) -> Result<Hold, SpawnerError> {
+        let alive = Arc::new(());
+        let weak = Arc::downgrade(&alive);
+        self.ask(|answer| Mail::Hold(user.clone(), weak, answer)).await?;
+        Ok(Hold { user: user.clone(), mail: self.mail.clone(), _alive: alive })
     }
 
     /// Follows a server's status; the present one is seen at once.
@@ -315,9 +383,9 @@ impl Spawner {
     pub async fn log_tail(&self, server: &ServerKey) -> Vec<String> {
         let asked = async {
             let found = self.backend.find(server).await.ok()??;
-            self.backend.log_tail(&found.handle, self.log_lines).await.ok()
+            self.backend.log_tail(&found.handle, self.config.log_lines).await.ok()
         };
-        match timeout(self.engine_timeout, asked).await {
+        match timeout(self.config.engine_timeout(), asked).await {
             Ok(Some(lines)) => lines,
             Ok(None) | Err(_) => self.board.log_tail(server).to_vec(),
         }

@@ -1,7 +1,9 @@
 //! What is known of a server beside its life: its name for people, its options, and what it was made from.
 
 use super::backend::ResourceLimits;
+use super::profiles::Choice;
 use crate::model::{DisplayName, ServerName, ServerOptions, Timestamp};
+use crate::store::{MadeFrom, ServerRow};
 
 /// What a start says beside «start». What is left out is as it was at the previous start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,4 +49,49 @@ pub struct ServerRecord {
     pub image: Option<String>,
     /// What it may use since its latest start.
     pub limits: ResourceLimits,
+}
+
+impl ServerRecord {
+    pub(super) fn new(created: Timestamp) -> Self {
+        let limits = ResourceLimits::default();
+        Self { display_name: None, options: None, created, profile: None, image: None, limits }
+    }
+
+    /// As a row says; `now` for rows that were written before they said when.
+    pub(super) fn of_row(row: &ServerRow, now: Timestamp) -> Self {
+        let MadeFrom { profile, image, memory_bytes, cpu_cores } = row.made_from.clone();
+        Self {
+            display_name: row.display_name.clone(),
+            options: row.options.clone(),
+            created: row.created.or(row.started_at).unwrap_or(now),
+            profile,
+            image,
+            limits: ResourceLimits { memory_bytes, cpu_cores },
+        }
+    }
+
+    pub(super) fn write_to(&self, row: &mut ServerRow) {
+        row.display_name.clone_from(&self.display_name);
+        row.options.clone_from(&self.options);
+        row.created = Some(self.created);
+        row.made_from = MadeFrom {
+            profile: self.profile.clone(),
+            image: self.image.clone(),
+            memory_bytes: self.limits.memory_bytes,
+            cpu_cores: self.limits.cpu_cores,
+        };
+    }
+
+    /// This with what is said; what is not said stays.
+    pub(super) fn with(&self, display_name: Option<DisplayName>, options: Option<ServerOptions>) -> Self {
+        Self {
+            display_name: display_name.or_else(|| self.display_name.clone()),
+            options: options.or_else(|| self.options.clone()),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn made_from(&self, choice: &Choice) -> Self {
+        Self { profile: choice.profile.clone(), image: choice.image.clone(), limits: choice.limits, ..self.clone() }
+    }
 }

@@ -45,6 +45,17 @@ impl Rows {
         .await
     }
 
+    /// A server gets another name, in one commit.
+    pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
+        self.run(move |store| {
+            store.write(|transaction| {
+                transaction.delete_server(&from)?;
+                transaction.put_server(&row)
+            })
+        })
+        .await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,

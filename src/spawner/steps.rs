@@ -10,8 +10,10 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::backend::{Backend, BackendError, Exit, Handle, Order, ProgressSink, Sight};
+use super::counts::Counts;
 use super::environment::{self, environment};
 use super::life::Fact;
+use super::profiles::Choice;
 use super::rows::Rows;
 use super::trouble::Trouble;
 use super::{Config, ServerTokens, ready};
@@ -31,18 +33,19 @@ pub(super) struct Steps {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) tokens: Arc<dyn ServerTokens>,
     pub(super) rows: Rows,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl Steps {
-    pub(super) async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Fact {
-        match self.backend.prepare(server, progress).await {
+    pub(super) async fn prepare(&self, server: &ServerKey, image: Option<&str>, progress: &ProgressSink) -> Fact {
+        match self.backend.prepare(server, image, progress).await {
             Ok(()) => Fact::ImageReady,
             Err(error) => because(server, &error),
         }
     }
 
     /// The intent is durable before the engine hears of it, so that a crash in between leaves nothing unknown.
-    pub(super) async fn create(&self, row: ServerRow) -> (Fact, Option<Handle>) {
+    pub(super) async fn create(&self, row: ServerRow, choice: &Choice) -> (Fact, Option<Handle>) {
         let (server, generation) = (row.key.clone(), row.generation);
         // Two commits of one store: the second waits for the first, and the engine for both.
         let (saved, token) = tokio::join!(self.rows.put(row), self.tokens.issue(&server));
@@ -62,13 +65,22 @@ impl Steps {
                 token: &token,
                 hub_connect_url: &self.config.hub_connect_url,
                 listen,
-                limits: self.config.limits,
-                image: self.backend.image(),
+                limits: choice.limits,
+                image: choice.image.as_deref(),
                 default_url: self.config.default_url.as_deref(),
+                profile: &choice.environment,
                 extra: &self.config.environment,
             });
-            let limits = self.config.limits;
-            self.backend.create(&Order { server: server.clone(), generation, listen, environment, limits }).await
+            let order = Order {
+                server: server.clone(),
+                generation,
+                listen,
+                image: choice.image.clone(),
+                command: choice.command.clone(),
+                environment,
+                limits: choice.limits,
+            };
+            self.backend.create(&order).await
         };
         match created.await {
             Ok(handle) => (Fact::Created, Some(handle)),

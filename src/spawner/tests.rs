@@ -1,5 +1,7 @@
 //! The driver with a real store, real routes and real probes; only the engine is a stage, and time is moved by hand.
 
+mod named;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ struct Stage {
     creating: AtomicUsize,
     creating_at_most: AtomicUsize,
     created: Mutex<Vec<ServerKey>>,
+    orders: Mutex<Vec<Order>>,
     /// What each `create` found in the store.
     rows_at_create: Mutex<Vec<store::ServerRow>>,
     store: Store,
@@ -100,7 +103,7 @@ impl Backend for Stage {
     fn image(&self) -> Option<&str> {
         None
     }
-    async fn prepare(&self, _server: &ServerKey, _progress: &ProgressSink) -> Result<(), BackendError> {
+    async fn prepare(&self, _: &ServerKey, _: Option<&str>, _: &ProgressSink) -> Result<(), BackendError> {
         self.check()
     }
     async fn listen_address(&self) -> Result<SocketAddr, BackendError> {
@@ -110,6 +113,7 @@ impl Backend for Stage {
         let now = self.creating.fetch_add(1, Ordering::SeqCst) + 1;
         self.creating_at_most.fetch_max(now, Ordering::SeqCst);
         self.created.lock().push(order.server.clone());
+        self.orders.lock().push(order.clone());
         let row = self.store.server(&order.server).expect("readable").expect("the intent is written down first");
         self.rows_at_create.lock().push(row);
         let passed = self.gate.acquire().await.map(tokio::sync::SemaphorePermit::forget);
@@ -214,6 +218,7 @@ impl World {
             creating: AtomicUsize::new(0),
             creating_at_most: AtomicUsize::new(0),
             created: Mutex::default(),
+            orders: Mutex::default(),
             rows_at_create: Mutex::default(),
             store,
             port: answering().await,
@@ -231,6 +236,7 @@ impl World {
             store: stage.store.clone(),
             routes: tokens.routes.clone(),
             tokens: tokens.clone(),
+            groups: Arc::new(|user| if user.as_str() == "alice" { vec!["staff".into()] } else { vec![] }),
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -347,7 +353,7 @@ async fn servers_start_so_many_at_once_in_the_order_of_their_wishes() {
 async fn more_starts_than_may_wait_are_asked_to_come_again() {
     let world = World::new(|config| {
         config.starts_at_once = 1;
-        config.starts_waiting_limit = 2;
+        config.concurrent_starts = 3;
     })
     .await;
     world.stage.gate.forget_permits(1_000);
@@ -450,7 +456,7 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
 
 #[tokio::test]
 async fn a_user_who_leaves_takes_all_servers_along_and_starts_none_meanwhile() {
-    let world = World::new(|_| {}).await;
+    let world = World::new(|config| config.named_servers_per_user = NamedServers::Unlimited).await;
     let alice = user("alice");
     let named = ServerKey { name: crate::model::ServerName::parse("gpu").expect("a name"), ..alice.clone() };
     world.ready(&alice).await;

@@ -3,6 +3,7 @@
 //! `open` says which files a store consists of and when one is refused; `staged` keeps a refused file as it
 //! was; `seal` is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do.
 
+mod counts;
 mod error;
 mod files;
 mod groups;
@@ -18,6 +19,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
@@ -25,9 +27,10 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{InstanceId, ServerKey, UserName};
 
+pub use counts::Figures;
 pub use error::StoreError;
 pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
-pub use rows::{AuditRow, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
+pub use rows::{AuditRow, MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 
 use error::unreadable;
@@ -74,6 +77,7 @@ struct Inner {
     database: RwLock<Option<OpenDatabase>>,
     /// Held by the one writer. The witness is written before the writer is told of success.
     writer: Mutex<Witness>,
+    counts: counts::Counts,
     /// Last, so that it is unlocked last: redb writes when it is closed.
     dir: DataDir,
 }
@@ -126,7 +130,7 @@ impl Store {
         self.rows(TOKENS)
     }
 
-    /// All servers that were ever started.
+    /// All servers that were ever defined or started.
     ///
     /// # Errors
     /// If the file cannot be read or a row is damaged.
@@ -167,7 +171,10 @@ impl Store {
     /// read tells what is there.
     pub fn write<T>(&self, act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut witness = self.0.writer.lock();
+        let begun = Instant::now();
         let result = self.write_once(&mut witness, act);
+        let counts = &self.0.counts;
+        if result.is_ok() { &counts.commits } else { &counts.refused }.note(begun.elapsed());
         if matches!(result, Err(StoreError::Unknown(_) | StoreError::Read(_))) {
             // redb refuses all further work after an error of the disk: only a new handle reads what is there.
             if let Err(error) = self.0.reopen() {

@@ -19,6 +19,7 @@ use redb::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::counts::Counts;
 use super::error::{RESTORE, UPDATE, unreadable, unwritten};
 use super::files::{DataDir, close_to_others, read_if_there, refused_by_system, remove_if_there};
 use super::seal::Sealer;
@@ -68,7 +69,7 @@ pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreEr
         write_marker(&dir, &instance)?;
     }
     let writer = Mutex::new(witness);
-    Ok(Inner { instance, sealer, database: RwLock::new(Some(database)), writer, dir })
+    Ok(Inner { instance, sealer, database: RwLock::new(Some(database)), writer, counts: Counts::default(), dir })
 }
 
 /// Opens the database after a failed commit, with all the checks of a first opening. If the disk is still full it

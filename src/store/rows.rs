@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    Failure, Generation, OAuthClient, OwnerName, ServerKey, SessionKey, StoredToken, Timestamp, TokenId, UserName,
+    DisplayName, Failure, Generation, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken,
+    Timestamp, TokenId, UserName,
 };
 
 /// A person.
@@ -97,7 +98,7 @@ pub struct TokenRow {
 }
 
 /// A server and what the backend needs to find it again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerRow {
     /// Whose, and which.
     pub key: ServerKey,
@@ -119,6 +120,55 @@ pub struct ServerRow {
     /// Why the last start failed, if it did.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// Its name for people.
+    #[serde(default)]
+    pub display_name: Option<DisplayName>,
+    /// The options of its latest start, or of its next one.
+    #[serde(default)]
+    pub options: Option<ServerOptions>,
+    /// When it was defined or first started; none in rows of older versions.
+    #[serde(default)]
+    pub created: Option<Timestamp>,
+    /// What its latest start was made from.
+    #[serde(default)]
+    pub made_from: MadeFrom,
+}
+
+impl ServerRow {
+    /// The row of a server that has never been started.
+    #[must_use]
+    pub fn new(key: ServerKey) -> Self {
+        Self {
+            key,
+            generation: Generation::default(),
+            handle: None,
+            wanted: false,
+            started_at: None,
+            last_activity: None,
+            failure: None,
+            display_name: None,
+            options: None,
+            created: None,
+            made_from: MadeFrom::default(),
+        }
+    }
+}
+
+/// What a start was made from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    /// The chosen profile.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// The image.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Memory that it may use.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
+    /// Processors that it may use, in cores.
+    #[serde(default)]
+    pub cpu_cores: Option<f64>,
 }
 
 /// Who did what to whom, and when.

@@ -157,6 +157,31 @@ impl<'a> Transaction<'a> {
         self.remove(SERVERS, &server_key(key))
     }
 
+    /// Gives all servers of `from` to `to`, who has none: a part of renaming a user.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn rename_servers(&mut self, from: &UserName, to: &UserName) -> Result<(), StoreError> {
+        let mut rows = Vec::new();
+        {
+            let table = self.write.open_table(SERVERS).map_err(unreadable)?;
+            let prefix = server_key_prefix(from);
+            for entry in table.range(prefix.as_slice()..).map_err(unreadable)? {
+                let (key, value) = entry.map_err(unreadable)?;
+                if !key.value().starts_with(&prefix) {
+                    break;
+                }
+                rows.push(self.sealer.open::<ServerRow>("servers", key.value(), value.value())?);
+            }
+        }
+        for row in rows {
+            self.delete_server(&row.key)?;
+            let key = ServerKey { user: to.clone(), name: row.key.name.clone() };
+            self.put_server(&ServerRow { key, ..row })?;
+        }
+        Ok(())
+    }
+
     /// One audit row, in the same commit as the act.
     ///
     /// # Errors

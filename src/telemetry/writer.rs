@@ -65,6 +65,11 @@ impl LineWriter {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// What `dropped` reads.
+    pub(super) fn dropped_counter(&self) -> Arc<AtomicU64> {
+        self.dropped.clone()
+    }
+
     /// Bytes after which a line is cut.
     pub(super) fn line_bytes(&self) -> usize {
         self.line_bytes

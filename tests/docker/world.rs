@@ -98,6 +98,7 @@ impl World {
             store: store.clone(),
             routes: routes.clone(),
             tokens: tokens.clone(),
+            groups: Arc::new(|_| vec![]),
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),
@@ -243,8 +244,13 @@ impl Backend for Timed {
     fn image(&self) -> Option<&str> {
         self.inner.image()
     }
-    async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError> {
-        self.timed("prepare", self.inner.prepare(server, progress)).await
+    async fn prepare(
+        &self,
+        server: &ServerKey,
+        image: Option<&str>,
+        progress: &ProgressSink,
+    ) -> Result<(), BackendError> {
+        self.timed("prepare", self.inner.prepare(server, image, progress)).await
     }
     async fn listen_address(&self) -> Result<std::net::SocketAddr, BackendError> {
         self.inner.listen_address().await

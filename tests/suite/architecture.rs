@@ -15,10 +15,23 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("auth", &["model", "tasks", "net", "store"], "edge and hub both ask it: it knows no pages and no paths"),
     ("proxy", &["model", "tasks", "net"], "it knows no users, routes or policy: it cannot decide wrongly"),
     ("spawner", &["model", "tasks", "host", "net", "store"], "the hub watches it, it does not call back"),
-    ("services", &["model", "tasks", "host", "net"], "it runs programs and publishes routes; who may use them others say"),
-    ("hub", &["model", "tasks", "net", "auth", "store", "spawner", "services"], "the control plane is never on a byte's path"),
+    (
+        "services",
+        &["model", "tasks", "host", "net"],
+        "it runs programs and publishes routes; who may use them others say",
+    ),
+    (
+        "hub",
+        &["model", "tasks", "net", "auth", "store", "spawner", "services"],
+        "the control plane is never on a byte's path",
+    ),
     ("edge", &["model", "tasks", "net", "auth", "proxy", "telemetry"], "it is told, it never asks"),
     ("listener", &["model", "tasks", "net"], "it never looks inside a request"),
+    (
+        "chp",
+        &["model", "tasks", "net", "proxy", "listener", "telemetry"],
+        "a proxy for somebody else's hub: it knows no users, and nothing of ours",
+    ),
     ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
     (
         "config",
@@ -47,7 +60,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "cli",
-        &["model", "config", "app", "store", "auth", "control", "listener", "telemetry"],
+        &["model", "tasks", "config", "app", "store", "auth", "chp", "control", "listener", "telemetry"],
         "commands are built from what app offers",
     ),
 ];

@@ -164,7 +164,12 @@ impl Backend for FakeBackend {
         Some("fake:1")
     }
 
-    async fn prepare(&self, server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError> {
+    async fn prepare(
+        &self,
+        server: &ServerKey,
+        _image: Option<&str>,
+        progress: &ProgressSink,
+    ) -> Result<(), BackendError> {
         progress("Pulling image fake:1".into(), Some(50));
         if self.behaviour_of(server) == Behaviour::ImageMissing {
             return Err(BackendError::ImageMissing { image: "fake:1".into() });

@@ -14,6 +14,7 @@ mod attack_sign_in;
 mod attack_spawn;
 mod attack_tenant;
 mod attack_wire;
+mod chp;
 #[allow(dead_code)]
 mod client;
 mod commands;
@@ -21,6 +22,7 @@ mod dependencies;
 #[allow(dead_code)]
 mod fake;
 mod login;
+mod metrics;
 mod puppet;
 mod routes;
 mod spawn;

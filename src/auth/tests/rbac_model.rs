@@ -1,7 +1,7 @@
 //! What §4 of the contract says, as naively as it can be said: a right is a scope and one thing out of a small world.
 //!
 //! No filter is ever compared with a filter: each is written out as the things that it means, and two sets of rights
-//! meet in what is in both. Shares no code with the real one.
+//! meet in the things that are in both. Shares no code with the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,9 +39,64 @@ custom:app:write > custom:app:read
 pub(super) const ADMIN: &str = "admin-ui admin:users admin:servers admin:services tokens admin:groups list:services \
      read:services read:hub proxy shutdown access:services access:servers read:roles read:metrics shares";
 
-/// A right: scope, and thing (`all`, `user u0`, `server u0/x`, `group g0`, `service conf`).
-pub(super) type Right = (String, String);
-pub(super) type RightSet = BTreeSet<Right>;
+/// What somebody may do: by scope the things it reaches, one bit each (`all`, `user u0`, `server u0/x`, `group g0`,
+/// `service conf`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RightSet(BTreeMap<String, u32>);
+
+/// Its place in the small world.
+fn bit(thing: &str) -> u32 {
+    let place = |names: &[&str], name: &str| names.iter().position(|known| *known == name).expect("of the small world");
+    let at = match thing.split_once(' ') {
+        None => 0,
+        Some(("user", user)) => 1 + place(&USERS, user),
+        Some(("server", server)) => {
+            let (user, server) = server.split_once('/').expect("user and server");
+            7 + 2 * place(&USERS, user) + place(&SERVERS, server)
+        }
+        Some(("group", group)) => 19 + place(&GROUPS, group),
+        Some((_, service)) => 22 + place(&SERVICES, service),
+    };
+    1 << at
+}
+
+impl RightSet {
+    fn add(&mut self, scope: &str, things: u32) {
+        if things != 0 {
+            *self.0.entry(scope.to_owned()).or_default() |= things;
+        }
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        other.0.iter().for_each(|(scope, things)| self.add(scope, *things));
+    }
+
+    pub(super) fn has(&self, scope: &str, thing: &str) -> bool {
+        self.0.get(scope).is_some_and(|things| things & bit(thing) != 0)
+    }
+
+    pub(super) fn has_any(&self, scope: &str) -> bool {
+        self.0.contains_key(scope)
+    }
+
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        self.0.iter().all(|(scope, things)| other.0.get(scope).is_some_and(|others| things & !others == 0))
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        let mut both = Self::default();
+        self.0.iter().for_each(|(scope, things)| both.add(scope, things & other.0.get(scope).unwrap_or(&0)));
+        both
+    }
+}
+
+impl FromIterator<RightSet> for RightSet {
+    fn from_iter<T: IntoIterator<Item = Self>>(sets: T) -> Self {
+        let mut all = Self::default();
+        sets.into_iter().for_each(|set| all.extend(set));
+        all
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Person {
@@ -93,62 +148,49 @@ pub(super) fn is_about_groups(scope: &str) -> bool {
 }
 
 impl World {
-    fn things_of_user(user: &str) -> BTreeSet<String> {
-        let servers = SERVERS.iter().map(|server| format!("server {user}/{server}"));
-        servers.chain([format!("user {user}")]).collect()
+    fn things_of_user(user: &str) -> u32 {
+        SERVERS.iter().fold(bit(&format!("user {user}")), |all, server| all | bit(&format!("server {user}/{server}")))
     }
 
     /// What a concrete scope means, thing by thing.
     pub(super) fn means(&self, scope: &str) -> RightSet {
         let (name, filter) = scope.split_once('!').unwrap_or((scope, ""));
-        let mut things = BTreeSet::new();
-        match filter.split_once('=') {
-            None => {
-                things.insert("all".to_owned());
-                things.extend(USERS.iter().flat_map(|user| Self::things_of_user(user)));
-                things.extend(GROUPS.iter().map(|group| format!("group {group}")));
-                things.extend(SERVICES.iter().map(|service| format!("service {service}")));
+        let things = match filter.split_once('=') {
+            None => u32::MAX,
+            Some(("user", user)) => Self::things_of_user(user),
+            Some(("group", group)) if !is_about_groups(name) => {
+                let members = self.groups.get(group).into_iter().flatten();
+                members.fold(bit(&format!("group {group}")), |all, user| all | Self::things_of_user(user))
             }
-            Some(("user", user)) => things.extend(Self::things_of_user(user)),
-            Some(("server", server)) => drop(things.insert(format!("server {server}"))),
-            Some(("service", service)) => drop(things.insert(format!("service {service}"))),
-            Some(("group", group)) => {
-                things.insert(format!("group {group}"));
-                if !is_about_groups(name) {
-                    let members = self.groups.get(group).into_iter().flatten();
-                    things.extend(members.flat_map(|user| Self::things_of_user(user)));
-                }
-            }
-            Some(other) => panic!("no filter of the contract: {other:?}"),
-        }
-        things.into_iter().map(|thing| (name.to_owned(), thing)).collect()
+            Some((kind, name)) => bit(&format!("{kind} {name}")),
+        };
+        let mut rights = RightSet::default();
+        rights.add(name, things);
+        rights
     }
 
     /// A scope as written by somebody, for `owner`: expanded.
     fn expand(&self, scope: &str, owner: &str, client: Option<&str>) -> RightSet {
         let (kind, owner_name) = owner.split_once(' ').expect("kind and name");
         if scope == "inherit" {
-            return RightSet::new();
+            return RightSet::default();
         }
         if scope == "self" {
             if kind != "user" {
-                return RightSet::new();
+                return RightSet::default();
             }
             let own = "read:users users:shares read:shares users:activity servers tokens access:servers";
-            return own
-                .split(' ')
-                .flat_map(|s| self.expand(&format!("{s}!user={owner_name}"), owner, client))
-                .collect();
+            return own.split(' ').map(|s| self.expand(&format!("{s}!user={owner_name}"), owner, client)).collect();
         }
         let (name, filter) = scope.split_once('!').map_or((scope, None), |(name, filter)| (name, Some(filter)));
         let filter = match filter {
             Some("user") if kind == "user" => Some(format!("user={owner_name}")),
             Some("service") if kind == "service" => Some(format!("service={owner_name}")),
             Some("server") if client.is_some() => client.map(|client| format!("server={client}")),
-            Some("user" | "service" | "server") => return RightSet::new(),
+            Some("user" | "service" | "server") => return RightSet::default(),
             other => other.map(str::to_owned),
         };
-        let mut rights = RightSet::new();
+        let mut rights = RightSet::default();
         for name in contained(name) {
             match &filter {
                 None => rights.extend(self.means(&name)),
@@ -166,7 +208,9 @@ impl World {
         let mut add = |list: &str| scopes.extend(list.split_whitespace().map(str::to_owned));
         let mut groups = BTreeSet::new();
         if kind == "user" {
-            let Some(person) = self.people.get(name).filter(|person| person.authorised) else { return RightSet::new() };
+            let Some(person) = self.people.get(name).filter(|person| person.authorised) else {
+                return RightSet::default();
+            };
             add(&self.roles.get("user").map_or_else(|| "self".to_owned(), |role| role.scopes.join(" ")));
             if person.admin {
                 add(ADMIN);
@@ -186,7 +230,7 @@ impl World {
                 shared.iter().for_each(|scope| add(&format!("{scope}!server={server}")));
             }
         }
-        scopes.iter().flat_map(|scope| self.expand(scope, owner, None)).collect()
+        scopes.iter().map(|scope| self.expand(scope, owner, None)).collect()
     }
 
     /// §4.3: what a token may do now.
@@ -207,11 +251,11 @@ impl World {
         if let Some(server) = &token.client {
             wanted.extend(self.means(&format!("access:servers!server={server}")));
         }
-        wanted.intersection(&of_owner).cloned().collect()
+        wanted.and(&of_owner)
     }
 
     pub(super) fn asked(&self, scopes: &[String], owner: &str, client: Option<&str>) -> RightSet {
-        scopes.iter().flat_map(|scope| self.expand(scope, owner, client)).collect()
+        scopes.iter().map(|scope| self.expand(scope, owner, client)).collect()
     }
 
     pub(super) fn remove_user(&mut self, user: &str) {

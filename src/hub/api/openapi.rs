@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
-use super::{info, progress, proxy, servers, shutdown};
+use super::{info, metrics, progress, proxy, servers, shutdown};
 use crate::hub::HubState;
 use crate::hub::config::Config;
 
@@ -56,7 +56,7 @@ pub(super) struct PageQuery {
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
     paths(
-        info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post,
+        info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post, metrics::get,
         servers::get, servers::start, servers::stop,
         progress::get,
     ),

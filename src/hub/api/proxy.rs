@@ -16,6 +16,7 @@ use super::model::route::RouteModel;
 use super::openapi::PageQuery;
 use super::paging::{Listing, Page};
 use super::scopes;
+use crate::auth::Target;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -34,7 +35,7 @@ pub(in crate::hub) async fn get(
     CallerOf(caller): CallerOf,
     page: Page,
 ) -> Result<Json<Listing<BTreeMap<String, RouteModel>>>, HubError> {
-    scopes::require(&caller, &["proxy"], None)?;
+    scopes::require(&caller, &["proxy"], Target::All)?;
     let table = state.program.routes.current().clone();
     let base = &state.config.base;
     // Only the prefixes are sorted; the models of one page are made.
@@ -56,7 +57,7 @@ pub(in crate::hub) async fn get(
     responses((status = 200, description = "They are in line.")),
 )]
 pub(in crate::hub) async fn post(CallerOf(caller): CallerOf) -> Result<StatusCode, HubError> {
-    scopes::require(&caller, &["proxy"], None)?;
+    scopes::require(&caller, &["proxy"], Target::All)?;
     Ok(StatusCode::OK)
 }
 
@@ -69,7 +70,7 @@ pub(in crate::hub) async fn post(CallerOf(caller): CallerOf) -> Result<StatusCod
     responses((status = 400, description = "The proxy is part of the program.", body = ErrorModel)),
 )]
 pub(in crate::hub) async fn patch(CallerOf(caller): CallerOf, body: Bytes) -> Result<StatusCode, HubError> {
-    scopes::require(&caller, &["proxy"], None)?;
+    scopes::require(&caller, &["proxy"], Target::All)?;
     match json_body::<Value>(&body)? {
         Some(Value::Object(_)) => {
             Err(HubError::bad("The proxy is part of this program: there is no other address to find it at."))

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::body::json_body;
 use super::scopes;
+use crate::auth::Target;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -47,7 +48,7 @@ pub(in crate::hub) async fn post(
     CallerOf(caller): CallerOf,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Answer>), HubError> {
-    scopes::require(&caller, &["shutdown"], None)?;
+    scopes::require(&caller, &["shutdown"], Target::All)?;
     let body = json_body::<Value>(&body)?.unwrap_or_else(|| json!({}));
     if !body.is_object() {
         return Err(HubError::bad("Request body must be JSON dict"));

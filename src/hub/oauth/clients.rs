@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::auth::Service;
 use crate::hub::HubState;
+use crate::hub::extract::is_there;
 use crate::model::{BasePath, OAuthClient, Scope, ServerKey, ServerName, UserName};
 
 /// Scopes by which a client learns its visitor's name and groups; every token has them anyway.
@@ -74,12 +75,11 @@ pub(super) fn find(state: &HubState, client_id: &str) -> Vec<Client> {
     if let Some(service) = state.auth.service_of_client(client_id) {
         return Client::of_service(base, &service).into_iter().collect();
     }
-    // A named server exists if it is doing something; the default server of a user exists with the user.
-    let exists = |server: &ServerKey| {
-        let has_server = server.name.is_default() || state.spawner.active().iter().any(|(key, _)| key == server);
-        has_server && state.auth.user(&server.user).is_some()
-    };
-    candidates(client_id).into_iter().filter(exists).map(|server| Client::of_server(base, server)).collect()
+    candidates(client_id)
+        .into_iter()
+        .filter(|server| is_there(state, server))
+        .map(|server| Client::of_server(base, server))
+        .collect()
 }
 
 /// The servers that `client_id` may mean: `jupyterhub-user-a-b` is the default server of `a-b`, or `b` of `a`.

@@ -13,7 +13,7 @@ use crate::hub::extract::{Person, VisitOf, next_of};
 use crate::hub::frame::Frame;
 use crate::hub::landing::next_url;
 use crate::hub::templates::moment;
-use crate::model::{ServerKey, ServerState, ServerStatus};
+use crate::model::{ServerKey, ServerState, ServerStatus, percent_encode};
 
 /// `GET {base}hub/`: on to where the person wanted, or lands by default.
 pub(in crate::hub) async fn root(
@@ -75,7 +75,11 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
         ServerState::Stopping => ("stopping", None),
         ServerState::Failed(failure) => ("failed", Some(failure)),
     };
-    let user = crate::model::percent_encode(server.user.as_str());
+    let user = percent_encode(server.user.as_str());
+    let place = match server.name.is_default() {
+        true => "server".to_owned(),
+        false => format!("servers/{}", percent_encode(server.name.as_str())),
+    };
     context! {
         owner => server.user.to_string(),
         url => server.prefix(base),
@@ -86,7 +90,7 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
         spawn_url => page_of(state, "spawn", server),
         stop_url => page_of(state, "stop", server),
         pending_url => page_of(state, "spawn-pending", server),
-        api_url => format!("{base}hub/api/users/{user}/server"),
+        api_url => format!("{base}hub/api/users/{user}/{place}"),
         failure => failure.map(|failure| context! {
             sentence => &failure.sentence,
             exit_code => failure.exit_code,

@@ -15,13 +15,12 @@ use crate::auth::{Caller, may_access_server, may_start_server};
 use crate::hub::HubState;
 use crate::hub::api::progress;
 use crate::hub::error::HubError;
-use crate::hub::extract::{CallerOf, Named, Person, VisitOf, next_of, path_and_query};
+use crate::hub::extract::{CallerOf, Named, Person, VisitOf, is_there, next_of, path_and_query, server_of_path};
 use crate::hub::form::query_value;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
 use crate::model::{
     Generation, NormalPath, PathError, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation,
-    percent_encode,
 };
 use crate::spawner::Wish;
 
@@ -38,8 +37,7 @@ pub(in crate::hub) async fn pending(
     frame: Frame,
 ) -> Result<Response, HubError> {
     let server = named.ok_or(HubError::NoSuchResource)?;
-    let is_there = state.auth.user(&server.user).is_some();
-    if !is_there || !may_start_server(&person.as_caller(), &server) {
+    if !is_there(&state, &server) || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
     let next = next_url(next_of(&uri).as_deref(), &visit.origin).unwrap_or_else(|| server.prefix(&state.config.base));
@@ -149,8 +147,7 @@ pub(in crate::hub) async fn stop(
     Named(named): Named,
 ) -> Result<Response, HubError> {
     let server = named.ok_or(HubError::NoSuchResource)?;
-    let is_there = state.auth.user(&server.user).is_some();
-    if !is_there || !may_start_server(&person.as_caller(), &server) {
+    if !is_there(&state, &server) || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
     state.spawner.stop(&server).await?;
@@ -195,8 +192,7 @@ pub(in crate::hub) async fn without_route(
         let next = (request.method() == Method::GET && is_page).then(|| original.clone());
         return Err(HubError::SignInFirst { next }).or_else(|error| as_json_unless(is_page, error));
     }
-    let server = server_path.user.filter(|name| state.auth.user(name).is_some()).map(ServerKey::default_of);
-    let Some(server) = server.filter(|server| may_access_server(&caller, server)) else {
+    let Some(server) = server_of_path(&state, &server_path).filter(|server| may_access_server(&caller, server)) else {
         return as_json_unless(is_page, HubError::NoSuchResource);
     };
     let status = state.spawner.status(&server);
@@ -226,7 +222,6 @@ fn has_api_segment(path: &str) -> bool {
 
 /// 424 says "start it" and 503 "come again": JupyterLab shows its own dialog for either.
 fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, path: &str, origin: &str) -> Response {
-    let user = percent_encode(server.user.as_str());
     match &status.state {
         ServerState::Starting(_) | ServerState::Ready => {
             let message = format!("The server at {path} is starting. Ask again in a moment.");
@@ -234,9 +229,9 @@ fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, pa
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, ASK_AGAIN_S.to_string())], body).into_response()
         }
         ServerState::Stopped | ServerState::Stopping | ServerState::Failed(_) => {
-            let hub = state.config.hub("spawn");
+            let spawn = page_of(state, "spawn", server);
             let message =
-                format!("JupyterHub server no longer running at {path}. Restart the server at {origin}{hub}/{user}");
+                format!("JupyterHub server no longer running at {path}. Restart the server at {origin}{spawn}");
             let mut body = json!({ "status": 424, "message": message });
             if let ServerState::Failed(failure) = &status.state {
                 body["reason"] = json!(failure.sentence);

@@ -63,7 +63,8 @@ async fn users_are_read_by_those_who_may() {
     assert_eq!(elsewhere.json()["message"], "No access to resources or resources not found");
     bob.get("/hub/api/users/nobody").await.is(404);
     bob.get("/hub/api/users/Bob").await.is(404);
-    root.get("/hub/api/users/nobody").await.is(404);
+    let nobody = root.get("/hub/api/users/nobody").await.is(404).json();
+    assert_eq!(nobody, json!({ "status": 404, "message": null }));
     assert_eq!(root.get("/hub/api/users/alice").await.is(200).json()["roles"], json!(["user"]));
     let refused = bob.get("/hub/api/users").await.is(403).json();
     let message = refused["message"].as_str().expect("a message");

@@ -85,7 +85,7 @@ impl Backend for Engine {
         None
     }
 
-    async fn prepare(&self, _: &ServerKey, _: &ProgressSink) -> Result<(), BackendError> {
+    async fn prepare(&self, _: &ServerKey, _: Option<&str>, _: &ProgressSink) -> Result<(), BackendError> {
         Ok(())
     }
 

@@ -92,6 +92,7 @@ impl World {
             store,
             routes: routes.clone(),
             tokens: Arc::new(TokensOf(auth.clone())),
+            groups: Arc::new(|_| vec![]),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),
@@ -134,6 +135,12 @@ impl World {
     async fn person(&self, name: &str, admin: bool) -> Client<'_> {
         self.auth.add_user("test", name, Some(&Secret::new(PASSWORD)), admin).await.expect("a new user");
         self.signed_in(name).await
+    }
+
+    /// So many users without passwords, named `user-0` and on.
+    pub(super) async fn seed_users(&self, count: usize) {
+        let names: Vec<_> = (0..count).map(|n| UserName::parse(&format!("user-{n}")).expect("a name")).collect();
+        self.auth.create_users("test", &names, false).await.expect("new users");
     }
 
     pub(super) async fn signed_in(&self, name: &str) -> Client<'_> {

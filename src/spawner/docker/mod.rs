@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 pub use config::{Config, PullPolicy, SharedVolume, UserVolume};
 
 use super::backend::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
-use crate::model::{InstanceId, ServerKey, UpstreamAddress};
+use crate::model::{InstanceId, ServerKey, UpstreamAddress, UserName};
 use crate::tasks::Tasks;
 use engine::{Engine, NAME, refused, status_of};
 use image::Images;
@@ -40,6 +40,8 @@ use image::Images;
 /// Making a container copies the image's home into a fresh volume: that may take long. The driver's own deadline is
 /// the one that counts.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Images whose user is remembered: people may name any where the administrator lets them.
+const IMAGES_LIMIT: usize = 1_000;
 /// One line of a log that we keep.
 const LOG_LINE_LIMIT_BYTES: usize = 2_000;
 
@@ -49,10 +51,10 @@ pub struct DockerBackend {
     instance: InstanceId,
     engine: Engine,
     images: Images,
-    /// Who the image's programs run as, once it has been looked at.
-    image_user: Mutex<Option<String>>,
-    /// Containers whose volumes we have seen to belong to that user, by name: only missing ones are looked at again.
-    settled: Mutex<HashSet<String>>,
+    /// Who each image's programs run as, once it has been looked at.
+    image_users: Mutex<HashMap<String, String>>,
+    /// Whose volumes we have seen to belong to which of those: only missing ones are looked at again.
+    settled: Mutex<HashSet<(UserName, String)>>,
 }
 
 impl DockerBackend {
@@ -63,7 +65,7 @@ impl DockerBackend {
     pub async fn connect(config: Config, instance: InstanceId, tasks: Tasks) -> Result<Self, BackendError> {
         let engine = Engine::connect(&config).await?;
         let images = Images::new(engine.clone(), Duration::from_secs(config.pull_timeout_s), tasks);
-        Ok(Self { config, instance, engine, images, image_user: Mutex::default(), settled: Mutex::default() })
+        Ok(Self { config, instance, engine, images, image_users: Mutex::default(), settled: Mutex::default() })
     }
 
     /// This host's address on the servers' network, which is made when missing: where `hub.bind = "auto"` listens.
@@ -107,12 +109,12 @@ impl DockerBackend {
             };
             tries_left -= 1;
             match status_of(&error) {
-                Some(409) if tries_left > 0 => self.clear_name(name).await?,
+                Some(409) if tries_left > 0 => self.clear_name(name, &order.server).await?,
                 Some(404) if tries_left > 0 && error.to_string().contains("network") => {
                     network::ensure(&self.engine, &self.config.network, &self.instance).await?;
                 }
                 Some(404) if error.to_string().contains("No such image") => {
-                    return Err(BackendError::ImageMissing { image: self.config.image.clone() });
+                    return Err(BackendError::ImageMissing { image: spec::image_of(&self.config, order).to_owned() });
                 }
                 _ => return Err(refused("create the container", error)),
             }
@@ -124,11 +126,12 @@ impl DockerBackend {
         self.engine.call_for(CREATE_TIMEOUT, "start the container", start).await
     }
 
-    /// Removes what has the name, if it is ours.
-    async fn clear_name(&self, name: &str) -> Result<(), BackendError> {
+    /// Removes what has the name, if it is ours and this server's: names of old servers may differ in case alone.
+    async fn clear_name(&self, name: &str, server: &ServerKey) -> Result<(), BackendError> {
         let Some(there) = self.inspect_name(name).await? else { return Ok(()) };
         let labels = there.config.as_ref().and_then(|config| config.labels.as_ref());
-        let is_ours = labels.is_some_and(|labels| labels::read(&self.instance, labels).is_some());
+        let owner = labels.and_then(|labels| labels::read(&self.instance, labels));
+        let is_ours = owner.is_some_and(|(owner, _)| owner == *server);
         match there.id {
             Some(id) if is_ours => self.remove_by_id(&id).await,
             _ => Err(BackendError::Foreign { name: name.into() }),
@@ -146,6 +149,14 @@ impl DockerBackend {
             }
         };
         self.engine.call("remove the container", remove).await
+    }
+
+    /// Who the image's programs run as; it has been prepared, so hardly ever is it looked at again.
+    async fn user_of(&self, image: &str) -> Result<String, BackendError> {
+        if let Some(user) = self.image_users.lock().get(image) {
+            return Ok(user.clone());
+        }
+        self.images.ensure(image, PullPolicy::Never, &|_, _| {}).await
     }
 
     /// Which of the server's volumes do not exist yet.
@@ -223,9 +234,19 @@ impl Backend for DockerBackend {
         Some(&self.config.image)
     }
 
-    async fn prepare(&self, _server: &ServerKey, progress: &ProgressSink) -> Result<(), BackendError> {
-        let user = self.images.ensure(&self.config.image, self.config.pull_policy, progress).await?;
-        *self.image_user.lock() = Some(user);
+    async fn prepare(
+        &self,
+        _server: &ServerKey,
+        image: Option<&str>,
+        progress: &ProgressSink,
+    ) -> Result<(), BackendError> {
+        let image = image.unwrap_or(&self.config.image);
+        let user = self.images.ensure(image, self.config.pull_policy, progress).await?;
+        let mut users = self.image_users.lock();
+        if users.len() >= IMAGES_LIMIT {
+            users.clear();
+        }
+        users.insert(image.to_owned(), user);
         Ok(())
     }
 
@@ -235,12 +256,13 @@ impl Backend for DockerBackend {
 
     async fn create(&self, order: &Order) -> Result<Handle, BackendError> {
         let name = order.server.docker_name(&self.config.name_prefix);
-        let user = self.image_user.lock().clone().unwrap_or_default();
+        let user = self.user_of(spec::image_of(&self.config, order)).await?;
         if volumes::is_root(&user) {
             return Ok(handle_of(&self.create_container(&name, order).await?));
         }
         // The first time all are looked at: a crash of ours may have come between making them and handing them over.
-        let is_settled = self.settled.lock().contains(&name);
+        let settled = (order.server.user.clone(), user);
+        let is_settled = self.settled.lock().contains(&settled);
         let paths = if is_settled {
             self.missing_volumes(&order.server).await?
         } else {
@@ -248,9 +270,9 @@ impl Backend for DockerBackend {
         };
         let id = self.create_container(&name, order).await?;
         if !paths.is_empty() {
-            volumes::hand_over(&self.engine, &id, &user, &paths).await?;
+            volumes::hand_over(&self.engine, &id, &settled.1, &paths).await?;
         }
-        self.settled.lock().insert(name);
+        self.settled.lock().insert(settled);
         Ok(handle_of(&id))
     }
 
@@ -318,8 +340,11 @@ impl Backend for DockerBackend {
         };
         let labels = there.config.as_ref().and_then(|config| config.labels.as_ref());
         let read = labels.and_then(|labels| labels::read(&self.instance, labels));
-        let (Some((server, generation)), Some(id)) = (read, &there.id) else { return Ok(None) };
-        Ok(Some(Found { server, generation, handle: handle_of(id), sight: self.sight_of(&there) }))
+        let (Some((owner, generation)), Some(id)) = (read, &there.id) else { return Ok(None) };
+        if owner != *server {
+            return Ok(None);
+        }
+        Ok(Some(Found { server: owner, generation, handle: handle_of(id), sight: self.sight_of(&there) }))
     }
 
     async fn list(&self) -> Result<Vec<Found>, BackendError> {

@@ -11,9 +11,10 @@ use super::{Config, labels};
 use crate::model::{InstanceId, ServerKey};
 use crate::spawner::backend::Order;
 
-/// The volumes of `server` with their mount points, parents before what is nested in them.
+/// The volumes of `server` with their mount points, parents before what is nested in them. All servers of a user share his
+/// volumes, as with DockerSpawner, whose volume names have `{username}` in them and nothing else.
 pub(super) fn volumes(config: &Config, server: &ServerKey) -> Vec<(String, String)> {
-    let stem = server.docker_name(&config.name_prefix);
+    let stem = ServerKey::default_of(server.user.clone()).docker_name(&config.name_prefix);
     let own = config.volumes.iter().map(|volume| (format!("{stem}_{}", volume.suffix), volume.path.clone()));
     let shared = config.shared_volumes.iter().map(|volume| (volume.name.clone(), volume.path.clone()));
     let mut all: Vec<_> = own.chain(shared).collect();
@@ -58,8 +59,8 @@ pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -
         ..Default::default()
     };
     let body = ContainerCreateBody {
-        image: Some(config.image.clone()),
-        cmd: config.command.clone(),
+        image: Some(image_of(config, order).to_owned()),
+        cmd: order.command.clone().or_else(|| config.command.clone()),
         exposed_ports: config.publish_on_loopback.then(|| vec![port]),
         host_config: Some(host_config),
         ..Default::default()
@@ -67,6 +68,11 @@ pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -
     let labels = labels::of_container(instance, &order.server, order.generation, hash_of(&body));
     let environment = order.environment.0.iter().map(|(name, value)| format!("{name}={value}"));
     ContainerCreateBody { labels: Some(labels), env: Some(environment.collect()), ..body }
+}
+
+/// What the order's container is made from.
+pub(super) fn image_of<'a>(config: &'a Config, order: &'a Order) -> &'a str {
+    order.image.as_deref().unwrap_or(&config.image)
 }
 
 /// Tells two settings apart; says nothing of token or environment.
@@ -88,6 +94,8 @@ mod tests {
             server: ServerKey { user: UserName::parse("a@b").expect("a name"), name: ServerName::default() },
             generation: Generation(3),
             listen: ([0, 0, 0, 0], 8888).into(),
+            image: None,
+            command: None,
             environment: Environment(BTreeMap::from([("A".into(), "1".into())])),
             limits: ResourceLimits { memory_bytes: Some(1 << 30), cpu_cores: Some(1.5) },
         }
@@ -118,6 +126,20 @@ mod tests {
         assert_eq!(host.security_opt, Some(vec!["no-new-privileges".into()]));
         assert_eq!(host.port_bindings, None);
         assert_eq!(body.env, Some(vec!["A=1".into()]));
+    }
+
+    #[test]
+    fn a_named_server_has_its_own_image_and_command_and_its_owners_volumes() {
+        let name = ServerName::parse("gpu").expect("a name");
+        let key = ServerKey { name, ..order().server };
+        let order =
+            Order { server: key.clone(), image: Some("gpu:1".into()), command: Some(vec!["x".into()]), ..order() };
+        let config = Config { command: Some(vec!["y".into()]), ..Config::default() };
+        let body = container(&config, &InstanceId("0f".into()), &order);
+        assert_eq!((body.image.as_deref(), body.cmd), (Some("gpu:1"), Some(vec!["x".into()])));
+        assert_eq!(key.docker_name("jupyter"), "jupyter-a-40b--gpu");
+        let default = ServerKey::default_of(key.user.clone());
+        assert_eq!(volumes(&config, &key), volumes(&config, &default));
     }
 
     #[test]

@@ -180,7 +180,8 @@ impl Shared {
     }
 
     fn command_of(&self, order: &Order, home: &Path) -> Result<Command, BackendError> {
-        let Some((program, arguments)) = self.config.command.split_first() else {
+        let command = order.command.as_ref().unwrap_or(&self.config.command);
+        let Some((program, arguments)) = command.split_first() else {
             return Err(BackendError::Settings("spawner.process.command is empty: name the program to run".into()));
         };
         let log = log_file::create(&self.folder_of(&order.server).join("log"))
@@ -272,7 +273,7 @@ impl Backend for ProcessBackend {
         None
     }
 
-    async fn prepare(&self, _server: &ServerKey, _progress: &ProgressSink) -> Result<(), BackendError> {
+    async fn prepare(&self, _: &ServerKey, _: Option<&str>, _: &ProgressSink) -> Result<(), BackendError> {
         Ok(())
     }
 
@@ -300,7 +301,8 @@ impl Backend for ProcessBackend {
             .await?
         };
         let mut child = tokio::process::Command::from(command).spawn().map_err(|error| {
-            let program = self.shared.config.command.first().map_or("", String::as_str);
+            let command = order.command.as_ref().unwrap_or(&self.shared.config.command);
+            let program = command.first().map_or("", String::as_str);
             match error.kind() {
                 ErrorKind::NotFound => BackendError::Settings(format!(
                     "spawner.process.command: there is no program {program:?} in PATH ({}). Install it, or name its \

@@ -47,6 +47,8 @@ impl World {
             listen: self.backend.listen_address().await.expect("a port"),
             environment: Environment(BTreeMap::from([("COLOUR".into(), "blue".into())])),
             limits: super::super::ResourceLimits::default(),
+            image: None,
+            command: None,
         };
         let handle = self.backend.create(&order).await.expect("created");
         let sight = self.backend.start(&handle).await.expect("started");
@@ -204,6 +206,8 @@ async fn a_program_that_is_not_there_is_named() {
         listen: ([127, 0, 0, 1], 1).into(),
         environment: Environment::default(),
         limits: super::super::ResourceLimits::default(),
+        image: None,
+        command: None,
     };
     let handle = world.backend.create(&order).await.expect("created");
     let error = world.backend.start(&handle).await.expect_err("nothing to run").to_string();

@@ -66,7 +66,7 @@ impl Backend for StaticBackend {
         false
     }
 
-    async fn prepare(&self, _server: &ServerKey, _progress: &ProgressSink) -> Result<(), BackendError> {
+    async fn prepare(&self, _: &ServerKey, _: Option<&str>, _: &ProgressSink) -> Result<(), BackendError> {
         match dial(&self.address, self.connect_timeout).await {
             Ok(_) => Ok(()),
             Err(error) => Err(BackendError::UpstreamDown { address: self.address.clone(), cause: error }),
@@ -77,7 +77,7 @@ impl Backend for StaticBackend {
         Ok(match self.address {
             UpstreamAddress::Tcp(address) => address,
             // Nobody reads it: the upstream has its variables from whoever started it.
-            UpstreamAddress::Unix(_) => (Ipv4Addr::LOCALHOST, 0).into(),
+            UpstreamAddress::Unix(_) | UpstreamAddress::Named { .. } => (Ipv4Addr::LOCALHOST, 0).into(),
         })
     }
 

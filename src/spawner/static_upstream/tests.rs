@@ -15,18 +15,17 @@ fn order(user: &str, generation: u64) -> Order {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         environment: Environment::default(),
         limits: ResourceLimits::default(),
+        image: None,
+        command: None,
     }
 }
 
 fn row(user: &str, wanted: bool, handle: Option<Handle>) -> ServerRow {
     ServerRow {
-        key: server(user),
         generation: Generation(3),
         handle: handle.map(|handle| handle.0),
         wanted,
-        started_at: None,
-        last_activity: None,
-        failure: None,
+        ..ServerRow::new(server(user))
     }
 }
 
@@ -93,9 +92,9 @@ async fn one_that_is_down_is_said_by_its_address() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let backend = open(&format!("http://{address}"), &[]).await;
-    backend.prepare(&server("alice"), &|_, _| {}).await.expect("it listens");
+    backend.prepare(&server("alice"), None, &|_, _| {}).await.expect("it listens");
     drop(listener);
-    let error = backend.prepare(&server("alice"), &|_, _| {}).await.expect_err("it is down");
+    let error = backend.prepare(&server("alice"), None, &|_, _| {}).await.expect_err("it is down");
     let sentence = error.for_person();
     assert!(sentence.starts_with(&format!("nothing answers at {address}")), "{sentence}");
 }

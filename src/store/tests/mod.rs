@@ -63,7 +63,6 @@ fn token(owner: &str, id: u64) -> TokenRow {
 fn server(owner: &str, server: &str) -> ServerRow {
     let key = ServerKey { user: name(owner), name: crate::model::ServerName::parse(server).expect("a name") };
     ServerRow {
-        key,
         generation: Generation(3),
         handle: Some(serde_json::json!({ "container": "c0ffee" })),
         wanted: true,
@@ -75,6 +74,7 @@ fn server(owner: &str, server: &str) -> ServerRow {
             log_tail: vec!["x".into()],
             at: Timestamp(4),
         }),
+        ..ServerRow::new(key)
     }
 }
 

@@ -7,3 +7,4 @@ pub(in crate::hub) mod route;
 pub(in crate::hub) mod server;
 pub(in crate::hub) mod token;
 pub(in crate::hub) mod user;
+pub(in crate::hub) mod whoami;

@@ -1,0 +1,172 @@
+//! What each module has counted, under the names that boards read it by. `docs/metrics.md` is this list for people.
+//!
+//! Ours begin with `slipway_`. The families of JupyterHub that its published boards ask for are there under their old
+//! names; those that tell of parts we do not have (a proxy to poll, an event loop) are not.
+
+use std::sync::Arc;
+
+use crate::auth::Auth;
+use crate::edge;
+use crate::hub::Requests;
+use crate::listener::{self, Counts};
+use crate::model::{Durations, Routes, Timing};
+use crate::proxy::Proxy;
+use crate::spawner::Spawner;
+use crate::store::Store;
+use crate::telemetry::{self, AccessLog, Metrics, Page};
+
+/// All that counts.
+pub(super) struct Sources {
+    /// Its counts alone: the edge holds the hub, and the hub shows us.
+    pub(super) edge: edge::Counts,
+    pub(super) proxy: Proxy,
+    /// By door: `https`, `http`, `private`.
+    pub(super) listeners: Vec<(&'static str, Counts)>,
+    pub(super) auth: Auth,
+    pub(super) spawner: Spawner,
+    pub(super) store: Store,
+    pub(super) routes: Arc<Routes>,
+    pub(super) hub_requests: Arc<Requests>,
+    pub(super) access_log: Option<AccessLog>,
+    /// How long our own start took.
+    pub(super) startup: Timing,
+}
+
+/// Lets `metrics` ask all of them.
+pub(super) fn register(metrics: &Metrics, sources: Sources) {
+    metrics.add(move |page| {
+        program(page, &sources);
+        connections(page, &sources.listeners);
+        requests(page, &sources);
+        upstreams(page, &sources);
+        servers(page, &sources.spawner);
+        people(page, &sources.auth);
+        store(page, &sources.store);
+    });
+}
+
+fn program(page: &mut Page, sources: &Sources) {
+    page.gauge("slipway_build_info", "Always 1; its label is the version.")
+        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.counter("slipway_panics_total", "Mistakes of ours that ended one request and nothing else.")
+        .sample(&[], telemetry::panics());
+    page.counter("slipway_log_lines_dropped_total", "Lines that were dropped because their reader was too slow.")
+        .sample(&[("log", "program")], telemetry::log_lines_dropped())
+        .sample(&[("log", "access")], sources.access_log.as_ref().map_or(0, AccessLog::dropped));
+    page.histogram("jupyterhub_hub_startup_duration_seconds", "How long our start took.")
+        .durations(&[], &sources.startup.durations());
+}
+
+fn connections(page: &mut Page, listeners: &[(&'static str, Counts)]) {
+    let figures: Vec<_> = listeners.iter().map(|(door, counts)| (*door, counts.figures())).collect();
+    let by_door = |page: &mut Page, name, help, is_gauge, value: fn(&listener::Figures) -> u64| {
+        let family = if is_gauge { page.gauge(name, help) } else { page.counter(name, help) };
+        figures.iter().fold(family, |family, (door, figures)| family.sample(&[("door", door)], value(figures)));
+    };
+    by_door(page, "slipway_connections_total", "Connections taken.", false, |f| f.accepted);
+    by_door(page, "slipway_connections_open", "Connections open now.", true, |f| f.open);
+    let help = "Connections closed because their address had its share.";
+    by_door(page, "slipway_connections_turned_away_total", help, false, |f| f.turned_away);
+    let help = "Bytes from clients: requests and WebSockets, without TLS.";
+    by_door(page, "slipway_received_bytes_total", help, false, |f| f.received_bytes);
+    let help = "Bytes to clients: answers and WebSockets, without TLS.";
+    by_door(page, "slipway_sent_bytes_total", help, false, |f| f.sent_bytes);
+
+    let sum = |value: fn(&listener::Figures) -> u64| figures.iter().map(|(_, figures)| value(figures)).sum::<u64>();
+    page.counter("slipway_tls_handshakes_total", "TLS handshakes by how they ended.")
+        .sample(&[("result", "full")], sum(|f| f.full_handshakes))
+        .sample(&[("result", "resumed")], sum(|f| f.resumed_handshakes))
+        .sample(&[("result", "failed")], sum(|f| f.failed_handshakes))
+        .sample(&[("result", "late")], sum(|f| f.late_handshakes));
+}
+
+fn requests(page: &mut Page, sources: &Sources) {
+    let edge = sources.edge.figures();
+    let help = "Requests by where they went (hub, server, service, or none), protocol and class of status.";
+    edge.requests.iter().fold(page.counter("slipway_requests_total", help), |family, figure| {
+        let labels = [("destination", figure.aim), ("protocol", figure.protocol), ("status", figure.class)];
+        family.sample(&labels, figure.count)
+    });
+    let help = "From the head of a request to the head of its answer.";
+    edge.durations.iter().fold(page.histogram("slipway_request_duration_seconds", help), |family, (aim, durations)| {
+        family.durations(&[("destination", aim)], durations)
+    });
+    let help = "Requests to the hub, from their head to the head of the answer.";
+    sources.hub_requests.figures().iter().fold(
+        page.histogram("jupyterhub_request_duration_seconds", help),
+        |family, figure| {
+            let code = figure.code.to_string();
+            let labels = [("method", figure.method), ("handler", &*figure.handler), ("code", &*code)];
+            family.durations(&labels, &figure.durations)
+        },
+    );
+}
+
+fn upstreams(page: &mut Page, sources: &Sources) {
+    let proxy = sources.proxy.figures();
+    page.counter("slipway_websockets_total", "WebSockets opened.").sample(&[], proxy.websockets);
+    page.gauge("slipway_websockets_open", "WebSockets open now.").sample(&[], proxy.websockets_open);
+    page.counter("slipway_upstream_connections_total", "Connections to servers by how a request got one.")
+        .sample(&[("result", "new")], proxy.dialled)
+        .sample(&[("result", "reused")], proxy.reused)
+        .sample(&[("result", "unreachable")], proxy.unreachable);
+    page.gauge("slipway_upstream_connections_idle", "Connections to servers that wait for their next request.")
+        .sample(&[], proxy.idle);
+    page.gauge("slipway_routes", "Servers and services that can be reached now.")
+        .sample(&[], sources.routes.current().len() as u64);
+}
+
+fn servers(page: &mut Page, spawner: &Spawner) {
+    let figures = spawner.figures();
+    page.gauge("slipway_servers", "Servers by state.")
+        .sample(&[("state", "ready")], figures.ready)
+        .sample(&[("state", "starting")], figures.starting)
+        .sample(&[("state", "stopping")], figures.stopping);
+    page.histogram("slipway_server_start_duration_seconds", "From the wish to the first answer, or to its failure.")
+        .durations(&[("result", "ready")], &figures.started)
+        .durations(&[("result", "failed")], &figures.failed)
+        .durations(&[("result", "cancelled")], &figures.cancelled);
+    page.counter("slipway_server_starts_refused_total", "Starts refused because too many were under way.")
+        .sample(&[], figures.refused);
+    page.counter("slipway_servers_died_total", "Servers that ended by themselves.").sample(&[], figures.died);
+    page.gauge("jupyterhub_running_servers", "Servers that are ready.").sample(&[], figures.ready);
+    page.histogram("jupyterhub_server_spawn_duration_seconds", "How long starts took.")
+        .durations(&[("status", "success")], &figures.started)
+        .durations(&[("status", "failure")], &figures.failed);
+    page.histogram("jupyterhub_server_stop_seconds", "How long stops took.")
+        .durations(&[("status", "success")], &figures.stopped);
+}
+
+fn people(page: &mut Page, auth: &Auth) {
+    let figures = auth.figures();
+    page.gauge("slipway_users", "Accounts.")
+        .sample(&[("state", "authorised")], figures.users - figures.waiting_users)
+        .sample(&[("state", "waiting")], figures.waiting_users);
+    page.gauge("slipway_sessions", "Browser sign-ins that are alive.").sample(&[], figures.sessions);
+    page.gauge("slipway_tokens", "Tokens that are alive.").sample(&[], figures.tokens);
+    let help = "Sign-ins with a password by result, with the wait for their turn.";
+    figures.sign_ins.iter().fold(page.histogram("slipway_sign_in_duration_seconds", help), |family, (result, took)| {
+        family.durations(&[("result", result)], took)
+    });
+    let of = |is_wanted: fn(&str) -> bool| {
+        let wanted = figures.sign_ins.iter().filter(|(result, _)| is_wanted(result));
+        wanted.fold(Durations::default(), |sum, (_, took)| sum.plus(took.clone()))
+    };
+    page.histogram("jupyterhub_login_duration_seconds", "How long sign-ins took.")
+        .durations(&[("status", "success")], &of(|result| result == "ok"))
+        .durations(&[("status", "failure")], &of(|result| result != "ok"));
+    page.gauge("jupyterhub_total_users", "Accounts.").sample(&[], figures.users);
+    figures
+        .active_users
+        .iter()
+        .fold(page.gauge("jupyterhub_active_users", "Who was here within a period."), |family, (period, count)| {
+            family.sample(&[("period", period)], *count)
+        });
+}
+
+fn store(page: &mut Page, store: &Store) {
+    let figures = store.figures();
+    page.histogram("slipway_store_commit_duration_seconds", "Commits, with their wait for the disk.")
+        .durations(&[("result", "ok")], &figures.commits)
+        .durations(&[("result", "refused")], &figures.refused);
+}
