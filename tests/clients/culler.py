@@ -1,5 +1,5 @@
-"""jupyterhub-idle-culler 2.0 against Slipway: as a managed service with the roles that its README gives, and by hand with
-a token. It stops a real server that nobody uses and leaves one in which somebody works.
+"""jupyterhub-idle-culler 2.0 against Slipway, as a managed service with the roles that its README gives: it stops a real
+server that nobody uses and leaves one in which somebody works.
 
 Usage:  culler.py [slipway|jupyterhub]
 """
