@@ -75,11 +75,13 @@ impl FromRequestParts<HubState> for Named {
         let Some(user) = find("user") else { return Ok(Self(None)) };
         let user = UserName::from_path(user).ok_or(HubError::NoSuchResource)?;
         let name = ServerName::parse(find("server").unwrap_or_default()).map_err(|_| HubError::NoSuchResource)?;
-        // Nobody has named servers yet, and nothing counts them: an address would start as many as somebody can type.
-        if !name.is_default() {
+        let server = ServerKey { user, name };
+        // One that is there stays usable when named servers are switched off.
+        let may_be = server.name.is_default() || state.spawner.has_named_servers();
+        if !may_be && state.spawner.record(&server).is_none() {
             return Err(HubError::NoSuchResource);
         }
-        Ok(Self(Some(ServerKey { user, name })))
+        Ok(Self(Some(server)))
     }
 }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use minijinja::context;
 use serde_json::json;
 
+use super::choice::must_choose;
 use super::home::server_view;
 use super::{found, page_of, see_other};
 use crate::auth::{Caller, may_access_server, may_start_server};
@@ -20,8 +21,8 @@ use crate::hub::form::query_value;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
 use crate::model::{
-    Generation, NormalPath, PathError, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation,
-    percent_encode,
+    Generation, NormalPath, PathError, Phase, ServerKey, ServerName, ServerPath, ServerState, ServerStatus, UserName,
+    is_navigation,
 };
 use crate::spawner::Wish;
 
@@ -42,9 +43,18 @@ pub(in crate::hub) async fn pending(
     if !is_there || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
-    let next = next_url(next_of(&uri).as_deref(), &visit.origin).unwrap_or_else(|| server.prefix(&state.config.base));
+    let is_given = server.name.is_default() || state.spawner.record(&server).is_some();
+    if !is_given {
+        return Err(HubError::NoSuchResource);
+    }
+    let wanted = next_url(next_of(&uri).as_deref(), &visit.origin);
     let mut status = state.spawner.status(&server);
     let is_own = server.user == *person.name();
+    if is_own && status.state == ServerState::Stopped && must_choose(&state, &server) {
+        let spawn = page_of(&state, "spawn", &server);
+        return Ok(found(&wanted.map_or_else(|| spawn.clone(), |next| with_next(&spawn, &next))));
+    }
+    let next = wanted.unwrap_or_else(|| server.prefix(&state.config.base));
     if is_own && state.config.lazy_start && starts_by_visit(&status, watched_start(&uri)) {
         // Also when it is ready: the spawner takes the edge's report of a dead one before this wish, so what comes
         // back is the truth, and nobody is sent in circles.
@@ -167,7 +177,8 @@ pub(in crate::hub) async fn user_redirect(
 ) -> Response {
     let start = state.config.hub("user-redirect/");
     let rest = path_and_query(&uri).strip_prefix(&start).unwrap_or_default().to_owned();
-    let server = ServerKey::default_of(person.name().clone());
+    let name = state.config.default_server.clone().unwrap_or_default();
+    let server = ServerKey { user: person.name().clone(), name };
     let next = server.prefix(&state.config.base) + &rest;
     found(&with_next(&page_of(&state, "spawn", &server), &next))
 }
@@ -195,7 +206,9 @@ pub(in crate::hub) async fn without_route(
         let next = (request.method() == Method::GET && is_page).then(|| original.clone());
         return Err(HubError::SignInFirst { next }).or_else(|error| as_json_unless(is_page, error));
     }
-    let server = server_path.user.filter(|name| state.auth.user(name).is_some()).map(ServerKey::default_of);
+    let second = server_path.second().map_err(|error| HubError::bad(error.to_string()))?;
+    let user = server_path.user.filter(|name| state.auth.user(name).is_some());
+    let server = user.map(|user| meant_server(&state, user, second.as_deref()));
     let Some(server) = server.filter(|server| may_access_server(&caller, server)) else {
         return as_json_unless(is_page, HubError::NoSuchResource);
     };
@@ -214,6 +227,14 @@ pub(in crate::hub) async fn without_route(
     Ok(see_other(&with_next(&page_of(&state, "spawn-pending", &server), &original)))
 }
 
+/// The named server that the first part of the path names, if there is one; else the one without a name.
+fn meant_server(state: &HubState, user: UserName, second: Option<&str>) -> ServerKey {
+    let name = second.and_then(|second| ServerName::parse(second).ok()).unwrap_or_default();
+    let server = ServerKey { user, name };
+    let is_there = state.spawner.record(&server).is_some();
+    if is_there { server } else { ServerKey::default_of(server.user) }
+}
+
 /// A program reads JSON, a person a page (which the family's layer makes of the error).
 fn as_json_unless(is_page: bool, error: HubError) -> Result<Response, HubError> {
     if is_page { Err(error) } else { Ok(crate::hub::layers::json_error(&error)) }
@@ -226,7 +247,6 @@ fn has_api_segment(path: &str) -> bool {
 
 /// 424 says "start it" and 503 "come again": JupyterLab shows its own dialog for either.
 fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, path: &str, origin: &str) -> Response {
-    let user = percent_encode(server.user.as_str());
     match &status.state {
         ServerState::Starting(_) | ServerState::Ready => {
             let message = format!("The server at {path} is starting. Ask again in a moment.");
@@ -234,9 +254,9 @@ fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, pa
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, ASK_AGAIN_S.to_string())], body).into_response()
         }
         ServerState::Stopped | ServerState::Stopping | ServerState::Failed(_) => {
-            let hub = state.config.hub("spawn");
+            let spawn = page_of(state, "spawn", server);
             let message =
-                format!("JupyterHub server no longer running at {path}. Restart the server at {origin}{hub}/{user}");
+                format!("JupyterHub server no longer running at {path}. Restart the server at {origin}{spawn}");
             let mut body = json!({ "status": 424, "message": message });
             if let ServerState::Failed(failure) = &status.state {
                 body["reason"] = json!(failure.sentence);
