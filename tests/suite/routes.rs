@@ -30,6 +30,7 @@ fn read(text: &str) -> Route {
         ("{user}", "alice"),
         ("{server}", "gpu"),
         ("{code}", "404"),
+        ("{id}", "a1"),
         ("{*path}", "x"),
         ("{*unknown}", "x"),
         ("{{*rest}}", "alice/x"),

@@ -1,4 +1,4 @@
-// The token page: copies a new token, and ticking a right says that only some are meant.
+// The token page: copies a new token.
 "use strict";
 
 for (const button of document.querySelectorAll("[data-copy]")) {
@@ -12,12 +12,5 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     await navigator.clipboard.writeText(field.value);
     button.textContent = "Copied";
     document.querySelector("[data-copied]").textContent = "Token copied";
-  });
-}
-
-const only = document.querySelector('input[name="rights"][value="some"]');
-for (const right of document.querySelectorAll('.some-rights input')) {
-  right.addEventListener("input", () => {
-    only.checked = true;
   });
 }

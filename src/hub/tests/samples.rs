@@ -184,7 +184,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             named("thesis", "Thesis", "Data science", "starting"),
             named("old-course", "Old course 2024", "Small", "stopped"),
         ];
-        context! { named, may_have_named => true, typed => problem.map(|_| "42"), problem, ..home(server("ready", "", 100, None), 0) }
+        context! { named, may_have_named => true, typed => problem.map_or("", |_| "42"), problem, ..home(server("ready", "", 100, None), 0) }
     };
     let people = Value::from(vec![
         user("grace.hopper@example.org", false, false, false, false),
