@@ -10,4 +10,5 @@ mod pages;
 mod program;
 mod samples;
 mod servers;
+mod tokens;
 mod world;
