@@ -47,7 +47,8 @@ async fn nobody_makes_a_token_with_rights_of_others() {
 #[tokio::test]
 async fn a_report_of_a_broken_policy_is_taken_from_people_only() {
     let world = World::new().await;
-    let report = r#"{"csp-report":{"document-uri":"https://x/","blocked-uri":"inline","violated-directive":"script-src"}}"#;
+    let report =
+        r#"{"csp-report":{"document-uri":"https://x/","blocked-uri":"inline","violated-directive":"script-src"}}"#;
     let send = async |client: super::world::Client<'_>, body: &str| {
         client.send(Method::POST, "/hub/security/csp-report", "application/csp-report", body).await.status.as_u16()
     };
