@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs what proves Slipway right, on a clean Debian 12 as root or on any machine that has the tools already.
 #
-# Usage:  ./test.sh [all|lint|suite|docker|browser|images]...      (default all)
+# Usage:  ./test.sh [all|lint|suite|docker|clients|browser|images]...      (default all)
 #
 #   lint     cargo fmt, clippy and rustdoc, each with warnings as errors
 #   suite    the program in process, with a fake backend and clock: needs nothing but cargo
 #   docker   a real Docker engine and real Jupyter servers 4.1, 5.4 and 6.1
+#   clients  programs written for JupyterHub, unmodified: JupyterHub itself beside us and behind our proxy, a service,
+#            the idle culler, schemathesis
 #   browser  a real Chromium from sign-up to a notebook cell; screenshots go to tests/browser/artefacts/
 #   images   builds the images of the docker and browser phases, and nothing else
 #
@@ -31,7 +33,7 @@ export SLIPWAY_CACHE=$cache
 mkdir -p "$cache"
 
 command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
-# The one release-like build that the docker and browser phases share; see [profile.ci] in Cargo.toml.
+# The one release-like build that the docker, clients and browser phases share; see [profile.ci] in Cargo.toml.
 profile=ci
 binary=${CARGO_TARGET_DIR:-$repo/target}/$profile/slipway
 
@@ -152,6 +154,60 @@ phase_docker() {
   step cargo test --locked --profile $profile --test docker -- --test-threads=1
 }
 
+# Virtual environments for tests/clients: .cache/clients/hub61, hub54 and schemathesis, each rebuilt when its
+# requirements change. Leaves the folder in $venvs.
+need_venvs() {
+  local python=python3 name requirements folder
+  # As root, servers run as nobody: with the system's Python (root's own may lie below /root), and where nobody can walk.
+  as_nobody() {
+    if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups -- sh -c '"$@"' sh "$@"; else "$@"; fi
+  }
+  if [ "$(id -u)" = 0 ]; then python=/usr/bin/python3; fi
+  if ! "$python" -c 'import ensurepip' 2>/dev/null; then need python3-venv:/no/such/file; fi
+  venvs=$cache/clients
+  mkdir -p "$venvs"
+  if ! as_nobody test -x "$venvs"; then
+    venvs=/var/lib/slipway/clients
+    install -d -m 755 /var/lib/slipway "$venvs"
+    echo "nobody cannot reach $cache: the environments are in $venvs"
+  fi
+  for name in hub61:6.1 hub54:5.4 schemathesis:schemathesis; do
+    requirements=tests/clients/requirements-${name#*:}.txt
+    folder=$venvs/${name%%:*}
+    # The copy is written last, so it is there only when everything else is.
+    if cmp -s "$requirements" "$folder/.installed" && as_nobody "$folder/bin/python" -c '' 2>/dev/null; then continue; fi
+    rm -rf "$folder"
+    (
+      umask 022
+      "$python" -m venv "$folder"
+      step "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --requirement "$requirements"
+      cp "$requirements" "$folder/.installed"
+    )
+  done
+}
+
+phase_clients() {
+  need_cargo
+  need_venvs
+  step cargo build --locked --profile $profile
+  (
+    cd tests/clients
+    python() { # generation of JupyterHub, program, arguments
+      local generation=$1
+      shift
+      SLIPWAY_BINARY=$binary CLIENTS_VENVS=$venvs PYTHONDONTWRITEBYTECODE=1 \
+        step timeout --kill-after=30 180 "$venvs/hub${generation/./}/bin/python" "$@"
+    }
+    python 6.1 compare.py --report "$cache/clients-compare.md" --models "$cache/clients-models.json"
+    python 6.1 schemas.py --models "$cache/clients-models.json"
+    python 6.1 services.py 6.1
+    python 5.4 services.py 5.4
+    python 6.1 culler.py
+    python 6.1 chp.py 6.1 slipway started
+    python 5.4 chp.py 5.4 slipway external
+  )
+}
+
 phase_browser() {
   need_cargo
   need chromium:chromium libnss3-tools:certutil openssl:openssl fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
@@ -176,10 +232,10 @@ phase_browser() {
 wanted=()
 for word in "$@"; do
   case $word in
-    all) wanted+=(lint suite docker browser) ;;
-    lint | suite | docker | browser | images) wanted+=("$word") ;;
+    all) wanted+=(lint suite docker clients browser) ;;
+    lint | suite | docker | clients | browser | images) wanted+=("$word") ;;
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
-    *) echo "test.sh: no phase '$word': all, lint, suite, docker, browser or images" >&2; exit 2 ;;
+    *) echo "test.sh: no phase '$word': all, lint, suite, docker, clients, browser or images" >&2; exit 2 ;;
   esac
 done
 

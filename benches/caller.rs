@@ -1,5 +1,6 @@
-//! What the look-up of a session by its cookie costs, in time and in allocations, among 1 to 100,000 sessions; and
-//! of a cookie that nobody has. Ends with an error if one allocates.
+//! What the look-up of a session by its cookie costs, in time and in allocations, among 1 to 100,000 sessions; of a
+//! cookie that nobody has; and of asking whether a session or a token may open its server. Ends with an error if one
+//! allocates. Then what working out an administrator's rights costs among 10,000 users and 1,000 groups.
 //!
 //! `cargo bench --bench caller`
 
@@ -11,8 +12,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use slipway::auth::{Auth, Config};
-use slipway::model::{Clock, Random, Secret, SessionKey, SystemClock, UserName};
+use slipway::auth::{Auth, Caller, Config, may_access_server};
+use slipway::model::{Clock, GroupName, Random, Secret, ServerKey, SessionKey, SystemClock, UserName};
 use slipway::store::{SessionRow, Store, UserRow};
 
 /// Look-ups of one measurement.
@@ -50,7 +51,59 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    runtime.block_on(rights(&mut allocates))?;
     if allocates.is_empty() { Ok(()) } else { Err(format!("look-ups allocate: {allocates:?}").into()) }
+}
+
+/// What it costs to ask whether somebody may open his server, and to work out what he may do.
+async fn rights(allocates: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
+    const USERS: usize = 10_000;
+    const GROUPS: usize = 1_000;
+    let folder = tempfile::TempDir::new()?;
+    let (auth, cookies) = auth_with(USERS * SESSIONS_PER_USER, folder.path()).await?;
+    let names: Vec<_> = (0..USERS).map(|number| UserName::parse(&format!("u{number:05}"))).collect::<Result<_, _>>()?;
+    let groups: Vec<_> =
+        (0..GROUPS).map(|number| GroupName::parse(&format!("g{number:04}"))).collect::<Result<_, _>>()?;
+    // Everybody is in ten groups, the administrator in all.
+    for (number, group) in groups.iter().enumerate() {
+        let members: Vec<_> =
+            names.iter().skip(number % 100).step_by(100).chain(std::iter::once(&names[0])).cloned().collect();
+        auth.create_groups("bench", std::slice::from_ref(group), &members).await?;
+    }
+    auth.set_admin("bench", &names[0], true).await?;
+    let admin = auth.user(&names[0]).ok_or("no administrator")?;
+    let mut slowest_us = 0;
+    for group in groups.iter().take(20) {
+        auth.set_group_properties("bench", group, serde_json::Map::new()).await?;
+        let began = Instant::now();
+        black_box(admin.rights());
+        slowest_us = slowest_us.max(began.elapsed().as_micros());
+    }
+    println!("rights of an administrator of {USERS} users in {GROUPS} groups: {slowest_us} us at most");
+
+    let own = ServerKey::default_of(names[9].clone());
+    let session = auth.session_of_cookie(cookies[9 * SESSIONS_PER_USER].expose()).ok_or("no session")?;
+    let secret = auth.issue_server_token(&own).await?;
+    let token = auth.token_of(secret.expose()).ok_or("no token")?;
+    let callers = [("session", Caller::Session(session)), ("token", Caller::Token(token))];
+    for (title, caller) in &callers {
+        if !may_access_server(caller, &own) {
+            return Err(format!("{title}: may not open its own server").into());
+        }
+        let began = Instant::now();
+        for _ in 0..LOOK_UPS {
+            black_box(may_access_server(black_box(caller), black_box(&own)));
+        }
+        let each_ns = began.elapsed().as_nanos() as f64 / LOOK_UPS as f64;
+        let counted = allocation_counter::measure(|| {
+            black_box(may_access_server(caller, &own));
+        });
+        println!("may a {title} open its own server: {each_ns:.0} ns, {} allocations", counted.count_total);
+        if counted.count_total > 0 {
+            allocates.push(format!("may_access_server of a {title}"));
+        }
+    }
+    Ok(())
 }
 
 /// People with `count` live sessions, loaded from a store as at every start.

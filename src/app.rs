@@ -2,8 +2,9 @@
 
 mod metrics;
 
+use std::collections::HashMap;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +23,10 @@ use crate::control;
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
-use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, Timing};
-use crate::net::{RequestBody, ResponseBody};
+use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing};
+use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
+use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
@@ -77,6 +79,8 @@ pub struct App {
     pub auth: Auth,
     /// Servers.
     pub spawner: Spawner,
+    /// Programs beside the hub.
+    pub services: Services,
     /// Where ready servers are.
     pub routes: Arc<Routes>,
     tasks: Tasks,
@@ -120,8 +124,7 @@ impl App {
             store: store.clone(),
             routes: routes.clone(),
             tokens: Arc::new(TokensOfServers(auth.clone())),
-            // Nobody is in a group yet.
-            groups: Arc::new(|_| vec![]),
+            groups: groups_of(&auth),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -138,14 +141,17 @@ impl App {
             }
         }
 
+        let services =
+            new_services(&config, &auth, routes.clone(), private_address, clock.clone(), control_tasks.clone());
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
         let metrics = Metrics::default();
         let figures = metrics.clone();
         let stop_wished = CancellationToken::new();
         let program =
             hub::Program { routes: routes.clone(), hub_url, stop: stop_wished.clone(), tasks: control_tasks.clone() };
-        let state = HubState::new(hub_config, auth.clone(), spawner.clone(), program, clock.clone(), random)
-            .with_metrics_page(Arc::new(move || figures.page()));
+        let state =
+            HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
+                .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
         let listener_config = config.listener.clone();
         let (host_name, certificate_clock) = (host_name(), clock.clone());
@@ -192,6 +198,7 @@ impl App {
         private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
         http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
         https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
+        services.start(specs_of_services(&config, &auth));
         announce(&config, &auth, https_port);
         Ok(Self {
             https: https_addresses,
@@ -200,6 +207,7 @@ impl App {
             session_cookie,
             auth,
             spawner,
+            services,
             routes,
             tasks,
             stop_wished,
@@ -342,6 +350,12 @@ fn tell_exchange(log: AccessLog) -> edge::TellExchange {
     Arc::new(move |exchange| log.tell(exchange))
 }
 
+/// Which groups somebody is in, for the profiles that only some may choose.
+fn groups_of(auth: &Auth) -> spawner::GroupsOf {
+    let auth = auth.clone();
+    Arc::new(move |user| auth.groups_of(user).into_iter().map(String::from).collect())
+}
+
 /// How a command that deletes a user ends that user's servers.
 fn stop_servers(spawner: &Spawner) -> control::StopServers {
     let spawner = spawner.clone();
@@ -356,12 +370,77 @@ struct TokensOfServers(Auth);
 
 #[async_trait::async_trait]
 impl ServerTokens for TokensOfServers {
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
-        self.0.issue_server_token(server).await
+    async fn issue(&self, server: &ServerKey, also: spawner::Also) -> Result<Secret, StoreError> {
+        self.0.issue_server_token_with(server, also).await
     }
 
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {
         self.0.end_server_token(server).await
+    }
+}
+
+/// How services get their tokens: a configured one is theirs for good, others get a fresh one each start.
+struct TokensOfServices {
+    auth: Auth,
+    configured: HashMap<ServiceName, Secret>,
+}
+
+#[async_trait::async_trait]
+impl ServiceTokens for TokensOfServices {
+    async fn issue(&self, service: &ServiceName) -> Result<Secret, BoxError> {
+        match self.configured.get(service) {
+            Some(token) => Ok(token.clone()),
+            None => Ok(self.auth.issue_service_token(service).await?),
+        }
+    }
+}
+
+fn new_services(
+    config: &Config,
+    auth: &Auth,
+    routes: Arc<Routes>,
+    private: SocketAddr,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+) -> Services {
+    let tokens =
+        config.auth.services.iter().filter_map(|service| Some((service.name.clone(), service.api_token.clone()?)));
+    let parts = services::Parts {
+        routes,
+        tokens: Arc::new(TokensOfServices { auth: auth.clone(), configured: tokens.collect() }),
+        base: config.hub.base.clone(),
+        // Services are programs of this host, wherever servers are.
+        hub_url: format!("http://{}", reached_from_here(private)),
+        public_origin: config.edge.public_url.as_ref().map(edge::PublicUrl::origin),
+        clock,
+        tasks,
+    };
+    Services::new(config.services.clone(), parts)
+}
+
+/// The services of the configuration, and those that were made through the API.
+fn specs_of_services(config: &Config, auth: &Auth) -> Vec<ServiceSpec> {
+    let made = auth.services().into_iter().filter(|service| !service.from_config);
+    let made = made.filter_map(|service| {
+        let mut spec = ServiceConfig::named(service.name.clone());
+        spec.url.clone_from(&service.url);
+        match ServiceSpec::of(&spec) {
+            Ok(spec) => Some(spec),
+            Err(error) => {
+                warn!(service = %service.name, %error, "a service has no pages, because its URL is none");
+                None
+            }
+        }
+    });
+    config.service_specs.iter().cloned().chain(made).collect()
+}
+
+/// The address under which this host reaches a listener of ours.
+fn reached_from_here(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+        _ => address,
     }
 }
 

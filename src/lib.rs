@@ -17,6 +17,7 @@ pub mod spawner;
 pub mod store;
 // What an operator sees, says and sets; and what wires it all.
 pub mod app;
+pub mod chp;
 pub mod cli;
 pub mod config;
 pub mod control;

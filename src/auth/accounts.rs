@@ -116,7 +116,7 @@ impl Auth {
                 password: hash,
                 authorised: true,
                 admin: admin || shared.config.admins.contains(&name),
-                created: shared.now(),
+                created: shared.next_creation(),
                 last_activity: None,
             };
             let act = if row.admin { "added administrator" } else { "added user" };
@@ -252,6 +252,12 @@ impl Auth {
         users
     }
 
+    /// All users, in no order.
+    #[must_use]
+    pub fn everybody(&self) -> Vec<Arc<User>> {
+        self.0.users.pin().values().cloned().collect()
+    }
+
     /// One user.
     #[must_use]
     pub fn user(&self, name: &UserName) -> Option<Arc<User>> {
@@ -296,6 +302,10 @@ impl Shared {
         shared.load_services()?;
         shared.load_sessions()?;
         shared.load_tokens()?;
+        // What has no owner any more goes now: one of that name who comes later must not find it.
+        if let Err(error) = shared.finish_ends() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "rows without an owner could not be deleted");
+        }
         shared.follow_service_tokens()?;
         shared.follow_configuration()?;
         shared.follow_setup_window();

@@ -76,7 +76,7 @@ impl Shared {
     }
 
     /// Deletes the rows of what has ended in memory when the store could not be written.
-    fn finish_ends(&self) -> Result<(), StoreError> {
+    pub(super) fn finish_ends(&self) -> Result<(), StoreError> {
         let unfinished = std::mem::take(&mut *self.unfinished.lock());
         if unfinished.sessions.is_empty() && unfinished.tokens.is_empty() {
             return Ok(());

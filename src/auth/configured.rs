@@ -89,7 +89,7 @@ impl Shared {
         let rows = named.iter().filter(is_new).map(|name| {
             // An administrator to be still comes in by the setup code, or is let in by another one.
             let authorised = !self.config.admins.contains(name);
-            UserRow { authorised, admin: false, ..self.new_user(name, false) }
+            UserRow { authorised, admin: false, ..self.new_user(name, false, self.next_creation()) }
         });
         let rows: Vec<_> = rows.collect();
         if rows.is_empty() {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{
-    GroupName, NameError, OwnerName, Scope, ScopeName, ServerKey, ServiceName, TokenId, UserName,
-};
+use crate::model::{GroupName, NameError, OwnerName, Scope, ScopeName, ServerKey, ServiceName, TokenId, UserName};
 use crate::store::StoreError;
 
 /// Why a sign-in was refused.

@@ -140,6 +140,28 @@ pub(super) fn rights_of_token(
     Rights::new(held, of_owner.is_administrator, of_owner.epoch)
 }
 
+/// True if `of_owner` holds `scope` itself for somebody or something; that they hold what it contains is not enough.
+pub(super) fn holds_some_of(
+    scope: &Scope,
+    user: &UserName,
+    client: &OAuthClient,
+    of_owner: &Rights,
+    directory: &Directory,
+) -> bool {
+    if scope.is_inherit() || scope.is_self() {
+        return true;
+    }
+    let snapshot = directory.now();
+    let (server, service) = match client {
+        OAuthClient::Server(server) => (Some(server), None),
+        OAuthClient::Service(service) => (None, Some(service)),
+    };
+    let expansion = Expansion { rules: &directory.rules, snapshot: &snapshot, user: Some(user), service, server };
+    let mut held = Held::default();
+    expansion.add(&mut held, scope);
+    held.and(&of_owner.held).0.contains_key(&scope.name)
+}
+
 /// What a token asks for, whatever its owner holds: its scopes, access to its client, and who its owner is.
 fn wanted(raw: &[Scope], owner: &OwnerName, client: Option<&OAuthClient>, directory: &Directory) -> Held {
     let mut scopes = match owner {
@@ -172,9 +194,11 @@ fn expanded(raw: &[Scope], owner: &OwnerName, client: Option<&OAuthClient>, dire
         None => (None, None),
     };
     let service = of_client.or(owner.service());
-    let expansion =
-        Expansion { rules: &directory.rules, snapshot: &snapshot, user: owner.user(), service, server };
+    let expansion = Expansion { rules: &directory.rules, snapshot: &snapshot, user: owner.user(), service, server };
     let mut held = Held::default();
     expansion.add_all(&mut held, raw);
     held
 }
+
+#[cfg(test)]
+mod tests;

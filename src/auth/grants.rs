@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::token::{Token, VISITING_TOKENS_LIMIT, Visitor};
-use super::{Auth, Caller, Owner, Shared, may_access_server, may_access_service};
-use crate::model::{OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, StoredToken, Timestamp, UserName};
+use super::{Auth, Caller, Owner, Shared, User, expand, may_access_server, may_access_service};
+use crate::model::{
+    OAuthClient, OwnerName, Scope, ScopeName, Secret, ServerKey, ServiceName, StoredToken, Timestamp, UserName,
+};
 use crate::store::{StoreError, TokenKind, TokenRow, Transaction};
 
 /// What every server's own token may do: without it no server could report what its user does (contract §1.3).
@@ -28,6 +30,18 @@ impl Auth {
     /// # Errors
     /// `Gone` if its owner is no user (any more), or if it could not be stored.
     pub async fn issue_server_token(&self, server: &ServerKey) -> Result<Secret, StoreError> {
+        self.issue_server_token_with(server, |_| Ok(())).await
+    }
+
+    /// The same with `also` in the commit: what must be durable together with the token.
+    ///
+    /// # Errors
+    /// As `issue_server_token`, and those of `also`; then nothing has been stored.
+    pub async fn issue_server_token_with(
+        &self,
+        server: &ServerKey,
+        also: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<Secret, StoreError> {
         let server = server.clone();
         self.run(move |shared| {
             let _act = shared.acts.lock();
@@ -44,7 +58,7 @@ impl Auth {
                 note: format!("Server at {}", server.scope_name()),
                 ..shared.new_row(&OwnerName::User(server.user.clone()), &secret)
             };
-            shared.issue(row, &secret, &older)?;
+            shared.issue_with(row, &secret, &older, also)?;
             Ok(secret)
         })
         .await
@@ -144,6 +158,23 @@ impl Auth {
         !tokens.is_empty() && scopes.iter().all(is_granted)
     }
 
+    /// Those of `scopes` that `user` holds, if only for some of those whom they are about: what a client can be granted.
+    /// The rest does no harm: a token is cut to its owner's rights at each use.
+    #[must_use]
+    pub fn grantable(&self, user: &User, client: &OAuthClient, scopes: &[Scope]) -> Vec<Scope> {
+        let directory = &self.0.directory;
+        user.with_rights(|rights| {
+            let is_held = |scope: &&Scope| expand::holds_some_of(scope, &user.name, client, rights, directory);
+            scopes.iter().filter(is_held).cloned().collect()
+        })
+    }
+
+    /// What a scope of this installation's own means, in the words of who defined it.
+    #[must_use]
+    pub fn custom_description(&self, scope: &ScopeName) -> Option<&str> {
+        self.0.directory.rules.custom_description(scope)
+    }
+
     /// True if `secret` is the token of `server` that runs now: its OAuth client secret.
     #[must_use]
     pub fn is_server_token(&self, server: &ServerKey, secret: &str) -> bool {
@@ -177,11 +208,17 @@ impl Shared {
     }
 
     /// Ends `older`, stores the new token and their end in one commit, and only then lets the new one be found.
-    pub(super) fn issue(
+    pub(super) fn issue(&self, row: TokenRow, secret: &Secret, older: &[Arc<Token>]) -> Result<Arc<Token>, StoreError> {
+        self.issue_with(row, secret, older, |_| Ok(()))
+    }
+
+    /// The same with something else in the commit.
+    fn issue_with(
         &self,
         mut row: TokenRow,
         secret: &Secret,
         older: &[Arc<Token>],
+        also: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>,
     ) -> Result<Arc<Token>, StoreError> {
         let owner = self.owner(&row.owner).filter(Owner::is_active).ok_or(StoreError::Gone("the owner"))?;
         if self.tokens.of(&row.owner).len() >= TOKENS_PER_USER_LIMIT + older.len() {
@@ -192,6 +229,7 @@ impl Shared {
             older.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
             row.id = t.next_token_id()?;
             t.put_token(&row)?;
+            also(t)?;
             Ok(row)
         });
         if stored.is_err() {

@@ -174,7 +174,8 @@ impl Auth {
     ) -> Result<GroupListing, ActError> {
         let removed = users.to_vec();
         let act = format!("removed {} from group", names_of(users));
-        self.change_group(actor, name, users, &act, move |group| group.users = group.users.clone().without(&removed)).await
+        self.change_group(actor, name, users, &act, move |group| group.users = group.users.clone().without(&removed))
+            .await
     }
 
     /// Replaces a group's properties.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::directory::Share;
 use super::groups::group_row;
 use super::share_codes::ShareCode;
 use super::shares::row_of;
 use super::{AccountError, Auth, Owner, Shared, Token, User};
-use crate::model::{Filter, OAuthClient, OwnerName, Scope, ServerKey, ShareWith, UserName};
+use crate::model::{Filter, OAuthClient, OwnerName, Scope, ServerKey, ShareWith, Timestamp, UserName};
 use crate::store::{GroupRow, ShareCodeRow, ShareRow, StoreError, TokenKind, Transaction, UserRow};
 
 /// What became of names that were to be users.
@@ -49,7 +50,12 @@ impl Auth {
                 if is_there { outcome.existing.push(name) } else { outcome.created.push(name) }
             }
             let now = shared.now();
-            let rows: Vec<_> = outcome.created.iter().map(|name| shared.new_user(name, admin)).collect();
+            let created = shared.next_creation();
+            let mut rows: Vec<_> = outcome.created.iter().map(|name| shared.new_user(name, admin, created)).collect();
+            // In the order in which they were named, also in lists by age.
+            for (row, later_ms) in rows.iter_mut().zip(0_u64..) {
+                row.created = row.created.plus(Duration::from_millis(later_ms));
+            }
             if rows.is_empty() {
                 return Ok(outcome);
             }
@@ -106,15 +112,21 @@ impl Auth {
 
 impl Shared {
     /// A user whom somebody with the right to do so has named: let in, and without a password yet.
-    pub(super) fn new_user(&self, name: &UserName, admin: bool) -> UserRow {
+    pub(super) fn new_user(&self, name: &UserName, admin: bool, created: Timestamp) -> UserRow {
         UserRow {
             name: name.clone(),
             password: None,
             authorised: true,
             admin: admin || self.config.admins.contains(name),
-            created: self.now(),
+            created,
             last_activity: None,
         }
+    }
+
+    /// When the next account is made: later than any other, so that the time orders accounts as they were made.
+    pub(super) fn next_creation(&self) -> Timestamp {
+        let latest = self.users.pin().values().map(|user| user.created()).max();
+        latest.map_or(self.now(), |latest| self.now().max(latest.plus(Duration::from_millis(1))))
     }
 
     fn rename_user(&self, actor: &str, old: &UserName, row: UserRow) -> Result<(), AccountError> {

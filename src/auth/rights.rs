@@ -181,18 +181,15 @@ impl Reach {
         both
     }
 
-    /// True if whoever holds `self` holds all of `narrower`.
-    fn covers(&self, narrower: &Self, is_about_groups: bool) -> bool {
+    /// True if whoever holds `self` holds all of `narrower`. A group only by itself: its members change.
+    fn covers(&self, narrower: &Self) -> bool {
         if self.all || narrower.all {
             return self.all;
         }
-        let covers_group = |(group, members): (&GroupName, &Members)| {
-            self.groups.contains_key(group) || (!is_about_groups && members.iter().all(|user| self.reaches_user(user)))
-        };
         narrower.users.iter().all(|user| self.reaches_user(user))
             && narrower.servers.iter().all(|server| self.reaches_server(server))
             && narrower.services.iter().all(|service| self.services.contains(service))
-            && narrower.groups.iter().all(covers_group)
+            && narrower.groups.keys().all(|group| self.groups.contains_key(group))
     }
 }
 
@@ -222,9 +219,8 @@ impl Held {
 
     /// The first scope of `narrower` that is not held here in full.
     pub(super) fn first_not_covered(&self, narrower: &Self) -> Option<ScopeName> {
-        let is_covered = |(name, reach): &(&ScopeName, &Reach)| {
-            self.0.get(*name).is_some_and(|held| held.covers(reach, name.is_about_groups()))
-        };
+        let is_covered =
+            |(name, reach): &(&ScopeName, &Reach)| self.0.get(*name).is_some_and(|held| held.covers(reach));
         narrower.0.iter().find(|entry| !is_covered(entry)).map(|(name, _)| name.clone())
     }
 

@@ -33,7 +33,8 @@ impl Auth {
     #[must_use]
     pub fn service_of_client(&self, client_id: &str) -> Option<Arc<Service>> {
         let services = self.0.services.pin();
-        let is_it = |service: &&Arc<Service>| service.oauth_client.as_ref().is_some_and(|client| client.id == client_id);
+        let is_it =
+            |service: &&Arc<Service>| service.oauth_client.as_ref().is_some_and(|client| client.id == client_id);
         services.values().find(is_it).cloned()
     }
 

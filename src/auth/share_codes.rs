@@ -140,12 +140,7 @@ impl Auth {
     ///
     /// # Errors
     /// `NoCode` if there is none of that number or text.
-    pub async fn delete_share_codes(
-        &self,
-        actor: &str,
-        server: &ServerKey,
-        which: WhichCodes,
-    ) -> Result<(), ActError> {
+    pub async fn delete_share_codes(&self, actor: &str, server: &ServerKey, which: WhichCodes) -> Result<(), ActError> {
         let (actor, server) = (actor.to_owned(), server.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();

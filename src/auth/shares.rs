@@ -72,7 +72,11 @@ impl Auth {
             let is_gone = left.scopes.is_empty();
             let now = shared.now();
             let stored = shared.store.write(|t| {
-                if is_gone { t.delete_share(&server, &with)? } else { t.put_share(&row_of(&left))? }
+                if is_gone {
+                    t.delete_share(&server, &with)?
+                } else {
+                    t.put_share(&row_of(&left))?
+                }
                 t.audit(now, &actor, &format!("unshared {}", server.scope_name()), &with.to_string())
             });
             shared.follow_directory::<ActError>(stored, |snapshot| {

@@ -207,13 +207,12 @@ impl Shared {
     ) -> Result<SignedUp, AccountError> {
         let _act = self.acts.lock();
         let is_administrator = self.decide_sign_up(name, code)? == SignUp::Administrator;
-        let now = self.now();
         let row = UserRow {
             name: name.clone(),
             password: Some(hash),
             authorised: is_administrator,
             admin: is_administrator,
-            created: now,
+            created: self.next_creation(),
             last_activity: None,
         };
         let act = if is_administrator { "signed up as first administrator" } else { "signed up" };

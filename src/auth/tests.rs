@@ -2,6 +2,9 @@
 
 mod faults;
 mod model;
+mod rbac;
+mod rbac_acts;
+mod rbac_model;
 
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;

@@ -15,7 +15,8 @@ use super::rights::Rights;
 use super::user::NEVER;
 use super::{Auth, Owner};
 use crate::model::{
-    OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, SessionKey, StoredToken, Timestamp, TokenId, UserName,
+    OAuthClient, OwnerName, Scope, Secret, ServerKey, ServiceName, SessionKey, StoredToken, Timestamp, TokenId,
+    UserName,
 };
 use crate::store::{TokenKind, TokenRow};
 
@@ -154,6 +155,14 @@ impl Token {
     #[must_use]
     pub fn is(&self, secret: &str) -> bool {
         self.stored.as_ref().is_some_and(|stored| stored.matches(secret))
+    }
+
+    /// True for a service's own tokens, and for those with which it asks who its visitors are: it knows them already.
+    #[must_use]
+    pub fn is_for_service(&self, service: &ServiceName) -> bool {
+        let is_own = self.owner.service().is_some_and(|owner| owner.name == *service);
+        is_own
+            || matches!(&self.kind, TokenKind::OAuth { client: Some(OAuthClient::Service(name)), .. } if name == service)
     }
 
     pub(super) fn is_of_client(&self, client: &str) -> bool {

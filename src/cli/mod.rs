@@ -1,10 +1,12 @@
 //! The command line: `slipway serve`, `check`, `health`, `user …`. Each command is a file.
 //!
-//! Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+//! Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong; `chp` has those of the program that
+//! it stands for.
 // The terminal is this module's business, and nobody else's.
 #![allow(clippy::print_stderr)]
 
 mod check;
+mod chp;
 mod health;
 mod serve;
 mod user;
@@ -53,6 +55,8 @@ enum Command {
     Check,
     /// Ask the running instance whether it is well (status 0) or not (status 1).
     Health,
+    /// Stand in configurable-http-proxy's place: its options, its REST API.
+    Chp(Box<chp::Arguments>),
     /// Add, list, authorise and delete users, and set passwords; also while Slipway runs.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -60,19 +64,31 @@ enum Command {
 
 /// Runs the command that `arguments` names.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if chp::is_called_by_its_name(&arguments) {
+        arguments.insert(1, "chp".into());
+    }
+    let is_chp = arguments.get(1).is_some_and(|command| command == "chp");
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are not mistakes; clap knows which is which.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            let status = u8::try_from(error.exit_code()).unwrap_or(2);
+            return ExitCode::from(if is_chp { status.min(chp::WRONG) } else { status });
         }
+    };
+    // It is a program of its own: our configuration is none of its business.
+    let command = match arguments.command {
+        Command::Chp(options) => return chp::run(&options),
+        command => command,
     };
     let (settings, config) = match load_configuration(arguments.config.as_deref()) {
         Ok(loaded) => loaded,
         Err(mistakes) => return refuse(&mistakes),
     };
-    match arguments.command {
+    match command {
+        Command::Chp(options) => chp::run(&options),
         Command::Serve => serve::run(config),
         Command::Check => check::run(&settings),
         Command::Health => health::run(&config),

@@ -9,9 +9,9 @@ use toml::Value;
 
 use super::profiles::profiles_of;
 use super::settings::{Mistake, Settings};
-use crate::model::{BasePath, Network, Secret, ServerName, UserName};
+use crate::model::{BasePath, Network, Secret, ServerName, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
-use crate::{auth, control, edge, hub, listener, proxy, spawner, store, telemetry};
+use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
 
 /// What servers are.
 #[derive(Clone, Debug)]
@@ -68,6 +68,10 @@ pub struct Config {
     pub docker: docker::Config,
     /// Processes.
     pub process: process::Config,
+    /// Programs beside the hub: how they are run.
+    pub services: services::Config,
+    /// Which there are.
+    pub service_specs: Vec<services::ServiceSpec>,
     /// Commands on a running instance.
     pub control: control::Config,
     /// The log.
@@ -86,8 +90,10 @@ pub fn load(
 ) -> Result<(Settings, Config), Vec<Mistake>> {
     let (settings, mistakes) = Settings::read(file, environment);
     let mut read = Reader { settings: &settings, mistakes };
-    let config = fill(&mut read);
+    let mut config = fill(&mut read);
+    config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
+    check_rules(&mut read, &config.auth);
     let mistakes = read.mistakes;
     if mistakes.is_empty() { Ok((settings, config)) } else { Err(mistakes) }
 }
@@ -132,8 +138,15 @@ fn fill(read: &mut Reader<'_>) -> Config {
             tries_per_address: read.number("auth.tries_per_address"),
             tries_window_s: read.seconds("auth.tries_window_s"),
             waiting_users_limit: read.count("auth.waiting_users"),
+            blocked_users: read
+                .parsed_all("auth.blocked_users", |name| UserName::parse(name).map_err(|error| error.to_string())),
+            roles: read.tables("roles"),
+            groups: read.tables("groups"),
+            services: read.tables("services"),
+            custom_scopes: read.tables("custom_scopes"),
+            extra_user_scopes: read.all("auth.extra_user_scopes"),
+            token_expires_in_max_s: read.seconds("auth.token_expires_in_max_s"),
             data_dir: data_dir.clone(),
-            ..auth::Config::default()
         },
         listener: listener::Config {
             https,
@@ -171,6 +184,8 @@ fn fill(read: &mut Reader<'_>) -> Config {
         backend: backend_choice(read),
         docker: docker_config(read),
         process: process_config(read, data_dir.join("servers")),
+        services: services_config(read, data_dir.join("services")),
+        service_specs: Vec::new(),
         control: control::Config::new(data_dir),
         log: log_config(read),
         stop_timeout: Duration::from_secs(read.seconds("stop_timeout_s")),
@@ -290,6 +305,24 @@ fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {
     }
 }
 
+fn services_config(read: &mut Reader<'_>, folder: PathBuf) -> services::Config {
+    let defaults = services::Config::default();
+    // Killed in time, or they would be dropped in the middle of it.
+    let stop_grace = defaults.stop_grace.min(Duration::from_secs(read.seconds("stop_timeout_s")) / 2);
+    services::Config { folder, path: read.text("spawner.process.path"), stop_grace, ..defaults }
+}
+
+fn service_specs(read: &mut Reader<'_>, configs: &[ServiceConfig]) -> Vec<services::ServiceSpec> {
+    let mut specs = Vec::new();
+    for config in configs {
+        match services::ServiceSpec::of(config) {
+            Ok(spec) => specs.push(spec),
+            Err(error) => read.refuse("services", format!("{}: {error}", config.name)),
+        }
+    }
+    specs
+}
+
 fn log_config(read: &mut Reader<'_>) -> telemetry::Config {
     telemetry::Config {
         // The libraries' own frames and polls at `debug` would bury ours.
@@ -389,6 +422,18 @@ fn check_relations(read: &mut Reader<'_>) {
             let default = read.settings.get(key).key.default;
             read.refuse(key, format!("must name at least one; leave the line out for {default}"));
         }
+    }
+}
+
+/// Roles, groups, services and custom scopes name each other; each mistake names the table that it is in.
+fn check_rules(read: &mut Reader<'_>, config: &auth::Config) {
+    for mistake in config.mistakes() {
+        let origin = read.settings.get(mistake.key).origin.clone();
+        let key = match mistake.entry.as_str() {
+            "" => mistake.key.to_owned(),
+            entry => format!("{} {entry:?}", mistake.key),
+        };
+        read.mistakes.push(Mistake { key, origin, value: String::new(), problem: mistake.problem });
     }
 }
 

@@ -99,6 +99,30 @@ pub const KEYS: &[Key] = &[
         "How long open requests may go on after the first Ctrl-C or SIGTERM. Servers of users keep running in any case.",
     ),
     key(
+        "roles",
+        Kind::Tables { secrets: &[] },
+        "[]",
+        "Who may do what beside the default roles: [[roles]] with name, description, scopes, users, groups and services, as in name = \"instructor\", scopes = [\"access:servers!group=physics\", \"list:users!group=physics\"], groups = [\"staff\"]. Users and groups that are missing are made. The roles user, server and token can be changed this way; admin cannot.",
+    ),
+    key(
+        "groups",
+        Kind::Tables { secrets: &[] },
+        "[]",
+        "Groups that there shall be: [[groups]] with name, users and properties. Users are added to what the group has, and made if missing; nobody is taken out.",
+    ),
+    key(
+        "services",
+        Kind::Tables { secrets: &["api_token", "environment"] },
+        "[]",
+        "Programs that call the API or that people sign in to: [[services]] with name, url, api_token, admin, command, environment, cwd, user, info, display, oauth_client_id, oauth_redirect_uri, oauth_no_confirm, oauth_client_allowed_scopes and timeout_s. One with a command is run and watched; one without runs elsewhere and needs an api_token.",
+    ),
+    key(
+        "custom_scopes",
+        Kind::Tables { secrets: &[] },
+        "[]",
+        "Scopes of your own programs: [[custom_scopes]] with name (\"custom:...\"), description, and subscopes, which are other custom scopes.",
+    ),
+    key(
         "listener.https",
         Kind::Texts,
         r#"["[::]:8443"]"#,
@@ -215,6 +239,24 @@ pub const KEYS: &[Key] = &[
     ),
     key("auth.tries_window_s", whole(1, 86_400), "600", "The time over which failed sign-ins are counted."),
     key("auth.waiting_users", whole(1, 1_000_000), "1000", "How many sign-ups may wait for approval."),
+    key(
+        "auth.blocked_users",
+        Kind::Texts,
+        "[]",
+        "Names that are let in no more. At the next start they are shut out and lose administration, roles and groups.",
+    ),
+    key(
+        "auth.extra_user_scopes",
+        Kind::Texts,
+        "[]",
+        "What every user may do beside what is their own, as in [\"access:services!service=report\"].",
+    ),
+    key(
+        "auth.token_expires_in_max_s",
+        whole(0, 100 * YEAR_S),
+        "0",
+        "The longest life of an API token that somebody asks for; 0: tokens may live for ever. One asked for without an end gets this one.",
+    ),
     key(
         "hub.bind",
         Kind::Text,
@@ -377,7 +419,7 @@ pub const KEYS: &[Key] = &[
         "spawner.process.path",
         Kind::Text,
         r#""/usr/local/bin:/usr/bin:/bin""#,
-        "Where servers as processes find programs: their PATH. Slipway's own is not handed on.",
+        "Where servers as processes, and services that Slipway runs, find programs: their PATH. Slipway's own is not handed on.",
     ),
     key(
         "spawner.process.run_as",

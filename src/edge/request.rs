@@ -18,12 +18,12 @@ use super::answer::{self, Refusal};
 use super::caller::Credentials;
 use super::counts::Aim;
 use super::log::Record;
-use super::route::{self, Destination, ServerRoute};
+use super::route::{self, Destination, ServerRoute, ServiceRoute};
 use super::{Arrival, Edge, forwarded};
 use crate::auth::Caller;
 use crate::model::{
-    Door, NormalPath, Route, Security, ServerKey, Unreachable, UserName, Visit, is_navigation, percent_encode,
-    prefers_html,
+    Door, NormalPath, Route, Security, ServerKey, ServiceName, Unreachable, UserName, Visit, is_navigation,
+    percent_encode, prefers_html,
 };
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 use crate::proxy::{Forwarding, ProxyError, TokenRule};
@@ -122,12 +122,10 @@ impl Edge {
                 }
                 self.to_server(request, &found, &caller, &credentials, &site, manner).await
             }
-            Destination::Service(route) => {
-                // Nothing is done here in the name of the session, so other sites may send what they like: whoever
-                // signs people in at the service guards that.
+            Destination::Service(ServiceRoute { service, route }) => {
                 let caller = credentials.for_server();
                 note(record, |record| record.user = name_of(&caller));
-                self.to_service(request, &route, &caller, &credentials, &site).await
+                self.to_service(request, &route, &service, &caller, &credentials, &site).await
             }
         }
     }
@@ -271,19 +269,28 @@ impl Edge {
         Err(error.into())
     }
 
-    /// To a service, whoever asks. The session stays behind, and a token, which gives its owner's rights to whoever
-    /// sees it, goes no further.
+    /// To a service, whoever asks. The session stays behind, and nothing is done in its name: no other site's page can
+    /// use it there. A token gives its owner's rights to whoever sees it, so all but the service's own and its
+    /// visitors' are replaced by one for this service alone, or removed if their owner has no access to it.
     async fn to_service(
         &self,
         request: Request<RequestBody>,
         route: &Arc<Route>,
+        service: &ServiceName,
         caller: &Caller,
         credentials: &Credentials,
         site: &Site,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
-        let token = if credentials.own_tokens().next().is_some() { TokenRule::Remove } else { TokenRule::Pass };
+        let foreign = credentials.own_tokens().find(|token| !token.is_for_service(service));
+        let visitor = foreign.map(|token| Caller::Token(token.clone()));
+        let visiting = visitor.as_ref().and_then(|visitor| parts.auth.visiting_service_token(visitor, service));
+        let token = match (&visiting, &visitor) {
+            (Some(visiting), _) => TokenRule::Replace(visiting),
+            (None, Some(_)) => TokenRule::Remove,
+            (None, None) => TokenRule::Pass,
+        };
         let facts = self.forwarding(route, caller, site, token);
         parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)
     }

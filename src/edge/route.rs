@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::answer::Refusal;
 use crate::model::{
     BasePath, Door, NormalPath, PathError, Route, RouteTable, RouteTarget, ServerKey, ServerName, ServerPath,
-    ServicePath,
+    ServiceName, ServicePath,
 };
 
 /// Where a request goes.
@@ -20,7 +20,7 @@ pub(super) enum Destination {
     /// A path of a server that is ready.
     Ready(ServerRoute),
     /// A path of a service. It asks its callers by itself who they are.
-    Service(Arc<Route>),
+    Service(ServiceRoute),
     /// A path of servers that are not ready; which of them is meant the hub knows. Empty: of nobody's.
     NotReady(Vec<ServerKey>),
 }
@@ -30,6 +30,15 @@ pub(super) enum Destination {
 pub(super) struct ServerRoute {
     /// Whose server.
     pub(super) server: ServerKey,
+    /// The way to it.
+    pub(super) route: Arc<Route>,
+}
+
+/// The same for a service.
+#[derive(Clone, Debug)]
+pub(super) struct ServiceRoute {
+    /// Which service.
+    pub(super) service: ServiceName,
     /// The way to it.
     pub(super) route: Arc<Route>,
 }
@@ -85,9 +94,13 @@ fn find_service(base: &BasePath, routes: &RouteTable, path: NormalPath<'_>) -> R
     if service_path.rest.is_empty() {
         return Ok(Destination::MissingSlash);
     }
-    let is_of_it = |route: &&Arc<Route>| route.target.service() == service_path.service.as_ref();
-    let route = service_path.service.as_ref().and_then(|service| routes.get(&service.route_key(base)));
-    Ok(route.filter(is_of_it).map_or(Destination::Hub, |route| Destination::Service(route.clone())))
+    let Some(service) = service_path.service else { return Ok(Destination::Hub) };
+    match routes.get(&service.route_key(base)) {
+        Some(route) if route.target.service() == Some(&service) => {
+            Ok(Destination::Service(ServiceRoute { service, route: route.clone() }))
+        }
+        Some(_) | None => Ok(Destination::Hub),
+    }
 }
 
 /// True for `{base}hub/api` and everything below it.
@@ -123,7 +136,7 @@ mod tests {
             Ok(Destination::Api) => "api".into(),
             Ok(Destination::MissingSlash) => "slash".into(),
             Ok(Destination::Ready(found)) => format!("ready {}", found.server),
-            Ok(Destination::Service(route)) => format!("{}", route.target),
+            Ok(Destination::Service(found)) => format!("service {}", found.service),
             Ok(Destination::NotReady(servers)) => {
                 servers.iter().fold("not ready".into(), |text, server| format!("{text} {server}"))
             }

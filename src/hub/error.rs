@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::xsrf::Verdict;
-use crate::auth::AccountError;
+use crate::auth::{AccountError, ActError};
 use crate::spawner::SpawnerError;
 use crate::store::StoreError;
 
@@ -33,6 +33,9 @@ pub(super) enum HubError {
     /// Held for other resources, or not there: the words are the same, so that nothing is revealed.
     #[error("no access to the resource, or no such resource")]
     NoSuchResource,
+    /// Not there, for one who may see all of its kind.
+    #[error("there is none")]
+    Absent,
     /// No page or endpoint under this address.
     #[error("no page under this address")]
     NoSuchPage,
@@ -80,6 +83,21 @@ impl HubError {
         Self::Bad(sentence.into())
     }
 
+    /// 404 with a sentence, for who may know that it is not there.
+    pub(super) fn not_found(sentence: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::NOT_FOUND, message: sentence.into() }
+    }
+
+    /// 409 with a sentence.
+    pub(super) fn conflict(sentence: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::CONFLICT, message: sentence.into() }
+    }
+
+    /// 403 with a sentence.
+    pub(super) fn forbidden(sentence: impl Into<String>) -> Self {
+        Self::Answer { status: StatusCode::FORBIDDEN, message: sentence.into() }
+    }
+
     /// The status of the answer.
     pub(super) fn status(&self) -> StatusCode {
         match self {
@@ -91,7 +109,7 @@ impl HubError {
             | Self::AdministratorsOnly
             | Self::FormToken(_)
             | Self::NotANavigation => StatusCode::FORBIDDEN,
-            Self::NoSuchResource | Self::NoSuchPage => StatusCode::NOT_FOUND,
+            Self::NoSuchResource | Self::Absent | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -116,7 +134,7 @@ impl HubError {
     /// The API's `message`, in JupyterHub's words where it has some.
     pub(super) fn message(&self) -> Option<String> {
         let message = match self {
-            Self::Nobody | Self::NoSuchPage | Self::MethodNotAllowed => return None,
+            Self::Nobody | Self::Absent | Self::NoSuchPage | Self::MethodNotAllowed => return None,
             Self::Anonymous | Self::SignInFirst { .. } => "Missing or invalid credentials.".to_owned(),
             Self::MissingScope { wanted } => {
                 format!("Action is not authorized with current scopes; requires any of [{}]", wanted.join(", "))
@@ -157,7 +175,7 @@ impl HubError {
             Self::NotANavigation => {
                 ("Not from inside another page", "For your safety this page opens only when you go to it yourself.")
             }
-            Self::NoSuchResource | Self::NoSuchPage => {
+            Self::NoSuchResource | Self::Absent | Self::NoSuchPage => {
                 ("There is nothing here", "The address may be mistyped, or the page is not yours to see.")
             }
             Self::MethodNotAllowed => ("That does not work here", "This address does not take such a request."),
@@ -228,6 +246,30 @@ impl From<AccountError> for HubError {
             error => Self::Bad(sentence_of(&error)),
         }
     }
+}
+
+impl From<ActError> for HubError {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Store(error) => Self::Store(error),
+            ActError::NoGroup(_) | ActError::NoService(_) | ActError::NoToken(_) => {
+                Self::not_found(capitalised(&error.to_string()))
+            }
+            ActError::NoCode => Self::not_found("Share code not found"),
+            ActError::GroupExists(_) | ActError::ServiceExists(_) => Self::conflict(capitalised(&error.to_string())),
+            ActError::FromConfig(_) => {
+                Self::Answer { status: StatusCode::METHOD_NOT_ALLOWED, message: capitalised(&error.to_string()) }
+            }
+            ActError::MayNot(_) => Self::forbidden(capitalised(&error.to_string())),
+            error => Self::Bad(capitalised(&error.to_string())),
+        }
+    }
+}
+
+/// `no such user: bob` as it begins a sentence.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// An account error as a person reads it beside a form.

@@ -10,7 +10,7 @@ use super::HubState;
 use super::error::HubError;
 use super::form::query_value;
 use crate::auth::{Caller, Session};
-use crate::model::{ServerKey, ServerName, UserName, Visit};
+use crate::model::{ServerKey, ServerName, ServerPath, UserName, Visit};
 
 /// Who sends the request, as the edge has found out.
 pub(super) struct CallerOf(pub(super) Caller);
@@ -75,14 +75,30 @@ impl FromRequestParts<HubState> for Named {
         let Some(user) = find("user") else { return Ok(Self(None)) };
         let user = UserName::from_path(user).ok_or(HubError::NoSuchResource)?;
         let name = ServerName::parse(find("server").unwrap_or_default()).map_err(|_| HubError::NoSuchResource)?;
-        let server = ServerKey { user, name };
-        // One that is there stays usable when named servers are switched off.
-        let may_be = server.name.is_default() || state.spawner.has_named_servers();
-        if !may_be && state.spawner.record(&server).is_none() {
+        if !name.is_default() && !state.spawner.has_named_servers() {
             return Err(HubError::NoSuchResource);
         }
-        Ok(Self(Some(server)))
+        Ok(Self(Some(ServerKey { user, name })))
     }
+}
+
+/// True if there is this server: the default one with its user, a named one once it has been defined or started.
+pub(super) fn is_there(state: &HubState, server: &ServerKey) -> bool {
+    let has_name = || server.name.is_default() || state.spawner.record(server).is_some();
+    state.auth.user(&server.user).is_some() && has_name()
+}
+
+/// The server that an address of a user's leads to (contract §3.1): the one whose name the first part is, if there is
+/// one and named servers are on; else the default one.
+pub(super) fn server_of_path(state: &HubState, path: &ServerPath<'_>) -> Option<ServerKey> {
+    let user = path.user.clone().filter(|user| state.auth.user(user).is_some())?;
+    let default = ServerKey::default_of(user);
+    if !state.spawner.has_named_servers() {
+        return Some(default);
+    }
+    let named = path.second().ok().flatten().and_then(|name| ServerName::parse(&name).ok());
+    let named = named.map(|name| ServerKey { name, ..default.clone() });
+    Some(named.filter(|server| is_there(state, server)).unwrap_or(default))
 }
 
 /// `next=` of the request, unchecked.

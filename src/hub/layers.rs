@@ -30,6 +30,14 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
                            font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
                            frame-ancestors 'none'";
 
+/// The same for a page whose form leads on to `origin`; None if that is no origin.
+pub(super) fn page_policy_with_form_to(origin: &str) -> Option<HeaderValue> {
+    // Nothing that could end the rule and begin another.
+    let is_plain = origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:/[]".contains(&byte));
+    let policy = PAGE_POLICY.replace("form-action 'self'", &format!("form-action 'self' {origin}"));
+    if is_plain { HeaderValue::try_from(policy).ok() } else { None }
+}
+
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -254,6 +262,15 @@ pub(super) async fn check_api_token(State(state): State<HubState>, request: Requ
         Some(Caller::Anonymous) | None => !request.headers().contains_key(header::ORIGIN),
     };
     if is_exempt {
+        return next.run(request).await;
+    }
+    check_form_token(State(state), request, next).await
+}
+
+/// The same where strangers may have something to say: they are let pass, whoever sends the request.
+pub(super) async fn check_session_token(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
+    if !has_session {
         return next.run(request).await;
     }
     check_form_token(State(state), request, next).await

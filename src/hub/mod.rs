@@ -20,6 +20,7 @@ mod pages;
 mod program;
 mod router;
 mod templates;
+mod to_its_end;
 mod xsrf;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use router::router;
 
 use crate::auth::Auth;
 use crate::model::{Clock, Random, Timestamp};
+use crate::services::Services;
 use crate::spawner::Spawner;
 
 /// What every handler works with; each takes what it needs. Cheap to clone.
@@ -44,6 +46,7 @@ pub struct HubState {
     config: Arc<Config>,
     auth: Auth,
     spawner: Spawner,
+    services: Services,
     program: Program,
     clock: Arc<dyn Clock>,
     random: Random,
@@ -70,6 +73,7 @@ impl HubState {
         config: Config,
         auth: Auth,
         spawner: Spawner,
+        services: Services,
         program: Program,
         clock: Arc<dyn Clock>,
         random: Random,
@@ -86,6 +90,7 @@ impl HubState {
             config: Arc::new(config),
             auth,
             spawner,
+            services,
             program,
             clock,
             random,

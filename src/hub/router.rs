@@ -2,17 +2,18 @@
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use axum::{Router, handler::Handler};
 
 use super::counts::count;
 use super::error::HubError;
 use super::layers::{
-    api_callers, check_api_token, check_form_token, navigations_only, no_head, note_form_token, private_door,
-    read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+    api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
+    private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
-    accept_share, admin, csp_report, health, home, login, logout, named, password, servers, signup, spawn, tokens,
+    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
+    tokens,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -57,6 +58,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
         .route(&hub("discard/{user}"), get(admin::ask_discard).post(admin::discard))
         .route(&hub("error/{code}"), get(home::error))
+        .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
@@ -108,6 +110,7 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api(""), get(api::version).options(api::options))
         .route(&api("/"), get(api::version).options(api::options))
         .route(&api("/openapi.json"), get(api::openapi::get).options(api::options))
+        .route(&api("/authorizations/token"), post(api::whoami::request_token).options(api::options))
         .route(&api("/{*unknown}"), any(unknown_endpoint).options(api::options))
         .layer(from_fn(no_head));
     let endpoints = Router::new()
@@ -119,20 +122,121 @@ fn rest_api(state: &HubState) -> Router<HubState> {
             get(api::proxy::get).post(api::proxy::post).patch(api::proxy::patch).options(api::options),
         )
         .route(&api("/shutdown"), post(api::shutdown::post).options(api::options))
-        .route(&api("/user"), get(api::users::whoami).options(api::options))
-        .route(&api("/users"), get(api::users::list).options(api::options))
-        .route(&api("/users/{user}"), get(api::users::get).options(api::options))
+        .route(&api("/user"), get(api::whoami::get).options(api::options))
+        .route(&api("/authorizations/token/{token}"), get(api::whoami::of_token).options(api::options))
+        .route(&api("/authorizations/cookie/{cookie}/{value}"), get(api::whoami::of_cookie).options(api::options))
+        .route(&api("/users"), get(api::user_list::list).post(api::user_acts::create_many).options(api::options))
+        .route(
+            &api("/users/{user}"),
+            get(api::users::get)
+                .post(api::user_acts::create)
+                .patch(api::user_acts::change)
+                .delete(api::users::delete)
+                .options(api::options),
+        )
+        .route(
+            &api("/users/{user}/tokens/{token}"),
+            get(api::tokens::get).delete(api::tokens::revoke).options(api::options),
+        )
+        .route(&api("/groups"), get(api::groups::list).post(api::groups::create_many).options(api::options))
+        .route(
+            &api("/groups/{group}"),
+            get(api::groups::get).post(api::groups::create).delete(api::groups::delete).options(api::options),
+        )
+        .route(
+            &api("/groups/{group}/users"),
+            post(api::groups::add_users).delete(api::groups::remove_users).options(api::options),
+        )
+        .route(&api("/groups/{group}/properties"), put(api::groups::set_properties).options(api::options))
+        .route(&api("/users/{user}/admin-access"), post(api::users::admin_access).options(api::options))
         .route(&api("/users/{user}/activity"), post(api::activity::post).options(api::options))
         .route(
             &api("/users/{user}/server"),
-            get(api::servers::get).post(api::servers::start).delete(api::servers::stop).options(api::options),
+            get(api::servers::get)
+                .put(api::servers::define)
+                .post(api::servers::start)
+                .patch(api::servers::change)
+                .delete(api::servers::stop)
+                .options(api::options),
+        )
+        .route(
+            &api("/users/{user}/servers/{server}"),
+            get(api::servers::get)
+                .put(api::servers::define)
+                .post(api::servers::start)
+                .patch(api::servers::change)
+                .delete(api::servers::stop)
+                .options(api::options),
         )
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_api_token))
+        .layer(from_fn(api_callers))
+        .layer(from_fn(no_head));
+    // Who has no credentials may send the sign-in form along, so only a session has a form token to show.
+    let tokens = Router::new()
+        .route(&api("/services"), get(api::services::list).options(api::options))
+        .route(
+            &api("/services/{service}"),
+            get(api::services::get).post(api::services::create).delete(api::services::delete).options(api::options),
+        )
+        .route(&api("/shares/{user}"), get(api::shares::of_owner).options(api::options))
+        .route(
+            &api("/shares/{user}/"),
+            get(api::shares::of_server)
+                .post(api::shares::grant)
+                .patch(api::shares::revoke)
+                .delete(api::shares::revoke_all)
+                .options(api::options),
+        )
+        .route(
+            &api("/shares/{user}/{server}"),
+            get(api::shares::of_server)
+                .post(api::shares::grant)
+                .patch(api::shares::revoke)
+                .delete(api::shares::revoke_all)
+                .options(api::options),
+        )
+        .route(&api("/share-codes/{user}"), get(api::share_codes::of_owner).options(api::options))
+        .route(
+            &api("/share-codes/{user}/"),
+            get(api::share_codes::of_server)
+                .post(api::share_codes::create)
+                .delete(api::share_codes::delete)
+                .options(api::options),
+        )
+        .route(
+            &api("/share-codes/{user}/{server}"),
+            get(api::share_codes::of_server)
+                .post(api::share_codes::create)
+                .delete(api::share_codes::delete)
+                .options(api::options),
+        )
+        .route(&api("/users/{user}/shared"), get(api::shared_with::list_of_user).options(api::options))
+        .route(
+            &api("/users/{user}/shared/{owner}/"),
+            get(api::shared_with::of_user).delete(api::shared_with::leave_user).options(api::options),
+        )
+        .route(
+            &api("/users/{user}/shared/{owner}/{server}"),
+            get(api::shared_with::of_user).delete(api::shared_with::leave_user).options(api::options),
+        )
+        .route(&api("/groups/{group}/shared"), get(api::shared_with::list_of_group).options(api::options))
+        .route(
+            &api("/groups/{group}/shared/{owner}/"),
+            get(api::shared_with::of_group).delete(api::shared_with::leave_group).options(api::options),
+        )
+        .route(
+            &api("/groups/{group}/shared/{owner}/{server}"),
+            get(api::shared_with::of_group).delete(api::shared_with::leave_group).options(api::options),
+        )
+        .route(&api("/users/{user}/tokens"), get(api::tokens::list).post(api::tokens::create).options(api::options))
+        .layer(from_fn_with_state(state.clone(), check_session_token))
         .layer(from_fn(api_callers))
         .layer(from_fn(no_head));
     token_exchange
         .merge(known_to_all)
+        .merge(tokens)
         .merge(endpoints)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))

@@ -4,11 +4,15 @@
 mod api;
 mod doors;
 mod engine;
+mod groups;
 mod oauth;
 mod openapi;
 mod pages;
 mod program;
 mod samples;
 mod servers;
+mod shares;
+mod token_page;
 mod tokens;
+mod users;
 mod world;

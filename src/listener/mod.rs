@@ -10,6 +10,7 @@ mod permits;
 mod self_signed;
 mod stream;
 mod tls;
+mod unix;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use counts::{Counts, Figures};
 pub use pairs::Problem;
 pub use stream::Stream;
 pub use tls::{TlsError, acceptor};
+pub use unix::{ServeUnix, UnixDoor};
 
 use crate::model::Network;
 

@@ -163,10 +163,7 @@ impl StoredToken {
     pub fn of_chosen(token: &str, random: &Random) -> Self {
         let salt = random.hex::<8>();
         let digest = digest_of(token, &salt, CHOSEN_ROUNDS);
-        Self {
-            prefix: Self::prefix_of(token).to_owned(),
-            hashed: format!("sha512:{CHOSEN_ROUNDS}:{salt}:{digest}"),
-        }
+        Self { prefix: Self::prefix_of(token).to_owned(), hashed: format!("sha512:{CHOSEN_ROUNDS}:{salt}:{digest}") }
     }
 
     /// The part of `token` it is looked up by.

@@ -105,5 +105,9 @@ fn thirty() -> u64 {
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+    // Read as anything first: serde's own error about a wrong kind would show the value.
+    match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => Ok(Some(Secret::new(text))),
+        _ => Err(serde::de::Error::custom("api_token must be a text in quotes")),
+    }
 }

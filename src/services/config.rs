@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Config {
     /// Holds what is needed to find a program again after our own end: `data_dir/services`.
     pub folder: PathBuf,
-    /// `PATH` of the programs.
+    /// `PATH` of the programs that set none of their own.
     pub path: String,
     /// `LANG` of the programs.
     pub lang: String,

@@ -33,7 +33,8 @@ pub(super) fn environment(facts: &Facts<'_>) -> BTreeMap<String, String> {
     set("JUPYTERHUB_API_TOKEN", facts.token.expose().into());
     set("JUPYTERHUB_API_URL", format!("{}{base}hub/api", facts.hub_url.trim_end_matches('/')));
     set("JUPYTERHUB_BASE_URL", base.to_string());
-    set("JUPYTERHUB_HOST", facts.public_origin.unwrap_or_default().into());
+    // The hub is on the same origin, by whichever of its names people came.
+    set("JUPYTERHUB_HOST", String::new());
     set("JUPYTERHUB_CLIENT_ID", spec.client_id.clone());
     set("JUPYTERHUB_SERVICE_PREFIX", prefix.clone());
     if let Some(url) = &spec.url {

@@ -24,7 +24,7 @@ use tracing::warn;
 pub use config::Config;
 pub use url::{ServiceUrl, ServiceUrlError};
 
-use crate::model::{BasePath, Clock, Routes, Secret, ServiceName};
+use crate::model::{BasePath, Clock, Routes, Secret, ServiceConfig, ServiceName};
 use crate::net::BoxError;
 use crate::tasks::Tasks;
 
@@ -43,6 +43,30 @@ pub struct ServiceSpec {
     pub redirect_uri: Option<String>,
     /// Scopes that its OAuth client may ask for, beside access to itself.
     pub client_allowed_scopes: Vec<String>,
+}
+
+impl ServiceSpec {
+    /// What the configuration, or a request to the API, says.
+    ///
+    /// # Errors
+    /// If its URL is none that we can reach.
+    pub fn of(config: &ServiceConfig) -> Result<Self, ServiceUrlError> {
+        let url = config.url.as_deref().filter(|url| !url.is_empty()).map(ServiceUrl::parse).transpose()?;
+        let program = (!config.command.is_empty()).then(|| Program {
+            command: config.command.clone(),
+            cwd: config.cwd.clone(),
+            user: config.user.clone(),
+            environment: config.environment.clone(),
+        });
+        Ok(Self {
+            name: config.name.clone(),
+            url,
+            program,
+            client_id: config.oauth_client_id.clone().unwrap_or_else(|| format!("service-{}", config.name)),
+            redirect_uri: config.oauth_redirect_uri.clone(),
+            client_allowed_scopes: config.oauth_client_allowed_scopes.iter().map(ToString::to_string).collect(),
+        })
+    }
 }
 
 /// A program that we keep running.
@@ -66,12 +90,6 @@ pub trait ServiceTokens: Send + Sync {
     /// # Errors
     /// If it could not be stored.
     async fn issue(&self, service: &ServiceName) -> Result<Secret, BoxError>;
-
-    /// The program has ended for good: a token that was made for it ends.
-    ///
-    /// # Errors
-    /// If that could not be stored.
-    async fn end(&self, service: &ServiceName) -> Result<(), BoxError>;
 }
 
 /// What services are built from.
@@ -114,18 +132,21 @@ struct Service {
 }
 
 impl Services {
+    /// None yet.
+    #[must_use]
+    pub fn new(config: Config, parts: Parts) -> Self {
+        Self { inner: Arc::new(Inner { config, parts, known: Mutex::default() }) }
+    }
+
     /// Starts and publishes all of `specs`, without waiting for any. What an earlier run of ours has left running is
     /// ended first, also of services that are no more.
-    #[must_use]
-    pub fn open(config: Config, parts: Parts, specs: Vec<ServiceSpec>) -> Self {
-        let services = Self { inner: Arc::new(Inner { config, parts, known: Mutex::default() }) };
+    pub fn start(&self, specs: Vec<ServiceSpec>) {
         let kept = specs.iter().filter(|spec| spec.program.is_some()).map(|spec| spec.name.clone()).collect::<Vec<_>>();
-        let inner = services.inner.clone();
-        services.inner.parts.tasks.spawn(async move { inner.end_leftovers(&kept).await });
+        let inner = self.inner.clone();
+        self.inner.parts.tasks.spawn(async move { inner.end_leftovers(&kept).await });
         for spec in specs {
-            services.add(spec);
+            self.add(spec);
         }
-        services
     }
 
     /// Starts or publishes one more. One of the same name must have been removed.

@@ -70,9 +70,6 @@ pub(super) async fn keep(inner: Arc<Inner>, service: Arc<Service>, program: Prog
         }
     }
     forget(&inner.config, name).await;
-    if let Err(error) = inner.parts.tokens.end(name).await {
-        warn!(service = %name, error = &*error as &dyn std::error::Error, "a service's token could not be ended");
-    }
 }
 
 /// A program that runs. Dropped, it is killed with all its group: nothing of ours outlives us by accident.
@@ -126,7 +123,8 @@ async fn start(inner: &Inner, service: &Service, program: &Program) -> Result<Ru
 
 fn command_of(config: &Config, program: &Program, account: Option<Account>) -> Result<Command, StartError> {
     let (file, arguments) = program.command.split_first().ok_or(StartError::NoCommand)?;
-    let mut command = std::process::Command::new(find_program(file, &config.path));
+    let path = program.environment.get("PATH").unwrap_or(&config.path);
+    let mut command = std::process::Command::new(find_program(file, path));
     command
         .args(arguments)
         // Ours holds our secrets.

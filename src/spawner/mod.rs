@@ -46,7 +46,7 @@ use crate::model::{
     BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
     Unreachable, UserName,
 };
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
 use board::Board;
 use driver::{Driver, Mail};
@@ -56,11 +56,15 @@ use steps::Steps;
 /// Given by `app`: how a server's API token is made and ended (the real one is `auth`).
 #[async_trait::async_trait]
 pub trait ServerTokens: Send + Sync + 'static {
-    /// Makes a new token for `server`; an older one of it ends.
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError>;
+    /// Makes a new token for `server`; an older one of it ends. `also` is done in the same commit: a start waits for one
+    /// fsync instead of two, one after the other.
+    async fn issue(&self, server: &ServerKey, also: Also) -> Result<Secret, StoreError>;
     /// Ends the server's token and whatever was granted through it.
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError>;
 }
+
+/// A part of somebody else's commit.
+pub type Also = Box<dyn FnOnce(&mut Transaction<'_>) -> Result<(), StoreError> + Send>;
 
 /// Given by `app`: the groups of a user, for profiles that are for some only.
 pub type GroupsOf = Arc<dyn Fn(&UserName) -> Vec<String> + Send + Sync>;

@@ -1,7 +1,7 @@
 //! The spawner's rows in the store, from async code: each call runs on the blocking pool and ends after the fsync.
 
 use crate::model::{ServerKey, Timestamp};
-use crate::store::{ServerRow, Store, StoreError};
+use crate::store::{ServerRow, Store, StoreError, Transaction};
 
 /// The store as the spawner uses it.
 #[derive(Clone)]
@@ -12,16 +12,8 @@ impl Rows {
         self.run(|store| store.servers()).await
     }
 
-    pub(super) async fn put(&self, mut row: ServerRow) -> Result<(), StoreError> {
-        self.run(move |store| {
-            store.write(|transaction| {
-                // Activity is written beside the steps of a server; a step that began earlier must not take it back.
-                let stored = transaction.server(&row.key)?.and_then(|stored| stored.last_activity);
-                row.last_activity = row.last_activity.max(stored);
-                transaction.put_server(&row)
-            })
-        })
-        .await
+    pub(super) async fn put(&self, row: ServerRow) -> Result<(), StoreError> {
+        self.run(move |store| store.write(|transaction| put(transaction, row))).await
     }
 
     /// Writes down when these servers were last used. What has no row has been forgotten meanwhile, and stays so.
@@ -66,4 +58,12 @@ impl Rows {
             Err(panicked) => Err(StoreError::Unknown(panicked.into())),
         }
     }
+}
+
+/// Adds or replaces a row within a commit.
+pub(super) fn put(transaction: &mut Transaction<'_>, mut row: ServerRow) -> Result<(), StoreError> {
+    // Activity is written beside the steps of a server; a step that began earlier must not take it back.
+    let stored = transaction.server(&row.key)?.and_then(|stored| stored.last_activity);
+    row.last_activity = row.last_activity.max(stored);
+    transaction.put_server(&row)
 }

@@ -14,7 +14,7 @@ use super::counts::Counts;
 use super::environment::{self, environment};
 use super::life::Fact;
 use super::profiles::Choice;
-use super::rows::Rows;
+use super::rows::{self, Rows};
 use super::trouble::Trouble;
 use super::{Config, ServerTokens, ready};
 use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
@@ -47,9 +47,8 @@ impl Steps {
     /// The intent is durable before the engine hears of it, so that a crash in between leaves nothing unknown.
     pub(super) async fn create(&self, row: ServerRow, choice: &Choice) -> (Fact, Option<Handle>) {
         let (server, generation) = (row.key.clone(), row.generation);
-        // Two commits of one store: the second waits for the first, and the engine for both.
-        let (saved, token) = tokio::join!(self.rows.put(row), self.tokens.issue(&server));
-        let token = match saved.and(token) {
+        // Intent and token in one commit: the engine waits for one fsync.
+        let token = match self.tokens.issue(&server, Box::new(|transaction| rows::put(transaction, row))).await {
             Ok(token) => token,
             Err(error) => {
                 warn!(server = %server, error = &error as &dyn std::error::Error, "the start could not be written down");

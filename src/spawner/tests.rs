@@ -167,6 +167,7 @@ impl Backend for Stage {
 /// Tokens that look at the routes when they end.
 #[derive(Default)]
 struct Watched {
+    store: Option<Store>,
     routes: Arc<Routes>,
     live: Mutex<Vec<ServerKey>>,
     ended_under_a_route: AtomicUsize,
@@ -174,7 +175,8 @@ struct Watched {
 
 #[async_trait::async_trait]
 impl ServerTokens for Watched {
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
+    async fn issue(&self, server: &ServerKey, also: Also) -> Result<Secret, StoreError> {
+        self.store.as_ref().expect("a store").write(also)?;
         self.live.lock().push(server.clone());
         Ok(Secret::new("t"))
     }
@@ -229,7 +231,7 @@ impl World {
     }
 
     async fn open(config: Config, stage: Arc<Stage>, clock: Arc<MovedClock>, folder: Arc<tempfile::TempDir>) -> Self {
-        let tokens = Arc::new(Watched::default());
+        let tokens = Arc::new(Watched { store: Some(stage.store.clone()), ..Watched::default() });
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         let parts = Parts {
             backend: stage.clone(),

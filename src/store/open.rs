@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableHandle as _, TableError};
+    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableError,
+    TableHandle as _,
+};
 use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;

@@ -80,8 +80,14 @@ fn common_line(exchange: &Exchange<'_>) -> String {
 /// Query parameters whose values open doors.
 const SECRETS: [&str; 4] = ["token", "code", "_xsrf", "state"];
 
+/// What follows this in a path opens doors, too (a deprecated endpoint of JupyterHub's).
+const SECRETS_BELOW: &str = "/hub/api/authorizations/";
+
 /// The target with the values of secret parameters hidden, also inside a `next=` that carries an address.
 fn without_secrets(target: &str) -> String {
+    if let Some((before, _)) = target.split_once(SECRETS_BELOW) {
+        return format!("{before}{SECRETS_BELOW}***");
+    }
     let Some((path, query)) = target.split_once('?') else { return target.to_owned() };
     let mut clean = String::with_capacity(target.len());
     clean.push_str(path);

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Config;
-use super::writer::LineWriter;
+use super::writer::{LineWriter, WriterLimits};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,12 +70,28 @@ pub fn init(config: &Config, no_color: bool) -> Result<LineWriter, InitError> {
         .map_err(|cause| InitError::Level { level: config.level.clone(), cause })?;
     let is_terminal = std::io::stderr().is_terminal();
     let writer = LineWriter::new(std::io::stderr(), &config.limits).map_err(InitError::Thread)?;
-    let _ = DROPPED.set(writer.dropped_counter());
     let style = match config.format {
         LogFormat::Human => Style::Human { colours: is_terminal && !no_color },
         LogFormat::Auto if is_terminal => Style::Human { colours: !no_color },
         LogFormat::Auto | LogFormat::Json => Style::Json,
     };
+    install(filter, style, writer)
+}
+
+/// Installs a log as configurable-http-proxy writes it, on standard output, where its callers look for certain lines;
+/// and counts panics from now on.
+///
+/// # Errors
+/// See `InitError`.
+pub fn init_as_config_proxy(level: &str, no_color: bool) -> Result<LineWriter, InitError> {
+    let level = level.to_owned();
+    let filter = EnvFilter::builder().parse(&level).map_err(|cause| InitError::Level { level, cause })?;
+    let writer = LineWriter::new(std::io::stdout(), &WriterLimits::default()).map_err(InitError::Thread)?;
+    install(filter, Style::ConfigProxy { colours: std::io::stdout().is_terminal() && !no_color }, writer)
+}
+
+fn install(filter: EnvFilter, style: Style, writer: LineWriter) -> Result<LineWriter, InitError> {
+    let _ = DROPPED.set(writer.dropped_counter());
     let lines = Lines { style, writer: writer.clone(), clock: || jiff::Timestamp::now() };
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     tracing::subscriber::set_global_default(subscriber).map_err(InitError::Twice)?;
@@ -87,6 +103,7 @@ pub fn init(config: &Config, no_color: bool) -> Result<LineWriter, InitError> {
 enum Style {
     Human { colours: bool },
     Json,
+    ConfigProxy { colours: bool },
 }
 
 /// Makes a line of every event.
@@ -103,6 +120,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let metadata = event.metadata();
         let line = match self.style {
             Style::Human { colours } => human_line((self.clock)(), *metadata.level(), fields.map, colours),
+            Style::ConfigProxy { colours } => config_proxy_line((self.clock)(), *metadata.level(), fields.map, colours),
             Style::Json => json_line((self.clock)(), *metadata.level(), metadata.target(), fields.map),
         };
         self.writer.write_line(line.into_bytes());
@@ -122,7 +140,7 @@ fn json_line(now: jiff::Timestamp, level: Level, target: &str, fields: Map<Strin
 
 /// `02:07:07.732 WARN  certificate ends soon  file=cert.pem names=a.example`
 fn human_line(now: jiff::Timestamp, level: Level, mut fields: Map<String, Value>, colours: bool) -> String {
-    let message = fields.remove("message").as_ref().map(plain).unwrap_or_default();
+    let message = message_of(&mut fields);
     let (on, soft, off) = match (colours, level) {
         (false, _) => ("", "", ""),
         (true, Level::ERROR) => ("\u{1b}[31m", "\u{1b}[2m", "\u{1b}[0m"),
@@ -131,15 +149,40 @@ fn human_line(now: jiff::Timestamp, level: Level, mut fields: Map<String, Value>
         (true, _) => ("\u{1b}[2m", "\u{1b}[2m", "\u{1b}[0m"),
     };
     let time = now.strftime("%H:%M:%S");
-    let mut line = format!("{soft}{time}{off} {on}{level:<5}{off} {}", escape(&message));
-    for (name, value) in &fields {
+    let mut line = format!("{soft}{time}{off} {on}{level:<5}{off} {message}");
+    push_fields(&mut line, &fields, soft, off);
+    line.push('\n');
+    line
+}
+
+/// `2026-11-22T02:45:59.109Z [ConfigProxy] info: Route added / -> http://127.0.0.1:8081`
+fn config_proxy_line(now: jiff::Timestamp, level: Level, mut fields: Map<String, Value>, colours: bool) -> String {
+    let message = message_of(&mut fields);
+    let (on, off) = match (colours, level) {
+        (false, _) => ("", ""),
+        (true, Level::ERROR) => ("\u{1b}[31m", "\u{1b}[39m"),
+        (true, Level::WARN) => ("\u{1b}[33m", "\u{1b}[39m"),
+        (true, Level::INFO) => ("\u{1b}[32m", "\u{1b}[39m"),
+        (true, _) => ("\u{1b}[34m", "\u{1b}[39m"),
+    };
+    let level = level.as_str().to_ascii_lowercase();
+    let mut line = format!("{now:.3} [ConfigProxy] {on}{level}{off}: {message}");
+    push_fields(&mut line, &fields, "", "");
+    line.push('\n');
+    line
+}
+
+fn message_of(fields: &mut Map<String, Value>) -> String {
+    escape(&fields.remove("message").as_ref().map(plain).unwrap_or_default())
+}
+
+fn push_fields(line: &mut String, fields: &Map<String, Value>, soft: &str, off: &str) {
+    for (name, value) in fields {
         let value = escape(&plain(value));
         let needs_quotes = value.is_empty() || value.contains(' ');
         let quote = if needs_quotes { "\"" } else { "" };
         let _ = write!(line, " {soft}{name}={off}{quote}{value}{quote}");
     }
-    line.push('\n');
-    line
 }
 
 fn plain(value: &Value) -> String {

@@ -10,7 +10,7 @@ mod panics;
 mod writer;
 
 pub use access_log::{AccessFormat, AccessLog};
-pub use log::{InitError, LogFormat, init, log_lines_dropped};
+pub use log::{InitError, LogFormat, init, init_as_config_proxy, log_lines_dropped};
 pub use metrics::{METRICS_CONTENT_TYPE, Metrics, Page, Samples};
 pub use panics::{count_panics, panics};
 pub use writer::{LineWriter, WriterLimits};

@@ -60,7 +60,8 @@ c.JupyterHub.last_activity_interval = 3600
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": given["slow_s"], "slow_stop_timeout": given["slow_s"]}
 c.Spawner.cmd = [sys.executable, given["tiny_server"]]
 c.Spawner.environment = {"TINY_FOLDER": given["folder"]}
-c.Spawner.http_timeout = 30
+# A start that fails is noticed by this alone.
+c.Spawner.http_timeout = 5
 c.Spawner.start_timeout = 60
 c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = given["password"]

@@ -258,8 +258,12 @@ class Slipway:
         assert done.returncode == 0, f"slipway {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def add_user(self, name, password=PASSWORD, admin=False):
-        self.command("user", "add", name, *(["--admin"] if admin else []), "--password-stdin", stdin=password + "\n")
+    def add_user(self, name, password=PASSWORD):
+        """A user who may sign in; the configuration's roles and groups may have made them already, without a password."""
+        is_there = any(line.split()[:1] == [name] for line in self.command("user", "list").splitlines())
+        self.command("user", "password" if is_there else "add", name, "--password-stdin", stdin=password + "\n")
+        if is_there:
+            self.command("user", "authorize", name)
 
     def client(self, **headers):
         return Client(self.origin, headers)

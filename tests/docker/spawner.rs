@@ -4,9 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use slipway::model::{Generation, Phase, ServerState, Unreachable};
-use slipway::spawner::Wish;
+use slipway::model::{DisplayName, Generation, Phase, ServerKey, ServerName, ServerOptions, ServerState, Unreachable};
 use slipway::spawner::docker::{PullPolicy, UserVolume};
+use slipway::spawner::{Change, NamedServers, Profile, ResourceLimits, SpawnerError, Wish};
 
 use crate::registry::Registry;
 use crate::world::{Door, DoorState, World, alice, docker, failure, user};
@@ -341,4 +341,95 @@ async fn a_port_on_loopback_serves_where_the_containers_address_does_not() {
     assert_eq!(world.settled(&alice()).await.state, ServerState::Ready);
     let adopted = world.routes.current().iter().next().map(|route| route.upstream.address.to_string());
     assert_eq!(adopted, address);
+}
+
+/// Two servers of one user side by side, as a person with named servers has them.
+#[tokio::test(flavor = "multi_thread")]
+async fn named_servers_run_beside_the_default_one_are_adopted_renamed_and_removed() {
+    let world = World::with(INSTANT, |plan| {
+        plan.spawner.named_servers_per_user = NamedServers::AtMost(2);
+        plan.spawner.profiles = vec![Profile {
+            name: "small".into(),
+            limits: ResourceLimits { memory_bytes: Some(64 << 20), cpu_cores: Some(0.5) },
+            environment: [("SIZE".to_owned(), "small".to_owned())].into(),
+            ..Profile::default()
+        }];
+    })
+    .await;
+    let (default, gpu) = (alice(), ServerKey { name: ServerName::parse("gpu").expect("a name"), ..alice() });
+    let options = ServerOptions::parse(serde_json::json!({ "profile": "small" })).expect("options");
+    let wish = Wish { options: Some(options), display_name: DisplayName::parse("My GPU").ok() };
+    let (one, two) = tokio::join!(world.start(&default), async {
+        world.spawner.start(&gpu, wish).await.expect("taken");
+        world.settled(&gpu).await
+    });
+    assert_eq!((one.state, two.state), (ServerState::Ready, ServerState::Ready));
+    assert!(world.has_route(&default) && world.has_route(&gpu));
+    assert!(world.container(&gpu).ends_with("-alice--gpu"), "{}", world.container(&gpu));
+    let of = |server: &ServerKey, format: &str| docker(&["inspect", "-f", format, &world.container(server)]);
+    let mounts = "{{range .Mounts}}{{.Name}}:{{.Destination}} {{end}}";
+    let sorted = |text: String| {
+        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    assert_eq!(sorted(of(&default, mounts)), sorted(of(&gpu, mounts)), "a user's servers share his volumes");
+    assert_eq!(of(&gpu, "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}"), "67108864 500000000");
+    assert_eq!(of(&default, "{{.HostConfig.Memory}}"), "0");
+    let variables = of(&gpu, "{{range .Config.Env}}{{println .}}{{end}}");
+    for expected in ["JUPYTERHUB_SERVER_NAME=gpu", "JUPYTERHUB_SERVICE_PREFIX=/user/alice/gpu/", "SIZE=small"] {
+        assert!(variables.lines().any(|line| line == expected), "{expected}: {variables}");
+    }
+    assert_eq!(of(&gpu, "{{index .Config.Labels \"slipway.server\"}}"), "gpu");
+
+    let ids = [&default, &gpu].map(|server| of(server, "{{.Id}}"));
+    let (world, _) = world.die().reopen().await;
+    for (server, id) in [&default, &gpu].into_iter().zip(&ids) {
+        assert_eq!(world.settled(server).await.state, ServerState::Ready);
+        assert!(world.has_route(server), "{server}");
+        assert_eq!(docker(&["inspect", "-f", "{{.Id}}", &world.container(server)]), *id, "the same one, adopted");
+    }
+    let record = world.spawner.record(&gpu).expect("it exists");
+    assert_eq!((record.profile.as_deref(), record.limits.memory_bytes), (Some("small"), Some(64 << 20)));
+    assert_eq!(record.image.as_deref(), Some(INSTANT));
+
+    assert_eq!(world.stop(&gpu).await.state, ServerState::Stopped);
+    assert!(world.has_route(&default), "the other one runs on");
+    let change = Change { name: ServerName::parse("cpu").ok(), ..Change::default() };
+    world.spawner.change(&gpu, change).await.expect("it is stopped");
+    let cpu = ServerKey { name: ServerName::parse("cpu").expect("a name"), ..alice() };
+    assert_eq!(world.start(&cpu).await.state, ServerState::Ready);
+    assert_eq!(docker(&["inspect", "-f", "{{.HostConfig.Memory}}", &world.container(&cpu)]), "67108864");
+
+    let volumes = docker(&["volume", "ls", "-q", "--filter", &format!("name={}_", world.container(&alice()))]);
+    world.spawner.remove(&cpu).await.expect("removed");
+    assert!(!world.has_route(&cpu) && world.spawner.record(&cpu).is_none());
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name=^/{}$", world.container(&cpu))]), "");
+    assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}_", world.container(&alice()))]), volumes);
+    assert_eq!(world.spawner.servers_of(&alice().user).len(), 1);
+    assert_eq!(world.spawner.status(&default).state, ServerState::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_chosen_from_the_allowed_ones_and_looked_for_by_itself() {
+    let world = World::with(DEAF, |plan| {
+        plan.spawner.allowed_images = vec![INSTANT.into(), "slipway-nowhere:test".into()];
+    })
+    .await;
+    let wish = |image: &str| {
+        let options = ServerOptions::parse(serde_json::json!({ "image": image })).expect("options");
+        Wish { options: Some(options), display_name: None }
+    };
+    let refused = world.spawner.start(&alice(), wish(EXITS)).await;
+    assert!(
+        matches!(&refused, Err(SpawnerError::BadOptions(text)) if text.contains("not in allowed list")),
+        "{refused:?}"
+    );
+    world.spawner.start(&alice(), wish(INSTANT)).await.expect("allowed");
+    assert_eq!(world.settled(&alice()).await.state, ServerState::Ready);
+    assert_eq!(docker(&["inspect", "-f", "{{.Config.Image}}", &world.container(&alice())]), INSTANT);
+    world.stop(&alice()).await;
+    world.spawner.start(&alice(), wish("slipway-nowhere:test")).await.expect("allowed");
+    let status = world.settled(&alice()).await;
+    assert!(failure(&status).sentence.contains("slipway-nowhere:test"), "{status:?}");
 }

@@ -12,8 +12,8 @@ use slipway::model::{
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
-    Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, ServerTokens, Sight, Spawner,
-    Wish,
+    Also, Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, ServerTokens, Sight,
+    Spawner, Wish,
 };
 use slipway::store::{self, Store, StoreError};
 use slipway::tasks::Tasks;
@@ -92,7 +92,7 @@ impl World {
         engine.network_gateway().await.expect("a network");
         let backend = Arc::new(Timed { inner: engine, times: Mutex::default() });
         let routes = Arc::new(Routes::default());
-        let tokens = Arc::new(Tokens { random: Random::from_system(), live: Mutex::default() });
+        let tokens = Arc::new(Tokens { store: store.clone(), random: Random::from_system(), live: Mutex::default() });
         let parts = Parts {
             backend: backend.clone(),
             store: store.clone(),
@@ -200,13 +200,17 @@ impl Drop for Owned {
 
 /// Tokens that only this test knows.
 pub(crate) struct Tokens {
+    store: Store,
     random: Random,
     pub(crate) live: Mutex<Vec<ServerKey>>,
 }
 
 #[async_trait::async_trait]
 impl ServerTokens for Tokens {
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
+    async fn issue(&self, server: &ServerKey, also: Also) -> Result<Secret, StoreError> {
+        // On the blocking pool, as the real one does.
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || store.write(also)).await.expect("no panic")?;
         self.live.lock().push(server.clone());
         Ok(Secret::new(self.random.hex::<16>()))
     }

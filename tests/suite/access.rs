@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::client::{Client, Wire};
+use crate::fake::FakeService;
 use crate::world::{World, route_key};
 
 /// The kinds of caller.
@@ -88,6 +89,16 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/user/alice/../bob/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
     ("api", "GET", "/user%2Falice/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
     ("api", "GET", "//user/alice/lab", [400, 400, 400, 400, 400, 400, 400, 400]),
+    // A service asks its callers by itself who they are.
+    ("nav", "GET", "/services/x/a", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/services/x/a", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/services/x/a", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "DELETE", "/services/x/hub/api", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("nav", "GET", "/services/x", [301, 301, 301, 301, 301, 301, 301, 301]),
+    ("nav", "GET", "/services/nobody/a", [302, 302, 302, 302, 302, 302, 302, 302]),
+    ("nav", "GET", "/services/dead/a", [503, 503, 503, 503, 503, 503, 503, 503]),
+    ("api", "GET", "/services/dead/a", [503, 503, 503, 503, 503, 503, 503, 503]),
+    ("api", "GET", "/services/x/../../hub/home", [400, 400, 400, 400, 400, 400, 400, 400]),
     ("nav", "GET", "/hub/login", [200, 200, 200, 302, 302, 302, 200, 200]),
     ("nav", "GET", "/hub/home", [302, 302, 302, 200, 200, 200, 302, 302]),
     ("api", "POST", "/hub/home", [403, 403, 403, 403, 403, 403, 403, 403]),
@@ -136,6 +147,7 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/withdraw/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/discard/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/discard/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/api-docs", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/error/404", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/api/oauth2/authorize", [302, 302, 302, 400, 400, 400, 302, 302]),
     ("api", "POST", "/hub/api/oauth2/authorize", [403, 403, 403, 403, 403, 403, 403, 403]),
@@ -177,6 +189,36 @@ const TABLE: &[Row] = &[
     ("api", "OPTIONS", "/hub/api/users/alice/server", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("api", "GET", "/hub/api/users/alice/server/progress", [403, 403, 403, 404, 200, 200, 403, 403]),
     ("api", "OPTIONS", "/hub/api/users/alice/server/progress", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/tokens", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "POST", "/hub/api/users/alice/tokens", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/tokens", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/tokens/x", [403, 403, 403, 404, 404, 404, 403, 403]),
+    ("api", "DELETE", "/hub/api/users/alice/tokens/x", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/tokens/x", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/api/users/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "PATCH", "/hub/api/users/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "DELETE", "/hub/api/users/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/api/users/alice/admin-access", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/admin-access", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/groups", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "POST", "/hub/api/groups", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/groups", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/groups/x", [403, 403, 403, 403, 403, 404, 403, 403]),
+    ("api", "POST", "/hub/api/groups/x", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "DELETE", "/hub/api/groups/x", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/groups/x", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/groups/x/users", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "DELETE", "/hub/api/groups/x/users", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/groups/x/users", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "PUT", "/hub/api/groups/x/properties", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/groups/x/properties", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/authorizations/token/x", [403, 403, 403, 403, 403, 403, 404, 404]),
+    ("api", "OPTIONS", "/hub/api/authorizations/token/x", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/authorizations/cookie/x/x", [403, 403, 403, 403, 403, 403, 404, 404]),
+    ("api", "OPTIONS", "/hub/api/authorizations/cookie/x/x", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/authorizations/token", [404, 404, 404, 404, 404, 404, 404, 404]),
+    ("api", "OPTIONS", "/hub/api/authorizations/token", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("api", "GET", "/hub/api/x", [404, 404, 404, 404, 404, 404, 404, 404]),
     ("api", "POST", "/hub/api/x", [404, 404, 404, 404, 404, 404, 404, 404]),
     ("api", "DELETE", "/hub/api/x", [404, 404, 404, 404, 404, 404, 404, 404]),
@@ -186,7 +228,12 @@ const TABLE: &[Row] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_every_caller_as_the_table_says_on_both_protocols() {
-    let world = World::new().await;
+    let service = FakeService::start("x").await;
+    let services = format!(
+        r#"[{{name="x", url="http://{}", api_token="0123456789abcdef"}}, {{name="dead", url="http://127.0.0.1:1", api_token="abcdef0123456789"}}]"#,
+        service.address
+    );
+    let world = World::with(&[("SLIPWAY_SERVICES", &services)]).await;
     let callers = Callers::in_world(&world).await;
     let mut wrong = Vec::new();
     for (how, method, path, row) in TABLE {

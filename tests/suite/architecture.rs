@@ -27,6 +27,11 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     ("edge", &["model", "tasks", "net", "auth", "proxy", "telemetry"], "it is told, it never asks"),
     ("listener", &["model", "tasks", "net"], "it never looks inside a request"),
+    (
+        "chp",
+        &["model", "tasks", "net", "proxy", "listener", "telemetry"],
+        "a proxy for somebody else's hub: it knows no users, and nothing of ours",
+    ),
     ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
     (
         "config",
@@ -55,7 +60,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "cli",
-        &["model", "config", "app", "store", "auth", "control", "listener", "telemetry"],
+        &["model", "tasks", "config", "app", "store", "auth", "chp", "control", "listener", "telemetry"],
         "commands are built from what app offers",
     ),
 ];

@@ -264,6 +264,29 @@ impl Backend for FakeBackend {
     }
 }
 
+/// A program of its own that answers as servers do, under this name.
+pub struct FakeService {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl FakeService {
+    pub async fn start(name: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let seen = Arc::<Mutex<Vec<Seen>>>::default();
+        tokio::spawn(serve(listener, crate::world::server(name), seen.clone()));
+        Self { address, seen }
+    }
+
+    /// The last request that it was sent, without our own questions whether it is there.
+    pub fn last(&self) -> Seen {
+        let seen = self.seen.lock();
+        let asked = seen.iter().rev().find(|seen| seen.headers.contains_key("x-forwarded-for"));
+        asked.expect("a request").clone()
+    }
+}
+
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 async fn say(listener: TcpListener, words: String) {

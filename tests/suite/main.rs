@@ -9,10 +9,12 @@ mod architecture;
 mod attack_forms;
 mod attack_oauth;
 mod attack_path;
+mod attack_services;
 mod attack_sign_in;
 mod attack_spawn;
 mod attack_tenant;
 mod attack_wire;
+mod chp;
 #[allow(dead_code)]
 mod client;
 mod commands;

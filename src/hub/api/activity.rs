@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::body::json_body;
-use super::users::reachable_user;
+use super::model::error::ErrorModel;
+use super::openapi::UserPath;
+use super::users::reachable;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -43,14 +45,27 @@ pub(in crate::hub) struct ServerActivity {
 }
 
 /// `POST /hub/api/users/{u}/activity` → 200, empty. Times only move forward.
+#[utoipa::path(
+    post, path = "/users/{user}/activity", operation_id = "note_activity", tag = "Users",
+    summary = "Say when somebody was active", description = "A server says it of its person. Times only move forward.",
+    params(UserPath),
+    security(("token" = ["users:activity"])),
+    request_body = Activity,
+    responses(
+        (status = 200, description = "It is noted."),
+        (status = 400, description = "Neither key is given, a time is none or far ahead, or there is no such server.", body = ErrorModel),
+    ),
+)]
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<StatusCode, HubError> {
-    let user = reachable_user(&state, &caller, &name, &["users:activity"])?;
-    let activity = json_body::<Activity>(&body)?.ok_or_else(nothing_given)?;
+    let user = reachable(&state, &caller, &name, &["users:activity"])?;
+    let short = || name.chars().take(64).collect::<String>();
+    let user = user.ok_or_else(|| HubError::not_found(format!("No such user: '{}'", short())))?;
+    let activity = json_body::<Activity>(&body)?.ok_or_else(|| HubError::bad("body must be a json dict"))?;
     let servers = state.spawner.servers_of(&user.name).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
     let seen = seen(&activity, &user.name, &servers, state.clock.now())?;
     if let Some(at) = seen.user {
@@ -101,7 +116,7 @@ fn seen<'a>(
 }
 
 fn time_of(text: &str, now: Timestamp) -> Result<Timestamp, HubError> {
-    let at = Timestamp::parse_iso(text).ok_or_else(|| HubError::bad(format!("Not a valid timestamp: {text:?}")))?;
+    let at = Timestamp::parse_iso(text).ok_or_else(|| HubError::bad(format!("Not a valid timestamp: '{text}'")))?;
     if at > now.plus(AHEAD_LIMIT) {
         let text = at.to_iso();
         return Err(HubError::bad(format!("Rejecting activity from more than an hour in the future: {text}")));

@@ -6,6 +6,7 @@
 use axum::body::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::hub::error::HubError;
 use crate::model::UserName;
@@ -24,10 +25,22 @@ pub(super) fn json_body<T: DeserializeOwned>(body: &Bytes) -> Result<Option<T>, 
         Some(b'{') => serde_json::from_slice(body).map(Some).map_err(|error| told_fault(&error)),
         // A list would be read into a type, too, item by item.
         Some(_) => match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
-            Ok(_) => Err(HubError::bad("Invalid JSON data: the body must be an object")),
+            Ok(_) => Err(HubError::bad("Request body must be JSON dict")),
             Err(error) => Err(told_fault(&error)),
         },
     }
+}
+
+/// Any JSON, for bodies about which JupyterHub has words of its own; `None` if it is empty.
+///
+/// # Errors
+/// 400 if it is no JSON.
+pub(super) fn any_json(body: &Bytes) -> Result<Option<Value>, HubError> {
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(body).map(Some).map_err(|error| told_fault(&error))
 }
 
 fn told_fault(error: &serde_json::Error) -> HubError {
@@ -105,7 +118,8 @@ mod tests {
             assert!(told.starts_with("Invalid JSON"), "{told}");
         }
         for wrong in ["[]", "7", r#"{"admin": null}"#, r#"{"admin": "yes"}"#, r#"{"admin": true, "evil": 1}"#] {
-            assert!(outcome(wrong).expect_err("it is refused").starts_with("Invalid JSON data: "), "{wrong}");
+            let told = outcome(wrong).expect_err("it is refused");
+            assert!(told.starts_with("Invalid JSON data: ") || told == "Request body must be JSON dict", "{wrong}");
         }
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::scopes;
+use crate::auth::Target;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -49,6 +50,7 @@ struct Part {
 /// `GET /hub/api/info`
 #[utoipa::path(
     get, path = "/info", operation_id = "get_info", tag = "Hub",
+    summary = "What this hub is made of", description = "Versions and parts.",
     security(("token" = ["read:hub"])),
     responses((status = 200, description = "Versions and parts.", body = Info)),
 )]
@@ -56,7 +58,7 @@ pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
 ) -> Result<Json<Info>, HubError> {
-    scopes::require(&caller, &["read:hub"], None)?;
+    scopes::require(&caller, &["read:hub"], Target::All)?;
     let part = || Part { class: "slipway", version: OUR_VERSION };
     Ok(Json(Info {
         version: state.config.jupyterhub_version.clone(),

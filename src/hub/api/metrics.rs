@@ -5,6 +5,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::scopes;
+use crate::auth::Target;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -26,7 +27,7 @@ pub(in crate::hub) async fn get(
     CallerOf(caller): CallerOf,
 ) -> Result<Response, HubError> {
     if state.config.authenticate_metrics {
-        scopes::require(&caller, &["read:metrics"], None)?;
+        scopes::require(&caller, &["read:metrics"], Target::All)?;
     }
     let page = state.metrics_page.clone();
     match tokio::task::spawn_blocking(move || page()).await {

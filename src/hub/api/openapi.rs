@@ -11,7 +11,10 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
-use super::{info, metrics, progress, proxy, servers, shutdown};
+use super::{
+    activity, groups, info, metrics, progress, proxy, servers, services, share_codes, shared_with, shares, shutdown, tokens,
+    user_acts, user_list, users, whoami,
+};
 use crate::hub::HubState;
 use crate::hub::config::Config;
 
@@ -56,9 +59,19 @@ pub(super) struct PageQuery {
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
     paths(
-        info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post, metrics::get,
-        servers::get, servers::start, servers::stop,
-        progress::get,
+        super::version, info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post, metrics::get,
+        whoami::get, whoami::of_token, whoami::of_cookie, whoami::request_token,
+        user_list::list, user_acts::create_many, user_acts::create, user_acts::change, users::get, users::delete,
+        users::admin_access, activity::post,
+        tokens::list, tokens::create, tokens::get, tokens::revoke,
+        servers::get, servers::define, servers::start, servers::change, servers::stop, progress::get,
+        groups::list, groups::create_many, groups::get, groups::create, groups::delete, groups::add_users,
+        groups::remove_users, groups::set_properties,
+        services::list, services::get, services::create, services::delete,
+        shares::of_owner, shares::of_server, shares::grant, shares::revoke, shares::revoke_all,
+        shared_with::list_of_user, shared_with::of_user, shared_with::leave_user,
+        shared_with::list_of_group, shared_with::of_group, shared_with::leave_group,
+        share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
     ),
     components(schemas(ErrorModel)),
 )]
@@ -66,20 +79,28 @@ struct Api;
 
 /// The description as it goes out. Made once: it depends on the configuration alone.
 pub(in crate::hub) struct Document {
+    value: Value,
     json: Bytes,
 }
 
 impl Document {
     /// The description of the API under this configuration's base path.
     pub(in crate::hub) fn new(config: &Config) -> Self {
-        let json = serde_json::to_vec(&describe(config)).unwrap_or_default();
-        Self { json: json.into() }
+        let value = describe(config);
+        let json = value.to_string().into();
+        Self { value, json }
+    }
+
+    /// The description itself.
+    pub(in crate::hub) fn value(&self) -> &Value {
+        &self.value
     }
 }
 
 /// `GET /hub/api/openapi.json`: for anybody; it tells of nobody.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "get_openapi", tag = "Hub",
+    summary = "This document", description = "It tells of nobody.",
     security(()),
     responses((status = 200, description = "This document.", body = Object)),
 )]
@@ -92,6 +113,7 @@ fn describe(config: &Config) -> Value {
     let mut api = serde_json::to_value(Api::openapi()).unwrap_or_default();
     api["servers"] = json!([{ "url": format!("{}hub/api", config.base), "description": "This hub" }]);
     close(&mut api["components"]["schemas"]);
+    describe_default_servers(&mut api["paths"]);
     api["components"]["securitySchemes"] = security_schemes(config);
     api["components"]["responses"] =
         REFUSALS.iter().map(|refusal| (refusal.name.to_owned(), refusal.response())).collect::<Map<_, _>>().into();
@@ -101,6 +123,25 @@ fn describe(config: &Config) -> Value {
         }
     }
     api
+}
+
+/// What is true of a named server is true of the default one, and the same handlers serve it: its paths are those of a
+/// named server, without the name.
+fn describe_default_servers(paths: &mut Value) {
+    for (named, default) in [
+        ("/users/{user}/servers/{server}", "/users/{user}/server"),
+        ("/users/{user}/servers/{server}/progress", "/users/{user}/server/progress"),
+    ] {
+        let mut item = paths[named].clone();
+        for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let id = operation["operationId"].as_str().unwrap_or_default();
+            operation["operationId"] = id.replace("server", "default_server").into();
+            if let Some(parameters) = operation["parameters"].as_array_mut() {
+                parameters.retain(|parameter| parameter["name"] != "server");
+            }
+        }
+        paths[default] = item;
+    }
 }
 
 fn security_schemes(config: &Config) -> Value {
@@ -167,11 +208,15 @@ impl Refusal {
 /// (a handler names the one of a `token`, with its scopes), and the errors.
 fn complete(operation: &mut Value, path: &str, method: &str) {
     let is_read = method == "get";
-    let scopes = operation["security"][0].get("token").cloned();
-    let is_open = scopes.is_none();
-    if let Some(scopes) = scopes {
+    // One of them is enough: each is a way of its own.
+    let scopes: Vec<_> =
+        operation["security"].as_array().into_iter().flatten().filter_map(|way| way.get("token")).collect();
+    let is_open = scopes.is_empty();
+    if !is_open {
         let session = if is_read { json!({ "session": [] }) } else { json!({ "session": [], "form_token": [] }) };
-        operation["security"] = json!([{ "token": scopes }, { "bearer": scopes }, session]);
+        let tokens = scopes.iter().map(|scopes| json!({ "token": scopes }));
+        let bearers = scopes.iter().map(|scopes| json!({ "bearer": scopes }));
+        operation["security"] = tokens.chain(bearers).chain([session]).collect();
     }
     let is_possible = |status: &str| match status {
         "403" => !is_open,

@@ -1,10 +1,10 @@
-//! `GET /users/{u}/server/progress`: a start as server-sent events, for the start page and for programs.
+//! `GET /users/{u}/server[s/{s}]/progress`: a start as server-sent events, for the start page and for programs.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -12,17 +12,19 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
-use super::openapi::UserPath;
-use super::users::reachable_user;
+use super::model::server::progress_path;
+use super::server_path::{ServerPath, told};
+use super::servers::exists;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
 use crate::model::{BasePath, ServerKey, ServerState, ServerStatus};
 
-/// `GET /hub/api/users/{u}/server/progress` → `text/event-stream` that ends with ready or failed.
+/// `GET /hub/api/users/{u}/server[s/{s}]/progress` → `text/event-stream` that ends with ready or failed.
 #[utoipa::path(
-    get, path = "/users/{user}/server/progress", operation_id = "follow_server_start", tag = "Servers",
-    params(UserPath),
+    get, path = "/users/{user}/servers/{server}/progress", operation_id = "follow_server_start", tag = "Servers",
+    summary = "Follow a start", description = "As server-sent events.",
+    params(ServerPath),
     security(("token" = ["read:servers"])),
     responses((
         status = 200, description = "Server-sent events, one JSON object each; the last one says `ready` or `failed`.",
@@ -32,13 +34,15 @@ use crate::model::{BasePath, ServerKey, ServerState, ServerStatus};
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
-    Path(name): Path<String>,
+    path: ServerPath,
 ) -> Result<Response, HubError> {
-    let owner = reachable_user(&state, &caller, &name, &["read:servers"])?;
-    let key = ServerKey::default_of(owner.name.clone());
+    let key = path.reach(&state, &caller, &["read:servers"])?;
+    if !exists(&state, &key) {
+        return Err(HubError::NoSuchPage);
+    }
     let watch = state.spawner.watch(&key);
     if matches!(watch.borrow().state, ServerState::Stopped | ServerState::Stopping) {
-        return Err(HubError::bad(format!("{key} is not starting...")));
+        return Err(HubError::bad(format!("{} is not starting...", told(&key))));
     }
     let permit = state.progress_listeners.clone().try_acquire_owned().map_err(|_| HubError::TooMany {
         sentence: "Too many pages are watching servers start. Reload in a moment.".to_owned(),
@@ -49,7 +53,7 @@ pub(in crate::hub) async fn get(
         prefix: key.prefix(&state.config.base),
         keep_alive: Duration::from_secs(state.config.progress_keep_alive_s),
         ends_at: Instant::now() + Duration::from_secs(state.config.progress_limit_s),
-        step: Step::First,
+        step: Step::Greeting,
         _permit: permit,
     };
     let events = stream::unfold(listener, |mut listener| async move {
@@ -67,8 +71,13 @@ pub(in crate::hub) async fn get(
 
 /// Where a listener is in its stream.
 enum Step {
+    /// An empty line at once: whoever waits in between sees that we live.
+    Greeting,
     First,
-    Following,
+    /// The present status is told `at_once`, or the next one when it comes.
+    Following {
+        at_once: bool,
+    },
     Ended,
 }
 
@@ -87,8 +96,18 @@ impl Listener {
     async fn next(&mut self) -> Option<Bytes> {
         match self.step {
             Step::Ended => return None,
-            Step::First => self.step = Step::Following,
-            Step::Following => {
+            Step::Greeting => {
+                self.step = Step::First;
+                return Some(Bytes::from_static(b"\n\n"));
+            }
+            Step::First => {
+                self.step = Step::Following { at_once: true };
+                if matches!(self.watch.borrow().state, ServerState::Starting(_)) {
+                    return Some(bytes_of(&json!({ "progress": 0, "message": "Server requested" })));
+                }
+            }
+            Step::Following { at_once: true } => self.step = Step::Following { at_once: false },
+            Step::Following { at_once: false } => {
                 let changed = tokio::time::timeout(self.keep_alive, self.watch.changed());
                 tokio::select! {
                     () = tokio::time::sleep_until(self.ends_at) => return None,
@@ -105,8 +124,12 @@ impl Listener {
         if is_last {
             self.step = Step::Ended;
         }
-        Some(Bytes::from(format!("data: {event}\n\n")))
+        Some(bytes_of(&event))
     }
+}
+
+fn bytes_of(event: &Value) -> Bytes {
+    Bytes::from(format!("data: {event}\n\n"))
 }
 
 /// A status as an event, and whether it is the last one.
@@ -128,11 +151,11 @@ fn event_of(status: &ServerStatus, prefix: &str) -> (Value, bool) {
             (event, true)
         }
         ServerState::Stopped | ServerState::Stopping => {
-            let message = "Spawn failed: it was stopped";
+            let message = "Spawn cancelled";
             (json!({ "progress": 100, "failed": true, "message": message, "start": status.generation }), true)
         }
         ServerState::Starting(phase) => {
-            let message = if status.message.is_empty() { "Server requested" } else { &status.message };
+            let message = if status.message.is_empty() { "Spawning server..." } else { &status.message };
             (
                 json!({
                     "progress": status.progress_percent, "message": message,
@@ -146,8 +169,7 @@ fn event_of(status: &ServerStatus, prefix: &str) -> (Value, bool) {
 
 /// Address of a server's progress stream, for a script of ours with this form token.
 pub(in crate::hub) fn address_of(base: &BasePath, server: &ServerKey, form_token: &str) -> String {
-    let user = crate::model::percent_encode(server.user.as_str());
-    format!("{base}hub/api/users/{user}/server/progress?_xsrf={form_token}")
+    format!("{}?_xsrf={form_token}", progress_path(base, server))
 }
 
 #[cfg(test)]
@@ -168,7 +190,7 @@ mod tests {
             prefix: "/user/alice/".to_owned(),
             keep_alive: Duration::from_secs(8),
             ends_at: Instant::now() + Duration::from_secs(900),
-            step: Step::First,
+            step: Step::Greeting,
             _permit: permit,
         }
     }
@@ -183,8 +205,11 @@ mod tests {
     async fn a_stream_follows_a_start_and_ends_with_ready() {
         let (sender, watch) = watch::channel(status(ServerState::Starting(Phase::Image)));
         let mut listener = listener(watch);
+        assert_eq!(listener.next().await.as_deref(), Some(&b"\n\n"[..]), "it answers at once");
         let first = json_of(&listener.next().await.expect("an event"));
-        assert_eq!((&first["phase"], &first["message"]), (&json!("image"), &json!("Server requested")));
+        assert_eq!(first, json!({ "progress": 0, "message": "Server requested" }));
+        let present = json_of(&listener.next().await.expect("an event"));
+        assert_eq!((&present["phase"], &present["message"]), (&json!("image"), &json!("Spawning server...")));
         assert_eq!(listener.next().await.as_deref(), Some(&b"\n\n"[..]), "it says that it lives");
         sender.send_replace(status(ServerState::Starting(Phase::Ready)));
         assert_eq!(json_of(&listener.next().await.expect("an event"))["phase"], "ready");
@@ -204,6 +229,7 @@ mod tests {
         };
         let (_sender, watch) = watch::channel(status(ServerState::Failed(failure)));
         let mut listener = listener(watch);
+        listener.next().await.expect("the greeting");
         let last = json_of(&listener.next().await.expect("an event"));
         assert_eq!(last["message"], "Spawn failed: The image is missing.");
         assert_eq!((&last["failed"], &last["exit_code"]), (&json!(true), &json!(3)));

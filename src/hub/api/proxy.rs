@@ -10,12 +10,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::body::json_body;
+use super::body::any_json;
 use super::model::error::ErrorModel;
 use super::model::route::RouteModel;
 use super::openapi::PageQuery;
 use super::paging::{Listing, Page};
 use super::scopes;
+use crate::auth::Target;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -34,7 +35,7 @@ pub(in crate::hub) async fn get(
     CallerOf(caller): CallerOf,
     page: Page,
 ) -> Result<Json<Listing<BTreeMap<String, RouteModel>>>, HubError> {
-    scopes::require(&caller, &["proxy"], None)?;
+    scopes::require(&caller, &["proxy"], Target::All)?;
     let table = state.program.routes.current().clone();
     let base = &state.config.base;
     // Only the prefixes are sorted; the models of one page are made.
@@ -56,7 +57,7 @@ pub(in crate::hub) async fn get(
     responses((status = 200, description = "They are in line.")),
 )]
 pub(in crate::hub) async fn post(CallerOf(caller): CallerOf) -> Result<StatusCode, HubError> {
-    scopes::require(&caller, &["proxy"], None)?;
+    scopes::require(&caller, &["proxy"], Target::All)?;
     Ok(StatusCode::OK)
 }
 
@@ -69,8 +70,8 @@ pub(in crate::hub) async fn post(CallerOf(caller): CallerOf) -> Result<StatusCod
     responses((status = 400, description = "The proxy is part of the program.", body = ErrorModel)),
 )]
 pub(in crate::hub) async fn patch(CallerOf(caller): CallerOf, body: Bytes) -> Result<StatusCode, HubError> {
-    scopes::require(&caller, &["proxy"], None)?;
-    match json_body::<Value>(&body)? {
+    scopes::require(&caller, &["proxy"], Target::All)?;
+    match any_json(&body)? {
         Some(Value::Object(_)) => {
             Err(HubError::bad("The proxy is part of this program: there is no other address to find it at."))
         }

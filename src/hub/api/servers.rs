@@ -1,108 +1,276 @@
-//! `GET/POST/DELETE /users/{u}/server`: look at, start and stop somebody's default server.
+//! `/users/{u}/server` and `/users/{u}/servers/{s}`: look at, make, start, change, stop and remove servers. The one
+//! without a name is the default server; a handler serves both paths.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::body::json_body;
+use super::body::any_json;
+use super::model::error::ErrorModel;
 use super::model::server::ServerModel;
-use super::openapi::UserPath;
-use super::users::reachable_user;
+use super::model::server_wish::{ChangeBody, WishBody, read_change, read_wish};
+use super::scopes;
+use super::server_path::{ServerPath, bad_name, told};
+use crate::auth::{Caller, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
-use crate::model::{ServerKey, ServerState, ServerStatus};
-use crate::spawner::Wish;
+use crate::model::{NameError, ServerKey, ServerState, ServerStatus};
+use crate::spawner::{Defined, SpawnerError};
 
-/// `GET /hub/api/users/{u}/server`: also for a stopped one.
+/// What becomes of a server that is stopped.
+#[derive(ToSchema)]
+#[schema(as = ServerStop, example = json!({ "remove": true }))]
+#[allow(dead_code, reason = "its description; JupyterHub takes anything that is true for true")]
+pub(in crate::hub) struct StopBody {
+    /// It is also forgotten; its volumes stay. Not for the default server.
+    #[schema(nullable = false)]
+    remove: Option<bool>,
+}
+
+/// `GET`: also for a stopped one.
 #[utoipa::path(
-    get, path = "/users/{user}/server", operation_id = "get_server", tag = "Servers",
-    params(UserPath),
+    get, path = "/users/{user}/servers/{server}", operation_id = "get_server", tag = "Servers",
+    summary = "Look at a server", description = "Running or not.",
+    params(ServerPath),
     security(("token" = ["read:servers"])),
-    responses((status = 200, description = "The server, running or not.", body = ServerModel)),
+    responses((status = 200, description = "The server.", body = ServerModel)),
 )]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
-    Path(name): Path<String>,
+    path: ServerPath,
 ) -> Result<Json<ServerModel>, HubError> {
-    let owner = reachable_user(&state, &caller, &name, &["read:servers"])?;
-    let key = ServerKey::default_of(owner.name.clone());
-    let status = state.spawner.status(&key);
-    Ok(Json(ServerModel::of(&state, &key, &status, false)))
+    let key = path.reach(&state, &caller, &["read:servers"])?;
+    if !exists(&state, &key) {
+        return Err(HubError::NoSuchPage);
+    }
+    Ok(Json(model(&state, &caller, &key)))
 }
 
-/// `POST /hub/api/users/{u}/server`: 201 if it is ready within `slow_start_timeout_s`, else 202.
+/// `PUT`: makes a named server without starting it.
 #[utoipa::path(
-    post, path = "/users/{user}/server", operation_id = "start_server", tag = "Servers",
-    params(UserPath),
+    put, path = "/users/{user}/servers/{server}", operation_id = "define_server", tag = "Servers",
+    summary = "Make a server without starting it", description = "The default server is always there.",
+    params(ServerPath),
     security(("token" = ["start:servers"])),
+    request_body(content = Option<WishBody>),
+    responses(
+        (status = 201, description = "It is there.", body = ServerModel),
+        (status = 409, description = "There was one of that name already.", body = ErrorModel),
+    ),
+)]
+pub(in crate::hub) async fn define(
+    State(state): State<HubState>,
+    CallerOf(caller): CallerOf,
+    path: ServerPath,
+    body: Bytes,
+) -> Result<(StatusCode, Json<ServerModel>), HubError> {
+    let key = path.reach(&state, &caller, &["start:servers"])?;
+    if key.name.is_default() {
+        return Err(HubError::conflict(format!("User {} already has a default server", key.user)));
+    }
+    let wish = read_wish(&body)?;
+    let defined = state.spawner.define(&key, wish.display_name, wish.options).await;
+    match defined.map_err(|error| in_words(error, &key))? {
+        Defined::Created => Ok((StatusCode::CREATED, Json(model(&state, &caller, &key)))),
+        Defined::Exists => {
+            Err(HubError::conflict(format!("User {} already has server {}", key.user, key.name.as_str())))
+        }
+    }
+}
+
+/// `POST`: starts a server, and makes a named one if need be. 201 if it is ready within `slow_start_timeout_s`, else
+/// 202.
+#[utoipa::path(
+    post, path = "/users/{user}/servers/{server}", operation_id = "start_server", tag = "Servers",
+    summary = "Start a server", description = "A named one is made if there is none of that name.",
+    params(ServerPath),
+    security(("token" = ["start:servers"])),
+    request_body(content = Option<WishBody>),
     responses(
         (status = 201, description = "It is ready."),
-        (status = 202, description = "It is being started; `progress` tells how it goes on."),
+        (status = 202, description = "It is being started; its `progress_url` tells how it goes on."),
     ),
 )]
 pub(in crate::hub) async fn start(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
-    Path(name): Path<String>,
+    path: ServerPath,
     body: Bytes,
 ) -> Result<StatusCode, HubError> {
-    let owner = reachable_user(&state, &caller, &name, &["start:servers"])?;
-    // Options of a start are taken (clients send them) and have no meaning yet.
-    let _options = json_body::<Value>(&body)?;
-    let key = ServerKey::default_of(owner.name.clone());
+    let key = path.reach(&state, &caller, &["start:servers"])?;
+    let wish = read_wish(&body)?;
+    require_named_servers(&state, &key)?;
     match state.spawner.status(&key).state {
-        ServerState::Ready => return Err(HubError::bad(format!("{key} is already running"))),
-        ServerState::Stopping => return Err(HubError::bad(format!("{key} is pending stop, please wait"))),
+        ServerState::Ready => return Err(HubError::bad(format!("{} is already running", told(&key)))),
+        ServerState::Stopping => return Err(HubError::bad(format!("{} is pending stop", told(&key)))),
         ServerState::Starting(_) => return Ok(StatusCode::ACCEPTED),
         ServerState::Stopped | ServerState::Failed(_) => {}
     }
-    state.spawner.start(&key, Wish::default()).await?;
+    state.spawner.start(&key, wish).await.map_err(|error| in_words(error, &key))?;
     let limit = Duration::from_secs(state.config.slow_start_timeout_s);
     match settled(&state, &key, limit).await.map(|status| status.state) {
         Some(ServerState::Ready) => Ok(StatusCode::CREATED),
         Some(ServerState::Failed(failure)) => Err(HubError::StartFailed(Box::new(failure))),
-        Some(_) => Err(HubError::bad(format!("{key} was stopped while it started"))),
+        Some(_) => Err(HubError::bad(format!("{} was stopped while it started", told(&key)))),
         None => Ok(StatusCode::ACCEPTED),
     }
 }
 
-/// `DELETE /hub/api/users/{u}/server`: 204 if it is stopped within `slow_stop_timeout_s`, else 202.
+/// `PATCH`: renames a stopped server or changes its options.
 #[utoipa::path(
-    delete, path = "/users/{user}/server", operation_id = "stop_server", tag = "Servers",
-    params(UserPath),
+    patch, path = "/users/{user}/servers/{server}", operation_id = "change_server", tag = "Servers",
+    summary = "Change a stopped server", description = "All of it or nothing.",
+    params(ServerPath),
+    security(("token" = ["start:servers"])),
+    request_body(content = ChangeBody),
+    responses(
+        (status = 200, description = "The server as it is now.", body = ServerModel),
+        (status = 409, description = "There is another of that name.", body = ErrorModel),
+    ),
+)]
+pub(in crate::hub) async fn change(
+    State(state): State<HubState>,
+    CallerOf(caller): CallerOf,
+    path: ServerPath,
+    body: Bytes,
+) -> Result<Json<ServerModel>, HubError> {
+    let key = path.reach(&state, &caller, &["start:servers"])?;
+    let change = read_change(&body)?;
+    if change.name.is_some() || change.display_name.is_some() {
+        require_named_servers_on(&state)?;
+    }
+    if !exists(&state, &key) {
+        let sentence = format!("User {} has no such server '{}'", key.user, key.name.as_str());
+        return Err(HubError::not_found(sentence));
+    }
+    let mut after = key.clone();
+    if let Some(name) = change.name.as_ref().filter(|name| **name != key.name) {
+        name.check_new().map_err(|_| bad_name(name.as_str()))?;
+        after.name = name.clone();
+        // Who may do this to the one must be let do it to the other: a token for `gpu` makes no `gpu-2`.
+        scopes::require(&caller, &["start:servers"], Target::Server(&after))?;
+        if state.spawner.record(&after).is_some() {
+            let sentence = format!("User {} already has server '{}'", key.user, after.name.as_str());
+            return Err(HubError::conflict(sentence));
+        }
+    }
+    if !is_down(&state.spawner.status(&key).state) {
+        return Err(HubError::bad(format!("{} is active. Please stop it before modifying it.", told(&key))));
+    }
+    state.spawner.change(&key, change).await.map_err(|error| in_words(error, &key))?;
+    Ok(Json(model(&state, &caller, &after)))
+}
+
+/// `DELETE`: stops a server, and forgets a named one with `{"remove": true}`. 204 if that is done within
+/// `slow_stop_timeout_s`, else 202.
+#[utoipa::path(
+    delete, path = "/users/{user}/servers/{server}", operation_id = "stop_server", tag = "Servers",
+    summary = "Stop a server", description = "A start under way is cancelled.",
+    params(ServerPath),
     security(("token" = ["delete:servers"])),
+    request_body(content = Option<StopBody>),
     responses(
         (status = 202, description = "It is being stopped."),
-        (status = 204, description = "It does not run."),
+        (status = 204, description = "It does not run, and is gone if that was wished."),
     ),
 )]
 pub(in crate::hub) async fn stop(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
-    Path(name): Path<String>,
+    path: ServerPath,
     body: Bytes,
 ) -> Result<StatusCode, HubError> {
-    let owner = reachable_user(&state, &caller, &name, &["delete:servers"])?;
-    let wants_removal = json_body::<Value>(&body)?.is_some_and(|body| body["remove"] == true);
-    if wants_removal {
+    let key = path.reach(&state, &caller, &["delete:servers"])?;
+    let removes = any_json(&body)?.is_some_and(|body| is_true(&body["remove"]));
+    if removes && key.name.is_default() {
         return Err(HubError::bad("Cannot delete the default server"));
     }
-    let key = ServerKey::default_of(owner.name.clone());
+    require_named_servers(&state, &key)?;
+    if !exists(&state, &key) {
+        let sentence = format!("{} has no server named '{}'", key.user, key.name.as_str());
+        return Err(HubError::not_found(sentence));
+    }
+    let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
+    if removes {
+        return match tokio::time::timeout(limit, state.spawner.remove(&key)).await {
+            Ok(removed) => removed.map(|()| StatusCode::NO_CONTENT).map_err(HubError::from),
+            Err(_) => Ok(StatusCode::ACCEPTED),
+        };
+    }
     match state.spawner.status(&key).state {
         ServerState::Stopped | ServerState::Failed(_) => return Ok(StatusCode::NO_CONTENT),
         ServerState::Stopping => return Ok(StatusCode::ACCEPTED),
         ServerState::Starting(_) | ServerState::Ready => {}
     }
     state.spawner.stop(&key).await?;
-    let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
     let is_settled = settled(&state, &key, limit).await.is_some();
     Ok(if is_settled { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
+}
+
+fn model(state: &HubState, caller: &Caller, key: &ServerKey) -> ServerModel {
+    let with_state = caller.rights().allows("admin:server_state", Target::Server(key));
+    ServerModel::of(state, key, &state.spawner.status(key), with_state)
+}
+
+fn is_down(state: &ServerState) -> bool {
+    matches!(state, ServerState::Stopped | ServerState::Failed(_))
+}
+
+/// The default server is always there; a named one once somebody has made or started it.
+pub(super) fn exists(state: &HubState, key: &ServerKey) -> bool {
+    key.name.is_default() || state.spawner.record(key).is_some()
+}
+
+/// Python's truth, by which JupyterHub reads `remove`.
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
+/// What the spawner refuses, in JupyterHub's words where it has some.
+fn in_words(error: SpawnerError, key: &ServerKey) -> HubError {
+    match error {
+        SpawnerError::TooManyNamed { limit } => HubError::bad(format!(
+            "User {} already has the maximum of {limit} named servers.  One must be deleted before a new server can be \
+             created",
+            key.user
+        )),
+        SpawnerError::TooManyActive { retry_after } => HubError::TooMany {
+            sentence: "Active user limit exceeded. Try again in a few minutes.".to_owned(),
+            retry_after,
+        },
+        SpawnerError::BadName(NameError::NotAServerName(name)) => bad_name(&name),
+        SpawnerError::Running => HubError::bad(format!("{} is active. Please stop it before modifying it.", told(key))),
+        SpawnerError::Stopping => HubError::bad(format!("{} is pending stop", told(key))),
+        error => error.into(),
+    }
+}
+
+fn require_named_servers(state: &HubState, key: &ServerKey) -> Result<(), HubError> {
+    if key.name.is_default() {
+        return Ok(());
+    }
+    require_named_servers_on(state)
+}
+
+fn require_named_servers_on(state: &HubState) -> Result<(), HubError> {
+    if state.spawner.has_named_servers() {
+        return Ok(());
+    }
+    Err(HubError::bad("Named servers are not enabled."))
 }
 
 /// The server's status once nothing is pending, if that comes within `limit`.

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::body::json_body;
+use super::body::any_json;
 use super::scopes;
+use crate::auth::Target;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -47,8 +48,8 @@ pub(in crate::hub) async fn post(
     CallerOf(caller): CallerOf,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Answer>), HubError> {
-    scopes::require(&caller, &["shutdown"], None)?;
-    let body = json_body::<Value>(&body)?.unwrap_or_else(|| json!({}));
+    scopes::require(&caller, &["shutdown"], Target::All)?;
+    let body = any_json(&body)?.unwrap_or_else(|| json!({}));
     if !body.is_object() {
         return Err(HubError::bad("Request body must be JSON dict"));
     }

@@ -1,83 +1,157 @@
-//! `GET /user` (who am I), `GET /users`, `GET /users/{u}`.
+//! `/users/{u}`: look at and delete an account (contract §2.2). The list is `user_list`, new and changed accounts are
+//! `user_acts`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
 
-use super::model::user::{UserModel, Whoami};
-use super::paging::{Listing, Page};
-use super::scopes;
-use crate::auth::{Caller, User, scopes_of};
+use super::model::error::ErrorModel;
+use super::model::user::{Shown, UserModel};
+use super::openapi::UserPath;
+use super::query::Query;
+use super::{actor, scopes};
+use crate::auth::{Caller, Target, User};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
-use crate::model::UserName;
+use crate::hub::to_its_end::to_its_end;
+use crate::model::{ServerKey, ServerState, UserName};
 
 /// Any of these shows a user, each with fields of its own.
 const READ_USER: [&str; 6] =
     ["read:users", "read:users:name", "read:servers", "read:users:groups", "read:users:activity", "read:roles:users"];
-
-/// `GET /hub/api/user`: a server asks this of each new visitor's token, and for its own.
-pub(in crate::hub) async fn whoami(
-    State(state): State<HubState>,
-    CallerOf(caller): CallerOf,
-) -> Result<Json<Whoami<UserModel>>, HubError> {
-    let user = caller.user().ok_or(HubError::Nobody)?;
-    let scopes = scopes_of(&caller);
-    // Every token may see its owner's name, role and groups here.
-    let mut owner = UserModel::of(&state, user, &scopes);
-    owner.admin = Some(user.is_admin());
-    owner.user_info = Some(None);
-    owner.groups = Some(Vec::new());
-    let token = caller.token();
-    Ok(Json(Whoami {
-        owner,
-        token_id: token.and_then(|token| token.id).map(|id| id.to_string()),
-        session_id: token.and_then(|token| token.session_id.clone()),
-        scopes,
-    }))
-}
-
-/// `GET /hub/api/users`
-pub(in crate::hub) async fn list(
-    State(state): State<HubState>,
-    CallerOf(caller): CallerOf,
-    page: Page,
-) -> Result<Json<Listing<Vec<UserModel>>>, HubError> {
-    scopes::require(&caller, &["list:users"], None)?;
-    let scopes = scopes_of(&caller);
-    let all = state.auth.users();
-    let total = all.len();
-    let users = page.cut(all).filter_map(|listing| state.auth.user(&listing.name));
-    let users = users.map(|user| UserModel::of(&state, &user, &scopes)).collect();
-    Ok(page.answer(users, total))
-}
-
 /// `GET /hub/api/users/{u}`
+#[utoipa::path(
+    get, path = "/users/{user}", operation_id = "get_user", tag = "Users",
+    summary = "Look at a user", description = "Each scope shows fields of its own.",
+    params(UserPath, ("include_stopped_servers" = Option<String>, Query, description = "Stopped servers, too, unless this is `0` or `false`.")),
+    security(
+        ("token" = ["read:users"]), ("token" = ["read:users:name"]), ("token" = ["read:servers"]),
+        ("token" = ["read:users:groups"]), ("token" = ["read:users:activity"]), ("token" = ["read:roles:users"]),
+    ),
+    responses((status = 200, description = "The user.", body = UserModel)),
+)]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<Json<UserModel>, HubError> {
     let user = reachable_user(&state, &caller, &name, &READ_USER)?;
-    Ok(Json(UserModel::of(&state, &user, &scopes_of(&caller))))
+    let rights = caller.rights();
+    let shown = Shown::asked_for(&Query::parse(query.as_deref()));
+    Ok(Json(UserModel::of(&state, &rights, &user, shown)))
+}
+
+/// `DELETE /hub/api/users/{u}` → 204
+#[utoipa::path(
+    delete, path = "/users/{user}", operation_id = "delete_user", tag = "Users",
+    summary = "Delete an account", description = "Its servers are stopped first; their volumes stay. Its tokens and sessions end.",
+    params(UserPath),
+    security(("token" = ["delete:users"])),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 400, description = "It is one's own, or a server of it is still stopping.", body = ErrorModel),
+    ),
+)]
+pub(in crate::hub) async fn delete(
+    State(state): State<HubState>,
+    CallerOf(caller): CallerOf,
+    Path(name): Path<String>,
+) -> Result<StatusCode, HubError> {
+    let user = reachable_user(&state, &caller, &name, &["delete:users"])?;
+    if caller.user().is_some_and(|own| own.name == user.name) {
+        return Err(HubError::bad("Cannot delete yourself!"));
+    }
+    let name = user.name.clone();
+    let stopping = || HubError::bad(format!("{name}'s server is in the process of stopping, please wait."));
+    if state.spawner.status(&ServerKey::default_of(name.clone())).state == ServerState::Stopping {
+        return Err(stopping());
+    }
+    if !stop_all(&state, &name).await? {
+        return Err(stopping());
+    }
+    let (state, by) = (state.clone(), actor(&caller));
+    to_its_end(async move {
+        // First the account, then what is left of its servers: nobody may start one again in between.
+        state.auth.delete_user(&by, &user.name).await?;
+        Ok(state.spawner.forget_user(&user.name).await?)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /hub/api/users/{u}/admin-access` → 403: what it once gave, OAuth does.
+#[utoipa::path(
+    post, path = "/users/{user}/admin-access", operation_id = "request_admin_access", tag = "Users",
+    summary = "Ask for access to a user's server", description = "Deprecated in JupyterHub 0.8 and off: administrators sign in to servers by OAuth.",
+    params(UserPath),
+    security(("token" = ["servers"])),
+    responses((status = 403, description = "It is off.", body = ErrorModel)),
+)]
+pub(in crate::hub) async fn admin_access(
+    State(state): State<HubState>,
+    CallerOf(caller): CallerOf,
+    Path(name): Path<String>,
+) -> Result<StatusCode, HubError> {
+    reachable_user(&state, &caller, &name, &["servers"])?;
+    Err(HubError::forbidden("admin access to user servers disabled"))
 }
 
 /// The user that a path names, if the caller holds one of `wanted` for them.
 ///
 /// # Errors
-/// As `scopes::require`; 404 in the same words if there is no such user.
+/// As `scopes::require`; 404 if there is no such user.
 pub(super) fn reachable_user(
     state: &HubState,
     caller: &Caller,
     name: &str,
     wanted: &[&'static str],
 ) -> Result<Arc<User>, HubError> {
-    let Some(name) = UserName::from_path(name) else {
-        scopes::require(caller, wanted, None)?;
-        return Err(HubError::NoSuchResource);
+    reachable(state, caller, name, wanted)?.ok_or(HubError::Absent)
+}
+
+/// The same for those who have words of their own if there is no such user.
+///
+/// # Errors
+/// As `scopes::require`.
+pub(super) fn reachable(
+    state: &HubState,
+    caller: &Caller,
+    name: &str,
+    wanted: &[&'static str],
+) -> Result<Option<Arc<User>>, HubError> {
+    let name = UserName::from_path(name);
+    scopes::require(caller, wanted, target_of(name.as_ref()))?;
+    Ok(name.and_then(|name| state.auth.user(&name)))
+}
+
+/// Whom a path is about; what is no name is nobody's, so only a scope for all reaches it.
+pub(super) fn target_of(name: Option<&UserName>) -> Target<'_> {
+    name.map_or(Target::All, Target::User)
+}
+
+pub(super) fn is_down(state: &ServerState) -> bool {
+    matches!(state, ServerState::Stopped | ServerState::Failed(_))
+}
+
+/// Stops all servers of a user; true if they are down within the time that a stop may take.
+async fn stop_all(state: &HubState, user: &UserName) -> Result<bool, HubError> {
+    let servers = state.spawner.servers_of(user);
+    let up: Vec<_> = servers.into_iter().filter(|(_, status)| !is_down(&status.state)).map(|(key, _)| key).collect();
+    for key in &up {
+        state.spawner.stop(key).await?;
+    }
+    let all_down = async {
+        for key in &up {
+            let mut watch = state.spawner.watch(key);
+            // An error is the end of the watch: then nothing of it is left.
+            let _ = watch.wait_for(|status| is_down(&status.state)).await;
+        }
     };
-    scopes::require(caller, wanted, Some(&name))?;
-    state.auth.user(&name).ok_or(HubError::NoSuchResource)
+    let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
+    Ok(tokio::time::timeout(limit, all_down).await.is_ok())
 }

@@ -1,27 +1,29 @@
-//! `GET/POST {base}hub/api/oauth2/authorize`: the browser's half. A server's visitor is told apart here, and sent
+//! `GET/POST {base}hub/api/oauth2/authorize`: the browser's half. The visitor of a server or service is told apart here, and sent
 //! back with a code.
 //!
 //! The order of the checks is the contract's (§1.3): a client or an address that is not right gets a page and never
 //! a redirect; what the client did wrong goes back to it; what the visitor may not do is said to the visitor.
 
 use axum::extract::State;
-use axum::http::header::HeaderMap;
+use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderMap};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use minijinja::context;
 
-use super::clients::{access_scope, candidates, may_ask, redirect_uri};
+use super::clients::{self, Client};
 use super::codes::Grant;
 use super::pkce::Challenge;
-use crate::auth::may_access_server;
+use super::words;
+use crate::auth::{may_access_server, may_access_service};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::Person;
 use crate::hub::form::{Fields, query_encode, query_value};
 use crate::hub::frame::{Frame, set_cookies};
+use crate::hub::layers::page_policy_with_form_to;
 use crate::hub::pages::found;
 use crate::hub::pages::login::{has_hub_session_cookie, hub_session_cookie};
-use crate::model::{BasePath, OAuthClient, ServerKey};
+use crate::model::{OAuthClient, Scope};
 
 /// Length of a code, as JupyterHub makes them.
 const CODE_LENGTH: usize = 30;
@@ -29,11 +31,10 @@ const CODE_LENGTH: usize = 30;
 /// A request that may be granted, as far as client and parameters go.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
-    client: ServerKey,
-    redirect_uri: String,
+    client: Client,
     state: Option<String>,
-    /// What the client asks for: its scopes if it names none.
-    scopes: Vec<String>,
+    /// What the client asks for: all that it may ask for if it names nothing.
+    scopes: Vec<Scope>,
     challenge: Option<Challenge>,
 }
 
@@ -58,14 +59,36 @@ pub(in crate::hub) async fn get(
         Ok(asked) => asked,
         Err(wrong) => return answer(wrong),
     };
-    let granted = granted(&asked, &person)?;
-    let is_own = asked.client.user == *person.name();
-    if is_own || state.auth.has_consented(person.name(), &OAuthClient::Server(asked.client.clone()), &asked.scopes) {
+    let granted = granted(&state, &asked, &person)?;
+    let is_own = matches!(&asked.client.of, OAuthClient::Server(server) if server.user == *person.name());
+    let texts = granted.iter().map(Scope::to_string).collect::<Vec<_>>();
+    if is_own || asked.client.no_confirm || state.auth.has_consented(person.name(), &asked.client.of, &texts) {
         return Ok(with_code(&state, &person, &headers, asked, granted));
     }
-    let page =
-        context! { owner => asked.client.user.to_string(), server => asked.client.name.as_str(), scopes => granted };
-    frame.show(StatusCode::OK, "consent.html", page)
+    ask(&state, &asked.client, &granted, frame)
+}
+
+/// The page that asks.
+fn ask(state: &HubState, client: &Client, granted: &[Scope], frame: Frame) -> Result<Response, HubError> {
+    let scopes = granted.iter().map(Scope::to_string).collect::<Vec<_>>();
+    let service = match &client.of {
+        OAuthClient::Server(server) => {
+            let page = context! { owner => server.user.to_string(), server => server.name.as_str(), scopes };
+            return frame.show(StatusCode::OK, "consent.html", page);
+        }
+        OAuthClient::Service(service) => service.to_string(),
+    };
+    let access = client.access();
+    let rights = granted.iter().filter(|scope| **scope != access).map(|scope| words::of(&state.auth, scope));
+    let rights = rights.collect::<Vec<_>>();
+    let elsewhere = client.elsewhere();
+    let page = context! { service, elsewhere, rights, scopes };
+    let mut response = frame.show(StatusCode::OK, "consent_service.html", page)?;
+    // Browsers hold the form to our policy also where its answer sends them on to.
+    if let Some(policy) = elsewhere.and_then(page_policy_with_form_to) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
 }
 
 /// `POST`: the page's answer, with the scopes that were left standing; none means identity only.
@@ -80,35 +103,29 @@ pub(in crate::hub) async fn post(
         Ok(asked) => asked,
         Err(wrong) => return answer(wrong),
     };
-    let mut granted = granted(&asked, &person)?;
-    granted.retain(|scope| fields.all("scopes").any(|left| left == scope));
+    let mut granted = granted(&state, &asked, &person)?;
+    granted.retain(|scope| fields.all("scopes").any(|left| left == scope.to_string()));
     Ok(with_code(&state, &person, &headers, asked, granted))
 }
 
 fn asked(state: &HubState, query: Option<&str>) -> Result<Asked, Wrong> {
-    // A named server exists if it is doing something; the default server of a user exists with the user.
-    let exists = |server: &ServerKey| {
-        let has_server = server.name.is_default() || state.spawner.active().iter().any(|(key, _)| key == server);
-        has_server && state.auth.user(&server.user).is_some()
-    };
-    read(&state.config.base, exists, query)
+    read(|client_id| clients::find(state, client_id), query)
 }
 
 /// Reads and checks the parameters; knows nothing of the visitor.
-fn read(base: &BasePath, exists: impl Fn(&ServerKey) -> bool, query: Option<&str>) -> Result<Asked, Wrong> {
+fn read(find: impl Fn(&str) -> Vec<Client>, query: Option<&str>) -> Result<Asked, Wrong> {
     let parameter = |name| query_value(query, name);
-    let client_id = parameter("client_id").unwrap_or_default();
-    let clients = candidates(&client_id).into_iter().filter(exists).collect::<Vec<_>>();
+    let clients = find(&parameter("client_id").unwrap_or_default());
     if clients.is_empty() {
         return Err(Wrong::OnPage("The program that sent you here is not known to this hub."));
     }
     let given = parameter("redirect_uri").unwrap_or_default();
-    let client = clients.into_iter().find(|client| redirect_uri(base, client) == given);
-    let client = client.ok_or(Wrong::OnPage("The address to return to is not the one of that server."))?;
+    let client = clients.into_iter().find(|client| client.redirect_uri == given);
+    let client = client.ok_or(Wrong::OnPage("The address to return to is not the one of that server or service."))?;
 
     let state = parameter("state");
     let refuse = |error: &str, description: &str| {
-        let mut location = format!("{given}?error={error}");
+        let mut location = with_query(&given, "error", error);
         if !description.is_empty() {
             location += &format!("&error_description={}", query_encode(description));
         }
@@ -122,12 +139,13 @@ fn read(base: &BasePath, exists: impl Fn(&ServerKey) -> bool, query: Option<&str
     let challenge = Challenge::parse(parameter("code_challenge"), parameter("code_challenge_method").as_deref())
         .map_err(|description| refuse("invalid_request", description))?;
     let named = parameter("scope").unwrap_or_default();
-    let named = named.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    if !named.iter().all(|scope| may_ask(&client, scope)) {
+    let named = named.split_whitespace().map(str::parse).collect::<Result<Vec<Scope>, _>>();
+    let named = named.map_err(|_| refuse("invalid_scope", ""))?;
+    if !named.iter().all(|scope| client.may_ask(scope)) {
         return Err(refuse("invalid_scope", ""));
     }
-    let scopes = if named.is_empty() { vec![access_scope(&client)] } else { named };
-    Ok(Asked { client, redirect_uri: given, state, scopes, challenge })
+    let scopes = if named.is_empty() { client.default_scopes() } else { named };
+    Ok(Asked { client, state, scopes, challenge })
 }
 
 fn answer(wrong: Wrong) -> Result<Response, HubError> {
@@ -137,24 +155,29 @@ fn answer(wrong: Wrong) -> Result<Response, HubError> {
     }
 }
 
-/// What of it the visitor may grant: access, if the visitor has it.
-fn granted(asked: &Asked, person: &Person) -> Result<Vec<String>, HubError> {
-    if !may_access_server(&person.as_caller(), &asked.client) {
-        let message = "You do not have permission to access this server.".to_owned();
+/// What of it the visitor may grant: access, if the visitor has it, and what else of it they hold at least in part.
+fn granted(state: &HubState, asked: &Asked, person: &Person) -> Result<Vec<Scope>, HubError> {
+    let caller = person.as_caller();
+    let (may_enter, what) = match &asked.client.of {
+        OAuthClient::Server(server) => (may_access_server(&caller, server), "server"),
+        OAuthClient::Service(service) => (may_access_service(&caller, service), "service"),
+    };
+    if !may_enter {
+        let message = format!("You do not have permission to access this {what}.");
         return Err(HubError::Answer { status: StatusCode::FORBIDDEN, message });
     }
-    Ok(asked.scopes.clone())
+    Ok(state.auth.grantable(&person.0.user, &asked.client.of, &asked.scopes))
 }
 
-fn with_code(state: &HubState, person: &Person, headers: &HeaderMap, asked: Asked, scopes: Vec<String>) -> Response {
+fn with_code(state: &HubState, person: &Person, headers: &HeaderMap, asked: Asked, scopes: Vec<Scope>) -> Response {
     let session = &person.0;
     let code = state.random.alphanumeric(CODE_LENGTH);
-    let location = with_state(format!("{}?code={code}", asked.redirect_uri), asked.state.as_deref());
+    let location = with_state(with_query(&asked.client.redirect_uri, "code", &code), asked.state.as_deref());
     let grant = Grant {
-        client: asked.client,
-        redirect_uri: asked.redirect_uri,
+        client: asked.client.of,
+        redirect_uri: asked.client.redirect_uri,
         user: person.name().clone(),
-        scopes,
+        scopes: scopes.iter().map(Scope::to_string).collect(),
         session_id: session.hub_session_id.clone(),
         challenge: asked.challenge,
         session_ended: session.ended.clone(),
@@ -167,6 +190,12 @@ fn with_code(state: &HubState, person: &Person, headers: &HeaderMap, asked: Aske
     response
 }
 
+/// `uri?name=value`; the URI of a service elsewhere may have a query already.
+fn with_query(uri: &str, name: &str, value: &str) -> String {
+    let mark = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{mark}{name}={value}")
+}
+
 fn with_state(location: String, state: Option<&str>) -> String {
     match state {
         Some(state) => format!("{location}&state={}", query_encode(state)),
@@ -177,10 +206,15 @@ fn with_state(location: String, state: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{BasePath, ServerKey, UserName};
 
     fn check(query: &str) -> Result<Asked, Wrong> {
         let base = BasePath::parse("/").expect("the root");
-        read(&base, |server| server.user.as_str() == "alice", Some(query))
+        let find = |id: &str| {
+            let alice = ServerKey::default_of(UserName::parse("alice").expect("a name"));
+            (id == alice.client_id()).then(|| Client::of_server(&base, alice)).into_iter().collect()
+        };
+        read(find, Some(query))
     }
 
     const SOUND: &str =
@@ -197,10 +231,9 @@ mod tests {
     fn a_servers_request_is_understood() {
         let asked =
             check(&format!("{SOUND}&state=abc%3D%3D&code_challenge=x&code_challenge_method=S256")).expect("sound");
-        assert_eq!(asked.client.to_string(), "alice");
-        assert_eq!(asked.redirect_uri, "/user/alice/oauth_callback");
+        assert_eq!(asked.client.redirect_uri, "/user/alice/oauth_callback");
         assert_eq!(asked.state.as_deref(), Some("abc=="));
-        assert_eq!(asked.scopes, ["access:servers!server=alice/"]);
+        assert_eq!(asked.scopes, [asked.client.access()]);
         assert_eq!(asked.challenge, Some(Challenge::Sha256("x".into())));
     }
 
@@ -233,7 +266,10 @@ mod tests {
 
     #[test]
     fn a_client_gets_what_it_names_and_no_more() {
-        let scopes = |scope: &str| check(&format!("{SOUND}&scope={scope}")).expect("allowed").scopes;
+        let scopes = |scope: &str| {
+            let asked = check(&format!("{SOUND}&scope={scope}")).expect("allowed");
+            asked.scopes.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
         assert_eq!(scopes("access:servers!server%3Dalice%2F"), ["access:servers!server=alice/"]);
         assert_eq!(scopes("read:users:name!user"), ["read:users:name!user"]);
     }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::pkce::Challenge;
-use crate::model::{ServerKey, Timestamp, UserName};
+use crate::model::{OAuthClient, Timestamp, UserName};
 
 /// How long a code lives: the contract's figure.
 const LIFE: Duration = Duration::from_secs(300);
@@ -15,7 +15,7 @@ const LIFE: Duration = Duration::from_secs(300);
 /// What a code stands for.
 #[derive(Clone, Debug)]
 pub(super) struct Grant {
-    pub(super) client: ServerKey,
+    pub(super) client: OAuthClient,
     pub(super) redirect_uri: String,
     pub(super) user: UserName,
     /// Raw scopes, as the person granted them.
@@ -61,7 +61,7 @@ impl Codes {
 
     /// Takes what `code` stands for, if it is `client`'s, alive, and its session too. Whoever asks for another
     /// client's code does not use it up; a failed exchange by the right client does.
-    pub(super) fn take(&self, code: &str, client: &ServerKey, now: Timestamp) -> Option<Grant> {
+    pub(super) fn take(&self, code: &str, client: &OAuthClient, now: Timestamp) -> Option<Grant> {
         let mut table = self.table.lock();
         table.drop_expired(now);
         if table.grants.get(code).is_none_or(|(grant, _)| grant.client != *client) {
@@ -84,9 +84,10 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ServerKey;
 
-    fn server(name: &str) -> ServerKey {
-        ServerKey::default_of(UserName::parse(name).expect("a name"))
+    fn server(name: &str) -> OAuthClient {
+        OAuthClient::Server(ServerKey::default_of(UserName::parse(name).expect("a name")))
     }
 
     fn grant(client: &str) -> Grant {

@@ -1,5 +1,5 @@
-//! `POST {base}hub/api/oauth2/token`: the server's half. A code becomes a token by which the server asks who its
-//! visitor is.
+//! `POST {base}hub/api/oauth2/token`: the half of the server or service. A code becomes a token by which it asks who
+//! its visitor is.
 //!
 //! Statuses and bodies are oauthlib's, which JupyterHub's servers know. An `Authorization` header is tolerated: the
 //! servers send one, and it says nothing here.
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::form::Fields;
-use crate::model::{OAuthClient, ServerKey};
+use crate::model::OAuthClient;
 use crate::store::{StoreError, TokenKind};
 
 /// What a server is told its token's life is: 14 days, as JupyterHub says.
@@ -51,7 +51,6 @@ pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) 
         return Ok(Refusal::InvalidRequest("Mismatching redirect URI.").into_response());
     }
     let scope = grant.scopes.join(" ");
-    let client = OAuthClient::Server(client);
     let issued = state.auth.issue_oauth_token(&grant.user, &client, grant.scopes, Some(grant.session_id)).await;
     let secret = match issued {
         Ok((secret, _)) => secret,
@@ -72,7 +71,7 @@ pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) 
 const NOT_KEPT: [(axum::http::HeaderName, &str); 2] = [(CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")];
 
 /// The client that this request proves to be, if it asks for something that can be had.
-fn client_of(state: &HubState, fields: &Fields) -> Result<ServerKey, Refusal> {
+fn client_of(state: &HubState, fields: &Fields) -> Result<OAuthClient, Refusal> {
     let grant_type = fields.get("grant_type");
     match grant_type {
         "authorization_code" if fields.get("code").is_empty() => {
@@ -81,16 +80,23 @@ fn client_of(state: &HubState, fields: &Fields) -> Result<ServerKey, Refusal> {
         "authorization_code" | "refresh_token" => {}
         _ => return Err(Refusal::UnsupportedGrantType),
     }
-    // The client's secret is the server's own API token.
+    // The client's secret is the server's or service's own API token.
     let token = state.auth.token_of(fields.get("client_secret")).ok_or(Refusal::InvalidClient)?;
-    let TokenKind::Server(server) = &token.kind else { return Err(Refusal::InvalidClient) };
-    if server.client_id() != fields.get("client_id") {
+    let (client, id) = match (&token.kind, token.owner.service()) {
+        (TokenKind::Server(server), _) => (OAuthClient::Server(server.clone()), server.client_id()),
+        (TokenKind::Service, Some(service)) => {
+            let client = service.oauth_client.as_ref().ok_or(Refusal::InvalidClient)?;
+            (OAuthClient::Service(service.name.clone()), client.id.clone())
+        }
+        _ => return Err(Refusal::InvalidClient),
+    };
+    if id != fields.get("client_id") {
         return Err(Refusal::InvalidClient);
     }
     if grant_type == "refresh_token" {
         return Err(Refusal::UnauthorizedClient);
     }
-    Ok(server.clone())
+    Ok(client)
 }
 
 impl IntoResponse for Refusal {

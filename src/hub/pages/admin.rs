@@ -16,6 +16,7 @@ use crate::hub::extract::Person;
 use crate::hub::form::{Fields, query_value};
 use crate::hub::frame::Frame;
 use crate::hub::templates::moment;
+use crate::hub::to_its_end::to_its_end;
 use crate::model::{ServerKey, ServerState, UserName, percent_encode};
 
 /// `GET {base}hub/authorize`
@@ -159,16 +160,6 @@ pub(in crate::hub) async fn discard(
     })
     .await?;
     Ok(see_other(&location))
-}
-
-/// Does all of `work` even if the browser goes away meanwhile: half of it would leave the server of an account that is
-/// gone, for whoever gets the name next.
-async fn to_its_end(work: impl Future<Output = Result<(), HubError>> + Send + 'static) -> Result<(), HubError> {
-    match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(HubError::Wiring("the rest of the work")),
-    }
 }
 
 fn check(person: &Person) -> Result<(), HubError> {

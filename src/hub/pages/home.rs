@@ -14,7 +14,7 @@ use crate::hub::extract::{Person, VisitOf, next_of};
 use crate::hub::frame::Frame;
 use crate::hub::landing::next_url;
 use crate::hub::templates::moment;
-use crate::model::{ServerKey, ServerState, ServerStatus};
+use crate::model::{ServerKey, ServerState, ServerStatus, percent_encode};
 
 /// `GET {base}hub/`: on to where the person wanted, or lands by default.
 pub(in crate::hub) async fn root(
@@ -71,7 +71,7 @@ pub(super) fn show(
     } else {
         0
     };
-    let user = crate::model::percent_encode(person.name().as_str());
+    let user = percent_encode(person.name().as_str());
     let page = context! {
         server => server_view(state, &server, &status),
         named,
@@ -118,10 +118,10 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
         ServerState::Failed(failure) => Some(failure),
         _ => None,
     };
-    let user = crate::model::percent_encode(server.user.as_str());
+    let user = percent_encode(server.user.as_str());
     let api_path = match server.name.is_default() {
         true => "server".to_owned(),
-        false => format!("servers/{}", crate::model::percent_encode(server.name.as_str())),
+        false => format!("servers/{}", percent_encode(server.name.as_str())),
     };
     let record = state.spawner.record(server);
     let title = record.as_ref().and_then(|record| record.display_name.as_ref()).map(ToString::to_string);

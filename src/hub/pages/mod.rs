@@ -2,6 +2,7 @@
 
 pub(super) mod accept_share;
 pub(super) mod admin;
+pub(super) mod api_docs;
 mod choice;
 pub(super) mod csp_report;
 pub(super) mod health;

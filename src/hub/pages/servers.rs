@@ -16,13 +16,12 @@ use crate::auth::{Caller, may_access_server, may_start_server};
 use crate::hub::HubState;
 use crate::hub::api::progress;
 use crate::hub::error::HubError;
-use crate::hub::extract::{CallerOf, Named, Person, VisitOf, next_of, path_and_query};
+use crate::hub::extract::{CallerOf, Named, Person, VisitOf, is_there, next_of, path_and_query, server_of_path};
 use crate::hub::form::query_value;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
 use crate::model::{
-    Generation, NormalPath, PathError, Phase, ServerKey, ServerName, ServerPath, ServerState, ServerStatus, UserName,
-    is_navigation,
+    Generation, NormalPath, PathError, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation,
 };
 use crate::spawner::Wish;
 
@@ -39,12 +38,7 @@ pub(in crate::hub) async fn pending(
     frame: Frame,
 ) -> Result<Response, HubError> {
     let server = named.ok_or(HubError::NoSuchResource)?;
-    let is_there = state.auth.user(&server.user).is_some();
-    if !is_there || !may_start_server(&person.as_caller(), &server) {
-        return Err(HubError::NoSuchResource);
-    }
-    let is_given = server.name.is_default() || state.spawner.record(&server).is_some();
-    if !is_given {
+    if !is_there(&state, &server) || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
     let wanted = next_url(next_of(&uri).as_deref(), &visit.origin);
@@ -159,8 +153,7 @@ pub(in crate::hub) async fn stop(
     Named(named): Named,
 ) -> Result<Response, HubError> {
     let server = named.ok_or(HubError::NoSuchResource)?;
-    let is_there = state.auth.user(&server.user).is_some();
-    if !is_there || !may_start_server(&person.as_caller(), &server) {
+    if !is_there(&state, &server) || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
     state.spawner.stop(&server).await?;
@@ -206,10 +199,7 @@ pub(in crate::hub) async fn without_route(
         let next = (request.method() == Method::GET && is_page).then(|| original.clone());
         return Err(HubError::SignInFirst { next }).or_else(|error| as_json_unless(is_page, error));
     }
-    let second = server_path.second().map_err(|error| HubError::bad(error.to_string()))?;
-    let user = server_path.user.filter(|name| state.auth.user(name).is_some());
-    let server = user.map(|user| meant_server(&state, user, second.as_deref()));
-    let Some(server) = server.filter(|server| may_access_server(&caller, server)) else {
+    let Some(server) = server_of_path(&state, &server_path).filter(|server| may_access_server(&caller, server)) else {
         return as_json_unless(is_page, HubError::NoSuchResource);
     };
     let status = state.spawner.status(&server);
@@ -225,14 +215,6 @@ pub(in crate::hub) async fn without_route(
         return page.plain(frame, &status, StatusCode::FAILED_DEPENDENCY, "not_running.html");
     }
     Ok(see_other(&with_next(&page_of(&state, "spawn-pending", &server), &original)))
-}
-
-/// The named server that the first part of the path names, if there is one; else the one without a name.
-fn meant_server(state: &HubState, user: UserName, second: Option<&str>) -> ServerKey {
-    let name = second.and_then(|second| ServerName::parse(second).ok()).unwrap_or_default();
-    let server = ServerKey { user, name };
-    let is_there = state.spawner.record(&server).is_some();
-    if is_there { server } else { ServerKey::default_of(server.user) }
 }
 
 /// A program reads JSON, a person a page (which the family's layer makes of the error).

@@ -7,8 +7,10 @@ use std::path::Path;
 use minijinja::context;
 use minijinja::value::Value;
 
+use crate::hub::api::openapi::Document;
 use crate::hub::assets;
 use crate::hub::config::Config;
+use crate::hub::pages::api_docs::view_of;
 use crate::hub::templates::{Views, moment};
 use crate::model::Timestamp;
 
@@ -319,6 +321,18 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             "consent.html",
             admin(""),
             context! { owner => "alice", server => "", scopes => vec!["access:servers!server=alice/"] },
+        ),
+        ("api-docs", "api_docs.html", alice(""), view_of(Document::new(&Config::default()).value())),
+        (
+            "consent-service",
+            "consent_service.html",
+            alice(""),
+            context! {
+                service => "announcements",
+                elsewhere => "https://news.example.org",
+                rights => vec!["See which groups people are in (only yours)"],
+                scopes => vec!["access:services!service=announcements", "read:users:groups!user"],
+            },
         ),
         (
             "error-404",

@@ -4,8 +4,8 @@ use axum::http::Method;
 
 use super::engine::Behaviour;
 use super::world::{World, server};
-use crate::model::ServerState;
-use crate::spawner::Wish;
+use crate::model::{ServerKey, ServerName, ServerState};
+use crate::spawner::{self, NamedServers, Profile, Wish};
 
 fn reload_url(page: &str) -> String {
     let refresh = page.split("http-equiv=\"refresh\"").nth(1).and_then(|rest| rest.split("url=").nth(1));
@@ -155,4 +155,47 @@ async fn a_link_for_everybody_leads_to_ones_own_server() {
     assert_eq!(answer.location(), "/hub/spawn/alice?next=%2Fuser%2Falice%2Fgit-pull%3Frepo%3Da%252Fb");
     let answer = alice.get("/hub/user/alice/lab").await.is(303);
     assert_eq!(answer.location(), "/hub/spawn-pending/alice?next=%2Fuser%2Falice%2Flab");
+}
+
+#[tokio::test]
+async fn a_named_server_is_found_by_its_name_and_made_by_the_button_alone() {
+    let servers = spawner::Config {
+        named_servers_per_user: NamedServers::AtMost(1),
+        profiles: vec![Profile { name: "small".into(), ..Profile::default() }],
+        ..spawner::Config::default()
+    };
+    let world = World::with_servers(servers, |_, _| {}).await;
+    let alice = world.user("alice").await.navigating();
+    let default_pending = "/hub/spawn-pending/alice?next=%2Fuser%2Falice%2Fgpu%2Flab";
+    // No server of that name yet: the address is the default one's, and a link makes none.
+    assert_eq!(alice.get("/user/alice/gpu/lab").await.is(303).location(), default_pending);
+    for page in ["spawn", "spawn-pending"] {
+        alice.get(&format!("/hub/{page}/alice/gpu")).await.is(404);
+    }
+    alice.post("/hub/stop/alice/gpu", &[]).await.is(404);
+    let refused = alice.post("/hub/spawn/alice/gpu", &[("profile", "huge")]).await.is(400);
+    assert!(refused.text.contains("not in allowed list: small"), "{}", refused.text);
+    assert_eq!(world.spawner.servers_of(&server("alice").user).len(), 1);
+
+    let made = alice.post("/hub/spawn/alice/gpu", &[("profile", "small")]).await.is(303);
+    assert_eq!(made.location(), "/hub/spawn-pending/alice/gpu");
+    let gpu = ServerKey { name: ServerName::parse("gpu").expect("a name"), ..server("alice") };
+    let mut watch = world.spawner.watch(&gpu);
+    let ready = watch.wait_for(|status| status.state == ServerState::Ready);
+    tokio::time::timeout(std::time::Duration::from_secs(20), ready).await.expect("soon").expect("the spawner lives");
+    assert_eq!(world.spawner.record(&gpu).and_then(|record| record.profile.clone()).as_deref(), Some("small"));
+    assert_eq!(alice.get("/hub/spawn-pending/alice/gpu").await.is(302).location(), "/user/alice/gpu/");
+    alice.post("/hub/spawn/alice/other", &[]).await.is(400);
+
+    alice.post("/hub/stop/alice/gpu", &[]).await.is(303);
+    let stopped = watch.wait_for(|status| status.state == ServerState::Stopped);
+    tokio::time::timeout(std::time::Duration::from_secs(20), stopped).await.expect("soon").expect("the spawner lives");
+    let pending = alice.get("/user/alice/gpu/lab").await.is(303);
+    assert_eq!(pending.location(), "/hub/spawn-pending/alice/gpu?next=%2Fuser%2Falice%2Fgpu%2Flab");
+    let program = world.signed_in("alice").await.get("/user/alice/gpu/api/contents").await.is(424);
+    assert!(program.json()["message"].as_str().is_some_and(|text| text.ends_with("/hub/spawn/alice/gpu")));
+    let bob = world.user("bob").await.navigating();
+    for path in ["/user/alice/gpu/lab", "/hub/spawn-pending/alice/gpu", "/hub/spawn/alice/gpu"] {
+        bob.get(path).await.is(404);
+    }
 }

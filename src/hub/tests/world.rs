@@ -16,8 +16,10 @@ use super::engine::{Engine, engine};
 use crate::auth::{Auth, Caller};
 use crate::hub::{Config, HubState, Program, router};
 use crate::model::{
-    BasePath, Clock, Door, Random, Routes, Secret, ServerKey, ServerStatus, Timestamp, UserName, Visit,
+    BasePath, Clock, Door, Random, Routes, Secret, ServerKey, ServerStatus, ServiceName, Timestamp, UserName, Visit,
 };
+use crate::net::BoxError;
+use crate::services;
 use crate::spawner::{self, ServerTokens, Spawner};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
@@ -37,9 +39,16 @@ impl Clock for ManualClock {
 struct TokensOf(Auth);
 
 #[async_trait::async_trait]
+impl services::ServiceTokens for TokensOf {
+    async fn issue(&self, service: &ServiceName) -> Result<Secret, BoxError> {
+        Ok(self.0.issue_service_token(service).await?)
+    }
+}
+
+#[async_trait::async_trait]
 impl ServerTokens for TokensOf {
-    async fn issue(&self, server: &ServerKey) -> Result<Secret, StoreError> {
-        self.0.issue_server_token(server).await
+    async fn issue(&self, server: &ServerKey, also: spawner::Also) -> Result<Secret, StoreError> {
+        self.0.issue_server_token_with(server, also).await
     }
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {
         self.0.end_server_token(server).await
@@ -64,6 +73,14 @@ impl World {
 
     /// A world with other settings of hub and accounts.
     pub(super) async fn with(change: impl FnOnce(&mut Config, &mut crate::auth::Config)) -> Self {
+        Self::with_servers(spawner::Config::default(), change).await
+    }
+
+    /// The same with other settings of servers.
+    pub(super) async fn with_servers(
+        servers: spawner::Config,
+        change: impl FnOnce(&mut Config, &mut crate::auth::Config),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data_dir = folder.path().to_owned();
         let clock = Arc::new(ManualClock(AtomicI64::new(1_795_313_227_732)));
@@ -88,10 +105,20 @@ impl World {
             clock: now.clone(),
             tasks: tasks.clone(),
         };
-        let spawner = Spawner::open(spawner::Config::default(), parts).await.expect("it opens");
+        let spawner = Spawner::open(servers, parts).await.expect("it opens");
+        let service_parts = services::Parts {
+            routes: routes.clone(),
+            tokens: Arc::new(TokensOf(auth.clone())),
+            base: config.base.clone(),
+            hub_url: "http://127.0.0.1:8081".to_owned(),
+            public_origin: None,
+            clock: now.clone(),
+            tasks: tasks.clone(),
+        };
+        let services = services::Services::new(services::Config::default(), service_parts);
         let stop = CancellationToken::new();
         let program = Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks };
-        let router = router(HubState::new(config, auth.clone(), spawner.clone(), program, now, random));
+        let router = router(HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random));
         Self { stop, auth, spawner, engine, clock, router, _folder: folder }
     }
 
@@ -116,6 +143,12 @@ impl World {
     async fn person(&self, name: &str, admin: bool) -> Client<'_> {
         self.auth.add_user("test", name, Some(&Secret::new(PASSWORD)), admin).await.expect("a new user");
         self.signed_in(name).await
+    }
+
+    /// So many users without passwords, named `user-0` and on.
+    pub(super) async fn seed_users(&self, count: usize) {
+        let names: Vec<_> = (0..count).map(|n| UserName::parse(&format!("user-{n}")).expect("a name")).collect();
+        self.auth.create_users("test", &names, false).await.expect("new users");
     }
 
     pub(super) async fn signed_in(&self, name: &str) -> Client<'_> {

@@ -324,3 +324,39 @@ proptest! {
         prop_assert!(path.is_empty() || path == "/user/alice" || path.starts_with("/user/alice/"), "{}", seen);
     }
 }
+
+#[test]
+fn a_plain_proxy_passes_all_but_what_is_the_connections() {
+    let lines = [
+        ("host", "theirs"),
+        ("cookie", "__Host-Http-slipway-0123abcd=x"),
+        ("cookie", "a=b"),
+        ("authorization", "token abc"),
+        ("x-forwarded-for", "1.1.1.1"),
+        ("x-real-ip", "1.1.1.1"),
+        ("forwarded", "for=1.1.1.1"),
+        ("x-listed", "1"),
+        ("connection", "close, x-listed"),
+        ("keep-alive", "timeout=5"),
+        ("transfer-encoding", "chunked"),
+        ("content-length", "7"),
+        ("expect", "100-continue"),
+        ("trailer", "x"),
+        ("upgrade", "h2c"),
+    ];
+    let mut all = HeaderMap::new();
+    for (name, value) in lines {
+        all.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let relay = Relay { target: Some("/base/x?token=abc"), silence_limit: None };
+    let facts = Forwarding::relayed("hub.example", relay);
+    let mut out = Vec::new();
+    let uri = "/x".parse().expect("an address");
+    write_request_head(&mut out, &Method::PUT, &uri, &all, Framing::Length(7), &facts);
+    check_grammar(&out);
+    let head = String::from_utf8(out).expect("text");
+    let expected = "PUT /base/x?token=abc HTTP/1.1\r\nhost: hub.example\r\ncookie: __Host-Http-slipway-0123abcd=x\r\n\
+                    cookie: a=b\r\nauthorization: token abc\r\nx-forwarded-for: 1.1.1.1\r\nx-real-ip: 1.1.1.1\r\n\
+                    forwarded: for=1.1.1.1\r\nx-listed: 1\r\ncontent-length: 7\r\n\r\n";
+    assert_eq!(head, expected);
+}

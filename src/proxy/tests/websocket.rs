@@ -178,3 +178,29 @@ async fn data_of_the_client_is_activity_and_pings_are_not() {
         assert_eq!(route.last_activity(), Timestamp(if is_activity { 7 } else { 0 }), "{kind:#x}");
     }
 }
+
+#[tokio::test]
+async fn for_a_plain_proxy_a_pong_of_an_open_page_is_activity() {
+    let (server, mut seen) = listening_server(b"\x81\x02hi").await;
+    let proxy = Proxy::new(Config::default(), Arc::new(Standing(7)), Tasks::new(Handle::current()));
+    let route = route_to(&server.address);
+    let (here, there) = tokio::io::duplex(64 * 1024);
+    let (relayed, stopping) = (route.clone(), CancellationToken::new());
+    tokio::spawn(async move {
+        let serve = |request: Request<RequestBody>| async {
+            let facts = Forwarding::relayed("hub.example", Relay::default());
+            proxy.forward(request, &relayed, facts).await.expect("an answer")
+        };
+        http1::serve(there, &http1::Limits::default(), serve, stopping).await
+    });
+    let mut client = here;
+    client.write_all(UPGRADE.as_bytes()).await.expect("writes");
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"hi") {
+        heard.push(client.read_u8().await.expect("reads"));
+    }
+    route.touch(Timestamp(0));
+    client.write_all(&masked(0x8a, b"x")).await.expect("writes");
+    seen.recv().await.expect("it is heard");
+    assert_eq!(route.last_activity(), Timestamp(7));
+}

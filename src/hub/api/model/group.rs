@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::auth::{GroupListing, Rights, Target};
+
 /// A group with the fields that the caller may see.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Group, example = json!({
@@ -34,4 +36,19 @@ pub(in crate::hub) struct GroupModel {
 pub(in crate::hub) enum GroupWord {
     /// The only one.
     Group,
+}
+
+impl GroupModel {
+    /// `group` with the fields that somebody with these rights may see.
+    pub(in crate::hub::api) fn of(rights: &Rights, group: GroupListing) -> Self {
+        let may = |scope: &str| rights.allows(scope, Target::Group(&group.name));
+        let (reads_group, reads_roles) = (may("read:groups"), may("read:roles:groups"));
+        Self {
+            kind: GroupWord::Group,
+            name: group.name.to_string(),
+            users: reads_group.then(|| group.users.iter().map(ToString::to_string).collect()),
+            roles: reads_roles.then(|| group.roles.iter().map(ToString::to_string).collect()),
+            properties: reads_group.then_some(group.properties),
+        }
+    }
 }

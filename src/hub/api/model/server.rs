@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::hub::HubState;
 use crate::model::{BasePath, Failure, ServerKey, ServerState, ServerStatus, Timestamp, percent_encode};
+use crate::spawner::ServerRecord;
 
 /// One server of a user, running or not.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -110,24 +111,49 @@ impl ServerModel {
             ServerState::Failed(failure) => Some(FailureModel::of(failure)),
             _ => None,
         };
+        let record = state.spawner.record(key);
+        let given = record.as_ref().and_then(|record| record.display_name.as_ref());
+        // A named server that was given no other name is called by its own.
+        let display_name = given.map_or_else(|| key.name.as_str().to_owned(), ToString::to_string);
+        let options = record.as_ref().and_then(|record| record.options.as_ref());
+        // `null`: it was never started nor told anything.
+        let options = record.as_ref().map(|_| options.map(|options| options.as_map().clone()).unwrap_or_default());
+        let (url, progress_url) = (key.prefix(base), progress_path(base, key));
+        let absolute = |path: &String| state.config.public_origin.as_ref().map(|origin| format!("{origin}{path}"));
         Self {
             name: key.name.as_str().to_owned(),
-            display_name: String::new(),
+            display_name,
             full_name: key.scope_name(),
             last_activity: state.spawner.last_activity(key).map(Timestamp::to_iso),
             started: status.started_at.map(Timestamp::to_iso),
             pending: pending_of(&status.state),
             ready: status.state == ServerState::Ready,
             stopped: matches!(status.state, ServerState::Stopped | ServerState::Failed(_)),
-            url: key.prefix(base),
-            user_options: Some(Map::new()),
-            progress_url: progress_path(base, key),
-            full_url: None,
-            full_progress_url: None,
-            state: with_state.then(Map::new),
+            user_options: options,
+            full_url: absolute(&url),
+            full_progress_url: absolute(&progress_url),
+            url,
+            progress_url,
+            state: with_state.then(|| state_of(status, record.as_deref())),
             failure,
         }
     }
+}
+
+/// What is told of a server to those who hold `admin:server_state`; nothing of one that does not exist.
+fn state_of(status: &ServerStatus, record: Option<&ServerRecord>) -> Map<String, Value> {
+    let mut state = Map::new();
+    if matches!(status.state, ServerState::Stopped | ServerState::Failed(_)) {
+        return state;
+    }
+    state.insert("generation".to_owned(), status.generation.0.into());
+    let made_from = record.map(|record| [("image", record.image.clone()), ("profile", record.profile.clone())]);
+    for (name, value) in made_from.into_iter().flatten() {
+        if let Some(value) = value {
+            state.insert(name.to_owned(), value.into());
+        }
+    }
+    state
 }
 
 impl FailureModel {

@@ -3,6 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::Token;
+use crate::hub::HubState;
+use crate::model::{OAuthClient, OwnerName, Timestamp};
+use crate::store::TokenKind;
+
 /// One token, without what would let anybody use it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Token, example = json!({
@@ -65,4 +70,43 @@ pub(in crate::hub) enum TokenWord {
 pub(in crate::hub) struct TokensModel {
     /// Least recently used first; those that have expired are left out.
     pub(in crate::hub::api) api_tokens: Vec<TokenModel>,
+}
+
+impl TokenModel {
+    /// `token`, without what would let anybody use it.
+    pub(in crate::hub::api) fn of(state: &HubState, token: &Token) -> Self {
+        let (user, service) = match token.owner.name() {
+            OwnerName::User(user) => (Some(user.to_string()), None),
+            OwnerName::Service { service } => (None, Some(service.to_string())),
+        };
+        Self {
+            user,
+            service,
+            id: token.id.map(|id| id.to_string()).unwrap_or_default(),
+            kind: TokenWord::ApiToken,
+            roles: Vec::new(),
+            scopes: token.rights().scopes().to_vec(),
+            created: token.created.to_iso(),
+            last_activity: token.last_used().map(Timestamp::to_iso),
+            expires_at: token.expires_at.map(Timestamp::to_iso),
+            note: token.note.clone(),
+            session_id: token.session_id.clone(),
+            oauth_client: client_of(state, token),
+            token: None,
+        }
+    }
+}
+
+/// For whom it was made, in JupyterHub's words.
+fn client_of(state: &HubState, token: &Token) -> String {
+    match &token.kind {
+        TokenKind::OAuth { client: Some(OAuthClient::Server(server)), .. } => {
+            format!("Server at {}", server.prefix(&state.config.base))
+        }
+        TokenKind::OAuth { client: Some(OAuthClient::Service(service)), .. } => {
+            format!("JupyterHub service {service}")
+        }
+        TokenKind::OAuth { client_id, .. } => client_id.clone(),
+        TokenKind::Server(_) | TokenKind::Api | TokenKind::Service => "JupyterHub".to_owned(),
+    }
 }

@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::server::ServerModel;
-use crate::auth::User;
+use crate::auth::{Rights, Target, User};
 use crate::hub::HubState;
-use crate::hub::api::scopes::holds;
-use crate::model::{ServerKey, ServerState, Timestamp};
+use crate::hub::api::query::Query;
+use crate::model::{ServerKey, ServerState, ServerStatus, Timestamp};
 
 /// A user with the fields that the caller may see. The outer `Option` is whether a field is there, the inner one
 /// whether it is `null`.
@@ -76,55 +76,96 @@ pub(in crate::hub) enum UserWord {
     User,
 }
 
-/// Who asks, as `GET /user` answers a user.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = WhoamiUser)]
-pub(in crate::hub) struct Whoami<M> {
-    /// Who they are.
-    #[serde(flatten)]
-    pub(in crate::hub::api) owner: M,
-    /// The token they came with.
-    #[schema(required)]
-    pub(in crate::hub::api) token_id: Option<String>,
-    /// The browser session that the token ends with.
-    #[schema(required)]
-    pub(in crate::hub::api) session_id: Option<String>,
-    /// All that they may do, expanded and sorted.
-    pub(in crate::hub::api) scopes: Vec<String>,
+/// Which of a user's servers are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::hub) enum Shown {
+    /// Those that are ready, or of which something is pending.
+    Active,
+    /// All.
+    WithStopped,
+}
+
+impl Shown {
+    /// As the query `include_stopped_servers` says.
+    pub(in crate::hub::api) fn asked_for(query: &Query) -> Self {
+        if query.is_set("include_stopped_servers") { Self::WithStopped } else { Self::Active }
+    }
+}
+
+/// When a user was last seen to do something, with any server of theirs or without.
+pub(in crate::hub::api) fn last_activity(state: &HubState, user: &User) -> Option<Timestamp> {
+    let servers = state.spawner.servers_of(&user.name).into_iter();
+    servers.map(|(key, _)| state.spawner.last_activity(&key)).fold(user.last_activity(), Option::max)
 }
 
 impl UserModel {
-    /// `user` with the fields that `scopes` show.
-    pub(in crate::hub) fn of(state: &HubState, user: &User, scopes: &[String]) -> Self {
-        let key = ServerKey::default_of(user.name.clone());
-        let status = state.spawner.status(&key);
-        let may = |scope: &str| holds(scopes, scope, &user.name);
+    /// `user` with the fields that somebody with these rights may see.
+    pub(in crate::hub) fn of(state: &HubState, rights: &Rights, user: &User, shown: Shown) -> Self {
+        let may = |scope: &str| rights.allows(scope, Target::User(&user.name));
         let reads_user = may("read:users");
         let reads_name = reads_user || may("read:users:name");
         let reads_roles = reads_user || may("read:roles:users");
-        let is_ready = status.state == ServerState::Ready;
-        let last_activity = || user.last_activity().max(state.spawner.last_activity(&key)).map(Timestamp::to_iso);
-        let servers = may("read:servers").then(|| {
-            let is_active = is_ready || status.state.pending().is_some();
-            let model = is_active.then(|| ServerModel::of(state, &key, &status, false));
-            model.into_iter().map(|model| (String::new(), model)).collect()
-        });
+        let reads_groups = reads_user || may("read:users:groups");
+        let reads_activity = reads_user || may("read:users:activity");
+        let default = ServerKey::default_of(user.name.clone());
+        let status = reads_user.then(|| state.spawner.status(&default).state);
+        let is_ready = status == Some(ServerState::Ready);
         Self {
             kind: UserWord::User,
             name: user.name.to_string(),
             admin: (reads_name || reads_roles).then(|| user.is_admin()),
             user_info: reads_name.then_some(None),
-            roles: reads_roles.then(|| {
-                let roles: &[&str] = if user.is_admin() { &["admin", "user"] } else { &["user"] };
-                roles.iter().map(ToString::to_string).collect()
-            }),
-            groups: (reads_user || may("read:users:groups")).then(Vec::new),
-            server: reads_user.then(|| is_ready.then(|| key.prefix(&state.config.base))),
-            pending: reads_user.then(|| status.state.pending()),
+            roles: reads_roles.then(|| roles_of(state, user)),
+            groups: reads_groups.then(|| groups_of(state, user)),
+            server: reads_user.then(|| is_ready.then(|| default.prefix(&state.config.base))),
+            pending: status.as_ref().map(ServerState::pending),
             created: reads_user.then(|| user.created().to_iso()),
-            last_activity: (reads_user || may("read:users:activity")).then(last_activity),
-            servers,
+            last_activity: reads_activity.then(|| last_activity(state, user).map(Timestamp::to_iso)),
+            servers: servers_of(state, rights, user, shown),
             auth_state: may("admin:auth_state").then_some(None),
         }
     }
+
+    /// The same with what every caller may know of themselves.
+    pub(in crate::hub::api) fn of_oneself(state: &HubState, rights: &Rights, user: &User, shown: Shown) -> Self {
+        let mut model = Self::of(state, rights, user, shown);
+        model.admin = Some(user.is_admin());
+        model.user_info = Some(None);
+        model.groups.get_or_insert_with(|| groups_of(state, user));
+        model
+    }
+}
+
+/// In JupyterHub's order: what everybody has, what administrators have, then the rest.
+fn roles_of(state: &HubState, user: &User) -> Vec<String> {
+    let mut roles: Vec<_> = state.auth.roles_of_user(&user.name).iter().map(ToString::to_string).collect();
+    roles.sort_by_key(|role| match role.as_str() {
+        "user" => 0,
+        "admin" => 1,
+        _ => 2,
+    });
+    roles
+}
+
+fn groups_of(state: &HubState, user: &User) -> Vec<String> {
+    state.auth.groups_of(&user.name).iter().map(ToString::to_string).collect()
+}
+
+/// The servers that these rights show; `None` if they show none of this user's, and there is none to show.
+fn servers_of(state: &HubState, rights: &Rights, user: &User, shown: Shown) -> Option<BTreeMap<String, ServerModel>> {
+    if !rights.allows("read:servers", Target::ServersOf(&user.name)) {
+        return None;
+    }
+    let is_shown = |key: &ServerKey, status: &ServerStatus| {
+        let is_active = status.state == ServerState::Ready || status.state.pending().is_some();
+        (is_active || shown == Shown::WithStopped) && rights.allows("read:servers", Target::Server(key))
+    };
+    let mut models = BTreeMap::new();
+    for (key, status) in state.spawner.servers_of(&user.name) {
+        if is_shown(&key, &status) {
+            let with_state = rights.allows("admin:server_state", Target::Server(&key));
+            models.insert(key.name.as_str().to_owned(), ServerModel::of(state, &key, &status, with_state));
+        }
+    }
+    (!models.is_empty() || rights.allows("read:servers", Target::User(&user.name))).then_some(models)
 }

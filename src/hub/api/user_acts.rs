@@ -1,0 +1,219 @@
+//! `POST /users`, `POST /users/{u}`, `PATCH /users/{u}`: make and change accounts (contract §2.2). Each request is one
+//! commit: all of it is done, or nothing.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::body::{json_body, present, user_names};
+use super::model::error::ErrorModel;
+use super::model::user::{Shown, UserModel};
+use super::openapi::UserPath;
+use super::users::{is_down, reachable_user, target_of};
+use super::{actor, scopes};
+use crate::auth::{Rights, Target, User, UserChange};
+use crate::hub::HubState;
+use crate::hub::error::HubError;
+use crate::hub::extract::CallerOf;
+use crate::hub::to_its_end::to_its_end;
+use crate::model::UserName;
+
+/// Accounts to be made.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(example = json!({ "usernames": ["alice", "bob"], "admin": false }))]
+#[serde(deny_unknown_fields)]
+pub(in crate::hub) struct NewUsers {
+    /// Their names. Names that are taken are skipped.
+    #[serde(default)]
+    #[schema(required, min_items = 1, max_items = 10_000)]
+    usernames: Vec<String>,
+    /// Whether all of them are administrators.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    admin: Option<bool>,
+}
+
+/// An account to be made under the name in the address.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(example = json!({ "admin": false }))]
+#[serde(deny_unknown_fields)]
+pub(in crate::hub) struct NewUser {
+    /// Whether it is an administrator.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    admin: Option<bool>,
+}
+
+/// What is to be changed of an account; what is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(example = json!({ "admin": true }))]
+#[serde(deny_unknown_fields)]
+pub(in crate::hub) struct UserPatch {
+    /// Another name. Volumes of servers stay under the old one.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    name: Option<String>,
+    /// Whether it is an administrator.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    admin: Option<bool>,
+    /// What an authenticator keeps with the account: ours keeps nothing, so it is refused.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    auth_state: Option<Map<String, Value>>,
+}
+
+/// `POST /hub/api/users` → 201, those that are new.
+#[utoipa::path(
+    post, path = "/users", operation_id = "create_users", tag = "Users",
+    summary = "Make accounts", description = "In one step: all of them, or none. They have no password yet.",
+    security(("token" = ["admin:users"])),
+    request_body = NewUsers,
+    responses(
+        (status = 201, description = "Those that are new.", body = Vec<UserModel>),
+        (status = 400, description = "No name is given, or one cannot be one.", body = ErrorModel),
+        (status = 403, description = "Only administrators make administrators.", body = ErrorModel),
+        (status = 409, description = "All of them exist.", body = ErrorModel),
+    ),
+)]
+pub(in crate::hub) async fn create_many(
+    State(state): State<HubState>,
+    CallerOf(caller): CallerOf,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Vec<UserModel>>), HubError> {
+    let rights = scopes::require(&caller, &["admin:users"], Target::All)?;
+    let wanted = json_body::<NewUsers>(&body)?.unwrap_or_default();
+    if wanted.usernames.is_empty() {
+        return Err(HubError::bad("Must specify at least one user to create"));
+    }
+    let admin = wanted.admin.unwrap_or_default();
+    check_grant(&rights, admin)?;
+    let names = user_names(&wanted.usernames)?;
+    let made = state.auth.create_users(&actor(&caller), &names, admin).await?;
+    if made.created.is_empty() {
+        return Err(HubError::conflict(format!("All {} users already exist", wanted.usernames.len())));
+    }
+    // The rights may reach the new users only now.
+    let rights = caller.rights();
+    let users = made.created.iter().filter_map(|name| state.auth.user(name));
+    let models = users.map(|user| UserModel::of(&state, &rights, &user, Shown::Active)).collect();
+    Ok((StatusCode::CREATED, Json(models)))
+}
+
+/// `POST /hub/api/users/{u}` → 201
+#[utoipa::path(
+    post, path = "/users/{user}", operation_id = "create_user", tag = "Users",
+    summary = "Make an account", description = "It has no password yet.",
+    params(UserPath),
+    security(("token" = ["admin:users"])),
+    request_body = Option<NewUser>,
+    responses(
+        (status = 201, description = "The new user.", body = UserModel),
+        (status = 400, description = "The name cannot be one, or the body is not as it must be.", body = ErrorModel),
+        (status = 409, description = "The name is taken.", body = ErrorModel),
+    ),
+)]
+pub(in crate::hub) async fn create(
+    State(state): State<HubState>,
+    CallerOf(caller): CallerOf,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<UserModel>), HubError> {
+    let parsed = UserName::from_path(&name);
+    let rights = scopes::require(&caller, &["admin:users"], target_of(parsed.as_ref()))?;
+    let wanted = json_body::<NewUser>(&body)?.unwrap_or_default();
+    let taken = || HubError::conflict(format!("User {name} already exists"));
+    let Some(parsed) = parsed else {
+        return Err(HubError::bad(format!("Invalid username: {}", shortened(&name))));
+    };
+    if state.auth.user(&parsed).is_some() {
+        return Err(taken());
+    }
+    let admin = wanted.admin.unwrap_or_default();
+    check_grant(&rights, admin)?;
+    let made = state.auth.create_users(&actor(&caller), &[parsed], admin).await?;
+    let user = made.created.first().and_then(|name| state.auth.user(name)).ok_or_else(taken)?;
+    let rights = caller.rights();
+    Ok((StatusCode::CREATED, Json(UserModel::of(&state, &rights, &user, Shown::Active))))
+}
+
+/// `PATCH /hub/api/users/{u}`
+#[utoipa::path(
+    patch, path = "/users/{user}", operation_id = "change_user", tag = "Users",
+    summary = "Change an account", description = "Only administrators change administrators. A user whose servers run is not renamed.",
+    params(UserPath),
+    security(("token" = ["admin:users"])),
+    request_body = UserPatch,
+    responses(
+        (status = 200, description = "The user as they are now.", body = UserModel),
+        (status = 400, description = "The name is taken or cannot be one, a server runs, or the body is not as it must be.", body = ErrorModel),
+    ),
+)]
+pub(in crate::hub) async fn change(
+    State(state): State<HubState>,
+    CallerOf(caller): CallerOf,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Json<UserModel>, HubError> {
+    let user = reachable_user(&state, &caller, &name, &["admin:users"])?;
+    let rights = caller.rights();
+    let Some(wanted) = json_body::<UserPatch>(&body)? else {
+        return Err(HubError::bad("Request body must be JSON dict"));
+    };
+    let new_name = wanted.name.as_deref().map(|text| new_name(&state, &user, text)).transpose()?.flatten();
+    if !rights.is_administrator() && user.is_admin() {
+        return Err(HubError::forbidden("Only admins can modify other admins"));
+    }
+    check_grant(&rights, wanted.admin.unwrap_or_default())?;
+    if wanted.auth_state.is_some() {
+        return Err(HubError::bad("auth_state is not kept here: accounts have passwords, and nothing else"));
+    }
+    if new_name.is_some() && state.spawner.servers_of(&user.name).iter().any(|(_, status)| !is_down(&status.state)) {
+        return Err(HubError::bad(format!("{}'s servers must be stopped before the name can change.", user.name)));
+    }
+    let now_called = new_name.clone().unwrap_or_else(|| user.name.clone());
+    let change = UserChange { name: new_name, admin: wanted.admin };
+    let (state_in, old, by) = (state.clone(), user.name.clone(), actor(&caller));
+    let is_renamed = change.name.is_some();
+    to_its_end(async move {
+        state_in.auth.update_user(&by, &old, change).await?;
+        if is_renamed {
+            // What was known of the old name's servers belongs to nobody; one that has started meanwhile is stopped.
+            state_in.spawner.forget_user(&old).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let user = state.auth.user(&now_called).ok_or(HubError::Absent)?;
+    let rights = caller.rights();
+    let mut model = UserModel::of(&state, &rights, &user, Shown::Active);
+    model.auth_state = Some(None);
+    Ok(Json(model))
+}
+
+fn check_grant(rights: &Rights, admin: bool) -> Result<(), HubError> {
+    if admin && !rights.is_administrator() {
+        return Err(HubError::forbidden("Only admins can grant admin permissions"));
+    }
+    Ok(())
+}
+
+/// The name that `user` is to have, if it is another one.
+fn new_name(state: &HubState, user: &User, text: &str) -> Result<Option<UserName>, HubError> {
+    let name = UserName::parse(text).map_err(|_| HubError::bad(format!("Invalid username: '{}'", shortened(text))))?;
+    if name == user.name {
+        return Ok(None);
+    }
+    if state.auth.user(&name).is_some() {
+        return Err(HubError::bad(format!("User {name} already exists, username must be unique")));
+    }
+    Ok(Some(name))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(64).collect()
+}
