@@ -30,24 +30,6 @@ impl Rows {
         .await
     }
 
-    pub(super) async fn delete(&self, servers: Vec<ServerKey>) -> Result<(), StoreError> {
-        self.run(move |store| {
-            store.write(|transaction| servers.iter().try_for_each(|server| transaction.delete_server(server)))
-        })
-        .await
-    }
-
-    /// A server gets another name, in one commit.
-    pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
-        self.run(move |store| {
-            store.write(|transaction| {
-                transaction.delete_server(&from)?;
-                transaction.put_server(&row)
-            })
-        })
-        .await
-    }
-
     async fn run<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,

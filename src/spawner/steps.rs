@@ -16,9 +16,9 @@ use super::life::Fact;
 use super::profiles::Choice;
 use super::rows::{self, Rows};
 use super::trouble::Trouble;
-use super::{Config, ServerTokens, ready};
+use super::{Also, Config, ServerTokens, ready};
 use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
-use crate::store::ServerRow;
+use crate::store::{ServerRow, StoreError};
 
 /// Between two tries to clean up with an engine that says no.
 const CLEAN_UP_PAUSE: Duration = Duration::from_secs(1);
@@ -193,6 +193,23 @@ impl Steps {
                 warn!(server = %server, error = &error as &dyn std::error::Error, "a leftover could not be removed");
             }
         }
+    }
+
+    /// Their rows go, and with them all that was given of them.
+    pub(super) async fn forget(&self, servers: Vec<ServerKey>) -> Result<(), StoreError> {
+        let theirs = servers.clone();
+        let rows: Also = Box::new(move |transaction| theirs.iter().try_for_each(|key| transaction.delete_server(key)));
+        self.tokens.forget(&servers, rows).await
+    }
+
+    /// The row of `from` becomes this one, and what was given of it follows.
+    pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
+        let (old, to) = (from.clone(), row.key.clone());
+        let rows: Also = Box::new(move |transaction| {
+            transaction.delete_server(&old)?;
+            transaction.put_server(&row)
+        });
+        self.tokens.rename(&from, &to, rows).await
     }
 
     pub(super) async fn save(&self, row: ServerRow) {

@@ -219,6 +219,14 @@ impl ServerTokens for Tokens {
         self.live.lock().retain(|live| live != server);
         Ok(())
     }
+
+    async fn forget(&self, _: &[ServerKey], also: Also) -> Result<(), StoreError> {
+        self.store.write(also)
+    }
+
+    async fn rename(&self, _: &ServerKey, _: &ServerKey, also: Also) -> Result<(), StoreError> {
+        self.store.write(also)
+    }
 }
 
 /// The Docker backend with a stop-watch on create and start.
