@@ -16,7 +16,12 @@ fn scopes(texts: &[&str]) -> Vec<Scope> {
 }
 
 fn asked(texts: &[&str], by: &Arc<Rights>) -> NewToken {
-    NewToken { scopes: Some(scopes(texts)), note: "n".into(), expires_in: None, by: Arc::clone(by) }
+    asked_by("alice", texts, by)
+}
+
+fn asked_by(user: &str, texts: &[&str], by: &Arc<Rights>) -> NewToken {
+    let asker = OwnerName::from(name(user));
+    NewToken { scopes: Some(scopes(texts)), note: "n".into(), expires_in: None, asker, by: Arc::clone(by) }
 }
 
 fn rights(world: &World, user: &UserName) -> Arc<Rights> {
@@ -85,10 +90,27 @@ async fn a_token_is_asked_for_with_scopes_and_an_end() {
         world.auth.create_token(&OwnerName::from(root.clone()), asked(&["self"], &by)).await,
         Err(ActError::MayNot(_))
     ));
-    make(asked(&["self"], &rights(&world, &root))).await.expect("an administrator may");
+    make(asked_by("root", &["self"], &rights(&world, &root))).await.expect("an administrator may");
     assert_eq!(world.auth.tokens_of(&owner).len(), 3);
     world.pass(HOUR);
     assert!(world.auth.token_of(secret.expose()).is_none() && world.auth.tokens_of(&owner).is_empty());
+}
+
+#[tokio::test]
+async fn who_holds_tokens_for_others_gives_what_those_hold_and_never_an_administrators_rights() {
+    let role = r#"name = "launcher"
+        scopes = ["tokens"]
+        users = ["bot"]"#;
+    let world = World::with(|config| with_roles(config, role)).await;
+    let (alice, root) = (plain(&world, "alice").await, world.admin("root").await);
+    let by = rights(&world, &name("bot"));
+    let make = |owner: UserName| {
+        let new = asked_by("bot", &["inherit"], &by);
+        async { world.auth.create_token(&OwnerName::from(owner), new).await }
+    };
+    let (_, token) = make(alice).await.expect("JupyterHub's launchers live by it");
+    assert!(token.rights().allows("start:servers", Target::User(&name("alice"))));
+    assert!(matches!(make(root).await, Err(ActError::NotYours(_))), "the way to everything");
 }
 
 #[tokio::test]
