@@ -75,6 +75,8 @@ pub struct App {
     pub private: SocketAddr,
     /// Name of the session cookie.
     pub session_cookie: String,
+    /// What is kept.
+    pub store: Store,
     /// People.
     pub auth: Auth,
     /// Servers.
@@ -205,6 +207,7 @@ impl App {
             http: http_addresses,
             private: private_address,
             session_cookie,
+            store,
             auth,
             spawner,
             services,

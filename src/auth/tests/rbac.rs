@@ -176,10 +176,7 @@ struct Run {
 
 impl Run {
     async fn new(seed: u64) -> Self {
-        // In memory where there is such a folder: a step costs a commit.
-        let shm = std::path::Path::new("/dev/shm");
-        let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
-        let dir = dir.expect("a temporary folder");
+        let dir = memory_folder();
         let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
         set_config(&mut config, 0);
         let clock = Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000)));
