@@ -12,6 +12,7 @@ mod program;
 mod samples;
 mod servers;
 mod shares;
+mod token_page;
 mod tokens;
 mod users;
 mod world;
