@@ -131,7 +131,10 @@ enum Job {
 struct Slot {
     life: Life,
     since: Timestamp,
+    /// When the present start was wished.
     started_at: Option<Timestamp>,
+    /// It has not been ready since then.
+    is_fresh: bool,
     /// By what the engine finds the present generation.
     handle: Option<Handle>,
     /// Drops the steps under way.
@@ -156,6 +159,7 @@ impl Slot {
             life,
             since: now,
             started_at: None,
+            is_fresh: false,
             handle: None,
             cancel: CancellationToken::new(),
             lane: VecDeque::new(),
@@ -317,8 +321,13 @@ impl Driver {
             slot.begun.step(&self.steps.counts, &before.state, &after.state, now);
         }
         if before.generation != after.generation {
+            let begins = !after.state.is_at_rest();
             slot.handle = None;
-            slot.started_at = None;
+            (slot.started_at, slot.is_fresh) = (begins.then_some(now), begins);
+            if begins {
+                // To start it is to use it: no culler ends a server on its way because it was last used a month ago.
+                self.board.note_activity(server, now);
+            }
         }
         self.keep_books(server, &before, &after);
         for action in actions {
@@ -433,7 +442,7 @@ impl Driver {
         let Some(slot) = self.slots.get_mut(server) else { return };
         // A fresh start is somebody's wish. One that is only found again, after a restart of ours or a moment of
         // silence, is as idle as it was: else a Slipway that restarts every night would keep every server for ever.
-        let is_fresh = slot.started_at.is_none();
+        let is_fresh = std::mem::take(&mut slot.is_fresh);
         let active_at = self.board.last_activity(server).filter(|_| !is_fresh).unwrap_or(now);
         slot.started_at.get_or_insert(now);
         let route = Arc::new(Route::new(server.clone(), slot.life.generation, address, active_at));
