@@ -15,6 +15,28 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
+/// A template with `alice`, her server `gpu`, and `x` for the rest.
+pub fn filled(template: &str) -> String {
+    [
+        ("{user}", "alice"),
+        ("{server}", "gpu"),
+        ("{code}", "404"),
+        ("{id}", "a1"),
+        ("{group}", "x"),
+        ("{owner}", "x"),
+        ("{service}", "x"),
+        ("{token}", "x"),
+        ("{cookie}", "x"),
+        ("{value}", "x"),
+        ("{*path}", "x"),
+        ("{*unknown}", "x"),
+        ("{{*rest}}", "alice/x"),
+        ("{*rest}", "alice/x"),
+    ]
+    .iter()
+    .fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
+}
+
 fn read(text: &str) -> Route {
     let text = &text[..end_of_call(text)];
     let quoted = text.split('"').nth(1).unwrap_or_default();
@@ -26,22 +48,7 @@ fn read(text: &str) -> Route {
         () if text.contains("hub(\"") => format!("/hub/{quoted}"),
         () => panic!("a route that this test cannot read: {text}"),
     };
-    let path = [
-        ("{user}", "alice"),
-        ("{server}", "gpu"),
-        ("{code}", "404"),
-        ("{id}", "a1"),
-        ("{group}", "x"),
-        ("{token}", "x"),
-        ("{cookie}", "x"),
-        ("{value}", "x"),
-        ("{*path}", "x"),
-        ("{*unknown}", "x"),
-        ("{{*rest}}", "alice/x"),
-        ("{*rest}", "alice/x"),
-    ]
-    .iter()
-    .fold(template, |path, (name, value)| path.replace(name, value));
+    let path = filled(&template);
     let is_called = |name: &str| {
         text.match_indices(&format!("{name}("))
             .any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == ':' || c == '_'))

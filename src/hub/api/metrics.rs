@@ -16,6 +16,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// `GET` → text. Figures tell how busy people are, so they want `read:metrics` unless `metrics.authenticate` is off.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "get_metrics", tag = "Hub",
+    summary = "Figures for Prometheus", description = "As text, one figure a line.",
     security(("token" = ["read:metrics"])),
     responses((
         status = 200, description = "Figures in Prometheus' text form.", content_type = "text/plain", body = String,

@@ -19,6 +19,7 @@ use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
 use crate::model::{Scope, Secret, ServiceConfig, ServiceName};
+use crate::services::ServiceSpec;
 
 /// Any of these shows a service, each with fields of its own.
 const READ_SERVICE: [&str; 3] = ["read:services", "read:services:name", "read:roles:services"];
@@ -151,7 +152,11 @@ pub(in crate::hub) async fn create(
         // Who makes an administrator must be one.
         return Err(HubError::bad("Only an administrator may make a service with admin rights"));
     }
-    let service = state.auth.create_service(&actor(&caller), config_of(parsed, wanted)?).await?;
+    let config = config_of(parsed, wanted)?;
+    // Before anything is kept: an address that we could not reach would be a service without its pages.
+    let spec = ServiceSpec::of(&config).map_err(|error| HubError::bad(error.to_string()))?;
+    let service = state.auth.create_service(&actor(&caller), config).await?;
+    state.services.add(spec);
     Ok((StatusCode::CREATED, Json(ServiceModel::of(&state, &rights, &service))))
 }
 
@@ -180,6 +185,7 @@ pub(in crate::hub) async fn delete(
         return Err(HubError::Answer { status: StatusCode::METHOD_NOT_ALLOWED, message });
     }
     state.auth.delete_service(&actor(&caller), &service.name).await?;
+    state.services.remove(&service.name);
     Ok(StatusCode::OK)
 }
 

@@ -73,7 +73,7 @@ impl ServiceModel {
             url: reads.then(|| service.url.clone().unwrap_or_default()),
             prefix: reads.then(prefix),
             command: reads.then(|| service.command.clone()),
-            pid: reads.then_some(0),
+            pid: reads.then(|| state.services.pid(&service.name).unwrap_or(0)),
             info: reads.then(|| service.info.clone()),
             display: reads.then_some(service.display),
         }
