@@ -186,7 +186,7 @@ impl App {
             listeners: vec![("https", https.counts()), ("http", http.counts()), ("private", private.counts())],
             auth: auth.clone(),
             spawner: spawner.clone(),
-            store,
+            store: store.clone(),
             routes: routes.clone(),
             hub_requests,
             access_log,
