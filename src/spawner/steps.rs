@@ -206,16 +206,23 @@ impl Steps {
     pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
         let (old, to) = (from.clone(), row.key.clone());
         let rows: Also = Box::new(move |transaction| {
+            rows::check_owner(transaction, &row.key)?;
             transaction.delete_server(&old)?;
             transaction.put_server(&row)
         });
         self.tokens.rename(&from, &to, rows).await
     }
 
-    pub(super) async fn save(&self, row: ServerRow) {
+    /// False if the server has no owner any more; then nothing has been written.
+    pub(super) async fn save(&self, row: ServerRow) -> bool {
         let server = row.key.clone();
-        if let Err(error) = self.rows.put(row).await {
-            warn!(server = %server, error = &error as &dyn std::error::Error, "a server's state could not be written down");
+        match self.rows.put(row).await {
+            Ok(()) => true,
+            Err(StoreError::Gone(_)) => false,
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "a server's state could not be written down");
+                true
+            }
         }
     }
 
