@@ -205,12 +205,12 @@ impl Steps {
     /// The row of `from` becomes this one, and what was given of it follows.
     pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
         let (old, to) = (from.clone(), row.key.clone());
-        let rows: Also = Box::new(move |transaction| {
+        let also: Also = Box::new(move |transaction| {
             rows::check_owner(transaction, &row.key)?;
             transaction.delete_server(&old)?;
             transaction.put_server(&row)
         });
-        self.tokens.rename(&from, &to, rows).await
+        self.tokens.rename(&from, &to, also).await
     }
 
     /// False if the server has no owner any more; then nothing has been written.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use slipway::model::{
-    Timestamp,    BasePath, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, UserName,
+    BasePath, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, Timestamp,
+    UserName,
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
