@@ -4,6 +4,8 @@
 //! Statuses and bodies are oauthlib's, which JupyterHub's servers know. An `Authorization` header is tolerated: the
 //! servers send one, and it says nothing here.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -50,7 +52,7 @@ pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) 
     if fields.get("redirect_uri") != grant.redirect_uri {
         return Ok(Refusal::InvalidRequest("Mismatching redirect URI.").into_response());
     }
-    let scope = grant.scopes.join(" ");
+    let scope = told(&grant.scopes);
     let issued = state.auth.issue_oauth_token(&grant.user, &client, grant.scopes, Some(grant.session_id)).await;
     let secret = match issued {
         Ok((secret, _)) => secret,
@@ -65,6 +67,13 @@ pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) 
         "scope": scope,
     });
     Ok((StatusCode::OK, NOT_KEPT, Json(body)).into_response())
+}
+
+/// What the answer says of scopes: those that were granted, and what any token of ours is good for.
+fn told(granted: &[String]) -> String {
+    let mut scopes: BTreeSet<_> = granted.iter().map(String::as_str).collect();
+    scopes.extend(["read:users:groups!user", "read:users:name!user"]);
+    scopes.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// A token is nobody else's: no cache keeps it.
