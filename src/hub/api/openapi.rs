@@ -12,8 +12,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, metrics, progress, proxy, refusals, servers, services, share_codes, shared_with, shares, shutdown,
-    tokens, user_acts, user_list, users, whoami,
+    activity, groups, info, metrics, progress, proxy, refusals, servers, services, share_codes, shared_with, shares,
+    shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -118,8 +118,7 @@ fn describe(config: &Config) -> Value {
     close(&mut api["components"]["schemas"]);
     describe_default_servers(&mut api["paths"]);
     api["components"]["securitySchemes"] = security_schemes(config);
-    api["components"]["responses"] =
-        refusals::shared().into();
+    api["components"]["responses"] = refusals::shared().into();
     for (path, item) in api["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             refusals::complete(operation, path, method);

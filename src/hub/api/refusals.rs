@@ -72,7 +72,8 @@ pub(super) fn complete(operation: &mut Value, path: &str, method: &str) {
         operation["security"].as_array().into_iter().flatten().filter_map(|way| way.get("token")).collect();
     let is_open = scopes.is_empty();
     if !is_open {
-        let session = if method == "get" { json!({ "session": [] }) } else { json!({ "session": [], "form_token": [] }) };
+        let session =
+            if method == "get" { json!({ "session": [] }) } else { json!({ "session": [], "form_token": [] }) };
         let tokens = scopes.iter().map(|scopes| json!({ "token": scopes }));
         let bearers = scopes.iter().map(|scopes| json!({ "bearer": scopes }));
         operation["security"] = tokens.chain(bearers).chain([session]).collect();

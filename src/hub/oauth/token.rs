@@ -115,12 +115,8 @@ pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) 
         Err(StoreError::Gone(_)) => return Ok(Refusal::InvalidGrant.into_response()),
         Err(error) => return Err(error.into()),
     };
-    let body = TokenAnswer {
-        access_token: secret.expose().to_owned(),
-        expires_in: EXPIRES_IN_S,
-        token_type: "Bearer",
-        scope,
-    };
+    let body =
+        TokenAnswer { access_token: secret.expose().to_owned(), expires_in: EXPIRES_IN_S, token_type: "Bearer", scope };
     Ok((StatusCode::OK, NOT_KEPT, Json(body)).into_response())
 }
 

@@ -55,10 +55,7 @@ pub(in crate::hub) async fn get(State(state): State<HubState>) -> Response {
         status: "ok",
         uptime_seconds: uptime,
         uptime: uptime_text(uptime),
-        version: Versions {
-            slipway: env!("CARGO_PKG_VERSION"),
-            jupyterhub: state.config.jupyterhub_version.clone(),
-        },
+        version: Versions { slipway: env!("CARGO_PKG_VERSION"), jupyterhub: state.config.jupyterhub_version.clone() },
         users: Numbers { total: state.auth.users().len(), active_servers: state.spawner.active().len() },
     };
     ([(CACHE_CONTROL, "no-cache, no-store, must-revalidate")], Json(body)).into_response()
