@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::profiles::profiles_of;
 use super::settings::{Mistake, Settings};
-use crate::model::{BasePath, Network, Secret, ServiceConfig, UserName};
+use crate::model::{BasePath, Network, Secret, ServerName, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
 use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
 
@@ -174,6 +174,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             signup,
             password_length_min: read.count("auth.password_length"),
             default_url: read.optional("hub.default_url", page_address),
+            default_server: read.optional("hub.default_server", server_name).filter(|name| !name.is_default()),
             authenticate_metrics: read.flag("metrics.authenticate"),
             ..hub::Config::default()
         },
@@ -349,6 +350,12 @@ fn page_address(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("must be a path on this host, as in \"/hub/home\"".into())
+}
+
+fn server_name(text: &str) -> Result<ServerName, String> {
+    let name = ServerName::parse(text).map_err(|error| error.to_string())?;
+    name.check_new().map_err(|error| error.to_string())?;
+    Ok(name)
 }
 
 fn hub_bind(text: &str) -> Result<HubBind, String> {

@@ -275,6 +275,12 @@ pub const KEYS: &[Key] = &[
         r#""""#,
         "Where people land after sign-in, as in \"/hub/home\". Empty: at their own server.",
     ),
+    key(
+        "hub.default_server",
+        Kind::Text,
+        r#""""#,
+        "The named server that links to /hub/user-redirect/ open, made when it is not there. Empty: everybody's server without a name. Wants spawner.named_servers_per_user.",
+    ),
     key("hub.requests", whole(1, 100_000), "2048", "How many pages and API calls may be under way at once."),
     key(
         "spawner.backend",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::BasePath;
+use crate::model::{BasePath, ServerName};
 
 /// Everything the hub can be told.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Config {
     pub password_length_min: usize,
     /// Where a person lands after sign-in who wanted nothing in particular; `None`: their own server.
     pub default_url: Option<String>,
+    /// The server that `{base}hub/user-redirect/` means; `None`: the one without a name.
+    pub default_server: Option<ServerName>,
     /// A folder whose files take the place of the built-in templates of the same name.
     pub templates_dir: Option<PathBuf>,
     /// `{base}hub/metrics` wants the scope `read:metrics`.
@@ -70,6 +72,7 @@ impl Default for Config {
             signup: true,
             password_length_min: 8,
             default_url: None,
+            default_server: None,
             templates_dir: None,
             authenticate_metrics: true,
             form_limit_bytes: 64 << 10,

@@ -11,7 +11,10 @@ use super::layers::{
     api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
-use super::pages::{admin, api_docs, health, home, login, logout, password, servers, signup, spawn};
+use super::pages::{
+    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
+    tokens,
+};
 use super::{HubState, api, assets, oauth};
 
 /// The hub as a service. Requests come with `model::Visit` and `auth::Caller` in their extensions.
@@ -35,7 +38,8 @@ fn pages(state: &HubState) -> Router<HubState> {
     let others = Router::new()
         .route(&hub(""), get(home::root))
         .route(state.config.hub("").trim_end_matches('/'), get(home::add_slash))
-        .route(&hub("home"), get(home::get))
+        .route(&hub("home"), get(home::get).post(named::create))
+        .route(&hub("delete-server/{user}/{server}"), get(named::ask_delete).post(named::delete))
         .route(&hub("logout"), get(logout::get).post(logout::post))
         .route(&hub("change-password"), get(password::get).post(password::post))
         .route(&hub("spawn"), get(spawn::get).post(spawn::post))
@@ -46,6 +50,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("stop/{user}"), post(servers::stop))
         .route(&hub("stop/{user}/{server}"), post(servers::stop))
         .route(&hub("user-redirect/{*path}"), get(servers::user_redirect))
+        .route(&hub("token"), get(tokens::get).post(tokens::post))
+        .route(&hub("token/revoke/{id}"), get(tokens::ask_revoke).post(tokens::revoke))
+        .route(&hub("accept-share"), get(accept_share::get).post(accept_share::post))
         .route(&hub("authorize"), get(admin::get))
         .route(&hub("authorize/{user}"), get(admin::back_to_list).post(admin::authorise))
         .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
@@ -64,12 +71,16 @@ fn pages(state: &HubState) -> Router<HubState> {
         .layer(from_fn_with_state(state.clone(), show_errors_as_pages))
 }
 
-/// What anybody may read: nothing here tells of anyone.
+/// Bytes of a browser's report: an address or two, and a line of our own policy.
+const REPORT_LIMIT_BYTES: usize = 16 << 10;
+
+/// What anybody may read: nothing here tells of anyone. And what browsers report by themselves.
 fn open(state: &HubState) -> Router<HubState> {
     let hub = |page: &str| state.config.hub(page);
     Router::new()
         .route(&hub("health"), get(health::get))
         .route(&hub("api/health"), get(health::get))
+        .route(&hub("security/csp-report"), post(csp_report::post).layer(DefaultBodyLimit::max(REPORT_LIMIT_BYTES)))
         .route(&hub("logo"), get(assets::logo))
         // Browsers ask for it on behalf of every page that names no icon, servers' pages among them.
         .route(&format!("{}favicon.ico", state.config.base), get(assets::logo))

@@ -16,9 +16,9 @@ use super::life::Fact;
 use super::profiles::Choice;
 use super::rows::{self, Rows};
 use super::trouble::Trouble;
-use super::{Config, ServerTokens, ready};
+use super::{Also, Config, ServerTokens, ready};
 use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
-use crate::store::ServerRow;
+use crate::store::{ServerRow, StoreError};
 
 /// Between two tries to clean up with an engine that says no.
 const CLEAN_UP_PAUSE: Duration = Duration::from_secs(1);
@@ -195,10 +195,34 @@ impl Steps {
         }
     }
 
-    pub(super) async fn save(&self, row: ServerRow) {
+    /// Their rows go, and with them all that was given of them.
+    pub(super) async fn forget(&self, servers: Vec<ServerKey>) -> Result<(), StoreError> {
+        let theirs = servers.clone();
+        let rows: Also = Box::new(move |transaction| theirs.iter().try_for_each(|key| transaction.delete_server(key)));
+        self.tokens.forget(&servers, rows).await
+    }
+
+    /// The row of `from` becomes this one, and what was given of it follows.
+    pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
+        let (old, to) = (from.clone(), row.key.clone());
+        let also: Also = Box::new(move |transaction| {
+            rows::check_owner(transaction, &row.key)?;
+            transaction.delete_server(&old)?;
+            transaction.put_server(&row)
+        });
+        self.tokens.rename(&from, &to, also).await
+    }
+
+    /// False if the server has no owner any more; then nothing has been written.
+    pub(super) async fn save(&self, row: ServerRow) -> bool {
         let server = row.key.clone();
-        if let Err(error) = self.rows.put(row).await {
-            warn!(server = %server, error = &error as &dyn std::error::Error, "a server's state could not be written down");
+        match self.rows.put(row).await {
+            Ok(()) => true,
+            Err(StoreError::Gone(_)) => false,
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "a server's state could not be written down");
+                true
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 import { after, before } from "node:test";
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { look, makeCertificates, startChromium, until } from "./browser.mjs";
@@ -27,7 +27,18 @@ before(async () => {
   const certificates = makeCertificates(folder);
   slipway = await makeSlipway(folder, certificates, artefacts);
   // A server that says much and ends: its last lines are what the page has to show.
+  const profiles = join(folder, "slipway.toml");
+  writeFileSync(profiles, ["Small", "Large"].map((title, index) => `[[spawner.profiles]]
+name = "${title.toLowerCase()}"
+display_name = "${title}"
+description = "For ${title.toLowerCase()} things."
+memory = "${index + 1}G"
+cpu = ${index + 1}.0
+default = ${index === 0}
+`).join("\n"));
   await slipway.start({
+    SLIPWAY_CONFIG: profiles,
+    SLIPWAY_SPAWNER_NAMED_SERVERS_PER_USER: "5",
     SLIPWAY_SPAWNER_DOCKER_COMMAND: JSON.stringify(["sh", "-c",
       "for i in $(seq 400); do echo \"line $i: /opt/conda/lib/python3.12/site-packages/jupyter_server/serverapp.py: a warning that is longer than a phone is wide\" >&2; done; exit 3"]),
   });
@@ -113,6 +124,92 @@ step("a failed start shows a long log in a frame of its own", async () => {
   await look(admin, "home-failed", artefacts);
 });
 
+step("a token is made with some rights, shown once, copied, and revoked after a question", async () => {
+  await admin.goto("/hub/token");
+  await look(admin, "tokens-none", artefacts);
+  await admin.getByLabel("What it is for").fill("Nightly report");
+  await admin.getByLabel("Only some of it").check();
+  await admin.getByRole("button", { name: "Make token" }).click();
+  await admin.getByRole("alert").waitFor();
+  assert.match(await admin.getByRole("alert").innerText(), /at least one right/);
+  assert.equal(await admin.getByLabel("What it is for").inputValue(), "Nightly report");
+  await look(admin, "tokens-refused", artefacts);
+  await admin.getByLabel("Read my account").check();
+  await admin.getByRole("button", { name: "Make token" }).click();
+  const secret = await admin.getByLabel("New token", { exact: true }).inputValue();
+  assert.match(secret, /^[0-9a-f]{32}$/);
+  await look(admin, "tokens-made", artefacts);
+  const whoami = () => admin.evaluate(async (token) => (await fetch("/hub/api/user", { headers: { Authorization: `token ${token}` } })).status, secret);
+  assert.equal(await whoami(), 200);
+  await admin.goto("/hub/token");
+  assert.ok(!(await admin.content()).includes(secret), "shown only once");
+  await look(admin, "tokens-list", artefacts);
+  await admin.getByRole("link", { name: /Revoke.* Nightly report/ }).click();
+  await look(admin, "token-revoke", artefacts);
+  await admin.getByRole("button", { name: "Revoke" }).click();
+  await admin.waitForURL(/\/hub\/token$/);
+  assert.equal(await admin.getByText("Nightly report").count(), 0);
+  assert.equal(await whoami(), 403);
+});
+
+step("a token can be made and revoked without JavaScript", async () => {
+  const plain = await person({ javaScriptEnabled: false });
+  await signIn(plain, "admin", password);
+  await plain.goto("/hub/token");
+  await plain.fill('input[name="note"]', "plain");
+  await plain.getByRole("button", { name: "Make token" }).click();
+  await plain.waitForSelector("#new-token");
+  await plain.goto("/hub/token");
+  await plain.getByRole("link", { name: /Revoke.* plain/ }).click();
+  await plain.getByRole("button", { name: "Revoke" }).click();
+  await plain.waitForURL(/\/hub\/token$/);
+  await plain.context().close();
+});
+
+step("a choice is shown as cards, and the last one is remembered", async () => {
+  await admin.goto("/hub/spawn");
+  assert.equal(await admin.getByRole("radio").count(), 2);
+  assert.ok(await admin.getByRole("radio", { name: /Small/ }).isChecked());
+  await look(admin, "spawn", artefacts);
+  await admin.getByRole("radio", { name: /Large/ }).check();
+  await admin.getByRole("button", { name: "Start server" }).click();
+  await admin.waitForURL(/spawn-pending/);
+  // It ends by itself, as all servers of this story do.
+  await admin.locator("pre.log").waitFor({ timeout: 30_000 });
+  await admin.goto("/hub/spawn");
+  assert.ok(await admin.getByRole("radio", { name: /Large/ }).isChecked());
+});
+
+step("a named server is made by its name and deleted after a question, and an open menu stays open meanwhile", async () => {
+  await admin.goto("/hub/home");
+  await admin.getByLabel("Name of a new server").fill("42");
+  await admin.getByRole("button", { name: "Add server" }).click();
+  assert.match(await admin.getByRole("alert").innerText(), /begins with a letter/);
+  await look(admin, "home-named-refused", artefacts);
+  await admin.getByLabel("Name of a new server").fill("GPU work");
+  await admin.getByRole("button", { name: "Add server" }).click();
+  await admin.waitForURL(/\/hub\/spawn\/admin\/gpu-work$/);
+  await look(admin, "spawn-named", artefacts);
+  const elsewhere = await admin.context().newPage();
+  await admin.goto("/hub/home");
+  await admin.locator("details.menu summary").click();
+  await elsewhere.goto("/hub/spawn/admin/gpu-work");
+  await elsewhere.getByRole("button", { name: "Start server" }).click();
+  await elsewhere.locator("pre.log").waitFor({ timeout: 30_000 });
+  await elsewhere.close();
+  // The page looks every five seconds, and would have loaded itself anew.
+  await admin.waitForTimeout(6_000);
+  assert.ok(await admin.getByRole("button", { name: "Sign out" }).isVisible());
+  await admin.keyboard.press("Escape");
+  await admin.goto("/hub/home");
+  await look(admin, "home-named", artefacts);
+  await admin.getByRole("link", { name: /Delete.* GPU work/ }).click();
+  await look(admin, "delete-server", artefacts);
+  await admin.getByRole("button", { name: "Delete server" }).click();
+  await admin.waitForURL(/\/hub\/home$/);
+  assert.equal(await admin.getByText("GPU work").count(), 0);
+});
+
 step("what the edge answers itself looks like the rest and is as sound", async () => {
   assert.equal((await admin.goto("/hub/%zz")).status(), 400);
   await look(admin, "edge-400", artefacts);
@@ -147,8 +244,10 @@ step("the keyboard alone is enough: sign in, menu, dialogs", async () => {
     await keys.keyboard.press("Tab");
     walked.push(await focused());
   }
-  assert.deepEqual(walked.map(({ text }) => text), ["Skip to content", "Slipway", "Home", "People", "Aadmin"]);
+  assert.deepEqual(walked.map(({ text }) => text), ["Skip to content", "Slipway", "Home", "Tokens", "People"]);
   assert.ok(walked.every(({ ring }) => ring), JSON.stringify(walked));
+  await keys.keyboard.press("Tab");
+  assert.equal((await focused()).text, "Aadmin");
   await keys.screenshot({ path: join(artefacts, "focus-ring.png") });
   await keys.keyboard.press("Enter");
   assert.ok(await keys.getByRole("button", { name: "Sign out" }).isVisible());
@@ -160,13 +259,8 @@ step("the keyboard alone is enough: sign in, menu, dialogs", async () => {
 
 step("signing out by the menu works, and the pages stay closed afterwards", async () => {
   await admin.goto("/hub/home");
-  const signOut = admin.getByRole("button", { name: "Sign out" });
-  // The home page loads itself again when the server's state changes, and a menu that was open is closed then.
-  await until("the menu is open", 10_000, async () => {
-    if (!(await signOut.isVisible())) await admin.locator("details.menu summary").click();
-    return signOut.isVisible();
-  });
-  await signOut.click();
+  await admin.locator("details.menu summary").click();
+  await admin.getByRole("button", { name: "Sign out" }).click();
   await until("signed out", 5_000, () => path(admin) === "/hub/login");
   await admin.goBack();
   await admin.reload();

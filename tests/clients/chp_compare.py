@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Drives configurable-http-proxy and `slipway chp` with the same calls and requests and compares what comes back.
 
-    chp_compare.py CONFIGURABLE_HTTP_PROXY SLIPWAY      (two programs; the first from `npm install configurable-http-proxy@5`)
+    chp_compare.py CONFIGURABLE_HTTP_PROXY SLIPWAY      (two programs; the first is what package.json names)
 
 Every case is sent to both, byte for byte. What differs is printed; a difference that is meant stands in INTENDED with
 its reason. The exit status is 1 if there is another one, or if an intended one has gone. Standard library only.
 """
 
+import atexit
+import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
@@ -155,7 +158,9 @@ class Target:
 
 
 class Proxy:
-    """One of the two programs, running."""
+    """One of the two programs, running; ended at the latest when we end."""
+
+    running = []
 
     def __init__(self, name, command, arguments, folder, port, wants, environment):
         self.name, self.port, self.api_port, self.metrics_port = name, port, free_port(), free_port()
@@ -167,6 +172,7 @@ class Proxy:
             self.line += ["--api-ip", "127.0.0.1", "--api-port", str(self.api_port)]
         self.log = open(os.path.join(folder, "log"), "w+")
         self.process = subprocess.Popen(self.line, stdout=self.log, stderr=subprocess.STDOUT, env={**os.environ, **environment})
+        Proxy.running.append(self)
         until = time.time() + LIMIT_S
         for address in wants(self):
             while True:
@@ -188,9 +194,27 @@ class Proxy:
             status = self.process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
             status = "killed"
+        Proxy.running.remove(self)
         self.log.seek(0)
         return status, re.sub(r"\x1b\[\d+m", "", self.log.read())
+
+
+def end_all():
+    for proxy in list(Proxy.running):
+        with contextlib.suppress(Exception):
+            proxy.process.kill()
+            proxy.process.wait(LIMIT_S)
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+# All that is written here lies below it. A limit of time in test.sh leaves nothing behind either.
+SCRATCH = tempfile.mkdtemp(prefix="slipway-chp-compare-")
+atexit.register(end_all)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+# The two are asked at once: most of a case is waiting for one of them.
+TWO = concurrent.futures.ThreadPoolExecutor(2)
 
 
 def exchange(address, payload, limit=4, tls=None, reads=None):
@@ -286,18 +310,18 @@ class Comparison:
         self.programs, self.unexpected, self.met, self.count = programs, [], set(), 0
 
     def both(self, arguments=(), wants=lambda p: [("127.0.0.1", p.port), ("127.0.0.1", p.api_port)], token=TOKEN):
-        running = []
-        for name, command in self.programs:
-            folder = tempfile.mkdtemp(prefix="chp-")
+        def start(program):
+            folder = tempfile.mkdtemp(prefix="chp-", dir=SCRATCH)
             environment = {"CONFIGPROXY_AUTH_TOKEN": token} if token else {"CONFIGPROXY_AUTH_TOKEN": ""}
-            proxy = Proxy(name, command, arguments, folder, free_port(), wants, environment)
+            proxy = Proxy(*program, arguments, folder, free_port(), wants, environment)
             proxy.folder = folder
-            running.append(proxy)
-        return running
+            return proxy
+
+        return list(TWO.map(start, self.programs))
 
     def case(self, name, proxies, ask, see=without_times):
         self.count += 1
-        one, other = (see(ask(proxy)) for proxy in proxies)
+        one, other = TWO.map(lambda proxy: see(ask(proxy)), proxies)
         if one == other:
             return one
         if name in INTENDED:
@@ -309,7 +333,7 @@ class Comparison:
         return other
 
     def end(self, proxies, with_signal=signal.SIGTERM):
-        logs = [proxy.stop(with_signal) for proxy in proxies]
+        logs = list(TWO.map(lambda proxy: proxy.stop(with_signal), proxies))
         for proxy in proxies:
             shutil.rmtree(proxy.folder, ignore_errors=True)
         return logs
@@ -472,7 +496,7 @@ def main():
     case("error target is dead", proxies, lambda p: public(p, "GET /x"))
     comparison.end(proxies)
 
-    pages = tempfile.mkdtemp(prefix="chp-pages-")
+    pages = tempfile.mkdtemp(prefix="pages-", dir=SCRATCH)
     for name, text in (("404.html", "mine 404"), ("error.html", "mine all")):
         with open(os.path.join(pages, name), "w") as file:
             file.write(text)
@@ -522,7 +546,7 @@ def main():
     comparison.end(proxies)
 
     # -- Unix sockets
-    folder = tempfile.mkdtemp(prefix="chp-sock-")
+    folder = tempfile.mkdtemp(prefix="sockets-", dir=SCRATCH)
     lab = Target(path=os.path.join(folder, "lab.sock"))
     encoded = "http+unix://" + os.path.join(folder, "lab.sock").replace("/", "%2F")
     wants = lambda p: [os.path.join(p.folder_of(), "p"), os.path.join(p.folder_of(), "a")]
@@ -557,10 +581,11 @@ def main():
     tls(comparison, folder, dead)
     command_lines(comparison)
 
-    for name in sorted(set(INTENDED) - comparison.met):
+    gone = sorted(set(INTENDED) - comparison.met)
+    for name in gone:
         print(f"no longer differs: {name}")
-    print(f"{comparison.count} cases, {len(comparison.met)} differ as meant, {len(comparison.unexpected)} otherwise")
-    sys.exit(1 if comparison.unexpected else 0)
+    print(f"  {comparison.count} cases, {len(comparison.met)} differ as meant, {len(comparison.unexpected)} otherwise")
+    sys.exit(1 if comparison.unexpected or gone else 0)
 
 
 def tls(comparison, folder, dead):
@@ -580,7 +605,6 @@ def tls(comparison, folder, dead):
     believing = ssl.create_default_context(cafile=f"{folder}/ca.pem")
     knowing = ssl.create_default_context(cafile=f"{folder}/ca.pem")
     knowing.load_cert_chain(f"{folder}/client.pem", f"{folder}/client.key")
-    redirect = free_port()
     files = lambda kind, name: [f"--{kind}-key", f"{folder}/{name}.key", f"--{kind}-cert", f"{folder}/{name}.pem"]
     proxies = comparison.both([
         *files("ssl", "server"), *files("api-ssl", "server"), "--api-ssl-ca", f"{folder}/ca.pem", "--api-ssl-request-cert",
@@ -606,7 +630,7 @@ def tls(comparison, folder, dead):
     # Each its own port: both run at once.
     for at, (name, command) in enumerate(comparison.programs):
         port = free_port()
-        one = Proxy(name, command, [*files("ssl", "server"), "--redirect-port", port, "--redirect-to", "8443"], tempfile.mkdtemp(), free_port(),
+        one = Proxy(name, command, [*files("ssl", "server"), "--redirect-port", port, "--redirect-to", "8443"], tempfile.mkdtemp(dir=SCRATCH), free_port(),
                     lambda p: [("127.0.0.1", port)], {"CONFIGPROXY_AUTH_TOKEN": TOKEN})
         answer = exchange(("127.0.0.1", port), request("GET /a/b?c=d", host="hub.example:8080"))
         said = (answer["status"], dict(answer["headers"]).get("location"))
@@ -625,7 +649,7 @@ def command_lines(comparison):
         ["--nonsense"], ["--port"], ["extra"], ["--socket", "/tmp/x", "--port", "8000"], ["--redirect-port", "8080"],
         ["--error-path", "/e", "--error-target", "http://h"], ["--custom-header", "nonsense"], ["--version"], ["-V"], ["--help"], ["-h"],
     ):
-        one, other = (status(program, arguments) for _, program in comparison.programs)
+        one, other = TWO.map(lambda named: status(named[1], arguments), comparison.programs)
         check(comparison, f"command line {' '.join(arguments)}", one, other)
 
 

@@ -21,6 +21,7 @@ pub fn filled(template: &str) -> String {
         ("{user}", "alice"),
         ("{server}", "gpu"),
         ("{code}", "404"),
+        ("{id}", "a1"),
         ("{group}", "x"),
         ("{owner}", "x"),
         ("{service}", "x"),

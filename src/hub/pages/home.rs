@@ -6,6 +6,7 @@ use axum::response::Response;
 use minijinja::context;
 use minijinja::value::Value;
 
+use super::choice::{has_choice, must_choose};
 use super::{found, landing, page_of};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
@@ -39,15 +40,49 @@ pub(in crate::hub) async fn get(
     person: Person,
     frame: Frame,
 ) -> Result<Response, HubError> {
+    show(&state, &person, frame, StatusCode::OK, Typed::default())
+}
+
+/// What somebody typed into the form for a new server, and why that did not do.
+#[derive(Default)]
+pub(super) struct Typed {
+    pub(super) name: String,
+    pub(super) problem: Option<String>,
+}
+
+/// The home page.
+pub(super) fn show(
+    state: &HubState,
+    person: &Person,
+    frame: Frame,
+    code: StatusCode,
+    typed: Typed,
+) -> Result<Response, HubError> {
     let server = ServerKey::default_of(person.name().clone());
     let status = state.spawner.status(&server);
+    let all = state.spawner.servers_of(person.name());
+    let named = all.iter().filter(|(server, _)| !server.name.is_default());
+    let named = named.map(|(server, status)| server_view(state, server, status)).collect::<Vec<_>>();
+    // What the page shows, for its script to compare with what is.
+    let states: serde_json::Map<_, _> =
+        all.iter().map(|(server, status)| (server.name.as_str().to_owned(), word_of(&status.state).into())).collect();
     let waiting = if person.as_caller().is_admin() {
         state.auth.users().iter().filter(|user| !user.authorised).count()
     } else {
         0
     };
-    let page = context! { server => server_view(&state, &server, &status), waiting };
-    frame.show(StatusCode::OK, "home.html", page)
+    let user = percent_encode(person.name().as_str());
+    let page = context! {
+        server => server_view(state, &server, &status),
+        named,
+        may_have_named => state.spawner.has_named_servers(),
+        states => serde_json::Value::from(states).to_string(),
+        user_api_url => format!("{}hub/api/users/{user}?include_stopped_servers=1", state.config.base),
+        typed => typed.name,
+        problem => typed.problem,
+        waiting,
+    };
+    frame.show(code, "home.html", page)
 }
 
 /// `GET {base}hub/error/{code}`: the page for a status, for a proxy in front of us; always 200.
@@ -65,23 +100,43 @@ pub(in crate::hub) async fn error(Path(code): Path<String>, frame: Frame) -> Res
     frame.show(StatusCode::OK, "error.html", context! { status => status.as_u16(), title, sentence })
 }
 
+fn word_of(state: &ServerState) -> &'static str {
+    match state {
+        ServerState::Stopped => "stopped",
+        ServerState::Starting(_) => "starting",
+        ServerState::Ready => "ready",
+        ServerState::Stopping => "stopping",
+        ServerState::Failed(_) => "failed",
+    }
+}
+
 /// A server as the templates show it.
 pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerStatus) -> Value {
     let base = &state.config.base;
-    let (word, failure) = match &status.state {
-        ServerState::Stopped => ("stopped", None),
-        ServerState::Starting(_) => ("starting", None),
-        ServerState::Ready => ("ready", None),
-        ServerState::Stopping => ("stopping", None),
-        ServerState::Failed(failure) => ("failed", Some(failure)),
+    let word = word_of(&status.state);
+    let failure = match &status.state {
+        ServerState::Failed(failure) => Some(failure),
+        _ => None,
     };
     let user = percent_encode(server.user.as_str());
-    let place = match server.name.is_default() {
+    let api_path = match server.name.is_default() {
         true => "server".to_owned(),
         false => format!("servers/{}", percent_encode(server.name.as_str())),
     };
+    let record = state.spawner.record(server);
+    let title = record.as_ref().and_then(|record| record.display_name.as_ref()).map(ToString::to_string);
+    let offer = state.spawner.offer(&server.user);
+    let profile = record.as_ref().and_then(|record| record.profile.as_deref());
+    let profile = profile.and_then(|name| offer.profiles.iter().find(|profile| profile.name == name));
     context! {
         owner => server.user.to_string(),
+        name => server.name.as_str(),
+        title => title.unwrap_or_else(|| server.name.as_str().to_owned()),
+        kind => profile.map(|profile| if profile.display_name.is_empty() { &profile.name } else { &profile.display_name }),
+        has_choice => has_choice(&offer),
+        must_choose => must_choose(state, server),
+        delete_url => page_of(state, "delete-server", server),
+        active => state.spawner.last_activity(server).map(moment),
         url => server.prefix(base),
         state => word,
         message => &status.message,
@@ -90,7 +145,7 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
         spawn_url => page_of(state, "spawn", server),
         stop_url => page_of(state, "stop", server),
         pending_url => page_of(state, "spawn-pending", server),
-        api_url => format!("{base}hub/api/users/{user}/{place}"),
+        api_url => format!("{base}hub/api/users/{user}/{api_path}"),
         failure => failure.map(|failure| context! {
             sentence => &failure.sentence,
             exit_code => failure.exit_code,

@@ -1,16 +1,22 @@
 //! The pages: one file each, with `get` and `post`; what they look like is in `templates/`.
 
+pub(super) mod accept_share;
 pub(super) mod admin;
 pub(super) mod api_docs;
+mod choice;
+pub(super) mod csp_report;
 pub(super) mod health;
 pub(super) mod home;
 pub(super) mod login;
 pub(super) mod logout;
+pub(super) mod named;
 pub(super) mod password;
 mod people;
 pub(super) mod servers;
 pub(super) mod signup;
 pub(super) mod spawn;
+mod token_choice;
+pub(super) mod tokens;
 
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER};
@@ -53,4 +59,13 @@ fn page_of(state: &HubState, page: &str, server: &ServerKey) -> String {
     let prefix = server.prefix(&state.config.base);
     let names = prefix.strip_prefix(&format!("{}user/", state.config.base)).unwrap_or_default();
     format!("{}/{}", state.config.hub(page), names.trim_end_matches('/'))
+}
+
+/// What the token page offers, for its sample.
+#[cfg(test)]
+pub(super) fn sample_choices() -> minijinja::value::Value {
+    let choices = token_choice::CHOICES.iter().map(|choice| {
+        minijinja::context! { scope => choice.written(), text => choice.text, about => choice.about, is_chosen => false }
+    });
+    minijinja::value::Value::from(choices.collect::<Vec<_>>())
 }

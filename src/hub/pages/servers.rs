@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use minijinja::context;
 use serde_json::json;
 
+use super::choice::must_choose;
 use super::home::server_view;
 use super::{found, page_of, see_other};
 use crate::auth::{Caller, may_access_server, may_start_server};
@@ -40,9 +41,14 @@ pub(in crate::hub) async fn pending(
     if !is_there(&state, &server) || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
-    let next = next_url(next_of(&uri).as_deref(), &visit.origin).unwrap_or_else(|| server.prefix(&state.config.base));
+    let wanted = next_url(next_of(&uri).as_deref(), &visit.origin);
     let mut status = state.spawner.status(&server);
     let is_own = server.user == *person.name();
+    if is_own && status.state == ServerState::Stopped && must_choose(&state, &server) {
+        let spawn = page_of(&state, "spawn", &server);
+        return Ok(found(&wanted.map_or_else(|| spawn.clone(), |next| with_next(&spawn, &next))));
+    }
+    let next = wanted.unwrap_or_else(|| server.prefix(&state.config.base));
     if is_own && state.config.lazy_start && starts_by_visit(&status, watched_start(&uri)) {
         // Also when it is ready: the spawner takes the edge's report of a dead one before this wish, so what comes
         // back is the truth, and nobody is sent in circles.
@@ -164,7 +170,8 @@ pub(in crate::hub) async fn user_redirect(
 ) -> Response {
     let start = state.config.hub("user-redirect/");
     let rest = path_and_query(&uri).strip_prefix(&start).unwrap_or_default().to_owned();
-    let server = ServerKey::default_of(person.name().clone());
+    let name = state.config.default_server.clone().unwrap_or_default();
+    let server = ServerKey { user: person.name().clone(), name };
     let next = server.prefix(&state.config.base) + &rest;
     found(&with_next(&page_of(&state, "spawn", &server), &next))
 }

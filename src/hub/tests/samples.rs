@@ -25,6 +25,91 @@ fn server(state: &str, message: &str, progress: u8, failure: Option<Value>) -> V
         owner => "alice", url => "/user/alice/", state, message, progress, failure,
         since => moment(NOW), spawn_url => "/hub/spawn/alice", stop_url => "/hub/stop/alice",
         pending_url => "/hub/spawn-pending/alice", api_url => "/hub/api/users/alice/server",
+        name => "", title => "", kind => (), has_choice => false, must_choose => false, delete_url => "", active => (),
+    }
+}
+
+fn named(name: &str, title: &str, kind: &str, state: &str) -> Value {
+    context! {
+        name, title, kind, has_choice => true, delete_url => format!("/hub/delete-server/alice/{name}"),
+        active => (state == "ready").then(|| moment(NOW)), ..server(state, "", 40, None),
+    }
+}
+
+/// The offer of a hub with three profiles.
+fn offer() -> Value {
+    let profile =
+        |name: &str, title: &str, description: &str, memory: &str, cpu: &str, image: &str, is_chosen: bool| {
+            context! { name, title, description, memory, cpu, image, is_chosen }
+        };
+    let profiles = vec![
+        profile(
+            "small",
+            "Small",
+            "For reading and light notebooks.",
+            "2 GiB",
+            "1 core",
+            "quay.io/jupyter/minimal-notebook:2026-11-03",
+            true,
+        ),
+        profile(
+            "data",
+            "Data science",
+            "With pandas, scikit-learn and R. What most courses use.",
+            "8 GiB",
+            "4 cores",
+            "quay.io/jupyter/datascience-notebook:2026-11-03",
+            false,
+        ),
+        profile(
+            "gpu",
+            "GPU",
+            "One GPU for training. Stop it when you are done: there are only four.",
+            "32 GiB",
+            "8 cores",
+            "quay.io/jupyter/pytorch-notebook:cuda12-2026-11-03",
+            false,
+        ),
+    ];
+    context! { profiles, images => vec!["quay.io/jupyter/minimal-notebook:2026-11-03"], any_image => true, image => () }
+}
+
+fn spawn(name: &str, is_own: bool, problem: &str) -> Value {
+    context! {
+        owner => "alice", name, title => (), is_own, is_new => false, offer => offer(), has_choice => true,
+        action => "/hub/spawn/alice", problem => (!problem.is_empty()).then_some(problem),
+    }
+}
+
+fn token(id: &str, note: &str, scopes: &[&str], is_used: bool) -> Value {
+    context! {
+        id, note, created => moment(NOW), used => is_used.then(|| moment(NOW)), expires => is_used.then(|| moment(NOW)),
+        has_all => scopes.is_empty(), scopes => scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    }
+}
+
+fn tokens(made: Option<Value>, problem: &str) -> Value {
+    let choices = crate::hub::pages::sample_choices();
+    let lives = vec![
+        context! { key => "1", text => "1 day", is_chosen => false },
+        context! { key => "30", text => "30 days", is_chosen => true },
+    ];
+    let own = vec![
+        token("a12", "Nightly report", &["read:users!user", "access:servers!user"], true),
+        token("a9", "laptop", &[], true),
+        token(
+            "a4",
+            "A script with a very long note that somebody wrote to know it again in a year",
+            &["a", "b", "c", "d"],
+            false,
+        ),
+    ];
+    let app = |name: &str, scope: &str| context! { name, since => moment(NOW), ..token("a20", "", &[scope], true) };
+    let apps =
+        vec![app("Server alice", "access:servers!server=alice/"), app("report", "access:services!service=report")];
+    context! {
+        tokens => own, is_cut => false, apps, choices, lives, note => "", more_scopes => "", some_rights => !problem.is_empty(),
+        made, problem => (!problem.is_empty()).then_some(problem),
     }
 }
 
@@ -89,7 +174,20 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
     let nobody = || frame(None, false, "/hub/login");
     let alice = |page: &str| frame(Some("alice"), false, page);
     let admin = |page: &str| frame(Some("admin"), true, page);
-    let home = |state: Value, waiting: usize| context! { server => state, waiting };
+    let home = |state: Value, waiting: usize| {
+        context! {
+            server => state, waiting, named => Vec::<Value>::new(), may_have_named => false, states => "{}",
+            user_api_url => "/hub/api/users/alice", typed => "", problem => (),
+        }
+    };
+    let several = |problem: Option<&str>| {
+        let named = vec![
+            named("gpu-work", "GPU work", "GPU", "ready"),
+            named("thesis", "Thesis", "Data science", "starting"),
+            named("old-course", "Old course 2024", "Small", "stopped"),
+        ];
+        context! { named, may_have_named => true, typed => problem.map_or("", |_| "42"), problem, ..home(server("ready", "", 100, None), 0) }
+    };
     let people = Value::from(vec![
         user("grace.hopper@example.org", false, false, false, false),
         user("linus", false, false, false, false),
@@ -139,6 +237,78 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             starting(0, "Pulling image quay.io/jupyter/base-notebook: 412 of 1,034 MB", 18),
         ),
         ("starting-ready", "starting.html", alice(""), starting(3, "Your server runs; waiting until it answers", 72)),
+        ("home-named", "home.html", alice("/hub/home"), several(None)),
+        (
+            "home-named-refused",
+            "home.html",
+            alice("/hub/home"),
+            several(Some("Give it a name that begins with a letter, as in “GPU work”.")),
+        ),
+        (
+            "home-choice",
+            "home.html",
+            alice("/hub/home"),
+            context! { server => context! { kind => "Small", ..named("", "", "Small", "stopped") }, ..home(Value::from(()), 0) },
+        ),
+        ("spawn", "spawn.html", alice("/hub/spawn"), spawn("", true, "")),
+        (
+            "spawn-refused",
+            "spawn.html",
+            alice("/hub/spawn"),
+            spawn("gpu-work", true, "As many servers are running as may run here. Try again in a few minutes."),
+        ),
+        ("spawn-other", "spawn.html", admin("/hub/spawn/alice"), spawn("", false, "")),
+        (
+            "spawn-new",
+            "spawn.html",
+            alice("/hub/spawn"),
+            context! {
+                owner => "alice", name => "gpu", title => (), is_own => true, is_new => true, has_choice => false,
+                offer => context! { profiles => Vec::<Value>::new(), images => Vec::<Value>::new(), any_image => false, image => () },
+                action => "/hub/spawn/alice/gpu", problem => (),
+            },
+        ),
+        (
+            "delete-server",
+            "delete_server.html",
+            alice(""),
+            context! { title => "GPU work", is_own => true, owner => "alice", is_running => true, action => "/hub/delete-server/alice/gpu" },
+        ),
+        ("token", "token.html", admin("/hub/token"), tokens(None, "")),
+        (
+            "token-made",
+            "token.html",
+            alice("/hub/token"),
+            tokens(
+                Some(context! { secret => "8f2b93897ac0e6b2601f11e92dca39bea57", ..token("a30", "laptop", &[], true) }),
+                "",
+            ),
+        ),
+        (
+            "token-refused",
+            "token.html",
+            alice("/hub/token"),
+            tokens(None, "Choose at least one right, or let the token do all that you may do."),
+        ),
+        (
+            "revoke",
+            "revoke.html",
+            alice(""),
+            context! { token => token("a12", "Nightly report", &[], true), app => () },
+        ),
+        ("revoke-app", "revoke.html", alice(""), context! { token => token("a12", "", &[], true), app => "report" }),
+        (
+            "accept-share",
+            "accept_share.html",
+            alice(""),
+            context! { code => "c0de", next => (), owner => "barbara", name => "gpu", is_own => false, url => "/user/barbara/gpu/", expires => moment(NOW), scopes => vec!["access:servers!server=barbara/gpu"] },
+        ),
+        (
+            "accept-share-own",
+            "accept_share.html",
+            alice(""),
+            context! { code => "c0de", next => (), owner => "alice", name => "", is_own => true, url => "/user/alice/", expires => moment(NOW), scopes => Vec::<String>::new() },
+        ),
         ("stopping", "stopping.html", alice(""), around("stopping", None)),
         ("not-running", "not_running.html", alice(""), around("stopped", None)),
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),

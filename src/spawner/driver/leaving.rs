@@ -3,7 +3,7 @@
 use std::sync::Weak;
 
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Changed, Driver, Mail, Slot};
 use crate::model::{ServerKey, UserName};
@@ -28,6 +28,14 @@ impl Driver {
         self.finish_leaving(&user);
     }
 
+    /// A wish that was taken for an account whose end overtook it: what came of the wish goes as the account did.
+    pub(super) fn forget_orphan(&mut self, user: &UserName) {
+        if !self.leaving.contains_key(user) {
+            info!(user = %user, "a server was wished for while its account ended; it goes");
+            self.forget(user.clone(), oneshot::channel().0);
+        }
+    }
+
     pub(super) fn finish_leaving(&mut self, user: &UserName) {
         if !self.leaving.contains_key(user) {
             return;
@@ -41,7 +49,7 @@ impl Driver {
         leaving.is_under_way = true;
         let (steps, mail, user) = (self.steps.clone(), self.mail.clone(), user.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = steps.rows.delete(theirs).await {
+            if let Err(error) = steps.forget(theirs).await {
                 warn!(user = %user, error = &error as &dyn std::error::Error, "the rows of a user's servers could not be deleted");
             }
             let _ = mail.send(Mail::Forgotten(user)).await;
