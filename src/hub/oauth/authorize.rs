@@ -144,7 +144,7 @@ fn read(find: impl Fn(&str) -> Vec<Client>, query: Option<&str>) -> Result<Asked
     if !named.iter().all(|scope| client.may_ask(scope)) {
         return Err(refuse("invalid_scope", ""));
     }
-    let scopes = if named.is_empty() { client.default_scopes() } else { named };
+    let scopes = client.scopes(named);
     Ok(Asked { client, state, scopes, challenge })
 }
 
@@ -233,7 +233,7 @@ mod tests {
             check(&format!("{SOUND}&state=abc%3D%3D&code_challenge=x&code_challenge_method=S256")).expect("sound");
         assert_eq!(asked.client.redirect_uri, "/user/alice/oauth_callback");
         assert_eq!(asked.state.as_deref(), Some("abc=="));
-        assert_eq!(asked.scopes, [asked.client.access()]);
+        assert_eq!(asked.scopes[0], asked.client.access());
         assert_eq!(asked.challenge, Some(Challenge::Sha256("x".into())));
     }
 
@@ -265,12 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_gets_what_it_names_and_no_more() {
+    fn a_client_asks_for_what_it_names_and_always_for_access_and_who_came() {
         let scopes = |scope: &str| {
             let asked = check(&format!("{SOUND}&scope={scope}")).expect("allowed");
             asked.scopes.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(scopes("access:servers!server%3Dalice%2F"), ["access:servers!server=alice/"]);
-        assert_eq!(scopes("read:users:name!user"), ["read:users:name!user"]);
+        let owed = ["access:servers!server=alice/", "read:users:name!user", "read:users:groups!user"];
+        for named in ["", "access:servers!server%3Dalice%2F", "read:users:name!user"] {
+            assert_eq!(scopes(named), owed, "{named}");
+        }
     }
 }
