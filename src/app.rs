@@ -75,6 +75,8 @@ pub struct App {
     pub private: SocketAddr,
     /// Name of the session cookie.
     pub session_cookie: String,
+    /// What is kept.
+    pub store: Store,
     /// People.
     pub auth: Auth,
     /// Servers.
@@ -184,7 +186,7 @@ impl App {
             listeners: vec![("https", https.counts()), ("http", http.counts()), ("private", private.counts())],
             auth: auth.clone(),
             spawner: spawner.clone(),
-            store,
+            store: store.clone(),
             routes: routes.clone(),
             hub_requests,
             access_log,
@@ -205,6 +207,7 @@ impl App {
             http: http_addresses,
             private: private_address,
             session_cookie,
+            store,
             auth,
             spawner,
             services,

@@ -25,7 +25,9 @@ pub struct NewToken {
     pub note: String,
     /// How long it shall live; `None`: as long as it may.
     pub expires_in: Option<Duration>,
-    /// The rights of who asks: one can give no more than one has.
+    /// Who asks.
+    pub asker: OwnerName,
+    /// The rights that they came with.
     pub by: Arc<Rights>,
 }
 
@@ -34,7 +36,9 @@ impl Auth {
     ///
     /// # Errors
     /// `MayNot` without the scope `tokens` for that user (for a service: without being an administrator), `NotHeld`
-    /// if the owner lacks a scope that is asked for, `NotYours` if who asks does, `BadLife`, `UnknownScope`.
+    /// if the owner lacks a scope that is asked for, `BadLife`, `UnknownScope`, and `NotYours`: as in JupyterHub, who holds
+    /// `tokens` for others can give all that those hold; but nobody rises above the token that they came with, or to an
+    /// administrator, that way.
     pub async fn create_token(&self, owner: &OwnerName, new: NewToken) -> Result<(Secret, Arc<Token>), ActError> {
         let owner = owner.clone();
         self.run(move |shared| {
@@ -148,8 +152,9 @@ impl Shared {
         if let Some(scope) = of_owner.held.first_not_covered(&asked) {
             return Err(ActError::NotHeld { scope, owner: owner.clone() });
         }
+        let would_rise = new.asker == *owner || of_owner.is_administrator();
         let given: &Held = if scopes.iter().any(Scope::is_inherit) { &of_owner.held } else { &asked };
-        if let Some(scope) = new.by.held.first_not_covered(given) {
+        if let Some(scope) = new.by.held.first_not_covered(given).filter(|_| would_rise) {
             return Err(ActError::NotYours(scope.to_string()));
         }
         Ok(scopes)

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{OAuthClient, ServerKey, ServerName, Timestamp};
+use crate::store::tests::memory_folder;
 
 /// A clock that stands until a test moves it.
 struct ManualClock(AtomicI64);
@@ -40,7 +41,7 @@ impl World {
     }
 
     async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder");
+        let dir = memory_folder();
         let clock = Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000)));
         let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
         change(&mut config);

@@ -13,9 +13,12 @@ use parking_lot::Mutex;
 use super::HubState;
 use crate::model::{Durations, Timing};
 
-/// Requests by method, route and status. All three come from closed lists of ours, so the table is bounded.
+/// Method, route and status.
+type Labels = (&'static str, Box<str>, u16);
+
+/// Requests by their labels. All three come from closed lists of ours, so the table is bounded.
 #[derive(Debug, Default)]
-pub struct Requests(Mutex<HashMap<(&'static str, Box<str>, u16), Arc<Timing>>>);
+pub struct Requests(Mutex<HashMap<Labels, Arc<Timing>>>);
 
 /// Some requests that have the same labels, as JupyterHub labels them.
 #[derive(Clone, Debug, PartialEq, Eq)]

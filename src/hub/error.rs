@@ -216,7 +216,7 @@ impl From<SpawnerError> for HubError {
             SpawnerError::NamedServersOff => Self::bad("Named servers are not enabled."),
             SpawnerError::BadName(error) => Self::bad(format!("This name cannot be used: {error}.")),
             SpawnerError::BadOptions(sentence) => Self::bad(sentence),
-            SpawnerError::NoSuchServer => Self::NoSuchResource,
+            SpawnerError::NoSuchServer | SpawnerError::NoSuchUser => Self::NoSuchResource,
             SpawnerError::NameTaken => Self::Answer {
                 status: StatusCode::CONFLICT,
                 message: "There is a server of that name already.".to_owned(),

@@ -159,6 +159,16 @@ fn rest_api(state: &HubState) -> Router<HubState> {
                 .delete(api::servers::stop)
                 .options(api::options),
         )
+        // Scripts put the name of any server into the path of the named ones; the default one has none.
+        .route(
+            &api("/users/{user}/servers/"),
+            get(api::servers::get)
+                .put(api::servers::define)
+                .post(api::servers::start)
+                .patch(api::servers::change)
+                .delete(api::servers::stop)
+                .options(api::options),
+        )
         .route(
             &api("/users/{user}/servers/{server}"),
             get(api::servers::get)

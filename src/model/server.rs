@@ -81,7 +81,7 @@ pub struct ServerStatus {
     pub state: ServerState,
     /// Since when it has been in that state.
     pub since: Timestamp,
-    /// When the running server was started.
+    /// When the server that runs, or is on its way, was asked for.
     pub started_at: Option<Timestamp>,
     /// Which start this is.
     pub generation: Generation,

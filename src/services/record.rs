@@ -43,7 +43,7 @@ impl Record {
             token.is_some_and(|token| <[u8; 32]>::from(Sha256::digest(token)) == self.token_digest)
         };
         process::leader_started_with(|variables| {
-            variables.contains(&name.as_bytes()) && variables.iter().any(|variable| is_token(&variable))
+            variables.contains(&name.as_bytes()) && variables.iter().any(|variable| is_token(variable))
         })
     }
 }
@@ -108,7 +108,7 @@ mod tests {
         let record = Record::of(service("A b@".replace(' ', "-").as_str()), &Secret::new("hunter2"), None);
         write(folder.path(), &record).expect("written");
         assert_eq!(read(folder.path(), &record.service), Some(record.clone()));
-        assert_eq!(all(folder.path()), [record.clone()]);
+        assert_eq!(all(folder.path()), std::slice::from_ref(&record));
         let text = std::fs::read_to_string(file_of(folder.path(), &record.service)).expect("there");
         assert!(!text.contains("hunter2"));
         remove(folder.path(), &record.service).expect("removed");

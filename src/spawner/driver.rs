@@ -76,8 +76,26 @@ pub(super) struct Done {
     generation: Generation,
     /// It was in the server's lane: the next one may begin.
     in_lane: bool,
+    ended: Ended,
+}
+
+/// What a step has found.
+#[derive(Default)]
+struct Ended {
     fact: Option<Fact>,
     handle: Option<Handle>,
+    /// The account has ended: its row is gone.
+    is_orphan: bool,
+}
+
+/// What the loop stands among.
+pub(super) struct Surroundings {
+    pub(super) routes: Arc<Routes>,
+    pub(super) board: Arc<Board>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) tasks: Tasks,
+    pub(super) mail: mpsc::Sender<Mail>,
+    pub(super) groups: GroupsOf,
 }
 
 /// All that the loop needs, and all that it owns.
@@ -113,7 +131,10 @@ enum Job {
 struct Slot {
     life: Life,
     since: Timestamp,
+    /// When the present start was wished.
     started_at: Option<Timestamp>,
+    /// It has not been ready since then.
+    is_fresh: bool,
     /// By what the engine finds the present generation.
     handle: Option<Handle>,
     /// Drops the steps under way.
@@ -138,6 +159,7 @@ impl Slot {
             life,
             since: now,
             started_at: None,
+            is_fresh: false,
             handle: None,
             cancel: CancellationToken::new(),
             lane: VecDeque::new(),
@@ -157,16 +179,8 @@ impl Slot {
 }
 
 impl Driver {
-    pub(super) fn new(
-        steps: Arc<Steps>,
-        routes: Arc<Routes>,
-        board: Arc<Board>,
-        clock: Arc<dyn Clock>,
-        tasks: Tasks,
-        mail: mpsc::Sender<Mail>,
-        groups: GroupsOf,
-        rows: Vec<ServerRow>,
-    ) -> Self {
+    pub(super) fn new(steps: Arc<Steps>, around: Surroundings, rows: Vec<ServerRow>) -> Self {
+        let Surroundings { routes, board, clock, tasks, mail, groups } = around;
         let deadlines = steps.config.deadlines();
         let mut driver = Self {
             steps,
@@ -307,8 +321,13 @@ impl Driver {
             slot.begun.step(&self.steps.counts, &before.state, &after.state, now);
         }
         if before.generation != after.generation {
+            let begins = !after.state.is_at_rest();
             slot.handle = None;
-            slot.started_at = None;
+            (slot.started_at, slot.is_fresh) = (begins.then_some(now), begins);
+            if begins {
+                // To start it is to use it: no culler ends a server on its way because it was last used a month ago.
+                self.board.note_activity(server, now);
+            }
         }
         self.keep_books(server, &before, &after);
         for action in actions {
@@ -423,7 +442,7 @@ impl Driver {
         let Some(slot) = self.slots.get_mut(server) else { return };
         // A fresh start is somebody's wish. One that is only found again, after a restart of ours or a moment of
         // silence, is as idle as it was: else a Slipway that restarts every night would keep every server for ever.
-        let is_fresh = slot.started_at.is_none();
+        let is_fresh = std::mem::take(&mut slot.is_fresh);
         let active_at = self.board.last_activity(server).filter(|_| !is_fresh).unwrap_or(now);
         slot.started_at.get_or_insert(now);
         let route = Arc::new(Route::new(server.clone(), slot.life.generation, address, active_at));
@@ -472,7 +491,8 @@ impl Driver {
                 () = stopping.cancelled() => return,
                 fact = step => fact,
             };
-            let done = Done { server, generation, in_lane: false, fact: Some(fact), handle: None };
+            let ended = Ended { fact: Some(fact), ..Ended::default() };
+            let done = Done { server, generation, in_lane: false, ended };
             // Only fails when the loop is gone, and then nobody wants to know.
             let _ = mail.send(Mail::Done(done)).await;
         });
@@ -501,16 +521,16 @@ impl Driver {
         let Some(row) = row else { return };
         self.tasks.spawn(async move {
             let step = step_of(&steps, action, &key, generation, handle, row, &choice);
-            let (fact, handle) = tokio::select! {
-                () = cancel.cancelled() => (None, None),
+            let ended = tokio::select! {
+                () = cancel.cancelled() => Ended::default(),
                 ended = step => ended,
             };
-            let _ = mail.send(Mail::Done(Done { server: key, generation, in_lane: true, fact, handle })).await;
+            let _ = mail.send(Mail::Done(Done { server: key, generation, in_lane: true, ended })).await;
         });
     }
 
     fn step_ended(&mut self, done: Done) {
-        let Done { server, generation, in_lane, fact, handle } = done;
+        let Done { server, generation, in_lane, ended: Ended { fact, handle, is_orphan } } = done;
         let Some(slot) = self.slots.get_mut(&server) else { return };
         if slot.life.generation == generation && handle.is_some() {
             slot.handle = handle;
@@ -525,6 +545,9 @@ impl Driver {
         }
         if let Some(fact) = fact {
             self.apply(&server, Event::Fact(generation, fact));
+        }
+        if is_orphan {
+            self.forget_orphan(&server.user);
         }
         self.go_on(&server);
     }
@@ -600,28 +623,26 @@ async fn step_of(
     handle: Option<Handle>,
     row: ServerRow,
     choice: &Choice,
-) -> (Option<Fact>, Option<Handle>) {
+) -> Ended {
+    let found = |fact: Fact| Ended { fact: Some(fact), ..Ended::default() };
     match (action, handle) {
         (Action::Create, _) => {
             let (fact, handle) = steps.create(row, choice).await;
-            (Some(fact), handle)
+            Ended { handle, ..found(fact) }
         }
-        (Action::Start, Some(handle)) => (Some(steps.start(&handle, row).await), None),
+        (Action::Start, Some(handle)) => found(steps.start(&handle, row).await),
         (Action::Inspect, handle) => match steps.inspect(server, handle.as_ref()).await {
-            Some((fact, handle)) => (Some(fact), handle),
-            None => (None, None),
+            Some((fact, handle)) => Ended { handle, ..found(fact) },
+            None => Ended::default(),
         },
-        (Action::CleanUp, handle) => (Some(steps.clean_up(server, handle).await), None),
+        (Action::CleanUp, handle) => found(steps.clean_up(server, handle).await),
         (Action::RemoveLeftover, _) => {
             steps.remove_leftover(server, generation).await;
-            (None, None)
+            Ended::default()
         }
-        (Action::Save, _) => {
-            steps.save(row).await;
-            (None, None)
-        }
+        (Action::Save, _) => Ended { is_orphan: !steps.save(row).await, ..Ended::default() },
         // The others do not run in the lane, and nothing is started that has not been created.
-        _ => (None, None),
+        _ => Ended::default(),
     }
 }
 

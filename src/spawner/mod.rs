@@ -49,7 +49,7 @@ use crate::model::{
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
 use board::Board;
-use driver::{Driver, Mail};
+use driver::{Driver, Mail, Surroundings};
 use rows::Rows;
 use steps::Steps;
 
@@ -108,6 +108,9 @@ pub enum SpawnerError {
     /// What was asked for is only done to a stopped server.
     #[error("the server is not stopped")]
     Running,
+    /// The account has ended meanwhile.
+    #[error("there is no such user")]
+    NoSuchUser,
     /// The user of this server is being deleted.
     #[error("the server is stopping; try again in a moment")]
     Stopping,
@@ -116,7 +119,13 @@ pub enum SpawnerError {
     Closed,
     /// The rows could not be read or written.
     #[error("the store failed")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for SpawnerError {
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Gone(_)) { Self::NoSuchUser } else { Self::Store(error) }
+    }
 }
 
 /// What a spawner is built from.
@@ -211,8 +220,15 @@ impl Spawner {
         let counts = Arc::<counts::Counts>::default();
         let (engine, counting) = (backend.clone(), counts.clone());
         let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
-        let driver =
-            Driver::new(steps, routes, board.clone(), clock, tasks.clone(), mail.clone(), groups.clone(), known);
+        let around = Surroundings {
+            routes,
+            board: board.clone(),
+            clock,
+            tasks: tasks.clone(),
+            mail: mail.clone(),
+            groups: groups.clone(),
+        };
+        let driver = Driver::new(steps, around, known);
         if let Some(found) = first_list {
             // The mailbox is empty: this does not wait.
             let _ = mail.send(Mail::Listed(found)).await;

@@ -41,6 +41,7 @@ impl Rows {
     pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
         self.run(move |store| {
             store.write(|transaction| {
+                check_owner(transaction, &row.key)?;
                 transaction.delete_server(&from)?;
                 transaction.put_server(&row)
             })
@@ -60,10 +61,19 @@ impl Rows {
     }
 }
 
-/// Adds or replaces a row within a commit.
+/// Adds or replaces a row within a commit. Here, and not before, it is certain that the account is still there: whoever
+/// looked earlier may have been overtaken by its end, and the next person of that name must find nothing.
+///
+/// # Errors
+/// `Gone` if there is no such user.
 pub(super) fn put(transaction: &mut Transaction<'_>, mut row: ServerRow) -> Result<(), StoreError> {
+    check_owner(transaction, &row.key)?;
     // Activity is written beside the steps of a server; a step that began earlier must not take it back.
     let stored = transaction.server(&row.key)?.and_then(|stored| stored.last_activity);
     row.last_activity = row.last_activity.max(stored);
     transaction.put_server(&row)
+}
+
+fn check_owner(transaction: &mut Transaction<'_>, server: &ServerKey) -> Result<(), StoreError> {
+    transaction.user(&server.user)?.map(|_| ()).ok_or(StoreError::Gone("the server's owner"))
 }

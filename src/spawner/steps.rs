@@ -18,7 +18,7 @@ use super::rows::{self, Rows};
 use super::trouble::Trouble;
 use super::{Config, ServerTokens, ready};
 use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
-use crate::store::ServerRow;
+use crate::store::{ServerRow, StoreError};
 
 /// Between two tries to clean up with an engine that says no.
 const CLEAN_UP_PAUSE: Duration = Duration::from_secs(1);
@@ -195,10 +195,16 @@ impl Steps {
         }
     }
 
-    pub(super) async fn save(&self, row: ServerRow) {
+    /// False if the server has no owner any more; then nothing has been written.
+    pub(super) async fn save(&self, row: ServerRow) -> bool {
         let server = row.key.clone();
-        if let Err(error) = self.rows.put(row).await {
-            warn!(server = %server, error = &error as &dyn std::error::Error, "a server's state could not be written down");
+        match self.rows.put(row).await {
+            Ok(()) => true,
+            Err(StoreError::Gone(_)) => false,
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "a server's state could not be written down");
+                true
+            }
         }
     }
 

@@ -197,6 +197,17 @@ fn user(name: &str) -> ServerKey {
     ServerKey::default_of(UserName::parse(name).expect("a name"))
 }
 
+fn account(name: &str) -> store::UserRow {
+    store::UserRow {
+        name: user(name).user,
+        password: None,
+        authorised: true,
+        admin: false,
+        created: Timestamp(0),
+        last_activity: None,
+    }
+}
+
 struct World {
     spawner: Spawner,
     stage: Arc<Stage>,
@@ -213,6 +224,9 @@ impl World {
         change(&mut config);
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let store = Store::open(&store::Config { data_dir: folder.path().join("data") }).expect("a fresh store");
+        let people = ["alice", "bob", "a", "b", "c", "first"].map(str::to_owned);
+        let people: Vec<_> = people.into_iter().chain((0..7).map(|number| format!("u{number}"))).collect();
+        store.write(|t| people.iter().try_for_each(|name| t.put_user(&account(name)))).expect("a commit");
         let stage = Arc::new(Stage {
             servers: Mutex::default(),
             notices: broadcast::channel(64).0,
@@ -281,6 +295,18 @@ impl World {
     async fn pass(&self, time: Duration) {
         self.clock.0.fetch_add(i64::try_from(time.as_millis()).expect("short"), Ordering::SeqCst);
         self.spawner.stop(&user("nobody")).await.expect("the wish is taken");
+    }
+
+    async fn nothing_is_left_of(&self, server: &ServerKey) {
+        let is_left = || self.spawner.record(server).is_some() || !self.spawner.active().is_empty();
+        timeout(PATIENCE, async {
+            while is_left() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("it goes");
+        assert!(self.stage.store.server(server).expect("readable").is_none());
     }
 
     fn has_route(&self, server: &ServerKey) -> bool {
@@ -474,6 +500,38 @@ async fn a_user_who_leaves_takes_all_servers_along_and_starts_none_meanwhile() {
     assert_eq!(world.spawner.active().len(), 1);
     // The next person of that name begins anew.
     assert_eq!(world.ready(&alice).await.generation, Generation(1));
+}
+
+/// Who asked looked for the account before it ended, and is heard after its servers have been forgotten.
+#[tokio::test]
+async fn what_is_wished_for_an_account_that_has_ended_leaves_nothing() {
+    let world = World::new(|config| config.named_servers_per_user = NamedServers::Unlimited).await;
+    let ghost = user("ghost");
+    let named = ServerKey { name: crate::model::ServerName::parse("gpu").expect("a name"), ..ghost.clone() };
+    let defined = world.spawner.define(&named, None, None).await;
+    assert!(matches!(defined, Err(SpawnerError::NoSuchUser)), "{defined:?}");
+    let started = world.spawner.start(&named, Wish::default()).await;
+    assert!(matches!(started, Err(SpawnerError::NoSuchUser)), "{started:?}");
+    world.nothing_is_left_of(&named).await;
+    // A default server's first row is written with its start: this wish is taken.
+    let started = world.spawner.start(&ghost, Wish::default()).await;
+    assert!(matches!(started, Ok(_) | Err(SpawnerError::Stopping)), "{started:?}");
+    world.nothing_is_left_of(&ghost).await;
+    assert!(world.stage.created.lock().is_empty(), "the engine never heard of them");
+    world.stage.store.write(|t| t.put_user(&account("ghost"))).expect("a commit");
+    assert_eq!(world.ready(&ghost).await.generation, Generation(1), "the next one of that name begins anew");
+}
+
+#[tokio::test]
+async fn a_server_that_outlives_its_account_goes_at_its_next_step() {
+    let world = World::new(|_| {}).await;
+    let alice = user("alice");
+    world.ready(&alice).await;
+    world.stage.store.write(|t| t.delete_user(&alice.user)).expect("a commit");
+    world.stage.dies(&alice, true);
+    world.nothing_is_left_of(&alice).await;
+    assert_eq!(world.stage.sight(&alice), Sight::Gone);
+    assert!(!world.has_route(&alice));
 }
 
 #[tokio::test]

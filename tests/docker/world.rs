@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use slipway::model::{
-    BasePath, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, UserName,
+    Timestamp,    BasePath, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, UserName,
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
     Also, Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, ServerTokens, Sight,
     Spawner, Wish,
 };
-use slipway::store::{self, Store, StoreError};
+use slipway::store::{self, Store, StoreError, UserRow};
 use slipway::tasks::Tasks;
 use tokio::io::copy_bidirectional;
 use tokio::net::{UnixListener, UnixStream};
@@ -82,6 +82,15 @@ impl World {
         change(&mut plan);
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let store = Store::open(&store::Config { data_dir: folder.path().join("data") }).expect("a fresh store");
+        let people = ["alice", "bob", "carol", "dave"].map(|name| UserRow {
+            name: user(name).user,
+            password: None,
+            authorised: true,
+            admin: false,
+            created: Timestamp(0),
+            last_activity: None,
+        });
+        store.write(|t| people.iter().try_for_each(|row| t.put_user(row))).expect("a commit");
         Self::open(plan, store, Names(Arc::new(Owned { instance, prefix })), folder).await
     }
 

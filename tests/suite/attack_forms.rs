@@ -4,24 +4,47 @@
 use bytes::Bytes;
 use http::Method;
 use sha2::{Digest as _, Sha256};
+use slipway::store::{ServerRow, Store, StoreError, TokenRow, UserRow};
 
 use crate::client::{Client, Wire};
 use crate::routes::{Route, routes};
 use crate::world::{World, server, xsrf_of};
 
-/// All that must not change: the store's bytes, the accounts, and what the engine was asked for.
+/// The files of the database itself, which are compared row by row.
+const DATABASE: [&str; 2] = ["slipway.redb", "slipway.witness"];
+
+/// All that must not change: every row but for when somebody was last seen, every other file, the accounts, and what the
+/// engine was asked for.
 async fn fingerprint(world: &World) -> String {
     let mut digest = Sha256::new();
     let mut files: Vec<_> = walk(&world.folder.path().join("data"));
+    files.retain(|file| !DATABASE.iter().any(|name| file.ends_with(name)));
     files.sort();
     for file in files {
+        digest.update(file.as_os_str().as_encoded_bytes());
         digest.update(std::fs::read(&file).unwrap_or_default());
     }
+    let rows = rows_of(&world.app.store).expect("the store can be read");
     let users: Vec<_> =
         world.app.auth.users().into_iter().map(|user| (user.name, user.admin, user.authorised)).collect();
     let states: Vec<_> = ["alice", "bob", "waits"].map(|name| world.app.spawner.status(&server(name)).state).into();
     let bytes: Vec<String> = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{} {users:?} {states:?} {}", bytes.concat(), world.backend.creates())
+    format!("{} {users:?} {states:?} {} {rows}", bytes.concat(), world.backend.creates())
+}
+
+/// All tables as text. A visit is written down in the background as activity (decisions.md): that alone is left out.
+fn rows_of(store: &Store) -> Result<String, StoreError> {
+    let mut users = store.users()?;
+    users.iter_mut().for_each(|row: &mut UserRow| row.last_activity = None);
+    let mut tokens = store.tokens()?;
+    tokens.iter_mut().for_each(|row: &mut TokenRow| row.last_activity = None);
+    let mut servers = store.servers()?;
+    servers.iter_mut().for_each(|row: &mut ServerRow| row.last_activity = None);
+    let sessions = store.sessions()?.into_iter();
+    let sessions: Vec<_> = sessions.map(|row| (row.key.0, row.user, row.hub_session_id, row.created)).collect();
+    let groups = (store.groups()?, store.services()?, store.shares()?, store.share_codes()?);
+    let audit = store.audit(usize::MAX)?;
+    Ok(format!("{users:?} {sessions:?} {tokens:?} {servers:?} {groups:?} {audit:?}"))
 }
 
 /// The fingerprint once what was begun before is written down: a server is ready a moment before its row says so.

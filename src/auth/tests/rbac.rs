@@ -176,10 +176,7 @@ struct Run {
 
 impl Run {
     async fn new(seed: u64) -> Self {
-        // In memory where there is such a folder: a step costs a commit.
-        let shm = std::path::Path::new("/dev/shm");
-        let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
-        let dir = dir.expect("a temporary folder");
+        let dir = memory_folder();
         let mut config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
         set_config(&mut config, 0);
         let clock = Arc::new(ManualClock(AtomicI64::new(1_800_000_000_000)));
@@ -350,7 +347,13 @@ impl Run {
         let scopes = self.dice.some(&SCOPES, 3);
         let rights = self.world.auth.0.owner(&owner_name(&by)).map(|by| by.rights()).unwrap_or_default();
         let parsed: Vec<Scope> = scopes.iter().map(|scope| scope.parse().expect("a scope")).collect();
-        let new = NewToken { scopes: Some(parsed), note: String::new(), expires_in: None, by: rights };
+        let new = NewToken {
+            scopes: Some(parsed),
+            note: String::new(),
+            expires_in: None,
+            asker: owner_name(&by),
+            by: rights,
+        };
         let result = auth.create_token(&owner_name(&owner), new).await;
         let (kind, owner_text) = owner.split_once(' ').expect("kind and name");
         let held = self.model.of_owner(&owner);
@@ -369,7 +372,12 @@ impl Run {
         };
         let asked = self.model.asked(&scopes, &owner, None);
         let given = if scopes.iter().any(|scope| scope == "inherit") { &held } else { &asked };
-        let may = is_there && may_act && asked.is_within(&held) && given.is_within(&of_by);
+        let is_of_admin = match kind {
+            "user" => self.model.people.get(owner_text).is_some_and(|person| person.admin && person.authorised),
+            _ => self.model.services.get(owner_text) == Some(&true),
+        };
+        let may_give = (by != owner && !is_of_admin) || given.is_within(&of_by);
+        let may = is_there && may_act && asked.is_within(&held) && may_give;
         assert_eq!(result.is_ok(), may, "{by} makes a token of {owner} with {scopes:?}: {result:?}");
         let text = format!("{by} makes a token of {owner} with {scopes:?}");
         if let Ok((secret, _)) = result {

@@ -16,7 +16,12 @@ fn scopes(texts: &[&str]) -> Vec<Scope> {
 }
 
 fn asked(texts: &[&str], by: &Arc<Rights>) -> NewToken {
-    NewToken { scopes: Some(scopes(texts)), note: "n".into(), expires_in: None, by: Arc::clone(by) }
+    asked_by("alice", texts, by)
+}
+
+fn asked_by(user: &str, texts: &[&str], by: &Arc<Rights>) -> NewToken {
+    let asker = OwnerName::from(name(user));
+    NewToken { scopes: Some(scopes(texts)), note: "n".into(), expires_in: None, asker, by: Arc::clone(by) }
 }
 
 fn rights(world: &World, user: &UserName) -> Arc<Rights> {
@@ -85,10 +90,27 @@ async fn a_token_is_asked_for_with_scopes_and_an_end() {
         world.auth.create_token(&OwnerName::from(root.clone()), asked(&["self"], &by)).await,
         Err(ActError::MayNot(_))
     ));
-    make(asked(&["self"], &rights(&world, &root))).await.expect("an administrator may");
+    make(asked_by("root", &["self"], &rights(&world, &root))).await.expect("an administrator may");
     assert_eq!(world.auth.tokens_of(&owner).len(), 3);
     world.pass(HOUR);
     assert!(world.auth.token_of(secret.expose()).is_none() && world.auth.tokens_of(&owner).is_empty());
+}
+
+#[tokio::test]
+async fn who_holds_tokens_for_others_gives_what_those_hold_and_never_an_administrators_rights() {
+    let role = r#"name = "launcher"
+        scopes = ["tokens"]
+        users = ["bot"]"#;
+    let world = World::with(|config| with_roles(config, role)).await;
+    let (alice, root) = (plain(&world, "alice").await, world.admin("root").await);
+    let by = rights(&world, &name("bot"));
+    let make = |owner: UserName| {
+        let new = asked_by("bot", &["inherit"], &by);
+        async { world.auth.create_token(&OwnerName::from(owner), new).await }
+    };
+    let (_, token) = make(alice).await.expect("JupyterHub's launchers live by it");
+    assert!(token.rights().allows("start:servers", Target::User(&name("alice"))));
+    assert!(matches!(make(root).await, Err(ActError::NotYours(_))), "the way to everything");
 }
 
 #[tokio::test]
@@ -188,6 +210,55 @@ async fn a_name_that_comes_back_inherits_no_group_share_token_or_code() {
         assert!(!rights(&world, &bob).allows("access:servers", Target::Server(&server_of(&alice))));
         assert!(matches!(world.auth.exchange_share_code(&bob, &code).await, Err(ActError::NoCode)));
     }
+}
+
+/// All tables but the audit as text. It has a line for every table of the store.
+fn tables(world: &World) -> String {
+    let store = &world.auth.0.store;
+    let (users, sessions) = (store.users().expect("readable"), store.sessions().expect("readable"));
+    let (tokens, servers) = (store.tokens().expect("readable"), store.servers().expect("readable"));
+    let (groups, services) = (store.groups().expect("readable"), store.services().expect("readable"));
+    let (shares, codes) = (store.shares().expect("readable"), store.share_codes().expect("readable"));
+    format!("{users:?}\n{sessions:?}\n{tokens:?}\n{servers:?}\n{groups:?}\n{services:?}\n{shares:?}\n{codes:?}")
+}
+
+#[tokio::test]
+async fn a_deleted_user_leaves_every_table_as_it_was_before() {
+    let world = World::new().await;
+    let bob = world.user("bob").await;
+    world.sign_in("bob").await;
+    world.auth.create_groups("root", &[group("g")], std::slice::from_ref(&bob)).await.expect("stored");
+    let of_bob = rights(&world, &bob);
+    world.auth.share("bob", &server_of(&bob), &ShareWith::Group(group("g")), vec![], of_bob.clone()).await.expect("ok");
+    let before = tables(&world);
+
+    let alice = world.user("alice").await;
+    let (_, session) = world.sign_in("alice").await;
+    let of_alice = rights(&world, &alice);
+    let named = ServerKey { user: alice.clone(), name: ServerName::parse("gpu").expect("a name") };
+    for server in [server_of(&alice), named] {
+        world.auth.0.store.write(|t| t.put_server(&crate::store::ServerRow::new(server.clone()))).expect("a commit");
+        world.auth.issue_server_token(&server).await.expect("stored");
+        for (owner, session) in [(&alice, Some(session.hub_session_id.clone())), (&bob, None)] {
+            let of_visitor = world.auth.issue_oauth_token(owner, &server.clone().into(), vec![], session).await;
+            of_visitor.expect("stored");
+        }
+        for with in [ShareWith::User(bob.clone()), ShareWith::Group(group("g"))] {
+            world.auth.share("alice", &server, &with, vec![], of_alice.clone()).await.expect("stored");
+        }
+        world.auth.create_share_code("alice", &server, vec![], None, of_alice.clone()).await.expect("stored");
+    }
+    world.auth.issue_oauth_token(&alice, &client("bob"), vec![], None).await.expect("stored");
+    world.auth.create_token(&alice.clone().into(), asked(&["self"], &of_alice)).await.expect("stored");
+    world.auth.share("bob", &server_of(&bob), &ShareWith::User(alice.clone()), vec![], of_bob).await.expect("stored");
+    world.auth.add_to_group("root", &group("g"), std::slice::from_ref(&alice)).await.expect("stored");
+    assert!(tables(&world).matches("alice").count() > 20, "every table knows of her");
+
+    world.auth.delete_user("root", &alice).await.expect("stored");
+    assert_eq!(tables(&world), before);
+    world.auth.flush_activity().await.expect("stored");
+    let world = world.restart().await;
+    assert_eq!(tables(&world), before, "and nothing comes back");
 }
 
 #[tokio::test]

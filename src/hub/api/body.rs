@@ -57,6 +57,17 @@ pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -
     T::deserialize(from).map(Some)
 }
 
+/// For `expires_in` of a share code: a whole number, which JupyterHub takes as `600`, `600.0` and `"600"` alike.
+pub(super) fn whole_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let text = match Value::deserialize(from)? {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => String::new(),
+    };
+    let seconds = text.strip_suffix(".0").unwrap_or(&text).parse();
+    seconds.map(Some).map_err(|_| serde::de::Error::custom("expected a whole number of seconds"))
+}
+
 /// Names of users as people write them, made into names: lower-cased, each once, in order.
 ///
 /// # Errors

@@ -40,7 +40,8 @@ impl ServerPath {
     /// The server that the path names, there or not, if the caller holds one of `wanted` for it and its owner exists.
     ///
     /// # Errors
-    /// As `scopes::require`; 404 in the same words if there is no such user; 400 if the server's name is none.
+    /// As `scopes::require`; 404 if there is no such user, which whoever holds the scope for all may know; 400 if the
+    /// server's name is none.
     pub(super) fn reach(
         &self,
         state: &HubState,
@@ -49,7 +50,7 @@ impl ServerPath {
     ) -> Result<ServerKey, HubError> {
         let Some(user) = UserName::from_path(&self.user) else {
             require(caller, wanted, Target::All)?;
-            return Err(HubError::NoSuchResource);
+            return Err(HubError::Absent);
         };
         let Ok(name) = ServerName::parse(&self.server) else {
             require(caller, wanted, Target::User(&user))?;
@@ -57,7 +58,7 @@ impl ServerPath {
         };
         let key = ServerKey { user, name };
         require(caller, wanted, Target::Server(&key))?;
-        state.auth.user(&key.user).ok_or(HubError::NoSuchResource)?;
+        state.auth.user(&key.user).ok_or(HubError::Absent)?;
         Ok(key)
     }
 }

@@ -7,6 +7,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -31,6 +33,18 @@ pub(in crate::hub) struct StopBody {
     /// It is also forgotten; its volumes stay. Not for the default server.
     #[schema(nullable = false)]
     remove: Option<bool>,
+}
+
+/// An answer without content. JupyterHub calls these plain text; 204 has nothing to have a type.
+pub(in crate::hub) struct Done(StatusCode);
+
+impl IntoResponse for Done {
+    fn into_response(self) -> Response {
+        if self.0 == StatusCode::NO_CONTENT {
+            return self.0.into_response();
+        }
+        (self.0, [(CONTENT_TYPE, "text/plain")]).into_response()
+    }
 }
 
 /// `GET`: also for a stopped one.
@@ -103,23 +117,27 @@ pub(in crate::hub) async fn start(
     CallerOf(caller): CallerOf,
     path: ServerPath,
     body: Bytes,
-) -> Result<StatusCode, HubError> {
+) -> Result<Done, HubError> {
     let key = path.reach(&state, &caller, &["start:servers"])?;
-    let wish = read_wish(&body)?;
+    let mut wish = read_wish(&body)?;
     require_named_servers(&state, &key)?;
+    if key.name.is_default() {
+        // As in JupyterHub: a start gives a name to named servers only.
+        wish.display_name = None;
+    }
     match state.spawner.status(&key).state {
         ServerState::Ready => return Err(HubError::bad(format!("{} is already running", told(&key)))),
         ServerState::Stopping => return Err(HubError::bad(format!("{} is pending stop", told(&key)))),
-        ServerState::Starting(_) => return Ok(StatusCode::ACCEPTED),
+        ServerState::Starting(_) => return Ok(Done(StatusCode::ACCEPTED)),
         ServerState::Stopped | ServerState::Failed(_) => {}
     }
     state.spawner.start(&key, wish).await.map_err(|error| in_words(error, &key))?;
     let limit = Duration::from_secs(state.config.slow_start_timeout_s);
     match settled(&state, &key, limit).await.map(|status| status.state) {
-        Some(ServerState::Ready) => Ok(StatusCode::CREATED),
+        Some(ServerState::Ready) => Ok(Done(StatusCode::CREATED)),
         Some(ServerState::Failed(failure)) => Err(HubError::StartFailed(Box::new(failure))),
         Some(_) => Err(HubError::bad(format!("{} was stopped while it started", told(&key)))),
-        None => Ok(StatusCode::ACCEPTED),
+        None => Ok(Done(StatusCode::ACCEPTED)),
     }
 }
 
@@ -186,7 +204,7 @@ pub(in crate::hub) async fn stop(
     CallerOf(caller): CallerOf,
     path: ServerPath,
     body: Bytes,
-) -> Result<StatusCode, HubError> {
+) -> Result<Done, HubError> {
     let key = path.reach(&state, &caller, &["delete:servers"])?;
     let removes = any_json(&body)?.is_some_and(|body| is_true(&body["remove"]));
     if removes && key.name.is_default() {
@@ -200,18 +218,18 @@ pub(in crate::hub) async fn stop(
     let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
     if removes {
         return match tokio::time::timeout(limit, state.spawner.remove(&key)).await {
-            Ok(removed) => removed.map(|()| StatusCode::NO_CONTENT).map_err(HubError::from),
-            Err(_) => Ok(StatusCode::ACCEPTED),
+            Ok(removed) => removed.map(|()| Done(StatusCode::NO_CONTENT)).map_err(HubError::from),
+            Err(_) => Ok(Done(StatusCode::ACCEPTED)),
         };
     }
     match state.spawner.status(&key).state {
-        ServerState::Stopped | ServerState::Failed(_) => return Ok(StatusCode::NO_CONTENT),
-        ServerState::Stopping => return Ok(StatusCode::ACCEPTED),
+        ServerState::Stopped | ServerState::Failed(_) => return Ok(Done(StatusCode::NO_CONTENT)),
+        ServerState::Stopping => return Ok(Done(StatusCode::ACCEPTED)),
         ServerState::Starting(_) | ServerState::Ready => {}
     }
     state.spawner.stop(&key).await?;
     let is_settled = settled(&state, &key, limit).await.is_some();
-    Ok(if is_settled { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
+    Ok(Done(if is_settled { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED }))
 }
 
 fn model(state: &HubState, caller: &Caller, key: &ServerKey) -> ServerModel {

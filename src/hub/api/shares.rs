@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::body::{json_body, present};
+use super::body::{json_body, whole_seconds};
 use super::model::share::{Nothing, RestOfShare, ShareModel};
 use super::openapi::{PageQuery, UserPath};
 use super::paging::{Listing, Page};
@@ -42,7 +42,7 @@ pub(in crate::hub) struct CodeBody {
     /// What: access to the server if nothing is said.
     pub(super) scopes: Option<Vec<String>>,
     /// Seconds; a day if nothing is said.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "whole_seconds")]
     #[schema(nullable = false, minimum = 60, maximum = 31_536_000)]
     pub(super) expires_in: Option<u64>,
 }
@@ -145,7 +145,13 @@ pub(in crate::hub) async fn revoke(
     let server = reach(&state, &caller, &path, "shares")?;
     let wanted = json_body::<ShareBody>(&body)?.unwrap_or_default();
     let scopes = read_scopes(wanted.scopes.as_deref())?;
-    let with = share_with(&wanted)?;
+    let with = match share_with(&wanted) {
+        // Whom there cannot be has nothing left, as JupyterHub says of those whom there is not.
+        Err(HubError::Bad(_)) if wanted.user.is_some() != wanted.group.is_some() => {
+            return Ok(Json(RestOfShare::Nothing(Nothing {})));
+        }
+        with => with?,
+    };
     let left = state.auth.unshare(&actor(&caller), &server, &with, scopes).await?;
     Ok(Json(match left {
         Some(share) => RestOfShare::Some(Box::new(ShareModel::of(&state, &share))),

@@ -118,7 +118,7 @@ pub(in crate::hub) async fn create(
     let note = note_of(&wish, &requester, &owner);
     let scopes = scopes_of(&state, &wish)?;
     let expires_in = wish.expires_in.as_ref().map(lifetime).transpose()?;
-    let new = NewToken { scopes, note, expires_in, by: rights };
+    let new = NewToken { scopes, note, expires_in, asker: requester.name(), by: rights };
     let made = state.auth.create_token(&OwnerName::User(owner), new).await;
     let (secret, token) = made.map_err(|error| match error {
         ActError::MayNot(_) | ActError::NoUser(_) => refused(),

@@ -95,6 +95,7 @@ fn wish_of(person: &Person, fields: &Fields) -> Result<NewToken, String> {
         scopes: Some(scopes_of_form(fields)?),
         note: if note.is_empty() { "Made on the token page".to_owned() } else { note },
         expires_in: life.duration(),
+        asker: owner(person),
         by: person.as_caller().rights(),
     })
 }

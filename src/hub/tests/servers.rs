@@ -169,9 +169,9 @@ async fn a_named_server_is_found_by_its_name_and_made_by_the_button_alone() {
     let default_pending = "/hub/spawn-pending/alice?next=%2Fuser%2Falice%2Fgpu%2Flab";
     // No server of that name yet: the address is the default one's, and a link makes none.
     assert_eq!(alice.get("/user/alice/gpu/lab").await.is(303).location(), default_pending);
-    for page in ["spawn", "spawn-pending"] {
-        alice.get(&format!("/hub/{page}/alice/gpu")).await.is(404);
-    }
+    alice.get("/hub/spawn-pending/alice/gpu").await.is(404);
+    let question = alice.get("/hub/spawn/alice/gpu").await.is(200);
+    assert!(question.text.contains("Start a new server “gpu”?"), "{}", question.text);
     alice.post("/hub/stop/alice/gpu", &[]).await.is(404);
     let refused = alice.post("/hub/spawn/alice/gpu", &[("profile", "huge")]).await.is(400);
     assert!(refused.text.contains("not in allowed list: small"), "{}", refused.text);

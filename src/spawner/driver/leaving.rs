@@ -3,7 +3,7 @@
 use std::sync::Weak;
 
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Changed, Driver, Mail, Slot};
 use crate::model::{ServerKey, UserName};
@@ -26,6 +26,14 @@ impl Driver {
             self.apply(&server, Event::Stop);
         }
         self.finish_leaving(&user);
+    }
+
+    /// A wish that was taken for an account whose end overtook it: what came of the wish goes as the account did.
+    pub(super) fn forget_orphan(&mut self, user: &UserName) {
+        if !self.leaving.contains_key(user) {
+            info!(user = %user, "a server was wished for while its account ended; it goes");
+            self.forget(user.clone(), oneshot::channel().0);
+        }
     }
 
     pub(super) fn finish_leaving(&mut self, user: &UserName) {

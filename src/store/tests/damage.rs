@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::super::*;
-use super::{everything, fill, fresh, name, open, user};
+use super::{everything, fill, fresh, memory_folder, name, open, user};
 
 const FILES: [&str; 4] = ["instance", "slipway.redb", "slipway.witness", "store.key"];
 
@@ -91,7 +91,7 @@ fn a_lost_marker_is_written_again_beside_a_whole_database() {
 
 #[test]
 fn a_first_start_that_was_cut_short_is_done_again() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
+    let dir = memory_folder();
     fs::write(dir.path().join("slipway.redb.new"), b"half a database").expect("it can be written");
     open(dir.path()).expect("nothing was there yet");
     assert!(!dir.path().join("slipway.redb.new").exists());
@@ -137,7 +137,7 @@ fn a_database_from_last_week_is_a_refusal() {
 
 #[test]
 fn a_folder_that_may_not_be_used_is_named() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
+    let dir = memory_folder();
     fs::write(dir.path().join("data"), b"a file").expect("it can be written");
     let error = open(&dir.path().join("data")).expect_err("it is no folder").to_string();
     assert!(error.contains("data_dir"), "{error}");
@@ -148,7 +148,7 @@ fn a_folder_that_may_not_be_used_is_named() {
 fn of_300_damaged_images_none_opens_with_other_data_and_none_panics() {
     let (clean, _) = filled();
     // The other half: as a kill leaves it, where redb's recovery has most to say.
-    let killed = tempfile::tempdir().expect("a temporary folder");
+    let killed = memory_folder();
     let store = open(clean.path()).expect("it is whole");
     for n in 0..20 {
         store.write(|t| t.put_user(&user(&format!("late{n}")))).expect("a commit");
@@ -162,7 +162,7 @@ fn of_300_damaged_images_none_opens_with_other_data_and_none_panics() {
     let (mut refused, mut harmless) = (0, 0);
     for number in 0..300 {
         let source = if number % 2 == 0 { clean.path() } else { killed.path() };
-        let dir = tempfile::tempdir().expect("a temporary folder");
+        let dir = memory_folder();
         copy(source, dir.path());
         let path = dir.path().join("slipway.redb");
         let mut image = fs::read(&path).expect("it is there");
@@ -218,7 +218,7 @@ fn every_bit_of_the_commit_header_flipped_gives_the_same_data_or_a_refusal() {
     fill(&store);
     let rows = everything(&store).expect("readable");
     let image = fs::read(dir.path().join("slipway.redb")).expect("it is there");
-    let killed = tempfile::tempdir().expect("a temporary folder");
+    let killed = memory_folder();
     copy(dir.path(), killed.path());
     drop(store);
     // Every third bit in a debug build: each opening takes some milliseconds.

@@ -29,7 +29,7 @@ pub(in crate::hub) struct ServerModel {
     /// When its person was last seen to do something with it.
     #[schema(required, format = DateTime)]
     last_activity: Option<String>,
-    /// Since when it runs.
+    /// When it was asked for, if it runs or is on its way.
     #[schema(required, format = DateTime)]
     started: Option<String>,
     /// The change under way, if any.
@@ -52,10 +52,11 @@ pub(in crate::hub) struct ServerModel {
     /// `progress_url` with scheme and host, if a public address is configured.
     #[schema(required)]
     full_progress_url: Option<String>,
-    /// What the spawner keeps of it; only with the scope `admin:server_state`.
+    /// What the spawner keeps of it, `null` before it was first started or made; only with the scope
+    /// `admin:server_state`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    state: Option<Map<String, Value>>,
+    #[schema(value_type = Option<Map<String, Value>>)]
+    state: Option<Option<Map<String, Value>>>,
     /// Why the last start failed (Slipway's own field: JupyterHub cannot say it after the fact).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -140,20 +141,21 @@ impl ServerModel {
     }
 }
 
-/// What is told of a server to those who hold `admin:server_state`; nothing of one that does not exist.
-fn state_of(status: &ServerStatus, record: Option<&ServerRecord>) -> Map<String, Value> {
+/// What is told of a server to those who hold `admin:server_state`: `None` of one that nobody has started or made,
+/// nothing of one that does not run.
+fn state_of(status: &ServerStatus, record: Option<&ServerRecord>) -> Option<Map<String, Value>> {
+    let record = record?;
     let mut state = Map::new();
     if matches!(status.state, ServerState::Stopped | ServerState::Failed(_)) {
-        return state;
+        return Some(state);
     }
     state.insert("generation".to_owned(), status.generation.0.into());
-    let made_from = record.map(|record| [("image", record.image.clone()), ("profile", record.profile.clone())]);
-    for (name, value) in made_from.into_iter().flatten() {
+    for (name, value) in [("image", &record.image), ("profile", &record.profile)] {
         if let Some(value) = value {
-            state.insert(name.to_owned(), value.into());
+            state.insert(name.to_owned(), value.clone().into());
         }
     }
-    state
+    Some(state)
 }
 
 impl FailureModel {
