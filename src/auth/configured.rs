@@ -18,7 +18,8 @@ impl Shared {
         self.directory.change(|snapshot| {
             *snapshot = Snapshot { roles: std::mem::take(&mut snapshot.roles), ..Snapshot::default() };
             for row in groups {
-                let group = Group { users: row.users.into_iter().collect(), properties: row.properties };
+                let users = row.users.into_iter().collect();
+                let group = Group { number: row.number, users, properties: row.properties };
                 snapshot.put_group(&row.name, group);
             }
             for row in shares {
@@ -110,10 +111,11 @@ impl Shared {
         let snapshot = self.directory.now();
         let blocked: BTreeSet<_> = self.config.blocked_users.iter().collect();
         let mut wanted: BTreeMap<GroupName, Group> = BTreeMap::new();
-        let present = |name: &GroupName| snapshot.groups.get(name).map(|group| Group::clone(group)).unwrap_or_default();
-        for name in self.config.roles.iter().flat_map(|role| &role.groups) {
-            wanted.entry(name.clone()).or_insert_with(|| present(name));
-        }
+        let mut numbers = snapshot.next_group_number()..;
+        let mut present = |name: &GroupName| match snapshot.groups.get(name) {
+            Some(group) => Group::clone(group),
+            None => Group { number: numbers.next().unwrap_or_default(), ..Group::default() },
+        };
         for group in &self.config.groups {
             let entry = wanted.entry(group.name.clone()).or_insert_with(|| present(&group.name));
             let users = group.users.iter().filter(|user| !blocked.contains(user)).cloned();
@@ -121,6 +123,9 @@ impl Shared {
             if let Some(properties) = &group.properties {
                 entry.properties = properties.clone();
             }
+        }
+        for name in self.config.roles.iter().flat_map(|role| &role.groups) {
+            wanted.entry(name.clone()).or_insert_with(|| present(name));
         }
         wanted.retain(|name, group| snapshot.groups.get(name).is_none_or(|there| **there != *group));
         if wanted.is_empty() {

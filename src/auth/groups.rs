@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::directory::{Group, Snapshot};
+use super::directory::{Group, Members, Snapshot};
 use super::{ActError, Auth, Shared};
 use crate::model::{GroupName, RoleName, ServiceName, ShareWith, UserName};
 use crate::store::{GroupRow, StoreError, Transaction};
@@ -26,17 +26,17 @@ pub struct GroupListing {
 }
 
 impl Auth {
-    /// All groups, by name.
+    /// All groups, in the order of their making.
     #[must_use]
     pub fn groups(&self) -> Vec<GroupListing> {
         let snapshot = self.0.directory.now();
-        snapshot.groups.keys().filter_map(|name| listing(&snapshot, name)).collect()
+        snapshot.groups_as_made().into_iter().filter_map(|name| listing(&snapshot, name)).collect()
     }
 
-    /// The names of all groups, sorted: a page of a long list asks for its groups one by one.
+    /// The names of all groups, in the order of their making: a page of a long list asks for its groups one by one.
     #[must_use]
     pub fn group_names(&self) -> Vec<GroupName> {
-        self.0.directory.now().groups.keys().cloned().collect()
+        self.0.directory.now().groups_as_made().into_iter().cloned().collect()
     }
 
     /// One group.
@@ -90,7 +90,7 @@ impl Auth {
         roles.into_iter().collect()
     }
 
-    /// Makes groups, each with the same members.
+    /// Makes groups in the order of their names here, each with the same members. A name given twice counts once.
     ///
     /// # Errors
     /// `GroupExists` if one of them is there, `NoUser` if one of the users is not: nothing is made then.
@@ -104,7 +104,8 @@ impl Auth {
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let snapshot = shared.directory.now();
-            let names: BTreeSet<_> = names.into_iter().collect();
+            let mut seen = BTreeSet::new();
+            let names: Vec<_> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();
             if let Some(there) = names.iter().find(|name| snapshot.groups.contains_key(*name)) {
                 return Err(ActError::GroupExists(there.clone()));
             }
@@ -112,8 +113,10 @@ impl Auth {
                 return Err(ActError::TooMany { what: "groups", limit: GROUPS_LIMIT });
             }
             shared.check_users(&users)?;
-            let group = Group { users: users.into_iter().collect(), ..Group::default() };
-            shared.put_groups(names.iter().map(|name| (name.clone(), group.clone())).collect(), |t, now| {
+            let users: Members = users.into_iter().collect();
+            let made = |number| Group { number, users: users.clone(), ..Group::default() };
+            let groups = names.iter().cloned().zip((snapshot.next_group_number()..).map(made));
+            shared.put_groups(groups.collect(), |t, now| {
                 names.iter().try_for_each(|name| t.audit(now, &actor, "made group", name.as_str()))
             })?;
             let snapshot = shared.directory.now();
@@ -261,7 +264,7 @@ impl Shared {
 
 pub(super) fn group_row(name: &GroupName, group: &Group) -> GroupRow {
     let users = group.users.iter().cloned().collect();
-    GroupRow { name: name.clone(), users, properties: group.properties.clone() }
+    GroupRow { name: name.clone(), number: group.number, users, properties: group.properties.clone() }
 }
 
 fn listing(snapshot: &Snapshot, name: &GroupName) -> Option<GroupListing> {

@@ -15,6 +15,9 @@ use crate::model::{
 pub struct GroupRow {
     /// Unique.
     pub name: GroupName,
+    /// Higher than that of each group made before.
+    #[serde(default)]
+    pub number: u64,
     /// Its members.
     #[serde(default)]
     pub users: BTreeSet<UserName>,

@@ -79,7 +79,8 @@ fn ask(state: &HubState, client: &Client, granted: &[Scope], frame: Frame) -> Re
         OAuthClient::Service(service) => service.to_string(),
     };
     let access = client.access();
-    let rights = granted.iter().filter(|scope| **scope != access).map(|scope| words::of(&state.auth, scope));
+    let is_told = |scope: &&Scope| **scope != access && !clients::tells_who_came(scope);
+    let rights = granted.iter().filter(is_told).map(|scope| words::of(&state.auth, scope));
     let rights = rights.collect::<Vec<_>>();
     let elsewhere = client.elsewhere();
     let page = context! { service, elsewhere, rights, scopes };
@@ -104,7 +105,8 @@ pub(in crate::hub) async fn post(
         Err(wrong) => return answer(wrong),
     };
     let mut granted = granted(&state, &asked, &person)?;
-    granted.retain(|scope| fields.all("scopes").any(|left| left == scope.to_string()));
+    let is_left = |scope: &Scope| fields.all("scopes").any(|left| left == scope.to_string());
+    granted.retain(|scope| clients::tells_who_came(scope) || is_left(scope));
     Ok(with_code(&state, &person, &headers, asked, granted))
 }
 

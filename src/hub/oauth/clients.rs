@@ -59,7 +59,7 @@ impl Client {
 
     /// True if it may ask for `scope`.
     pub(super) fn may_ask(&self, scope: &Scope) -> bool {
-        *scope == self.access() || self.allowed.contains(scope) || IDENTIFY.contains(&scope.to_string().as_str())
+        *scope == self.access() || self.allowed.contains(scope) || tells_who_came(scope)
     }
 
     /// The right to enter it.
@@ -76,6 +76,11 @@ impl Client {
         let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         Some(&self.redirect_uri[..scheme.len() + "://".len() + host_end])
     }
+}
+
+/// True for the visitor's name and groups: no token goes without, so nobody is asked about it.
+pub(super) fn tells_who_came(scope: &Scope) -> bool {
+    IDENTIFY.contains(&scope.to_string().as_str())
 }
 
 /// The clients that `client_id` may mean, and that are there.
