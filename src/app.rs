@@ -380,6 +380,14 @@ impl ServerTokens for TokensOfServers {
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {
         self.0.end_server_token(server).await
     }
+
+    async fn forget(&self, servers: &[ServerKey], also: spawner::Also) -> Result<(), StoreError> {
+        self.0.forget_servers(servers, also).await
+    }
+
+    async fn rename(&self, from: &ServerKey, to: &ServerKey, also: spawner::Also) -> Result<(), StoreError> {
+        self.0.rename_server(from, to, also).await
+    }
 }
 
 /// How services get their tokens: a configured one is theirs for good, others get a fresh one each start.

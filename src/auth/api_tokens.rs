@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::expand;
 use super::rights::{Held, Rights, Target};
 use super::{ActError, Auth, Owner, Shared, Token};
-use crate::model::{OwnerName, RoleName, Scope, Secret, TokenId};
+use crate::model::{OwnerName, RoleName, Scope, ScopeName, Secret, TokenId};
 use crate::store::{TokenKind, TokenRow};
 
 /// Scopes of one token. 256: several times all there are.
@@ -26,9 +26,40 @@ pub struct NewToken {
     /// How long it shall live; `None`: as long as it may.
     pub expires_in: Option<Duration>,
     /// Who asks.
-    pub asker: OwnerName,
-    /// The rights that they came with.
-    pub by: Arc<Rights>,
+    pub by: Asker,
+}
+
+/// Who asks for a token.
+#[derive(Clone, Debug)]
+pub enum Asker {
+    /// Whoever owns the installation: a command on this host.
+    Operator,
+    /// A caller, with the rights that they came with.
+    Caller(OwnerName, Arc<Rights>),
+}
+
+impl Asker {
+    fn may_make_for(&self, owner: &OwnerName) -> bool {
+        match (self, owner) {
+            (Self::Operator, _) => true,
+            (Self::Caller(_, rights), OwnerName::User(user)) => rights.allows("tokens", Target::User(user)),
+            (Self::Caller(_, rights), OwnerName::Service { .. }) => {
+                rights.is_administrator() && rights.allows("tokens", Target::All)
+            }
+        }
+    }
+
+    /// The first scope of `given` that they may not give to `owner`, whose rights are `of_owner`. As in JupyterHub, who
+    /// holds `tokens` for others can give all that those hold; but nobody rises above the token that they came with, or
+    /// to an administrator, that way.
+    fn may_not_give(&self, given: &Held, owner: &OwnerName, of_owner: &Rights) -> Option<ScopeName> {
+        match self {
+            Self::Caller(name, rights) if name == owner || of_owner.is_administrator() => {
+                rights.held.first_not_covered(given)
+            }
+            Self::Caller(..) | Self::Operator => None,
+        }
+    }
 }
 
 impl Auth {
@@ -36,9 +67,7 @@ impl Auth {
     ///
     /// # Errors
     /// `MayNot` without the scope `tokens` for that user (for a service: without being an administrator), `NotHeld`
-    /// if the owner lacks a scope that is asked for, `BadLife`, `UnknownScope`, and `NotYours`: as in JupyterHub, who holds
-    /// `tokens` for others can give all that those hold; but nobody rises above the token that they came with, or to an
-    /// administrator, that way.
+    /// if the owner lacks a scope that is asked for, `NotYours` if who asks may not give it, `BadLife`, `UnknownScope`.
     pub async fn create_token(&self, owner: &OwnerName, new: NewToken) -> Result<(Secret, Arc<Token>), ActError> {
         let owner = owner.clone();
         self.run(move |shared| {
@@ -129,11 +158,7 @@ impl Shared {
             OwnerName::User(user) => ActError::NoUser(user.clone()),
             OwnerName::Service { service } => ActError::NoService(service.clone()),
         })?;
-        let may_act = match owner {
-            OwnerName::User(user) => new.by.allows("tokens", Target::User(user)),
-            OwnerName::Service { .. } => new.by.is_administrator() && new.by.allows("tokens", Target::All),
-        };
-        if !may_act {
+        if !new.by.may_make_for(owner) {
             return Err(ActError::MayNot(owner.clone()));
         }
         if new.note.len() > NOTE_LIMIT_BYTES {
@@ -152,9 +177,8 @@ impl Shared {
         if let Some(scope) = of_owner.held.first_not_covered(&asked) {
             return Err(ActError::NotHeld { scope, owner: owner.clone() });
         }
-        let would_rise = new.asker == *owner || of_owner.is_administrator();
         let given: &Held = if scopes.iter().any(Scope::is_inherit) { &of_owner.held } else { &asked };
-        if let Some(scope) = new.by.held.first_not_covered(given).filter(|_| would_rise) {
+        if let Some(scope) = new.by.may_not_give(given, owner, &of_owner) {
             return Err(ActError::NotYours(scope.to_string()));
         }
         Ok(scopes)

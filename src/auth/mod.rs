@@ -43,7 +43,7 @@ use parking_lot::Mutex;
 use crate::model::{BasePath, Clock, OwnerName, Random, SESSION_COOKIE_STEM, Secret, ServiceName, UserName};
 use crate::store::{Store, StoreError};
 
-pub use api_tokens::NewToken;
+pub use api_tokens::{Asker, NewToken};
 pub use caller::Caller;
 pub use config::Config;
 pub use counts::Figures;

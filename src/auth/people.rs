@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use super::directory::Share;
 use super::groups::group_row;
-use super::share_codes::ShareCode;
 use super::shares::row_of;
 use super::{AccountError, Auth, Owner, Shared, Token, User};
-use crate::model::{Filter, OAuthClient, OwnerName, Scope, ServerKey, ShareWith, Timestamp, UserName};
+use crate::model::{OAuthClient, OwnerName, ServerKey, ShareWith, Timestamp, UserName};
 use crate::store::{GroupRow, ShareCodeRow, ShareRow, StoreError, TokenKind, Transaction, UserRow};
 
 /// What became of names that were to be users.
@@ -153,14 +152,10 @@ impl Shared {
                 let Some(token) = t.token(*id)? else { continue };
                 tokens.push(crate::store::TokenRow { owner: OwnerName::User(new.clone()), ..token });
             }
-            let servers = t.servers_of(old)?;
+            t.rename_servers(old, &new)?;
             t.delete_user(old)?;
             t.put_user(&row)?;
             tokens.iter().try_for_each(|token| t.put_token(token))?;
-            for mut server in servers {
-                server.key.user = new.clone();
-                t.put_server(&server)?;
-            }
             moves.write(t)?;
             t.audit(now, actor, &format!("renamed {old} to"), new.as_str())
         });
@@ -238,23 +233,19 @@ impl Moves {
         });
         let with = ShareWith::User(old.clone());
         let shares = snapshot.shares_of_owner(old).chain(snapshot.shares_with(&with)).map(|share| {
-            let before = row_of(share);
-            let mut after = before.clone();
-            if after.server.user == *old {
-                after.server.user = new.clone();
-                after.scopes = renamed(after.scopes, &after.server);
+            let mut after = Share::clone(share);
+            if share.server.user == *old {
+                after = after.on(&ServerKey { user: new.clone(), ..share.server.clone() });
             }
-            if after.with == with {
+            if share.with == with {
                 after.with = ShareWith::User(new.clone());
             }
-            (before, after)
+            (row_of(share), row_of(&after))
         });
         let codes = shared.codes_where(|code| code.server.user == *old);
         let codes = codes.iter().map(|code| {
-            let mut row = ShareCode::row(code);
-            row.server.user = new.clone();
-            row.scopes = renamed(row.scopes, &row.server);
-            row
+            let server = ServerKey { user: new.clone(), ..code.server.clone() };
+            code.on(&server).row()
         });
         Self { groups: groups.collect(), shares: shares.collect(), codes: codes.collect() }
     }
@@ -267,9 +258,4 @@ impl Moves {
         }
         self.codes.iter().try_for_each(|row| t.put_share_code(row))
     }
-}
-
-/// Shared scopes with the server's filter of now.
-fn renamed(scopes: Vec<Scope>, server: &ServerKey) -> Vec<Scope> {
-    scopes.into_iter().map(|scope| scope.with(Filter::Server(server.clone()))).collect()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::directory::Share;
 use super::rights::Rights;
+use super::shares::refiltered;
 use super::{ActError, Auth, Shared};
 use crate::model::{Scope, Secret, ServerKey, ShareCodeId, ShareWith, StoredToken, Timestamp, UserName};
 use crate::store::{ShareCodeRow, StoreError};
@@ -197,6 +198,13 @@ impl Auth {
             Ok(Arc::new(share))
         })
         .await
+    }
+}
+
+impl ShareCode {
+    /// The same for the server under its new name.
+    pub(super) fn on(&self, server: &ServerKey) -> Self {
+        Self { server: server.clone(), scopes: refiltered(&self.scopes, server), ..self.clone() }
     }
 }
 

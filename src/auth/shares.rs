@@ -7,7 +7,7 @@ use super::directory::Share;
 use super::rights::{Rights, Target};
 use super::{ActError, Auth, Shared};
 use crate::model::{Filter, GroupName, Scope, ServerKey, ShareWith, UserName};
-use crate::store::{ShareRow, StoreError};
+use crate::store::{ShareRow, StoreError, Transaction};
 
 /// Shares of one server. 1,000: more people are a group.
 const SHARES_LIMIT: usize = 1_000;
@@ -109,26 +109,74 @@ impl Auth {
         .await
     }
 
-    /// A server is no more: its shares, codes and what was issued to its client go with it.
+    /// Servers are no more: their shares, codes and what was issued to their clients go with them, in one commit with
+    /// `also`.
     ///
     /// # Errors
     /// If that could not be stored.
-    pub async fn forget_server(&self, server: &ServerKey) -> Result<(), StoreError> {
-        let server = server.clone();
+    pub async fn forget_servers(
+        &self,
+        servers: &[ServerKey],
+        also: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let servers = servers.to_vec();
         self.run(move |shared| {
             let _act = shared.acts.lock();
-            let shares: Vec<_> = shared.directory.now().shares_of(&server).cloned().collect();
-            let codes = shared.codes_where(|code| code.server == server);
-            let tokens = shared.tokens_of_server(&server);
-            if shares.is_empty() && codes.is_empty() && tokens.is_empty() {
-                return Ok(());
-            }
+            let snapshot = shared.directory.now();
+            let shares: Vec<_> = servers.iter().flat_map(|server| snapshot.shares_of(server)).cloned().collect();
+            let codes = shared.codes_where(|code| servers.contains(&code.server));
+            let tokens: Vec<_> = servers.iter().flat_map(|server| shared.tokens_of_server(server)).collect();
             shared.forget_codes(&codes);
             let stored = shared.end_tokens_with(&tokens, |t| {
                 shares.iter().try_for_each(|share| t.delete_share(&share.server, &share.with))?;
-                codes.iter().try_for_each(|code| t.delete_share_code(code.id))
+                codes.iter().try_for_each(|code| t.delete_share_code(code.id))?;
+                also(t)
             });
-            shared.follow_directory(stored, |snapshot| snapshot.remove_shares_of(&server))
+            if shares.is_empty() {
+                return stored;
+            }
+            shared.follow_directory(stored, |snapshot| {
+                servers.iter().for_each(|server| snapshot.remove_shares_of(server));
+            })
+        })
+        .await
+    }
+
+    /// A server has another name: its shares and codes follow, in one commit with `also`. What was issued to its client
+    /// ends, because it knows the old name.
+    ///
+    /// # Errors
+    /// If that could not be stored.
+    pub async fn rename_server(
+        &self,
+        from: &ServerKey,
+        to: &ServerKey,
+        also: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let shares: Vec<_> = shared.directory.now().shares_of(&from).map(|share| share.on(&to)).collect();
+            let codes = shared.codes_where(|code| code.server == from);
+            let codes: Vec<_> = codes.iter().map(|code| code.on(&to)).collect();
+            let tokens = shared.tokens_of_server(&from);
+            let stored = shared.end_tokens_with(&tokens, |t| {
+                for share in &shares {
+                    t.delete_share(&from, &share.with)?;
+                    t.put_share(&row_of(share))?;
+                }
+                codes.iter().try_for_each(|code| t.put_share_code(&code.row()))?;
+                also(t)
+            });
+            if shares.is_empty() && codes.is_empty() {
+                return stored;
+            }
+            shared.follow_directory::<StoreError>(stored, |snapshot| {
+                snapshot.remove_shares_of(&from);
+                shares.into_iter().for_each(|share| snapshot.put_share(share));
+            })?;
+            shared.codes.lock().extend(codes.into_iter().map(|code| (code.id, Arc::new(code))));
+            Ok(())
         })
         .await
     }
@@ -227,6 +275,18 @@ impl Shared {
             scopes: scopes.into_iter().collect(),
             created: before.map_or_else(|| self.now(), |share| share.created),
         })
+    }
+}
+
+/// What is given of one server as it is given of another.
+pub(super) fn refiltered(scopes: &[Scope], server: &ServerKey) -> Vec<Scope> {
+    scopes.iter().map(|scope| scope.clone().with(Filter::Server(server.clone()))).collect()
+}
+
+impl Share {
+    /// The same of the server under its new name.
+    pub(super) fn on(&self, server: &ServerKey) -> Self {
+        Self { server: server.clone(), scopes: refiltered(&self.scopes, server), ..self.clone() }
     }
 }
 

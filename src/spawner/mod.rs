@@ -61,6 +61,11 @@ pub trait ServerTokens: Send + Sync + 'static {
     async fn issue(&self, server: &ServerKey, also: Also) -> Result<Secret, StoreError>;
     /// Ends the server's token and whatever was granted through it.
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError>;
+    /// These servers are no more, `also` says it in the store: in the same commit ends all that was given of them, so
+    /// that later ones of their names are nobody else's to enter.
+    async fn forget(&self, servers: &[ServerKey], also: Also) -> Result<(), StoreError>;
+    /// This server has another name, `also` says it in the store: in the same commit follows what was given of it.
+    async fn rename(&self, from: &ServerKey, to: &ServerKey, also: Also) -> Result<(), StoreError>;
 }
 
 /// A part of somebody else's commit.

@@ -30,25 +30,6 @@ impl Rows {
         .await
     }
 
-    pub(super) async fn delete(&self, servers: Vec<ServerKey>) -> Result<(), StoreError> {
-        self.run(move |store| {
-            store.write(|transaction| servers.iter().try_for_each(|server| transaction.delete_server(server)))
-        })
-        .await
-    }
-
-    /// A server gets another name, in one commit.
-    pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
-        self.run(move |store| {
-            store.write(|transaction| {
-                check_owner(transaction, &row.key)?;
-                transaction.delete_server(&from)?;
-                transaction.put_server(&row)
-            })
-        })
-        .await
-    }
-
     async fn run<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
@@ -74,6 +55,6 @@ pub(super) fn put(transaction: &mut Transaction<'_>, mut row: ServerRow) -> Resu
     transaction.put_server(&row)
 }
 
-fn check_owner(transaction: &mut Transaction<'_>, server: &ServerKey) -> Result<(), StoreError> {
+pub(super) fn check_owner(transaction: &mut Transaction<'_>, server: &ServerKey) -> Result<(), StoreError> {
     transaction.user(&server.user)?.map(|_| ()).ok_or(StoreError::Gone("the server's owner"))
 }

@@ -16,7 +16,7 @@ use super::life::Fact;
 use super::profiles::Choice;
 use super::rows::{self, Rows};
 use super::trouble::Trouble;
-use super::{Config, ServerTokens, ready};
+use super::{Also, Config, ServerTokens, ready};
 use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
 use crate::store::{ServerRow, StoreError};
 
@@ -193,6 +193,24 @@ impl Steps {
                 warn!(server = %server, error = &error as &dyn std::error::Error, "a leftover could not be removed");
             }
         }
+    }
+
+    /// Their rows go, and with them all that was given of them.
+    pub(super) async fn forget(&self, servers: Vec<ServerKey>) -> Result<(), StoreError> {
+        let theirs = servers.clone();
+        let rows: Also = Box::new(move |transaction| theirs.iter().try_for_each(|key| transaction.delete_server(key)));
+        self.tokens.forget(&servers, rows).await
+    }
+
+    /// The row of `from` becomes this one, and what was given of it follows.
+    pub(super) async fn rename(&self, from: ServerKey, row: ServerRow) -> Result<(), StoreError> {
+        let (old, to) = (from.clone(), row.key.clone());
+        let also: Also = Box::new(move |transaction| {
+            rows::check_owner(transaction, &row.key)?;
+            transaction.delete_server(&old)?;
+            transaction.put_server(&row)
+        });
+        self.tokens.rename(&from, &to, also).await
     }
 
     /// False if the server has no owner any more; then nothing has been written.

@@ -170,6 +170,7 @@ struct Watched {
     store: Option<Store>,
     routes: Arc<Routes>,
     live: Mutex<Vec<ServerKey>>,
+    forgotten: Mutex<Vec<ServerKey>>,
     ended_under_a_route: AtomicUsize,
 }
 
@@ -186,6 +187,13 @@ impl ServerTokens for Watched {
             self.ended_under_a_route.fetch_add(1, Ordering::SeqCst);
         }
         Ok(())
+    }
+    async fn forget(&self, servers: &[ServerKey], also: Also) -> Result<(), StoreError> {
+        self.forgotten.lock().extend_from_slice(servers);
+        self.store.as_ref().expect("a store").write(also)
+    }
+    async fn rename(&self, _: &ServerKey, _: &ServerKey, also: Also) -> Result<(), StoreError> {
+        self.store.as_ref().expect("a store").write(also)
     }
 }
 

@@ -61,21 +61,6 @@ impl<'a> Transaction<'a> {
         table.retain_in(first.as_slice()..end.as_slice(), |_, _| false).map_err(unwritten)
     }
 
-    /// The server rows of a user as of this transaction.
-    ///
-    /// # Errors
-    /// If the file cannot be read or a row is damaged.
-    pub fn servers_of(&mut self, user: &UserName) -> Result<Vec<ServerRow>, StoreError> {
-        let (first, end) = servers_range(user);
-        let table = self.write.open_table(SERVERS).map_err(unreadable)?;
-        let rows = table.range(first.as_slice()..end.as_slice()).map_err(unreadable)?;
-        rows.map(|entry| {
-            let (key, value) = entry.map_err(unreadable)?;
-            self.sealer.open(redb::TableHandle::name(&SERVERS), key.value(), value.value())
-        })
-        .collect()
-    }
-
     /// The session as of this transaction.
     ///
     /// # Errors

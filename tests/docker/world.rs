@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use slipway::model::{
-    Timestamp,    BasePath, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, UserName,
+    BasePath, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, Timestamp,
+    UserName,
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
@@ -227,6 +228,14 @@ impl ServerTokens for Tokens {
     async fn end(&self, server: &ServerKey) -> Result<(), StoreError> {
         self.live.lock().retain(|live| live != server);
         Ok(())
+    }
+
+    async fn forget(&self, _: &[ServerKey], also: Also) -> Result<(), StoreError> {
+        self.store.write(also)
+    }
+
+    async fn rename(&self, _: &ServerKey, _: &ServerKey, also: Also) -> Result<(), StoreError> {
+        self.store.write(also)
     }
 }
 

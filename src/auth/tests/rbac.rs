@@ -351,8 +351,7 @@ impl Run {
             scopes: Some(parsed),
             note: String::new(),
             expires_in: None,
-            asker: owner_name(&by),
-            by: rights,
+            by: Asker::Caller(owner_name(&by), rights),
         };
         let result = auth.create_token(&owner_name(&owner), new).await;
         let (kind, owner_text) = owner.split_once(' ').expect("kind and name");

@@ -20,8 +20,8 @@ fn asked(texts: &[&str], by: &Arc<Rights>) -> NewToken {
 }
 
 fn asked_by(user: &str, texts: &[&str], by: &Arc<Rights>) -> NewToken {
-    let asker = OwnerName::from(name(user));
-    NewToken { scopes: Some(scopes(texts)), note: "n".into(), expires_in: None, asker, by: Arc::clone(by) }
+    let by = Asker::Caller(OwnerName::from(name(user)), Arc::clone(by));
+    NewToken { scopes: Some(scopes(texts)), note: "n".into(), expires_in: None, by }
 }
 
 fn rights(world: &World, user: &UserName) -> Arc<Rights> {

@@ -17,7 +17,7 @@ use super::model::error::ErrorModel;
 use super::model::token::{TokenModel, TokensModel};
 use super::openapi::UserPath;
 use super::users::reachable;
-use crate::auth::{ActError, Caller, NewToken, Owner, SignInError, Target, Token, User};
+use crate::auth::{ActError, Asker, Caller, NewToken, Owner, SignInError, Target, Token, User};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{CallerOf, VisitOf};
@@ -118,7 +118,7 @@ pub(in crate::hub) async fn create(
     let note = note_of(&wish, &requester, &owner);
     let scopes = scopes_of(&state, &wish)?;
     let expires_in = wish.expires_in.as_ref().map(lifetime).transpose()?;
-    let new = NewToken { scopes, note, expires_in, asker: requester.name(), by: rights };
+    let new = NewToken { scopes, note, expires_in, by: Asker::Caller(requester.name(), rights) };
     let made = state.auth.create_token(&OwnerName::User(owner), new).await;
     let (secret, token) = made.map_err(|error| match error {
         ActError::MayNot(_) | ActError::NoUser(_) => refused(),

@@ -13,7 +13,7 @@ use super::body::{json_body, present, user_names};
 use super::model::error::ErrorModel;
 use super::model::user::{Shown, UserModel};
 use super::openapi::UserPath;
-use super::users::{is_down, reachable_user, target_of};
+use super::users::{reachable_user, target_of};
 use super::{actor, scopes};
 use crate::auth::{Rights, Target, User, UserChange};
 use crate::hub::HubState;
@@ -21,6 +21,7 @@ use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
 use crate::hub::to_its_end::to_its_end;
 use crate::model::UserName;
+use crate::spawner::SpawnerError;
 
 /// Accounts to be made.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -172,20 +173,14 @@ pub(in crate::hub) async fn change(
     if wanted.auth_state.is_some() {
         return Err(HubError::bad("auth_state is not kept here: accounts have passwords, and nothing else"));
     }
-    if new_name.is_some() && state.spawner.servers_of(&user.name).iter().any(|(_, status)| !is_down(&status.state)) {
-        return Err(HubError::bad(format!("{}'s servers must be stopped before the name can change.", user.name)));
-    }
     let now_called = new_name.clone().unwrap_or_else(|| user.name.clone());
-    let change = UserChange { name: new_name, admin: wanted.admin };
     let (state_in, old, by) = (state.clone(), user.name.clone(), actor(&caller));
-    let is_renamed = change.name.is_some();
+    let admin = wanted.admin;
     to_its_end(async move {
-        state_in.auth.update_user(&by, &old, change).await?;
-        if is_renamed {
-            // What was known of the old name's servers belongs to nobody; one that has started meanwhile is stopped.
-            state_in.spawner.forget_user(&old).await?;
+        match new_name {
+            Some(new) => rename(&state_in, &by, &old, new, admin).await,
+            None => Ok(state_in.auth.update_user(&by, &old, UserChange { name: None, admin }).await.map(drop)?),
         }
-        Ok(())
     })
     .await?;
     let user = state.auth.user(&now_called).ok_or(HubError::Absent)?;
@@ -193,6 +188,28 @@ pub(in crate::hub) async fn change(
     let mut model = UserModel::of(&state, &rights, &user, Shown::Active);
     model.auth_state = Some(None);
     Ok(Json(model))
+}
+
+/// Gives an account and its servers another name. Nothing of either name starts or changes meanwhile.
+async fn rename(
+    state: &HubState,
+    by: &str,
+    old: &UserName,
+    new: UserName,
+    admin: Option<bool>,
+) -> Result<(), HubError> {
+    let held = state.spawner.hold(old).await.map_err(|error| match error {
+        SpawnerError::Running => HubError::bad(format!("{old}'s servers must be stopped before the name can change.")),
+        error => error.into(),
+    })?;
+    let _held_too = state.spawner.hold(&new).await?;
+    let change = UserChange { name: Some(new.clone()), admin };
+    let changed = state.auth.update_user(by, old, change).await;
+    // Asked of the accounts, not of the result: a commit whose end nobody saw may have been one.
+    if state.auth.user(old).is_none() && state.auth.user(&new).is_some() {
+        held.renamed(&new).await?;
+    }
+    Ok(changed.map(drop)?)
 }
 
 fn check_grant(rights: &Rights, admin: bool) -> Result<(), HubError> {

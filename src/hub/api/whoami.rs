@@ -6,8 +6,10 @@ use axum::http::StatusCode;
 use utoipa::IntoParams;
 
 use super::model::error::ErrorModel;
+use super::model::service::ServiceModel;
 use super::model::user::{Shown, UserModel};
-use super::model::whoami::{CameWith, Whoami, WhoamiModel};
+use super::model::whoami::{CameWith, OwnerModel, Whoami, WhoamiModel};
+use crate::auth::Owner;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -46,7 +48,7 @@ pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
 ) -> Result<Json<WhoamiModel>, HubError> {
-    let user = caller.user().ok_or(HubError::Nobody)?;
+    let owner = caller.owner().ok_or(HubError::Nobody)?;
     let rights = caller.rights();
     let token = caller.token();
     let came_with = CameWith {
@@ -54,8 +56,16 @@ pub(in crate::hub) async fn get(
         session_id: token.and_then(|token| token.session_id.clone()),
         scopes: rights.scopes().to_vec(),
     };
-    let owner = UserModel::of_oneself(&state, &rights, user, Shown::Active);
-    Ok(Json(WhoamiModel::User(Box::new(Whoami { owner, came_with }))))
+    Ok(Json(match owner {
+        Owner::User(user) => {
+            let owner = UserModel::of_oneself(&state, &rights, &user, Shown::Active);
+            WhoamiModel::User(Box::new(Whoami { owner, came_with }))
+        }
+        Owner::Service(service) => {
+            let owner = ServiceModel::of(&state, &rights, &service);
+            WhoamiModel::Service(Box::new(Whoami { owner, came_with }))
+        }
+    }))
 }
 
 /// `GET /hub/api/authorizations/token/{t}`: who is this, asked by a program that was sent the token `t`.
@@ -64,21 +74,23 @@ pub(in crate::hub) async fn get(
     summary = "Whose token is this?", description = "Deprecated in JupyterHub 2.0: `GET /user` with that token says it. For programs with a token of their own.",
     params(SecretPath),
     security(("token" = [])),
-    responses((status = 200, description = "Its owner, with the fields that the caller may see.", body = UserModel)),
+    responses((status = 200, description = "Its owner, with the fields that the caller may see.", body = OwnerModel)),
 )]
-
 pub(in crate::hub) async fn of_token(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
     Path(secret): Path<String>,
-) -> Result<Json<UserModel>, HubError> {
+) -> Result<Json<OwnerModel>, HubError> {
     if caller.token().is_none() {
         return Err(HubError::Nobody);
     }
     let token = state.auth.token_of(&secret).ok_or(HubError::Absent)?;
-    let user = token.owner.user().ok_or(HubError::Absent)?;
+    let rights = caller.rights();
     // Who has the token may know whose it is: that is all that this address is for.
-    Ok(Json(UserModel::of_oneself(&state, &caller.rights(), user, Shown::Active)))
+    Ok(Json(match &token.owner {
+        Owner::User(user) => OwnerModel::User(Box::new(UserModel::of_oneself(&state, &rights, user, Shown::Active))),
+        Owner::Service(service) => OwnerModel::Service(Box::new(ServiceModel::of(&state, &rights, service))),
+    }))
 }
 
 /// `GET /hub/api/authorizations/cookie/{name}/{value}` → 404: our session cookie is given to no program.
@@ -89,7 +101,6 @@ pub(in crate::hub) async fn of_token(
     security(("token" = [])),
     responses((status = 404, description = "Nobody's.", body = ErrorModel)),
 )]
-
 pub(in crate::hub) async fn of_cookie(CallerOf(caller): CallerOf) -> Result<StatusCode, HubError> {
     if caller.token().is_none() {
         return Err(HubError::Nobody);
@@ -104,7 +115,6 @@ pub(in crate::hub) async fn of_cookie(CallerOf(caller): CallerOf) -> Result<Stat
     security(()),
     responses((status = 404, description = "It is elsewhere.", body = ErrorModel)),
 )]
-
 pub(in crate::hub) async fn request_token(State(state): State<HubState>) -> HubError {
     let (old, new) = (state.config.hub("api/authorizations/token"), state.config.hub("api/users/:user/tokens"));
     HubError::Answer {

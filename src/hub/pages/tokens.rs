@@ -11,7 +11,7 @@ use minijinja::value::Value;
 
 use super::see_other;
 use super::token_choice::{CHOICES, Life, scopes_of_form};
-use crate::auth::{ActError, NewToken, Target, Token};
+use crate::auth::{ActError, Asker, NewToken, Target, Token};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::Person;
@@ -95,8 +95,7 @@ fn wish_of(person: &Person, fields: &Fields) -> Result<NewToken, String> {
         scopes: Some(scopes_of_form(fields)?),
         note: if note.is_empty() { "Made on the token page".to_owned() } else { note },
         expires_in: life.duration(),
-        asker: owner(person),
-        by: person.as_caller().rights(),
+        by: Asker::Caller(owner(person), person.as_caller().rights()),
     })
 }
 

@@ -49,7 +49,7 @@ impl Driver {
         leaving.is_under_way = true;
         let (steps, mail, user) = (self.steps.clone(), self.mail.clone(), user.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = steps.rows.delete(theirs).await {
+            if let Err(error) = steps.forget(theirs).await {
                 warn!(user = %user, error = &error as &dyn std::error::Error, "the rows of a user's servers could not be deleted");
             }
             let _ = mail.send(Mail::Forgotten(user)).await;

@@ -289,8 +289,8 @@ impl Driver {
             let is_deleted = matches!(what, What::Delete);
             let result = match what {
                 What::Put => steps.rows.put(row).await,
-                What::Rename { from } => steps.rows.rename(from, row).await,
-                What::Delete => steps.rows.delete(vec![server.clone()]).await,
+                What::Rename { from } => steps.rename(from, row).await,
+                What::Delete => steps.forget(vec![server.clone()]).await,
             };
             let _ = mail.send(Mail::Written(Written { server, is_deleted, undo, settle, result })).await;
         });

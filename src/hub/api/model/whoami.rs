@@ -7,7 +7,19 @@ use utoipa::openapi::schema::{OneOfBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::service::ServiceModel;
 use super::user::UserModel;
+
+/// The model of a user or of a service, as each is written elsewhere.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Owner)]
+#[serde(untagged)]
+pub(in crate::hub) enum OwnerModel {
+    /// A person.
+    User(Box<UserModel>),
+    /// A program beside the hub.
+    Service(Box<ServiceModel>),
+}
 
 /// The caller.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +27,8 @@ use super::user::UserModel;
 pub(in crate::hub) enum WhoamiModel {
     /// A person, or a program of theirs.
     User(Box<Whoami<UserModel>>),
+    /// A program beside the hub.
+    Service(Box<Whoami<ServiceModel>>),
 }
 
 /// A model with what the caller came with.
@@ -53,7 +67,8 @@ fn flattened<M: PartialSchema>() -> RefOr<Schema> {
 
 impl PartialSchema for WhoamiModel {
     fn schema() -> RefOr<Schema> {
-        OneOfBuilder::new().item(Ref::from_schema_name("WhoamiUser")).into()
+        let names = ["WhoamiUser", "WhoamiService"];
+        names.into_iter().fold(OneOfBuilder::new(), |one, name| one.item(Ref::from_schema_name(name))).into()
     }
 }
 
@@ -64,7 +79,9 @@ impl ToSchema for WhoamiModel {
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push(("WhoamiUser".to_owned(), flattened::<UserModel>()));
+        schemas.push(("WhoamiService".to_owned(), flattened::<ServiceModel>()));
         UserModel::schemas(schemas);
+        ServiceModel::schemas(schemas);
     }
 }
 
@@ -74,10 +91,12 @@ mod tests {
 
     #[test]
     fn the_callers_model_is_one_closed_object() {
-        let RefOr::T(Schema::Object(schema)) = flattened::<UserModel>() else { panic!("an object") };
-        for name in ["name", "servers", "token_id", "session_id", "scopes"] {
-            assert!(schema.properties.contains_key(name), "{name}");
+        for (schema, own) in [(flattened::<UserModel>(), "servers"), (flattened::<ServiceModel>(), "prefix")] {
+            let RefOr::T(Schema::Object(schema)) = schema else { panic!("an object") };
+            for name in ["name", own, "token_id", "session_id", "scopes"] {
+                assert!(schema.properties.contains_key(name), "{name}");
+            }
+            assert!(schema.additional_properties.is_some());
         }
-        assert!(schema.additional_properties.is_some());
     }
 }
