@@ -206,7 +206,7 @@ def start_slipway(folder):
         "groups": [{"name": name, **group} for name, group in GROUPS.items()],
         "custom_scopes": [{"name": "custom:grant-root", "description": "allow root-like grants"}],
     }
-    slipway = rig.Slipway(own, ["/usr/bin/python3", str(tiny)], rig.known_settings(wanted)).start()
+    slipway = rig.Slipway(own, ["/usr/bin/python3", str(tiny)], wanted).start()
     return SlipwaySide(slipway, scratch)
 
 
