@@ -18,7 +18,8 @@ impl Shared {
         self.directory.change(|snapshot| {
             *snapshot = Snapshot { roles: std::mem::take(&mut snapshot.roles), ..Snapshot::default() };
             for row in groups {
-                let group = Group { users: row.users.into_iter().collect(), properties: row.properties };
+                let users = row.users.into_iter().collect();
+                let group = Group { users, properties: row.properties, created: row.created };
                 snapshot.put_group(&row.name, group);
             }
             for row in shares {
@@ -125,6 +126,10 @@ impl Shared {
         wanted.retain(|name, group| snapshot.groups.get(name).is_none_or(|there| **there != *group));
         if wanted.is_empty() {
             return Ok(());
+        }
+        let new = wanted.iter_mut().filter(|(name, _)| !snapshot.groups.contains_key(*name));
+        for ((_, group), created) in new.zip(self.group_creations()) {
+            group.created = created;
         }
         let now = self.now();
         self.store.write(|t| {

@@ -68,6 +68,7 @@ impl Directory {
 pub(super) struct Group {
     pub(super) users: Members,
     pub(super) properties: serde_json::Map<String, serde_json::Value>,
+    pub(super) created: Timestamp,
 }
 
 /// Who has a role beside those who have it by default.

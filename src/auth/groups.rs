@@ -1,10 +1,11 @@
 //! Groups: who belongs together. Each act is one commit with its audit row; rights follow at once.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::directory::{Group, Snapshot};
 use super::{ActError, Auth, Shared};
-use crate::model::{GroupName, RoleName, ServiceName, ShareWith, UserName};
+use crate::model::{GroupName, RoleName, ServiceName, ShareWith, Timestamp, UserName};
 use crate::store::{GroupRow, StoreError, Transaction};
 
 /// Groups in all. 10,000: every course of a university for years.
@@ -33,10 +34,14 @@ impl Auth {
         snapshot.groups.keys().filter_map(|name| listing(&snapshot, name)).collect()
     }
 
-    /// The names of all groups, sorted: a page of a long list asks for its groups one by one.
+    /// The names of all groups in the order in which they were made: a page of a long list asks for its groups one by
+    /// one.
     #[must_use]
     pub fn group_names(&self) -> Vec<GroupName> {
-        self.0.directory.now().groups.keys().cloned().collect()
+        let snapshot = self.0.directory.now();
+        let mut groups: Vec<_> = snapshot.groups.iter().map(|(name, group)| (group.created, name)).collect();
+        groups.sort_unstable();
+        groups.into_iter().map(|(_, name)| name.clone()).collect()
     }
 
     /// One group.
@@ -104,7 +109,8 @@ impl Auth {
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let snapshot = shared.directory.now();
-            let names: BTreeSet<_> = names.into_iter().collect();
+            let mut seen = BTreeSet::new();
+            let names: Vec<_> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();
             if let Some(there) = names.iter().find(|name| snapshot.groups.contains_key(*name)) {
                 return Err(ActError::GroupExists(there.clone()));
             }
@@ -113,7 +119,9 @@ impl Auth {
             }
             shared.check_users(&users)?;
             let group = Group { users: users.into_iter().collect(), ..Group::default() };
-            shared.put_groups(names.iter().map(|name| (name.clone(), group.clone())).collect(), |t, now| {
+            let groups = names.iter().zip(shared.group_creations());
+            let groups = groups.map(|(name, created)| (name.clone(), Group { created, ..group.clone() }));
+            shared.put_groups(groups.collect(), |t, now| {
                 names.iter().try_for_each(|name| t.audit(now, &actor, "made group", name.as_str()))
             })?;
             let snapshot = shared.directory.now();
@@ -259,9 +267,19 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// When the next groups are made: each later than any other, so that the time orders them as they were made.
+    pub(super) fn group_creations(&self) -> impl Iterator<Item = Timestamp> + use<> {
+        let latest = self.directory.now().groups.values().map(|group| group.created).max();
+        let later = |at: Timestamp| at.plus(Duration::from_millis(1));
+        let first = latest.map_or(self.now(), |latest| self.now().max(later(latest)));
+        std::iter::successors(Some(first), move |at| Some(later(*at)))
+    }
+}
+
 pub(super) fn group_row(name: &GroupName, group: &Group) -> GroupRow {
     let users = group.users.iter().cloned().collect();
-    GroupRow { name: name.clone(), users, properties: group.properties.clone() }
+    GroupRow { name: name.clone(), users, properties: group.properties.clone(), created: group.created }
 }
 
 fn listing(snapshot: &Snapshot, name: &GroupName) -> Option<GroupListing> {

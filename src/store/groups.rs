@@ -21,6 +21,9 @@ pub struct GroupRow {
     /// For programs: kept and shown, never read.
     #[serde(default)]
     pub properties: serde_json::Map<String, serde_json::Value>,
+    /// When it was made; later than any other before it, so that lists are in this order.
+    #[serde(default)]
+    pub created: Timestamp,
 }
 
 /// A service that was made through the API. Its token is a row of its own.
