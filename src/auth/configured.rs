@@ -19,7 +19,7 @@ impl Shared {
             *snapshot = Snapshot { roles: std::mem::take(&mut snapshot.roles), ..Snapshot::default() };
             for row in groups {
                 let users = row.users.into_iter().collect();
-                let group = Group { number: row.number, users, properties: row.properties };
+                let group = Group { users, properties: row.properties, created: row.created };
                 snapshot.put_group(&row.name, group);
             }
             for row in shares {
@@ -111,11 +111,10 @@ impl Shared {
         let snapshot = self.directory.now();
         let blocked: BTreeSet<_> = self.config.blocked_users.iter().collect();
         let mut wanted: BTreeMap<GroupName, Group> = BTreeMap::new();
-        let mut numbers = snapshot.next_group_number()..;
-        let mut present = |name: &GroupName| match snapshot.groups.get(name) {
-            Some(group) => Group::clone(group),
-            None => Group { number: numbers.next().unwrap_or_default(), ..Group::default() },
-        };
+        let present = |name: &GroupName| snapshot.groups.get(name).map(|group| Group::clone(group)).unwrap_or_default();
+        for name in self.config.roles.iter().flat_map(|role| &role.groups) {
+            wanted.entry(name.clone()).or_insert_with(|| present(name));
+        }
         for group in &self.config.groups {
             let entry = wanted.entry(group.name.clone()).or_insert_with(|| present(&group.name));
             let users = group.users.iter().filter(|user| !blocked.contains(user)).cloned();
@@ -124,12 +123,13 @@ impl Shared {
                 entry.properties = properties.clone();
             }
         }
-        for name in self.config.roles.iter().flat_map(|role| &role.groups) {
-            wanted.entry(name.clone()).or_insert_with(|| present(name));
-        }
         wanted.retain(|name, group| snapshot.groups.get(name).is_none_or(|there| **there != *group));
         if wanted.is_empty() {
             return Ok(());
+        }
+        let new = wanted.iter_mut().filter(|(name, _)| !snapshot.groups.contains_key(*name));
+        for ((_, group), created) in new.zip(self.group_creations()) {
+            group.created = created;
         }
         let now = self.now();
         self.store.write(|t| {

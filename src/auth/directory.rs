@@ -66,10 +66,9 @@ impl Directory {
 /// A group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Group {
-    /// Higher than that of each group made before: lists show groups in the order of their making.
-    pub(super) number: u64,
     pub(super) users: Members,
     pub(super) properties: serde_json::Map<String, serde_json::Value>,
+    pub(super) created: Timestamp,
 }
 
 /// Who has a role beside those who have it by default.
@@ -106,18 +105,6 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn members(&self, group: &GroupName) -> Members {
         self.groups.get(group).map_or_else(Members::default, |group| group.users.clone())
-    }
-
-    /// The number of the next group that is made.
-    pub(super) fn next_group_number(&self) -> u64 {
-        self.groups.values().map(|group| group.number).max().map_or(1, |highest| highest + 1)
-    }
-
-    /// All groups, in the order of their making.
-    pub(super) fn groups_as_made(&self) -> Vec<&GroupName> {
-        let mut groups: Vec<_> = self.groups.iter().map(|(name, group)| (group.number, name)).collect();
-        groups.sort_unstable();
-        groups.into_iter().map(|(_, name)| name).collect()
     }
 
     pub(super) fn groups_of(&self, user: &UserName) -> imbl::OrdSet<GroupName> {

@@ -1,10 +1,11 @@
 //! Groups: who belongs together. Each act is one commit with its audit row; rights follow at once.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::directory::{Group, Members, Snapshot};
+use super::directory::{Group, Snapshot};
 use super::{ActError, Auth, Shared};
-use crate::model::{GroupName, RoleName, ServiceName, ShareWith, UserName};
+use crate::model::{GroupName, RoleName, ServiceName, ShareWith, Timestamp, UserName};
 use crate::store::{GroupRow, StoreError, Transaction};
 
 /// Groups in all. 10,000: every course of a university for years.
@@ -26,17 +27,21 @@ pub struct GroupListing {
 }
 
 impl Auth {
-    /// All groups, in the order of their making.
+    /// All groups, by name.
     #[must_use]
     pub fn groups(&self) -> Vec<GroupListing> {
         let snapshot = self.0.directory.now();
-        snapshot.groups_as_made().into_iter().filter_map(|name| listing(&snapshot, name)).collect()
+        snapshot.groups.keys().filter_map(|name| listing(&snapshot, name)).collect()
     }
 
-    /// The names of all groups, in the order of their making: a page of a long list asks for its groups one by one.
+    /// The names of all groups in the order in which they were made: a page of a long list asks for its groups one by
+    /// one.
     #[must_use]
     pub fn group_names(&self) -> Vec<GroupName> {
-        self.0.directory.now().groups_as_made().into_iter().cloned().collect()
+        let snapshot = self.0.directory.now();
+        let mut groups: Vec<_> = snapshot.groups.iter().map(|(name, group)| (group.created, name)).collect();
+        groups.sort_unstable();
+        groups.into_iter().map(|(_, name)| name.clone()).collect()
     }
 
     /// One group.
@@ -90,7 +95,7 @@ impl Auth {
         roles.into_iter().collect()
     }
 
-    /// Makes groups in the order of their names here, each with the same members. A name given twice counts once.
+    /// Makes groups, each with the same members.
     ///
     /// # Errors
     /// `GroupExists` if one of them is there, `NoUser` if one of the users is not: nothing is made then.
@@ -113,9 +118,9 @@ impl Auth {
                 return Err(ActError::TooMany { what: "groups", limit: GROUPS_LIMIT });
             }
             shared.check_users(&users)?;
-            let users: Members = users.into_iter().collect();
-            let made = |number| Group { number, users: users.clone(), ..Group::default() };
-            let groups = names.iter().cloned().zip((snapshot.next_group_number()..).map(made));
+            let group = Group { users: users.into_iter().collect(), ..Group::default() };
+            let groups = names.iter().zip(shared.group_creations());
+            let groups = groups.map(|(name, created)| (name.clone(), Group { created, ..group.clone() }));
             shared.put_groups(groups.collect(), |t, now| {
                 names.iter().try_for_each(|name| t.audit(now, &actor, "made group", name.as_str()))
             })?;
@@ -262,9 +267,19 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// When the next groups are made: each later than any other, so that the time orders them as they were made.
+    pub(super) fn group_creations(&self) -> impl Iterator<Item = Timestamp> + use<> {
+        let latest = self.directory.now().groups.values().map(|group| group.created).max();
+        let later = |at: Timestamp| at.plus(Duration::from_millis(1));
+        let first = latest.map_or(self.now(), |latest| self.now().max(later(latest)));
+        std::iter::successors(Some(first), move |at| Some(later(*at)))
+    }
+}
+
 pub(super) fn group_row(name: &GroupName, group: &Group) -> GroupRow {
     let users = group.users.iter().cloned().collect();
-    GroupRow { name: name.clone(), number: group.number, users, properties: group.properties.clone() }
+    GroupRow { name: name.clone(), users, properties: group.properties.clone(), created: group.created }
 }
 
 fn listing(snapshot: &Snapshot, name: &GroupName) -> Option<GroupListing> {

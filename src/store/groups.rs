@@ -15,15 +15,15 @@ use crate::model::{
 pub struct GroupRow {
     /// Unique.
     pub name: GroupName,
-    /// Higher than that of each group made before.
-    #[serde(default)]
-    pub number: u64,
     /// Its members.
     #[serde(default)]
     pub users: BTreeSet<UserName>,
     /// For programs: kept and shown, never read.
     #[serde(default)]
     pub properties: serde_json::Map<String, serde_json::Value>,
+    /// When it was made; later than any other before it, so that lists are in this order.
+    #[serde(default)]
+    pub created: Timestamp,
 }
 
 /// A service that was made through the API. Its token is a row of its own.

@@ -123,6 +123,35 @@ fn users_are_managed_with_and_without_a_running_instance() {
 }
 
 #[test]
+fn tokens_are_made_listed_and_revoked_with_and_without_a_running_instance() {
+    let folder = TempDir::new().expect("a folder");
+    let token = |arguments: &[&str]| run(folder.path(), &[&["token"], arguments].concat(), "");
+    let add = run(folder.path(), &["user", "add", "root", "--admin", "--password-stdin"], "a long enough password\n");
+    assert!(add.status.success());
+    let made = token(&["add", "root", "--scope", "list:users", "--note", "nightly\u{1b}[2J", "--expires-in", "30d"]);
+    let secret = String::from_utf8(made.stdout).expect("text");
+    assert!(made.status.success() && secret.trim().len() == 32 && made.stderr.is_empty(), "the token and nothing else");
+    for (wrong, cure) in [
+        (&["add", "nobody"][..], "nobody"),
+        (&["add", "root", "--scope", "read:everything"], "read:everything"),
+        (&["revoke", "12"], "slipway token list"),
+        (&["list", "culler", "--service"], "culler"),
+    ] {
+        let refused = token(wrong);
+        assert!(refused.status.code() == Some(1) && text(&refused).contains(cure), "{}", text(&refused));
+    }
+
+    let serving = Serving::start(folder.path());
+    let list = text(&token(&["list", "root"]));
+    assert!(list.contains("nightly") && list.contains("list:users") && !list.contains('\u{1b}'), "{list}");
+    assert!(!list.contains(secret.trim()), "a token is shown once");
+    let id = list.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("an id");
+    assert!(token(&["revoke", id]).status.success());
+    drop(serving);
+    assert_eq!(text(&token(&["list", "root"])).lines().count(), 1, "the head alone");
+}
+
+#[test]
 fn an_emptied_database_is_a_refusal_and_not_a_new_beginning() {
     let folder = TempDir::new().expect("a folder");
     assert!(

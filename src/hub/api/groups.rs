@@ -63,7 +63,7 @@ pub(in crate::hub) struct Members {
 /// `GET /hub/api/groups`
 #[utoipa::path(
     get, path = "/groups", operation_id = "list_groups", tag = "Groups",
-    summary = "List groups", description = "Those whom the caller may list, in order of their making.",
+    summary = "List groups", description = "Those which the caller may list, in the order in which they were made.",
     params(PageQuery),
     security(("token" = ["list:groups"])),
     responses(

@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderMap};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use minijinja::context;
+use utoipa::{IntoParams, ToSchema};
 
 use super::clients::{self, Client};
 use super::codes::Grant;
@@ -47,7 +48,52 @@ enum Wrong {
     ToClient(String),
 }
 
+/// What a client sends the browser along with.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "it describes what `read` reads")]
+pub(in crate::hub) struct AskedQuery {
+    /// A server's or service's.
+    client_id: String,
+    /// Where the browser is sent back to: the client's own address, letter by letter.
+    redirect_uri: String,
+    /// `code`.
+    response_type: String,
+    /// Comes back as it is.
+    state: Option<String>,
+    /// By spaces; all that the client may ask for if it names none.
+    scope: Option<String>,
+    /// Of PKCE.
+    code_challenge: Option<String>,
+    /// `S256`, or `plain` if it is left out.
+    code_challenge_method: Option<String>,
+}
+
+/// The page's answer.
+#[derive(ToSchema)]
+#[schema(as = Consent)]
+#[allow(dead_code, reason = "it describes the fields that `post` reads")]
+pub(in crate::hub) struct Consent {
+    /// What is left standing; nothing means identity only.
+    scopes: Vec<String>,
+    /// The form token.
+    #[schema(rename = "_xsrf")]
+    xsrf: String,
+}
+
 /// `GET`: a code at once for one's own server, or a page that asks.
+#[utoipa::path(
+    get, path = "/oauth2/authorize", operation_id = "authorize", tag = "OAuth",
+    summary = "Ask a visitor", description = "A page for browsers: without a session it leads to the sign-in first.",
+    params(AskedQuery),
+    security(("session" = [])),
+    responses(
+        (status = 200, description = "The page that asks.", body = String, content_type = "text/html"),
+        (status = 302, description = "Back to the client with a code or an error; or to sign in."),
+        (status = 400, description = "No such client, or not its address.", body = String, content_type = "text/html"),
+        (status = 403, description = "The visitor may not go there.", body = String, content_type = "text/html"),
+    ),
+)]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     person: Person,
@@ -79,8 +125,7 @@ fn ask(state: &HubState, client: &Client, granted: &[Scope], frame: Frame) -> Re
         OAuthClient::Service(service) => service.to_string(),
     };
     let access = client.access();
-    let is_told = |scope: &&Scope| **scope != access && !clients::tells_who_came(scope);
-    let rights = granted.iter().filter(is_told).map(|scope| words::of(&state.auth, scope));
+    let rights = granted.iter().filter(|scope| **scope != access).map(|scope| words::of(&state.auth, scope));
     let rights = rights.collect::<Vec<_>>();
     let elsewhere = client.elsewhere();
     let page = context! { service, elsewhere, rights, scopes };
@@ -93,6 +138,18 @@ fn ask(state: &HubState, client: &Client, granted: &[Scope], frame: Frame) -> Re
 }
 
 /// `POST`: the page's answer, with the scopes that were left standing; none means identity only.
+#[utoipa::path(
+    post, path = "/oauth2/authorize", operation_id = "consent", tag = "OAuth",
+    summary = "Say yes", description = "What the page that asks sends.",
+    params(AskedQuery),
+    security(("session" = [], "form_token" = [])),
+    request_body(content = Consent, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 302, description = "Back to the client with a code."),
+        (status = 400, description = "No such client, or not its address.", body = String, content_type = "text/html"),
+        (status = 403, description = "The visitor may not go there.", body = String, content_type = "text/html"),
+    ),
+)]
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     person: Person,
@@ -105,8 +162,7 @@ pub(in crate::hub) async fn post(
         Err(wrong) => return answer(wrong),
     };
     let mut granted = granted(&state, &asked, &person)?;
-    let is_left = |scope: &Scope| fields.all("scopes").any(|left| left == scope.to_string());
-    granted.retain(|scope| clients::tells_who_came(scope) || is_left(scope));
+    granted.retain(|scope| fields.all("scopes").any(|left| left == scope.to_string()));
     Ok(with_code(&state, &person, &headers, asked, granted))
 }
 
@@ -146,7 +202,7 @@ fn read(find: impl Fn(&str) -> Vec<Client>, query: Option<&str>) -> Result<Asked
     if !named.iter().all(|scope| client.may_ask(scope)) {
         return Err(refuse("invalid_scope", ""));
     }
-    let scopes = client.scopes(named);
+    let scopes = if named.is_empty() { client.default_scopes() } else { named };
     Ok(Asked { client, state, scopes, challenge })
 }
 
@@ -235,7 +291,7 @@ mod tests {
             check(&format!("{SOUND}&state=abc%3D%3D&code_challenge=x&code_challenge_method=S256")).expect("sound");
         assert_eq!(asked.client.redirect_uri, "/user/alice/oauth_callback");
         assert_eq!(asked.state.as_deref(), Some("abc=="));
-        assert_eq!(asked.scopes[0], asked.client.access());
+        assert_eq!(asked.scopes, [asked.client.access()]);
         assert_eq!(asked.challenge, Some(Challenge::Sha256("x".into())));
     }
 
@@ -267,14 +323,12 @@ mod tests {
     }
 
     #[test]
-    fn a_client_asks_for_what_it_names_and_always_for_access_and_who_came() {
+    fn a_client_gets_what_it_names_and_no_more() {
         let scopes = |scope: &str| {
             let asked = check(&format!("{SOUND}&scope={scope}")).expect("allowed");
             asked.scopes.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        let owed = ["access:servers!server=alice/", "read:users:name!user", "read:users:groups!user"];
-        for named in ["", "access:servers!server%3Dalice%2F", "read:users:name!user"] {
-            assert_eq!(scopes(named), owed, "{named}");
-        }
+        assert_eq!(scopes("access:servers!server%3Dalice%2F"), ["access:servers!server=alice/"]);
+        assert_eq!(scopes("read:users:name!user"), ["read:users:name!user"]);
     }
 }

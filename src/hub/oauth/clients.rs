@@ -43,23 +43,14 @@ impl Client {
         })
     }
 
-    /// What it asks for by naming `named`: always the right to enter it and to learn who came, as JupyterHub has it;
-    /// and all that it may ask for if it names nothing.
-    pub(super) fn scopes(&self, named: Vec<Scope>) -> Vec<Scope> {
-        let named = if named.is_empty() { self.allowed.clone() } else { named };
-        let owed = std::iter::once(self.access()).chain(IDENTIFY.iter().filter_map(|scope| scope.parse().ok()));
-        let mut scopes: Vec<Scope> = owed.collect();
-        for scope in named {
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
-        scopes
+    /// What it gets if it names nothing: access to itself, and all that it may ask for.
+    pub(super) fn default_scopes(&self) -> Vec<Scope> {
+        std::iter::once(self.access()).chain(self.allowed.iter().cloned()).collect()
     }
 
     /// True if it may ask for `scope`.
     pub(super) fn may_ask(&self, scope: &Scope) -> bool {
-        *scope == self.access() || self.allowed.contains(scope) || tells_who_came(scope)
+        *scope == self.access() || self.allowed.contains(scope) || IDENTIFY.contains(&scope.to_string().as_str())
     }
 
     /// The right to enter it.
@@ -76,11 +67,6 @@ impl Client {
         let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         Some(&self.redirect_uri[..scheme.len() + "://".len() + host_end])
     }
-}
-
-/// True for the visitor's name and groups: no token goes without, so nobody is asked about it.
-pub(super) fn tells_who_came(scope: &Scope) -> bool {
-    IDENTIFY.contains(&scope.to_string().as_str())
 }
 
 /// The clients that `client_id` may mean, and that are there.
@@ -130,6 +116,6 @@ mod tests {
         let server = candidates("jupyterhub-user-a%40b").remove(0);
         let client = Client::of_server(&base, server);
         assert_eq!(client.redirect_uri, "/j/user/a@b/oauth_callback");
-        assert_eq!(client.access().to_string(), "access:servers!server=a@b/");
+        assert_eq!(client.default_scopes()[0].to_string(), "access:servers!server=a@b/");
     }
 }

@@ -9,8 +9,6 @@ use super::world::{Answer, Client, World, server};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-/// What every token says of whom it is for.
-const WHO_CAME: &str = "read:users:name!user read:users:groups!user";
 
 fn authorize(user: &str, more: &str) -> String {
     format!(
@@ -64,7 +62,7 @@ async fn a_servers_own_person_signs_in_silently() {
     assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
     let token = answer.json();
     assert_eq!(token["expires_in"], 1_209_600);
-    let scope = format!("access:servers!server=alice/ {WHO_CAME}");
+    let scope = "access:servers!server=alice/ read:users:groups!user read:users:name!user";
     assert_eq!((&token["token_type"], &token["scope"]), (&json!("Bearer"), &json!(scope)));
     let visitor = world.program(token["access_token"].as_str().expect("a token"));
     let whoami = visitor.get("/hub/api/user").await.is(200).json();
@@ -164,10 +162,10 @@ async fn an_administrator_is_asked_before_somebody_elses_server_learns_who_they_
     assert!(page.text.contains("Open alice’s server"), "{}", page.text);
     root.post_with(&authorize("alice", ""), "", &[]).await.is(403);
 
-    let scope = "access:servers!server=alice/";
+    let (scope, identity) = ("access:servers!server=alice/", "read:users:groups!user read:users:name!user");
     let asked = root.post(&authorize("alice", ""), &[("scopes", scope), ("scopes", "admin:users")]).await.is(302);
     let token = exchange(&program, &secret, "alice", &code_of(&asked), &[]).await.is(200).json();
-    assert_eq!(token["scope"], format!("{scope} {WHO_CAME}"));
+    assert_eq!(token["scope"], format!("{scope} {identity}"));
     let visitor = world.program(token["access_token"].as_str().expect("a token"));
     let whoami = visitor.get("/hub/api/user").await.is(200).json();
     assert_eq!((&whoami["name"], &whoami["admin"]), (&json!("root"), &json!(true)));
@@ -177,7 +175,7 @@ async fn an_administrator_is_asked_before_somebody_elses_server_learns_who_they_
     // Nothing ticked: identity, and no way in.
     let bare = root.post(&authorize("alice", ""), &[]).await.is(302);
     let token = exchange(&program, &secret, "alice", &code_of(&bare), &[]).await.is(200).json();
-    assert_eq!(token["scope"], WHO_CAME);
+    assert_eq!(token["scope"], identity);
 }
 
 #[tokio::test]

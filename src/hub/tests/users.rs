@@ -105,21 +105,36 @@ async fn a_user_is_deleted_with_their_server() {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stderr, reason = "docs/figures.md quotes what an optimised build of this says")]
 async fn a_users_page_of_ten_thousand_takes_milliseconds() {
+    // The goal is the optimised build's; the other one shares its machine with all other tests.
+    let (rounds, limit_ms) = if cfg!(debug_assertions) { (3, 500) } else { (51, 20) };
     let world = World::new().await;
     let root = world.admin("root").await;
     world.seed_users(10_000).await;
     // The first asks the store for nothing, but works the rights out.
     root.get("/hub/api/users?limit=200").await.is(200);
-    let mut best = Duration::MAX;
-    for path in ["/hub/api/users?limit=200", "/hub/api/users?limit=200&offset=9000", "/hub/api/users?sort=name"] {
-        let begun = Instant::now();
-        let answer = root.get(path).await.is(200);
-        best = best.min(begun.elapsed());
-        assert_eq!(answer.json().as_array().map(Vec::len), Some(200));
+    for query in [
+        "limit=200",
+        "limit=200&offset=9000",
+        "limit=200&sort=name",
+        "limit=200&sort=name&offset=9000",
+        "limit=200&sort=-last_activity",
+        "limit=200&state=inactive&include_stopped_servers",
+        "limit=200&name_filter=7",
+    ] {
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            let begun = Instant::now();
+            let answer = root.get(&format!("/hub/api/users?{query}")).await.is(200);
+            times.push(begun.elapsed());
+            assert_eq!(answer.json().as_array().map(Vec::len), Some(200));
+        }
+        times.sort_unstable();
+        let (least, median, most) = (times[0], times[rounds / 2], times[rounds - 1]);
+        eprintln!("{query}: {median:.1?} ({least:.1?}..{most:.1?})");
+        assert!(least < Duration::from_millis(limit_ms), "{query}: {least:?}");
     }
-    // 20 ms in a release build; this one is not optimised and shares the machine.
-    assert!(best < Duration::from_millis(500), "{best:?}");
 }
 
 #[tokio::test]
