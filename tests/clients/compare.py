@@ -221,6 +221,8 @@ def normalised(value, origin, key=None):
     if isinstance(value, dict):
         return {normalised_text(name, origin): normalised(inner, origin, name) for name, inner in value.items()}
     if isinstance(value, list):
+        if key == "api_tokens":  # JupyterHub lists them as its database happens to; ours are in the order of their making.
+            value = sorted(value, key=lambda token: int(token["id"][1:]))
         items = [normalised(inner, origin, key) for inner in value]
         # JupyterHub's order is that of a set, except where it says who somebody is; that call has its own check.
         return sorted(items) if key == "scopes" and all(isinstance(item, str) for item in items) else items
