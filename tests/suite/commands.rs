@@ -93,6 +93,20 @@ fn check_shows_where_each_value_came_from() {
 }
 
 #[test]
+fn the_settings_in_the_documentation_are_right() {
+    let folder = TempDir::new().expect("a folder");
+    let text_of = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/programs.md")).expect("the page");
+    let blocks: Vec<_> = text_of.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 3, "{} blocks", blocks.len());
+    for block in blocks {
+        std::fs::write(folder.path().join("docs.toml"), block).expect("written");
+        let mut check = slipway(folder.path(), &["--config", "docs.toml", "check"]);
+        let checked = check.env("SLIPWAY_SPAWNER_BACKEND", "docker").output().expect("it runs");
+        assert!(checked.status.success(), "{block}\n{}", text(&checked));
+    }
+}
+
+#[test]
 fn users_are_managed_with_and_without_a_running_instance() {
     let folder = TempDir::new().expect("a folder");
     let add = |name: &str, more: &[&str]| {
