@@ -5,6 +5,7 @@ mod api;
 mod doors;
 mod engine;
 mod groups;
+mod methods;
 mod named_api;
 mod oauth;
 mod openapi;

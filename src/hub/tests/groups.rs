@@ -112,6 +112,12 @@ async fn groups_are_shown_to_those_who_may_see_them() {
     assert_eq!(listed, json!([{ "kind": "group", "name": "crew", "users": ["alice"], "properties": {} }]));
     let elsewhere = sends(&some, Method::GET, "/deck", "", 404).await;
     assert_eq!(elsewhere["message"], "No access to resources or resources not found");
+    let keeper = mint(&["groups!group=crew", "delete:groups!group=deck"]).await;
+    sends(&keeper, Method::POST, "/crew/users", r#"{"users": ["bob"]}"#, 200).await;
+    sends(&keeper, Method::DELETE, "/crew/users", r#"{"users": ["bob"]}"#, 200).await;
+    sends(&keeper, Method::PUT, "/deck/properties", "{}", 404).await;
+    sends(&keeper, Method::DELETE, "/crew", "", 404).await;
+    sends(&keeper, Method::POST, "/new", "", 403).await;
     let names = mint(&["read:groups:name"]).await;
     assert_eq!(sends(&names, Method::GET, "/deck", "", 200).await, json!({ "kind": "group", "name": "deck" }));
     let roles = mint(&["read:roles:groups"]).await;

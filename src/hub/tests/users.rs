@@ -89,6 +89,87 @@ async fn users_are_told_apart_by_their_servers() {
     assert_eq!(users[2]["servers"][""]["ready"], true);
 }
 
+/// What root's token with these scopes gets of `path`.
+async fn seen_with(root: &Client<'_>, world: &World, scopes: &[&str], path: &str, status: u16) -> Value {
+    let body = json!({ "scopes": scopes }).to_string();
+    let made = root.json(Method::POST, "/hub/api/users/root/tokens", &body).await.is(201).json();
+    let program = world.program(made["token"].as_str().expect("a token"));
+    program.get(&format!("/hub/api/{path}")).await.is(status).json()
+}
+
+#[tokio::test]
+async fn each_scope_shows_fields_of_its_own() {
+    let world = world_of_four().await;
+    let root = scripting(&world.signed_in("root").await).await;
+    for (scopes, expected) in [
+        (&["read:users"][..], "admin created groups kind last_activity name pending roles server user_info"),
+        (&["read:users:name"], "admin kind name user_info"),
+        (&["read:users:groups"], "groups kind name"),
+        (&["read:users:activity"], "kind last_activity name"),
+        (&["read:roles:users"], "admin kind name roles"),
+        // It holds the name, too.
+        (&["read:servers"], "admin kind name servers user_info"),
+        (&["read:servers!server=alice/", "read:users:groups"], "groups kind name servers"),
+        (&["read:users:groups", "read:users:activity!user=alice"], "groups kind last_activity name"),
+        (&["admin:users"], "admin auth_state created groups kind last_activity name pending roles server user_info"),
+    ] {
+        let path = "users/alice?include_stopped_servers";
+        let model = seen_with(&root, &world, scopes, path, 200).await;
+        let fields: Vec<_> = model.as_object().expect("a model").keys().map(String::as_str).collect();
+        assert_eq!(fields.join(" "), expected, "{scopes:?}");
+    }
+    let elsewhere = "No access to resources or resources not found";
+    let scopeless = "Action is not authorized with current scopes; requires any of [read:tokens]";
+    for (scopes, of_user, status, message) in [
+        (&["read:users!user=bob"][..], "", 404, elsewhere),
+        // As in JupyterHub: one server's reader reads the server, not its owner.
+        (&["read:servers!server=alice/"], "", 404, elsewhere),
+        // Any token reads its owner's name, so it holds that scope, for somebody else.
+        (&["read:hub"], "", 404, elsewhere),
+        (&["read:tokens!user=bob"], "/tokens", 404, elsewhere),
+        (&["read:hub"], "/tokens", 403, scopeless),
+    ] {
+        for name in ["alice", "unknown"] {
+            let told = seen_with(&root, &world, scopes, &format!("users/{name}{of_user}"), status).await;
+            assert_eq!(told, json!({ "status": status, "message": message }), "{scopes:?} {name}");
+        }
+    }
+    let missing = seen_with(&root, &world, &["read:users"], "users/unknown", 404).await;
+    assert_eq!(missing, json!({ "status": 404, "message": null }));
+}
+
+#[tokio::test]
+async fn a_list_holds_those_whom_the_caller_may_list_and_pages_count_them_alone() {
+    let world = world_of_four().await;
+    let root = scripting(&world.signed_in("root").await).await;
+    let group = r#"{"groups": ["crew"], "users": ["alice", "bob"]}"#;
+    root.json(Method::POST, "/hub/api/groups", group).await.is(201);
+    root.json(Method::POST, "/hub/api/users/alice/server", "").await.is(201);
+    let crew = ["list:users!group=crew", "read:users:activity!user=bob"];
+    for (scopes, query, expected) in [
+        (&crew[..], "", "alice bob"),
+        (&crew, "?state=ready", "alice"),
+        (&crew, "?state=active", "alice"),
+        (&crew, "?state=inactive", "bob"),
+        (&crew, "?name_filter=o", "bob"),
+        (&crew, "?sort=-name", "bob alice"),
+        (&crew, "?limit=1&offset=1", "bob"),
+        (&["list:users!user=carol", "list:users!group=crew"], "", "carol alice bob"),
+        (&["list:users!user=carol"], "?state=ready", ""),
+    ] {
+        let listed = seen_with(&root, &world, scopes, &format!("users{query}"), 200).await;
+        assert_eq!(names(&listed).join(" "), expected, "{scopes:?} {query}");
+    }
+    let listed = seen_with(&root, &world, &crew, "users", 200).await;
+    assert_eq!((listed[0].get("last_activity"), listed[1].get("last_activity")), (None, Some(&json!(null))));
+    let body = json!({ "scopes": crew }).to_string();
+    let made = root.json(Method::POST, "/hub/api/users/root/tokens", &body).await.is(201).json();
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let page = world.program(&token).with("accept", PAGES).get("/hub/api/users?limit=1").await.is(200).json();
+    assert_eq!((&page["_pagination"]["total"], &page["_pagination"]["next"]["offset"]), (&json!(2), &json!(1)));
+    seen_with(&root, &world, &["read:users"], "users", 403).await;
+}
+
 #[tokio::test]
 async fn a_user_is_deleted_with_their_server() {
     let world = world_of_four().await;
