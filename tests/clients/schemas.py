@@ -200,7 +200,8 @@ def jupyterhubs_answers_fit_our_schemas():
         if found[1].removeprefix("/hub/api") in OURS_ONLY and answer["status"] == 200:
             body.update(OURS_ONLY[found[1].removeprefix("/hub/api")])
         filled = NULL_THERE.get(found[1].removeprefix("/hub/api"), {}) if answer["status"] == 200 else {}
-        body.update({name: value for name, value in filled.items() if name in body and body[name] is None})
+        if isinstance(body, dict):
+            body.update({name: value for name, value in filled.items() if name in body and body[name] is None})
         errors = list(validator_of(schema).iter_errors(body))
         if errors:
             worst = jsonschema.exceptions.best_match(errors)
