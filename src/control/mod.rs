@@ -93,8 +93,39 @@ pub enum Request {
         /// Who.
         name: String,
     },
+    /// Makes an API token.
+    TokenAdd {
+        /// Whose.
+        owner: TokenOwner,
+        /// What it may do; empty: what its owner may.
+        scopes: Vec<String>,
+        /// For people.
+        note: String,
+        /// How long it lives, in seconds; None: as long as it may.
+        expires_in_s: Option<u64>,
+    },
+    /// Lists the live tokens of somebody.
+    TokenList {
+        /// Whose.
+        owner: TokenOwner,
+    },
+    /// Ends a token.
+    TokenRevoke {
+        /// Its id, as in `a12`.
+        id: String,
+    },
     /// Whether the instance works.
     Health,
+}
+
+/// Whose a token is, as typed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenOwner {
+    /// A user's.
+    User(String),
+    /// A service's.
+    Service(String),
 }
 
 /// The answer to a request.
@@ -110,6 +141,16 @@ pub enum Answer {
     Users {
         /// One entry each.
         users: Vec<UserEntry>,
+    },
+    /// A token that was just made: seen here once and never again.
+    Token {
+        /// The token.
+        token: WireSecret,
+    },
+    /// Tokens, those used longest ago first.
+    Tokens {
+        /// One entry each.
+        tokens: Vec<TokenEntry>,
     },
     /// It works.
     Healthy {
@@ -142,8 +183,25 @@ pub struct UserEntry {
     pub last_activity: Option<Timestamp>,
 }
 
+/// A token in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenEntry {
+    /// Unique, as in `a12`.
+    pub id: String,
+    /// For people.
+    pub note: String,
+    /// What it may do, as it was asked for.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Last use.
+    pub last_activity: Option<Timestamp>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
 /// A secret on the wire to ourselves; prints as `***` like any other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireSecret(pub Secret);
 
 impl Serialize for WireSecret {

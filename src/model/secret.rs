@@ -136,6 +136,15 @@ impl fmt::Display for TokenId {
     }
 }
 
+impl std::str::FromStr for TokenId {
+    type Err = ();
+    /// Reads `a12`.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.strip_prefix('a').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse().ok()).map(Self).ok_or(())
+    }
+}
+
 /// A token as JupyterHub stores it: the first four characters for the look-up, and
 /// `sha512:<rounds>:<salt>:<hex digest>`, the digest being over the salt's text and then the token `rounds` times.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,9 +42,7 @@ impl Record {
             let token = variable.strip_prefix(b"JUPYTERHUB_API_TOKEN=");
             token.is_some_and(|token| <[u8; 32]>::from(Sha256::digest(token)) == self.token_digest)
         };
-        process::leader_started_with(|variables| {
-            variables.contains(&name.as_bytes()) && variables.iter().any(|variable| is_token(variable))
-        })
+        process::leader_started_with(|variables| variables.contains(&name.as_bytes()) && variables.iter().any(is_token))
     }
 }
 

@@ -5,7 +5,6 @@ what is mended leaves this list.
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
 
 # What the contract quotes, and what programs may compare: these stay JupyterHub's words.
@@ -38,14 +37,6 @@ def is_stricter(theirs, ours, more):
     return theirs in (200, 201, 204, 500) and str(ours).startswith("400 ")
 
 
-def are_the_same_tokens(theirs, ours, more):
-    """In whatever order, without those that Slipway refused to make (above) and one that lives a second."""
-    def told(tokens):
-        lasting = [token for token in tokens if str(token["note"]) != "5" and (token["expires_at"] is None or token["last_activity"])]
-        return {json.dumps(token, sort_keys=True) for token in lasting}
-    return told(theirs) == told(ours)
-
-
 DIFFERENCES = [
     # -- headers --
     Accepted("*", "header cache-control", "what the API says of people is kept by no cache; JupyterHub leaves it open",
@@ -73,10 +64,6 @@ DIFFERENCES = [
     Accepted("GET /user by alice's browser (no XSRF header)", "body.message", "the sentence names POST for every method, as the contract quotes it"),
     Accepted("GET /user by alice's browser (an unknown token beside it)", "status",
              "an unknown token is nobody, as the contract says; JupyterHub goes on to the cookie", ours_begins(403)),
-    # -- what follows from differences above --
-    Accepted("GET /users/alice/tokens by a*", "body.api_tokens",
-             "the same tokens, without those refused above: ours are ordered by their last use to the second, JupyterHub's to half a minute",
-             are_the_same_tokens),
     # -- what JupyterHub tells of the same thing in two ways; we in one --
     Accepted("GET /user by script", "body.url", "`GET /services` says it; here JupyterHub leaves it null", lambda theirs, ours, more: theirs is None),
     Accepted("GET /user by script", "body.info", "as above", lambda theirs, ours, more: theirs is None),

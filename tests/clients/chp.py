@@ -23,7 +23,7 @@ folder = rig.Folder("chp")
 port, api_port, hub_port = rig.free_port(), rig.free_port(), rig.free_port()
 origin = f"http://127.0.0.1:{port}"
 auth_token = secrets.token_hex(32)
-PROXY = [rig.BINARY, "chp"] if WHO == "slipway" else [str(Path(rig.python_of(GENERATION)).parent / "configurable-http-proxy")]
+PROXY = [rig.BINARY, "chp"] if WHO == "slipway" else [str(rig.VENVS / "chp/node_modules/.bin/configurable-http-proxy")]
 API_TOKEN = secrets.token_hex(16)
 
 CONFIG = f"""

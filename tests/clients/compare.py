@@ -206,7 +206,7 @@ def start_slipway(folder):
         "groups": [{"name": name, **group} for name, group in GROUPS.items()],
         "custom_scopes": [{"name": "custom:grant-root", "description": "allow root-like grants"}],
     }
-    slipway = rig.Slipway(own, ["/usr/bin/python3", str(tiny)], rig.known_settings(wanted)).start()
+    slipway = rig.Slipway(own, ["/usr/bin/python3", str(tiny)], wanted).start()
     return SlipwaySide(slipway, scratch)
 
 
@@ -221,6 +221,8 @@ def normalised(value, origin, key=None):
     if isinstance(value, dict):
         return {normalised_text(name, origin): normalised(inner, origin, name) for name, inner in value.items()}
     if isinstance(value, list):
+        if key == "api_tokens":  # JupyterHub lists them as its database happens to; ours are in the order of their making.
+            value = sorted(value, key=lambda token: int(token["id"][1:]))
         items = [normalised(inner, origin, key) for inner in value]
         # JupyterHub's order is that of a set, except where it says who somebody is; that call has its own check.
         return sorted(items) if key == "scopes" and all(isinstance(item, str) for item in items) else items

@@ -7,6 +7,7 @@ set here has its counterpart in the settings that `compare.py` gives to Slipway.
 import json
 import os
 import sys
+from datetime import datetime, timezone
 
 from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import SimpleLocalProcessSpawner
@@ -22,7 +23,9 @@ class NoProxy(Proxy):
     routes = {}
 
     async def add_route(self, routespec, target, data):
-        self.routes[routespec] = {"routespec": routespec, "target": target, "data": {**data, "jupyterhub": True}}
+        seen = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        data = {**data, "jupyterhub": True, "last_activity": seen}
+        self.routes[routespec] = {"routespec": routespec, "target": target, "data": data}
 
     async def delete_route(self, routespec):
         self.routes.pop(routespec, None)

@@ -189,16 +189,6 @@ def toml(value):
     return json.dumps(value)
 
 
-def known_settings(wanted):
-    """Those of `wanted` that this Slipway knows; the others are said and left out."""
-    listing = subprocess.run([BINARY, "check"], env=plain_environment(SLIPWAY_SPAWNER_PROCESS_RUN_AS=ACCOUNT), capture_output=True, text=True,
-                             timeout=ANSWER_LIMIT_S, cwd="/tmp", check=False).stdout
-    known = {line.split(" = ")[0].strip() for line in listing.splitlines() if " = " in line}
-    for key in sorted(set(wanted) - known):
-        print(f"  this Slipway has no setting {key}", flush=True)
-    return {key: value for key, value in wanted.items() if key in known}
-
-
 class Slipway:
     """`slipway serve` with the process backend, in a folder of its own, with an administrator `admin`.
 

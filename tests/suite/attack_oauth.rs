@@ -9,7 +9,7 @@ use http::Method;
 use sha2::{Digest as _, Sha256};
 
 use crate::client::{Answer, Client, Wire};
-use crate::world::{World, xsrf_of};
+use crate::world::{IDENTIFY, World, xsrf_of};
 
 fn authorize(user: &str, more: &str) -> String {
     format!(
@@ -253,7 +253,7 @@ async fn an_administrator_is_asked_before_a_stranger_server_learns_the_name() {
     let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let answer = admin.post_form(&authorize("alice", ""), &fields).await.is(302);
     let token = exchange(&world, "alice", &code_of(&answer), &[]).await.is(200).json();
-    assert_eq!(token["scope"], "access:servers!server=alice/");
+    assert_eq!(token["scope"], format!("access:servers!server=alice/ {IDENTIFY}"));
     let visitor = with_token(&world, token["access_token"].as_str().expect("a token"));
     visitor.get("/user/alice/x").await.is(200);
     visitor.get("/hub/api/users").await.is(403);

@@ -10,7 +10,7 @@ use slipway::model::{GroupName, OwnerName, ServiceName, UserName};
 
 use crate::client::{ANSWER_LIMIT, Answer, Client, Wire};
 use crate::fake::FakeService;
-use crate::world::{World, xsrf_of};
+use crate::world::{IDENTIFY, World, xsrf_of};
 
 const TOKEN_OF_X: &str = "token-of-service-x-0001";
 const TOKEN_OF_Y: &str = "token-of-service-y-0001";
@@ -224,7 +224,7 @@ async fn a_visitor_is_asked_once_and_the_service_learns_no_more_than_they_hold()
     site.exchange("x", TOKEN_OF_Y, callback, &code).await.is(401);
     site.exchange("x", "", callback, &code).await.is(401);
     let token = site.exchange("x", TOKEN_OF_X, callback, &code).await.is(200).json();
-    assert_eq!(token["scope"], "access:services!service=x read:users:activity!user");
+    assert_eq!(token["scope"], format!("access:services!service=x read:users:activity!user {IDENTIFY}"));
     site.exchange("x", TOKEN_OF_X, callback, &code).await.is(400);
     let token = token["access_token"].as_str().expect("a token").to_owned();
     let scopes = || site.world.app.auth.token_of(&token).map(|token| token.rights().scopes().to_vec());
@@ -258,7 +258,7 @@ async fn the_post_checks_all_that_the_page_has_checked() {
     let wide = ["access:services!service=x", "access:services!service=y", "admin:users", "inherit", "self"];
     let code = code_of(&post(authorize("x", ""), &wide).await.is(302));
     let token = site.exchange("x", TOKEN_OF_X, "/services/x/oauth_callback", &code).await.is(200).json();
-    assert_eq!(token["scope"], "access:services!service=x");
+    assert_eq!(token["scope"], format!("access:services!service=x {IDENTIFY}"));
     assert_eq!(post(authorize("y", ""), &wide).await.status, 403);
     assert_eq!(post(authorize("nobody", ""), &wide).await.status, 400);
     let moved = authorize("x", "").replace("%2Fservices%2Fx%2Foauth", "https%3A%2F%2Fevil.example%2Foauth");

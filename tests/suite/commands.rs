@@ -93,6 +93,20 @@ fn check_shows_where_each_value_came_from() {
 }
 
 #[test]
+fn the_settings_in_the_documentation_are_right() {
+    let folder = TempDir::new().expect("a folder");
+    let text_of = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/programs.md")).expect("the page");
+    let blocks: Vec<_> = text_of.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() >= 3, "{} blocks", blocks.len());
+    for block in blocks {
+        std::fs::write(folder.path().join("docs.toml"), block).expect("written");
+        let mut check = slipway(folder.path(), &["--config", "docs.toml", "check"]);
+        let checked = check.env("SLIPWAY_SPAWNER_BACKEND", "docker").output().expect("it runs");
+        assert!(checked.status.success(), "{block}\n{}", text(&checked));
+    }
+}
+
+#[test]
 fn users_are_managed_with_and_without_a_running_instance() {
     let folder = TempDir::new().expect("a folder");
     let add = |name: &str, more: &[&str]| {
@@ -120,6 +134,35 @@ fn users_are_managed_with_and_without_a_running_instance() {
 
     let list = text(&run(folder.path(), &["user", "list"], ""));
     assert!(list.contains("root") && !list.contains("alice"), "{list}");
+}
+
+#[test]
+fn tokens_are_made_listed_and_revoked_with_and_without_a_running_instance() {
+    let folder = TempDir::new().expect("a folder");
+    let token = |arguments: &[&str]| run(folder.path(), &[&["token"], arguments].concat(), "");
+    let add = run(folder.path(), &["user", "add", "root", "--admin", "--password-stdin"], "a long enough password\n");
+    assert!(add.status.success());
+    let made = token(&["add", "root", "--scope", "list:users", "--note", "nightly\u{1b}[2J", "--expires-in", "30d"]);
+    let secret = String::from_utf8(made.stdout).expect("text");
+    assert!(made.status.success() && secret.trim().len() == 32 && made.stderr.is_empty(), "the token and nothing else");
+    for (wrong, cure) in [
+        (&["add", "nobody"][..], "nobody"),
+        (&["add", "root", "--scope", "read:everything"], "read:everything"),
+        (&["revoke", "12"], "slipway token list"),
+        (&["list", "culler", "--service"], "culler"),
+    ] {
+        let refused = token(wrong);
+        assert!(refused.status.code() == Some(1) && text(&refused).contains(cure), "{}", text(&refused));
+    }
+
+    let serving = Serving::start(folder.path());
+    let list = text(&token(&["list", "root"]));
+    assert!(list.contains("nightly") && list.contains("list:users") && !list.contains('\u{1b}'), "{list}");
+    assert!(!list.contains(secret.trim()), "a token is shown once");
+    let id = list.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("an id");
+    assert!(token(&["revoke", id]).status.success());
+    drop(serving);
+    assert_eq!(text(&token(&["list", "root"])).lines().count(), 1, "the head alone");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod metrics;
 mod openapi;
 mod puppet;
 mod routes;
+mod shutdown;
 mod spawn;
 mod static_upstream;
 mod world;

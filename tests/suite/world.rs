@@ -15,6 +15,9 @@ use tempfile::TempDir;
 use crate::client::{ANSWER_LIMIT, Answer, Client};
 use crate::fake::FakeBackend;
 
+/// What a client is told of everybody who comes to it by OAuth (contract §4): who they are.
+pub const IDENTIFY: &str = "read:users:groups!user read:users:name!user";
+
 /// The password of everybody here.
 pub const PASSWORD: &str = "a long enough password";
 

@@ -230,6 +230,7 @@ async fn a_deleted_user_leaves_every_table_as_it_was_before() {
     world.auth.create_groups("root", &[group("g")], std::slice::from_ref(&bob)).await.expect("stored");
     let of_bob = rights(&world, &bob);
     world.auth.share("bob", &server_of(&bob), &ShareWith::Group(group("g")), vec![], of_bob.clone()).await.expect("ok");
+    world.auth.flush_activity().await.expect("stored");
     let before = tables(&world);
 
     let alice = world.user("alice").await;

@@ -14,6 +14,7 @@ mod paging;
 pub(super) mod progress;
 pub(super) mod proxy;
 mod query;
+mod refusals;
 mod scopes;
 mod server_path;
 pub(super) mod servers;

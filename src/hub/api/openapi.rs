@@ -12,11 +12,13 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, metrics, progress, proxy, servers, services, share_codes, shared_with, shares, shutdown,
-    tokens, user_acts, user_list, users, whoami,
+    activity, groups, info, metrics, progress, proxy, refusals, servers, services, share_codes, shared_with, shares,
+    shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
+use crate::hub::oauth::{authorize, token};
+use crate::hub::pages::health;
 
 /// The user whom a path names.
 #[derive(IntoParams)]
@@ -59,7 +61,7 @@ pub(super) struct PageQuery {
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
     paths(
-        super::version, info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post, metrics::get,
+        super::version, health::get, info::get, get, proxy::get, proxy::post, proxy::patch, shutdown::post, metrics::get,
         whoami::get, whoami::of_token, whoami::of_cookie, whoami::request_token,
         user_list::list, user_acts::create_many, user_acts::create, user_acts::change, users::get, users::delete,
         users::admin_access, activity::post,
@@ -72,6 +74,7 @@ pub(super) struct PageQuery {
         shared_with::list_of_user, shared_with::of_user, shared_with::leave_user,
         shared_with::list_of_group, shared_with::of_group, shared_with::leave_group,
         share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
+        authorize::get, authorize::post, token::post,
     ),
     components(schemas(ErrorModel)),
 )]
@@ -115,27 +118,39 @@ fn describe(config: &Config) -> Value {
     close(&mut api["components"]["schemas"]);
     describe_default_servers(&mut api["paths"]);
     api["components"]["securitySchemes"] = security_schemes(config);
-    api["components"]["responses"] =
-        REFUSALS.iter().map(|refusal| (refusal.name.to_owned(), refusal.response())).collect::<Map<_, _>>().into();
+    api["components"]["responses"] = refusals::shared().into();
     for (path, item) in api["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            complete(operation, path, method);
+            refusals::complete(operation, path, method);
         }
     }
     api
 }
 
-/// What is true of a named server is true of the default one, and the same handlers serve it: its paths are those of a
-/// named server, without the name.
+/// The paths of named servers, and where the default one is found: by a path of its own, or by that of a named server
+/// without the name.
+const DEFAULT_SERVERS: [(&str, &str, &str); 7] = [
+    ("/users/{user}/servers/{server}", "/users/{user}/server", "default_server"),
+    ("/users/{user}/servers/{server}/progress", "/users/{user}/server/progress", "default_server"),
+    ("/users/{user}/servers/{server}", "/users/{user}/servers/", "server_without_name"),
+    ("/shares/{user}/{server}", "/shares/{user}/", "of_default_server"),
+    ("/share-codes/{user}/{server}", "/share-codes/{user}/", "of_default_server"),
+    ("/users/{user}/shared/{owner}/{server}", "/users/{user}/shared/{owner}/", "of_default_server"),
+    ("/groups/{group}/shared/{owner}/{server}", "/groups/{group}/shared/{owner}/", "of_default_server"),
+];
+
+/// What is true of a named server is true of the default one, and the same handlers serve it.
 fn describe_default_servers(paths: &mut Value) {
-    for (named, default) in [
-        ("/users/{user}/servers/{server}", "/users/{user}/server"),
-        ("/users/{user}/servers/{server}/progress", "/users/{user}/server/progress"),
-    ] {
+    for (named, default, word) in DEFAULT_SERVERS {
         let mut item = paths[named].clone();
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
             let id = operation["operationId"].as_str().unwrap_or_default();
-            operation["operationId"] = id.replace("server", "default_server").into();
+            let id = match (id.strip_suffix("_of_server"), id.contains("_server")) {
+                (Some(before), _) => format!("{before}_{word}"),
+                (None, true) => id.replace("server", word),
+                (None, false) => format!("{id}_{word}"),
+            };
+            operation["operationId"] = id.into();
             if let Some(parameters) = operation["parameters"].as_array_mut() {
                 parameters.retain(|parameter| parameter["name"] != "server");
             }
@@ -160,75 +175,6 @@ fn security_schemes(config: &Config) -> Value {
             "description": "The value of the `_xsrf` cookie, for callers with a session.",
         },
     })
-}
-
-/// An error that many operations share.
-struct Refusal {
-    status: &'static str,
-    name: &'static str,
-    description: &'static str,
-    waits: bool,
-}
-
-const REFUSALS: [Refusal; 7] = [
-    Refusal { status: "400", name: "BadRequest", description: "The request is not as it must be.", waits: false },
-    Refusal {
-        status: "403",
-        name: "Forbidden",
-        description: "Nobody's credentials, or none of the scopes is held in any form.",
-        waits: false,
-    },
-    Refusal {
-        status: "404",
-        name: "NotFound",
-        description: "No such resource, or the scopes are held for others: the words are the same.",
-        waits: false,
-    },
-    Refusal { status: "413", name: "TooLarge", description: "The body is over its limit.", waits: false },
-    Refusal { status: "429", name: "TooMany", description: "A limit is reached; try again later.", waits: true },
-    Refusal { status: "500", name: "Broken", description: "Something went wrong on our side.", waits: false },
-    Refusal { status: "503", name: "Busy", description: "Busy, or being restarted; try again.", waits: true },
-];
-
-impl Refusal {
-    fn response(&self) -> Value {
-        let mut response = json!({
-            "description": self.description,
-            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
-        });
-        if self.waits {
-            let seconds = json!({ "type": "integer", "minimum": 1 });
-            response["headers"] = json!({ "Retry-After": { "description": "Seconds to wait.", "schema": seconds } });
-        }
-        response
-    }
-}
-
-/// Adds what is true of any operation of its kind, where it does not say so itself: the other ways to authenticate
-/// (a handler names the one of a `token`, with its scopes), and the errors.
-fn complete(operation: &mut Value, path: &str, method: &str) {
-    let is_read = method == "get";
-    // One of them is enough: each is a way of its own.
-    let scopes: Vec<_> =
-        operation["security"].as_array().into_iter().flatten().filter_map(|way| way.get("token")).collect();
-    let is_open = scopes.is_empty();
-    if !is_open {
-        let session = if is_read { json!({ "session": [] }) } else { json!({ "session": [], "form_token": [] }) };
-        let tokens = scopes.iter().map(|scopes| json!({ "token": scopes }));
-        let bearers = scopes.iter().map(|scopes| json!({ "bearer": scopes }));
-        operation["security"] = tokens.chain(bearers).chain([session]).collect();
-    }
-    let is_possible = |status: &str| match status {
-        "403" => !is_open,
-        "404" => path.contains('{'),
-        "413" => !is_read,
-        _ => true,
-    };
-    let Some(responses) = operation["responses"].as_object_mut() else { return };
-    for refusal in REFUSALS.iter().filter(|refusal| is_possible(refusal.status)) {
-        let reference = json!({ "$ref": format!("#/components/responses/{}", refusal.name) });
-        responses.entry(refusal.status).or_insert(reference);
-    }
 }
 
 /// Objects have the fields that they name and no others.

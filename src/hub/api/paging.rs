@@ -38,7 +38,8 @@ pub(in crate::hub) enum Listing<T> {
     /// The items, and nothing of pages.
     Bare(T),
     /// The items, and where the next ones are.
-    Wrapped(Wrapped<T>),
+    // In place: by its name, which is `Wrapped_Vec` for every list, the document would give all of them one schema.
+    Wrapped(#[schema(inline)] Wrapped<T>),
 }
 
 /// A page of a list.

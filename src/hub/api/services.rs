@@ -14,7 +14,7 @@ use super::body::{json_body, present};
 use super::model::error::ErrorModel;
 use super::model::service::ServiceModel;
 use super::{actor, scopes};
-use crate::auth::Target;
+use crate::auth::{Target, may_administer};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
@@ -148,9 +148,9 @@ pub(in crate::hub) async fn create(
     if !wanted.command.is_empty() {
         return Err(HubError::bad(format!("Can not create managed service {parsed} at runtime")));
     }
-    if wanted.admin && !rights.is_administrator() {
-        // Who makes an administrator must be one.
-        return Err(HubError::bad("Only an administrator may make a service with admin rights"));
+    if wanted.admin && !may_administer(&caller) {
+        // Who makes an administrator must be one, and not by a token that was given less.
+        return Err(HubError::forbidden("Only an administrator may make a service with admin rights"));
     }
     let config = config_of(parsed, wanted)?;
     // Before anything is kept: an address that we could not reach would be a service without its pages.

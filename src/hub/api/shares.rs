@@ -21,6 +21,9 @@ use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
 use crate::model::{GroupName, Scope, ServerKey, ShareWith, UserName};
 
+/// What is given if nothing is said.
+const ACCESS: &str = "access:servers";
+
 /// To whom something is given, and what.
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(as = ShareWish, example = json!({ "user": "bob" }))]
@@ -225,13 +228,17 @@ pub(super) fn read_scopes(texts: Option<&[String]>) -> Result<Option<Vec<Scope>>
 /// for `auth` to say.
 pub(super) fn check_scopes(caller: &Caller, server: &ServerKey, wanted: &[Scope]) -> Result<(), HubError> {
     let rights = caller.rights();
+    let refused =
+        |told: String| HubError::forbidden(format!("Do not have permission to grant share with scope {told}"));
+    if wanted.is_empty() && !rights.allows(ACCESS, Target::Server(server)) {
+        return Err(refused(format!("{ACCESS}!server={}", server.scope_name())));
+    }
     for scope in wanted {
         let fits = matches!(&scope.filter, crate::model::Filter::None)
             || matches!(&scope.filter, crate::model::Filter::Server(own) if own == server);
         if fits && !rights.allows(scope.name.as_str(), Target::Server(server)) {
             let name = scope.name.as_str();
-            let told = format!("{name}!server={}", server.scope_name());
-            return Err(HubError::forbidden(format!("Do not have permission to grant share with scope {told}")));
+            return Err(refused(format!("{name}!server={}", server.scope_name())));
         }
     }
     Ok(())

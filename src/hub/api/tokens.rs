@@ -177,8 +177,7 @@ fn owner_at(state: &HubState, caller: &Caller, name: &str, scope: &'static str) 
 }
 
 fn token_at(state: &HubState, user: &User, id: &str) -> Result<Arc<Token>, HubError> {
-    let number = id.strip_prefix('a').and_then(|digits| digits.parse().ok()).map(TokenId);
-    let token = number.and_then(|number| state.auth.token_by_id(number));
+    let token = id.parse::<TokenId>().ok().and_then(|id| state.auth.token_by_id(id));
     let own = token.filter(|token| token.owner.user().is_some_and(|owner| owner.name == user.name));
     own.ok_or_else(|| no_such_token(user, id))
 }

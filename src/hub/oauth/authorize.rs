@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderMap};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use minijinja::context;
+use utoipa::{IntoParams, ToSchema};
 
 use super::clients::{self, Client};
 use super::codes::Grant;
@@ -47,7 +48,52 @@ enum Wrong {
     ToClient(String),
 }
 
+/// What a client sends the browser along with.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "it describes what `read` reads")]
+pub(in crate::hub) struct AskedQuery {
+    /// A server's or service's.
+    client_id: String,
+    /// Where the browser is sent back to: the client's own address, letter by letter.
+    redirect_uri: String,
+    /// `code`.
+    response_type: String,
+    /// Comes back as it is.
+    state: Option<String>,
+    /// By spaces; all that the client may ask for if it names none.
+    scope: Option<String>,
+    /// Of PKCE.
+    code_challenge: Option<String>,
+    /// `S256`, or `plain` if it is left out.
+    code_challenge_method: Option<String>,
+}
+
+/// The page's answer.
+#[derive(ToSchema)]
+#[schema(as = Consent)]
+#[allow(dead_code, reason = "it describes the fields that `post` reads")]
+pub(in crate::hub) struct Consent {
+    /// What is left standing; nothing means identity only.
+    scopes: Vec<String>,
+    /// The form token.
+    #[schema(rename = "_xsrf")]
+    xsrf: String,
+}
+
 /// `GET`: a code at once for one's own server, or a page that asks.
+#[utoipa::path(
+    get, path = "/oauth2/authorize", operation_id = "authorize", tag = "OAuth",
+    summary = "Ask a visitor", description = "A page for browsers: without a session it leads to the sign-in first.",
+    params(AskedQuery),
+    security(("session" = [])),
+    responses(
+        (status = 200, description = "The page that asks.", body = String, content_type = "text/html"),
+        (status = 302, description = "Back to the client with a code or an error; or to sign in."),
+        (status = 400, description = "No such client, or not its address.", body = String, content_type = "text/html"),
+        (status = 403, description = "The visitor may not go there.", body = String, content_type = "text/html"),
+    ),
+)]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     person: Person,
@@ -92,6 +138,18 @@ fn ask(state: &HubState, client: &Client, granted: &[Scope], frame: Frame) -> Re
 }
 
 /// `POST`: the page's answer, with the scopes that were left standing; none means identity only.
+#[utoipa::path(
+    post, path = "/oauth2/authorize", operation_id = "consent", tag = "OAuth",
+    summary = "Say yes", description = "What the page that asks sends.",
+    params(AskedQuery),
+    security(("session" = [], "form_token" = [])),
+    request_body(content = Consent, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 302, description = "Back to the client with a code."),
+        (status = 400, description = "No such client, or not its address.", body = String, content_type = "text/html"),
+        (status = 403, description = "The visitor may not go there.", body = String, content_type = "text/html"),
+    ),
+)]
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     person: Person,

@@ -11,7 +11,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, PRAGMA, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::hub::HubState;
 use crate::hub::error::HubError;
@@ -32,7 +33,63 @@ enum Refusal {
     UnsupportedGrantType,
 }
 
+/// What a code was exchanged for.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OAuthToken, example = json!({
+    "access_token": "vCbHhm2JwiSAj4rCyOMkXKi1LPdi6L", "expires_in": 1_209_600, "token_type": "Bearer",
+    "scope": "access:servers!server=alice/"
+}))]
+pub(in crate::hub) struct TokenAnswer {
+    access_token: String,
+    /// Seconds.
+    expires_in: u64,
+    token_type: &'static str,
+    /// What was granted, by spaces.
+    scope: String,
+}
+
+/// Why there is no token, in OAuth's words.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OAuthError, example = json!({ "error": "invalid_grant" }))]
+pub(in crate::hub) struct OAuthError {
+    error: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error_description: Option<&'static str>,
+}
+
+/// The form that a client posts.
+#[derive(ToSchema)]
+#[schema(as = OAuthExchange)]
+#[allow(dead_code, reason = "it describes the fields that `post` reads")]
+pub(in crate::hub) struct Exchange {
+    /// `authorization_code`.
+    grant_type: String,
+    /// As given at the authorization.
+    client_id: String,
+    /// The client's API token.
+    client_secret: String,
+    /// The code that the browser brought.
+    code: String,
+    /// As given at the authorization.
+    redirect_uri: String,
+    /// Of PKCE, if the authorization had a challenge.
+    #[schema(nullable = false)]
+    code_verifier: Option<String>,
+}
+
 /// The exchange.
+#[utoipa::path(
+    post, path = "/oauth2/token", operation_id = "exchange_code", tag = "OAuth",
+    summary = "Exchange a code for a token", description = "The client proves itself by its own API token.",
+    security(()),
+    request_body(content = Exchange, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "A token of the visitor's, for this client.", body = TokenAnswer),
+        (status = 400, description = "The request, or the code, is not right.", body = OAuthError),
+        (status = 401, description = "The client is not the one that it says it is.", body = OAuthError),
+    ),
+)]
 pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) -> Result<Response, HubError> {
     let client = match client_of(&state, &fields) {
         Ok(client) => client,
@@ -60,12 +117,8 @@ pub(in crate::hub) async fn post(State(state): State<HubState>, fields: Fields) 
         Err(StoreError::Gone(_)) => return Ok(Refusal::InvalidGrant.into_response()),
         Err(error) => return Err(error.into()),
     };
-    let body = json!({
-        "access_token": secret.expose(),
-        "expires_in": EXPIRES_IN_S,
-        "token_type": "Bearer",
-        "scope": scope,
-    });
+    let body =
+        TokenAnswer { access_token: secret.expose().to_owned(), expires_in: EXPIRES_IN_S, token_type: "Bearer", scope };
     Ok((StatusCode::OK, NOT_KEPT, Json(body)).into_response())
 }
 
@@ -110,15 +163,14 @@ fn client_of(state: &HubState, fields: &Fields) -> Result<OAuthClient, Refusal> 
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (status, body) = match &self {
-            Self::InvalidClient => (StatusCode::UNAUTHORIZED, json!({ "error": "invalid_client" })),
-            Self::InvalidGrant => (StatusCode::BAD_REQUEST, json!({ "error": "invalid_grant" })),
-            Self::InvalidRequest(description) => {
-                (StatusCode::BAD_REQUEST, json!({ "error": "invalid_request", "error_description": description }))
-            }
-            Self::UnauthorizedClient => (StatusCode::BAD_REQUEST, json!({ "error": "unauthorized_client" })),
-            Self::UnsupportedGrantType => (StatusCode::BAD_REQUEST, json!({ "error": "unsupported_grant_type" })),
+        let (status, error, error_description) = match self {
+            Self::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client", None),
+            Self::InvalidGrant => (StatusCode::BAD_REQUEST, "invalid_grant", None),
+            Self::InvalidRequest(description) => (StatusCode::BAD_REQUEST, "invalid_request", Some(description)),
+            Self::UnauthorizedClient => (StatusCode::BAD_REQUEST, "unauthorized_client", None),
+            Self::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type", None),
         };
+        let body = OAuthError { error, error_description };
         let mut response = (status, NOT_KEPT, Json(body)).into_response();
         if self == Self::InvalidClient {
             let challenge = axum::http::HeaderValue::from_static("Bearer error=\"invalid_client\"");

@@ -4,20 +4,60 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::hub::HubState;
 
+/// That we live, and a few numbers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health, example = json!({
+    "status": "ok", "uptime_seconds": 93_784, "uptime": "1d 2h 3m", "version": { "slipway": "0.1.0", "jupyterhub": "6.1.1" },
+    "users": { "total": 12, "active_servers": 3 }
+}))]
+pub(in crate::hub) struct Health {
+    /// `ok`.
+    status: &'static str,
+    uptime_seconds: u64,
+    /// The same for people.
+    uptime: String,
+    version: Versions,
+    users: Numbers,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = HealthVersions)]
+struct Versions {
+    slipway: &'static str,
+    /// The version of JupyterHub whose contract is kept.
+    jupyterhub: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = HealthNumbers)]
+struct Numbers {
+    /// Accounts.
+    total: usize,
+    /// Servers that run, start or stop.
+    active_servers: usize,
+}
+
 /// `GET` → JSON; `HEAD` has no body.
+#[utoipa::path(
+    get, path = "/health", operation_id = "get_health", tag = "Hub",
+    summary = "Is it alive", description = "For everybody.",
+    security(()),
+    responses((status = 200, description = "It is.", body = Health)),
+)]
 pub(in crate::hub) async fn get(State(state): State<HubState>) -> Response {
     let uptime = state.clock.now().since(state.started_at).as_secs();
-    let body = json!({
-        "status": "ok",
-        "uptime_seconds": uptime,
-        "uptime": uptime_text(uptime),
-        "version": { "slipway": env!("CARGO_PKG_VERSION"), "jupyterhub": state.config.jupyterhub_version },
-        "users": { "total": state.auth.users().len(), "active_servers": state.spawner.active().len() },
-    });
+    let body = Health {
+        status: "ok",
+        uptime_seconds: uptime,
+        uptime: uptime_text(uptime),
+        version: Versions { slipway: env!("CARGO_PKG_VERSION"), jupyterhub: state.config.jupyterhub_version.clone() },
+        users: Numbers { total: state.auth.users().len(), active_servers: state.spawner.active().len() },
+    };
     ([(CACHE_CONTROL, "no-cache, no-store, must-revalidate")], Json(body)).into_response()
 }
 

@@ -25,6 +25,8 @@ pub(super) enum Behaviour {
     Exits,
     /// Waits in `create` until `let_go`.
     Waits,
+    /// Waits in `stop` until `let_go`.
+    Lingers,
 }
 
 /// What was ordered, how it is, and the task that answers for it.
@@ -64,6 +66,11 @@ impl Engine {
     }
 }
 
+/// By what the engine knows a server: its user's name alone for the default one.
+fn name_for(server: &ServerKey) -> String {
+    server.scope_name().trim_end_matches('/').to_owned()
+}
+
 fn name_of(handle: &Handle) -> &str {
     handle.0.as_str().expect("our own handle")
 }
@@ -98,7 +105,7 @@ impl Backend for Engine {
         if *self.behaviour.lock() == Behaviour::Waits {
             waits.await;
         }
-        let name = order.server.user.to_string();
+        let name = name_for(&order.server);
         self.servers.lock().insert(name.clone(), (order.clone(), Sight::Created, None));
         Ok(Handle(name.into()))
     }
@@ -118,6 +125,10 @@ impl Backend for Engine {
     }
 
     async fn stop(&self, handle: &Handle, _: Duration) -> Result<(), BackendError> {
+        let lingers = self.gate.notified();
+        if *self.behaviour.lock() == Behaviour::Lingers {
+            lingers.await;
+        }
         if let Some((_, sight, task)) = self.servers.lock().get_mut(name_of(handle)) {
             *sight = Sight::Exited(Exit::default());
             task.take().inspect(JoinHandle::abort);
@@ -139,7 +150,7 @@ impl Backend for Engine {
     }
 
     async fn find(&self, server: &ServerKey) -> Result<Option<Found>, BackendError> {
-        Ok(self.found(server.user.as_str()))
+        Ok(self.found(&name_for(server)))
     }
 
     async fn list(&self) -> Result<Vec<Found>, BackendError> {

@@ -238,7 +238,10 @@ async fn servers_go_with_the_account_that_gets_another_name() {
     world.until(&gpu, |state| *state == ServerState::Stopped).await;
     let hold = world.spawner.hold(&alice.user).await.expect("all is stopped");
     assert!(matches!(world.spawner.start(&alice, Wish::default()).await, Err(SpawnerError::Stopping)));
-    let renamed = world.stage.store.write(|transaction| transaction.rename_servers(&alice.user, &to));
+    let renamed = world.stage.store.write(|transaction| {
+        transaction.rename_servers(&alice.user, &to)?;
+        transaction.put_user(&account(to.as_str()))
+    });
     renamed.expect("written");
     hold.renamed(&to).await.expect("told");
     let theirs = ServerKey { user: to.clone(), ..gpu.clone() };
