@@ -38,7 +38,7 @@ pub(in crate::hub) enum Listing<T> {
     /// The items, and nothing of pages.
     Bare(T),
     /// The items, and where the next ones are.
-    Wrapped(Wrapped<T>),
+    Wrapped(#[schema(inline)] Wrapped<T>),
 }
 
 /// A page of a list.
