@@ -115,7 +115,13 @@ pub(in crate::hub) async fn get(State(state): State<HubState>) -> impl IntoRespo
 fn describe(config: &Config) -> Value {
     let mut api = serde_json::to_value(Api::openapi()).unwrap_or_default();
     api["servers"] = json!([{ "url": format!("{}hub/api", config.base), "description": "This hub" }]);
+    if let Some(schemas) = api["components"]["schemas"].as_object_mut() {
+        // What generic models leave behind: the names of their arguments, which nothing refers to.
+        schemas.retain(|name, _| !matches!(name.as_str(), "Vec" | "BTreeMap"));
+    }
     close(&mut api["components"]["schemas"]);
+    close(&mut api["paths"]);
+    describe_secrets(&mut api);
     describe_default_servers(&mut api["paths"]);
     api["components"]["securitySchemes"] = security_schemes(config);
     api["components"]["responses"] = refusals::shared().into();
@@ -125,6 +131,32 @@ fn describe(config: &Config) -> Value {
         }
     }
     api
+}
+
+/// Models with what is told once, and the answers that tell it: those have all of it, and no other has any.
+const TOLD_ONCE: [(&str, &str, &[&str], &str, &str); 2] = [
+    ("Token", "MintedToken", &["token"], "/users/{user}/tokens", "201"),
+    ("ShareCode", "MintedShareCode", &["code", "accept_url", "full_accept_url"], "/share-codes/{user}/{server}", "200"),
+];
+
+fn describe_secrets(api: &mut Value) {
+    // A token is a user's or a service's, never nobody's.
+    api["components"]["schemas"]["Token"]["oneOf"] = json!([{ "required": ["user"] }, { "required": ["service"] }]);
+    for (model, minted, secrets, path, status) in TOLD_ONCE {
+        let mut whole = api["components"]["schemas"][model].clone();
+        for secret in secrets {
+            if let Some(required) = whole["required"].as_array_mut() {
+                required.push((*secret).into());
+            }
+            whole["example"][*secret] = if *secret == "full_accept_url" { Value::Null } else { "…".into() };
+            if let Some(properties) = api["components"]["schemas"][model]["properties"].as_object_mut() {
+                properties.remove(*secret);
+            }
+        }
+        api["components"]["schemas"][minted] = whole;
+        let content = &mut api["paths"][path]["post"]["responses"][status]["content"]["application/json"];
+        content["schema"] = json!({ "$ref": format!("#/components/schemas/{minted}") });
+    }
 }
 
 /// The paths of named servers, and where the default one is found: by a path of its own, or by that of a named server

@@ -12,7 +12,7 @@ use super::actor;
 use super::body::json_body;
 use super::model::share::ShareCodeModel;
 use super::openapi::{PageQuery, UserPath};
-use super::paging::{Listing, Page};
+use super::paging::{Listing, Page, Wrapped};
 use super::query::Query;
 use super::server_path::ServerPath;
 use super::shares::{CodeBody, check_scopes, in_words, reach, read_scopes};
@@ -41,7 +41,7 @@ pub(super) struct CodeQuery {
     summary = "List somebody's codes", description = "Of all their servers.",
     params(UserPath, PageQuery),
     security(("token" = ["read:shares"])),
-    responses((status = 200, description = "A page of codes.", body = Listing<Vec<ShareCodeModel>>)),
+    responses((status = 200, description = "A page of codes.", body = inline(Wrapped<Vec<ShareCodeModel>>))),
 )]
 pub(in crate::hub) async fn of_owner(
     State(state): State<HubState>,
@@ -62,7 +62,7 @@ pub(in crate::hub) async fn of_owner(
     summary = "List the codes of a server", description = "The path of the default server ends with the slash.",
     params(ServerPath, PageQuery),
     security(("token" = ["read:shares"])),
-    responses((status = 200, description = "A page of codes.", body = Listing<Vec<ShareCodeModel>>)),
+    responses((status = 200, description = "A page of codes.", body = inline(Wrapped<Vec<ShareCodeModel>>))),
 )]
 pub(in crate::hub) async fn of_server(
     State(state): State<HubState>,

@@ -10,7 +10,7 @@ use super::actor;
 use super::groups::{GroupPath, reachable_group};
 use super::model::share::ShareModel;
 use super::openapi::{PageQuery, UserPath};
-use super::paging::{Listing, Page};
+use super::paging::{Listing, Page, Wrapped};
 use super::users::reachable_user;
 use crate::auth::Share;
 use crate::hub::HubState;
@@ -65,7 +65,7 @@ impl SharedPath {
     summary = "List what is shared with somebody", description = "Also by way of their groups.",
     params(UserPath, PageQuery),
     security(("token" = ["read:users:shares"])),
-    responses((status = 200, description = "A page of shares.", body = Listing<Vec<ShareModel>>)),
+    responses((status = 200, description = "A page of shares.", body = inline(Wrapped<Vec<ShareModel>>))),
 )]
 pub(in crate::hub) async fn list_of_user(
     State(state): State<HubState>,
@@ -123,7 +123,7 @@ pub(in crate::hub) async fn leave_user(
     summary = "List what is shared with a group", description = "With the group itself.",
     params(GroupPath, PageQuery),
     security(("token" = ["read:groups:shares"])),
-    responses((status = 200, description = "A page of shares.", body = Listing<Vec<ShareModel>>)),
+    responses((status = 200, description = "A page of shares.", body = inline(Wrapped<Vec<ShareModel>>))),
 )]
 pub(in crate::hub) async fn list_of_group(
     State(state): State<HubState>,

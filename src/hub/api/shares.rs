@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::body::{json_body, whole_seconds};
 use super::model::share::{Nothing, RestOfShare, ShareModel};
 use super::openapi::{PageQuery, UserPath};
-use super::paging::{Listing, Page};
+use super::paging::{Listing, Page, Wrapped};
 use super::server_path::ServerPath;
 use super::servers::exists;
 use super::users::reachable_user;
@@ -56,7 +56,7 @@ pub(in crate::hub) struct CodeBody {
     summary = "List what somebody shares", description = "Of all their servers.",
     params(UserPath, PageQuery),
     security(("token" = ["read:shares"])),
-    responses((status = 200, description = "A page of shares.", body = Listing<Vec<ShareModel>>)),
+    responses((status = 200, description = "A page of shares.", body = inline(Wrapped<Vec<ShareModel>>))),
 )]
 pub(in crate::hub) async fn of_owner(
     State(state): State<HubState>,
@@ -78,7 +78,7 @@ pub(in crate::hub) async fn of_owner(
     summary = "List the shares of a server", description = "The path of the default server ends with the slash.",
     params(ServerPath, PageQuery),
     security(("token" = ["read:shares"])),
-    responses((status = 200, description = "A page of shares.", body = Listing<Vec<ShareModel>>)),
+    responses((status = 200, description = "A page of shares.", body = inline(Wrapped<Vec<ShareModel>>))),
 )]
 pub(in crate::hub) async fn of_server(
     State(state): State<HubState>,
