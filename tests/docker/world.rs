@@ -68,6 +68,9 @@ pub(crate) fn user(name: &str) -> ServerKey {
     ServerKey::default_of(UserName::parse(name).expect("a name"))
 }
 
+/// How many people there are beside those with names: `u0` and so on.
+const CROWD: usize = 128;
+
 impl World {
     pub(crate) async fn with(image: &str, change: impl FnOnce(&mut Plan)) -> Self {
         let instance = InstanceId(Random::from_system().hex::<8>());
@@ -83,15 +86,17 @@ impl World {
         change(&mut plan);
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let store = Store::open(&store::Config { data_dir: folder.path().join("data") }).expect("a fresh store");
-        let people = ["alice", "bob", "carol", "dave"].map(|name| UserRow {
-            name: user(name).user,
+        // A server is nobody's without the account of its owner.
+        let names = ["alice", "bob", "carol", "dave"].map(str::to_owned).into_iter();
+        let mut people = names.chain((0..CROWD).map(|number| format!("u{number}"))).map(|name| UserRow {
+            name: user(&name).user,
             password: None,
             authorised: true,
             admin: false,
             created: Timestamp(0),
             last_activity: None,
         });
-        store.write(|t| people.iter().try_for_each(|row| t.put_user(row))).expect("a commit");
+        store.write(|t| people.try_for_each(|row| t.put_user(&row))).expect("a commit");
         Self::open(plan, store, Names(Arc::new(Owned { instance, prefix })), folder).await
     }
 
