@@ -305,10 +305,6 @@ impl Driver {
             Some(slot) if is_deleted => std::mem::take(&mut slot.removals),
             _ => vec![],
         };
-        for answer in removals {
-            let text = || StoreError::Read("the server could not be removed".into());
-            let _ = answer.send(if result.is_ok() { Ok(()) } else { Err(SpawnerError::Store(text())) });
-        }
         match &result {
             Ok(()) if is_deleted => self.drop_slot(&server),
             Ok(()) => {}
@@ -316,6 +312,11 @@ impl Driver {
                 warn!(server = %server, error = error as &dyn std::error::Error, "a change of a server could not be written down");
                 self.undo(&server, undo);
             }
+        }
+        // Who is told that it is gone finds it gone.
+        for answer in removals {
+            let text = || StoreError::Read("the server could not be removed".into());
+            let _ = answer.send(if result.is_ok() { Ok(()) } else { Err(SpawnerError::Store(text())) });
         }
         settle(result);
         self.go_on(&server);
