@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::model::{Routes, ServerState};
+use crate::model::Routes;
 use crate::spawner::Spawner;
 use crate::tasks::Tasks;
 
@@ -49,7 +49,6 @@ async fn stop_servers(spawner: &Spawner) {
         }
     }
     for (server, _) in &active {
-        let is_down = |state: &ServerState| matches!(state, ServerState::Stopped | ServerState::Failed(_));
-        let _ = spawner.watch(server).wait_for(|status| is_down(&status.state)).await;
+        let _ = spawner.watch(server).wait_for(|status| status.state.is_down()).await;
     }
 }

@@ -59,6 +59,12 @@ impl ServerState {
             Self::Stopped | Self::Ready | Self::Failed(_) => None,
         }
     }
+
+    /// True if it neither runs nor is on its way.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Failed(_))
+    }
 }
 
 /// Why a server failed, for the person who waits for it.

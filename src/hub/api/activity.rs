@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::body::json_body;
+use super::body::{json_body, short};
 use super::model::error::ErrorModel;
 use super::openapi::UserPath;
 use super::users::reachable;
@@ -63,8 +63,7 @@ pub(in crate::hub) async fn post(
     body: Bytes,
 ) -> Result<StatusCode, HubError> {
     let user = reachable(&state, &caller, &name, &["users:activity"])?;
-    let short = || name.chars().take(64).collect::<String>();
-    let user = user.ok_or_else(|| HubError::not_found(format!("No such user: '{}'", short())))?;
+    let user = user.ok_or_else(|| HubError::not_found(format!("No such user: '{}'", short(&name))))?;
     let activity = json_body::<Activity>(&body)?.ok_or_else(|| HubError::bad("body must be a json dict"))?;
     let servers = state.spawner.servers_of(&user.name).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
     let seen = seen(&activity, &user.name, &servers, state.clock.now())?;

@@ -93,10 +93,14 @@ pub(super) fn user_names(names: &[String]) -> Result<Vec<UserName>, HubError> {
     Err(HubError::bad(format!("Invalid {which}: {}", told(&invalid))))
 }
 
+/// What a client wrote, for a sentence: as much of it as a name may have.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
 /// Names for a sentence: the first few, shortened.
 fn told(names: &[String]) -> String {
-    let short = |name: &String| name.chars().take(64).collect::<String>();
-    let first: Vec<_> = names.iter().take(10).map(short).collect();
+    let first: Vec<_> = names.iter().take(10).map(|name| short(name)).collect();
     let more = if names.len() > first.len() { ", …" } else { "" };
     format!("{}{more}", first.join(", "))
 }

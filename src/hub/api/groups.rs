@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{json_body, present, user_names};
+use super::body::{json_body, present, short, user_names};
 use super::model::error::ErrorModel;
 use super::model::group::GroupModel;
 use super::openapi::PageQuery;
@@ -266,8 +266,7 @@ pub(super) fn reachable_group(
 }
 
 fn no_such_group(name: &str) -> HubError {
-    let name: String = name.chars().take(64).collect();
-    HubError::Answer { status: StatusCode::NOT_FOUND, message: format!("No such group: {name}") }
+    HubError::not_found(format!("No such group: {}", short(name)))
 }
 
 fn target_of(name: Option<&GroupName>) -> Target<'_> {

@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use utoipa::IntoParams;
 
+use super::body::short;
 use super::scopes::require;
 use crate::auth::{Caller, Target};
 use crate::hub::HubState;
@@ -65,8 +66,7 @@ impl ServerPath {
 
 /// 400: a server cannot have this name.
 pub(super) fn bad_name(name: &str) -> HubError {
-    let name: String = name.chars().take(64).collect();
-    HubError::bad(format!("Invalid server_name: '{name}'"))
+    HubError::bad(format!("Invalid server_name: '{}'", short(name)))
 }
 
 /// A server as JupyterHub's sentences name it: `alice`, `alice:gpu`.

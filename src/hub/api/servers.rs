@@ -179,7 +179,7 @@ pub(in crate::hub) async fn change(
             return Err(HubError::conflict(sentence));
         }
     }
-    if !is_down(&state.spawner.status(&key).state) {
+    if !state.spawner.status(&key).state.is_down() {
         return Err(HubError::bad(format!("{} is active. Please stop it before modifying it.", told(&key))));
     }
     state.spawner.change(&key, change).await.map_err(|error| in_words(error, &key))?;
@@ -235,10 +235,6 @@ pub(in crate::hub) async fn stop(
 fn model(state: &HubState, caller: &Caller, key: &ServerKey) -> ServerModel {
     let with_state = caller.rights().allows("admin:server_state", Target::Server(key));
     ServerModel::of(state, key, &state.spawner.status(key), with_state)
-}
-
-fn is_down(state: &ServerState) -> bool {
-    matches!(state, ServerState::Stopped | ServerState::Failed(_))
 }
 
 /// The default server is always there; a named one once somebody has made or started it.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{json_body, present};
+use super::body::{json_body, present, short};
 use super::model::error::ErrorModel;
 use super::model::service::ServiceModel;
 use super::{actor, scopes};
@@ -191,10 +191,6 @@ pub(in crate::hub) async fn delete(
 
 fn target_of(name: Option<&ServiceName>) -> Target<'_> {
     name.map_or(Target::All, Target::Service)
-}
-
-fn short(name: &str) -> String {
-    name.chars().take(64).collect()
 }
 
 fn config_of(name: ServiceName, wanted: NewService) -> Result<ServiceConfig, HubError> {

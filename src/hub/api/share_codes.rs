@@ -9,7 +9,7 @@ use axum::http::{StatusCode, Uri};
 use utoipa::IntoParams;
 
 use super::actor;
-use super::body::json_body;
+use super::body::{json_body, short};
 use super::model::share::ShareCodeModel;
 use super::openapi::{PageQuery, UserPath};
 use super::paging::{Listing, Page, Wrapped};
@@ -122,8 +122,7 @@ pub(in crate::hub) async fn delete(
     let (which, missing) = match (given("code"), given("id")) {
         (Some(code), _) => (WhichCodes::Code(Secret::new(code)), "No matching code found".to_owned()),
         (None, Some(id)) => {
-            let told: String = id.chars().take(64).collect();
-            let missing = format!("No code found matching id={told}");
+            let missing = format!("No code found matching id={}", short(&id));
             let id = id.parse().map_err(|()| HubError::not_found(missing.clone()))?;
             (WhichCodes::Id(id), missing)
         }

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use utoipa::IntoParams;
 
 use super::actor;
+use super::body::short;
 use super::groups::{GroupPath, reachable_group};
 use super::model::share::ShareModel;
 use super::openapi::{PageQuery, UserPath};
@@ -51,7 +52,6 @@ impl SharedPath {
         let server = UserName::from_path(&self.owner).zip(ServerName::parse(&self.server).ok());
         let server = server.map(|(user, name)| ServerKey { user, name });
         let share = server.and_then(|server| state.auth.share_between(&server, with));
-        let short = |text: &str| text.chars().take(64).collect::<String>();
         share.ok_or_else(|| {
             let (with, owner, server) = (short(&self.with), short(&self.owner), short(&self.server));
             HubError::not_found(format!("No such share for {kind} {with} on {owner}/{server}"))

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::body::{json_body, whole_seconds};
+use super::body::{json_body, short, whole_seconds};
 use super::model::share::{Nothing, RestOfShare, ShareModel};
 use super::openapi::{PageQuery, UserPath};
 use super::paging::{Listing, Page, Wrapped};
@@ -199,10 +199,6 @@ pub(super) fn reach(
         Err(error) => return Err(error),
     };
     if exists(state, &server) { Ok(server) } else { Err(missing()) }
-}
-
-fn short(name: &str) -> String {
-    name.chars().take(64).collect()
 }
 
 fn share_with(wanted: &ShareBody) -> Result<ShareWith, HubError> {

@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::actor;
-use super::body::json_body;
+use super::body::{json_body, short};
 use super::model::error::ErrorModel;
 use super::model::token::{TokenModel, TokensModel};
 use super::openapi::UserPath;
@@ -109,10 +109,8 @@ pub(in crate::hub) async fn create(
         }
     };
     let kind = if requester.user().is_some() { "User" } else { "Service" };
-    let refused = || {
-        let name: String = name.chars().take(64).collect();
-        HubError::forbidden(format!("{kind} {name} not found or no permissions to generate tokens"))
-    };
+    let refused =
+        || HubError::forbidden(format!("{kind} {} not found or no permissions to generate tokens", short(&name)));
     let owner = UserName::from_path(&name).filter(|name| rights.allows("tokens", Target::User(name)));
     let owner = owner.filter(|name| state.auth.user(name).is_some()).ok_or_else(refused)?;
     let note = note_of(&wish, &requester, &owner);
@@ -170,10 +168,8 @@ pub(in crate::hub) async fn revoke(
 
 /// The user that a path names, if the caller holds `scope` for them.
 fn owner_at(state: &HubState, caller: &Caller, name: &str, scope: &'static str) -> Result<Arc<User>, HubError> {
-    reachable(state, caller, name, &[scope])?.ok_or_else(|| {
-        let name: String = name.chars().take(64).collect();
-        HubError::not_found(format!("No such user: {name}"))
-    })
+    reachable(state, caller, name, &[scope])?
+        .ok_or_else(|| HubError::not_found(format!("No such user: {}", short(name))))
 }
 
 fn token_at(state: &HubState, user: &User, id: &str) -> Result<Arc<Token>, HubError> {
@@ -183,8 +179,7 @@ fn token_at(state: &HubState, user: &User, id: &str) -> Result<Arc<Token>, HubEr
 }
 
 fn no_such_token(user: &User, id: &str) -> HubError {
-    let id: String = id.chars().take(64).collect();
-    HubError::not_found(format!("No such token {id} for user {}", user.name))
+    HubError::not_found(format!("No such token {} for user {}", short(id), user.name))
 }
 
 /// Who sends the sign-in form instead of credentials. It is checked as the form is, and counted as the form is; the
@@ -237,8 +232,7 @@ fn scopes_of(state: &HubState, wish: &TokenWish) -> Result<Option<Vec<Scope>>, H
             let mut scopes = Vec::new();
             for name in roles {
                 let of_role = RoleName::parse(name).ok().and_then(|role| state.auth.scopes_of_role(&role));
-                let short: String = name.chars().take(64).collect();
-                scopes.extend(of_role.ok_or_else(|| HubError::bad(format!("No such role: {short}")))?);
+                scopes.extend(of_role.ok_or_else(|| HubError::bad(format!("No such role: {}", short(name))))?);
             }
             Ok(Some(scopes))
         }

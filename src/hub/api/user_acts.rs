@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::body::{json_body, present, user_names};
+use super::body::{json_body, present, short, user_names};
 use super::model::error::ErrorModel;
 use super::model::user::{Shown, UserModel};
 use super::openapi::UserPath;
@@ -129,7 +129,7 @@ pub(in crate::hub) async fn create(
     let wanted = json_body::<NewUser>(&body)?.unwrap_or_default();
     let taken = || HubError::conflict(format!("User {name} already exists"));
     let Some(parsed) = parsed else {
-        return Err(HubError::bad(format!("Invalid username: {}", shortened(&name))));
+        return Err(HubError::bad(format!("Invalid username: {}", short(&name))));
     };
     if state.auth.user(&parsed).is_some() {
         return Err(taken());
@@ -221,7 +221,7 @@ fn check_grant(rights: &Rights, admin: bool) -> Result<(), HubError> {
 
 /// The name that `user` is to have, if it is another one.
 fn new_name(state: &HubState, user: &User, text: &str) -> Result<Option<UserName>, HubError> {
-    let name = UserName::parse(text).map_err(|_| HubError::bad(format!("Invalid username: '{}'", shortened(text))))?;
+    let name = UserName::parse(text).map_err(|_| HubError::bad(format!("Invalid username: '{}'", short(text))))?;
     if name == user.name {
         return Ok(None);
     }
@@ -229,8 +229,4 @@ fn new_name(state: &HubState, user: &User, text: &str) -> Result<Option<UserName
         return Err(HubError::bad(format!("User {name} already exists, username must be unique")));
     }
     Ok(Some(name))
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(64).collect()
 }

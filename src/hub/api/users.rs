@@ -134,14 +134,10 @@ pub(super) fn target_of(name: Option<&UserName>) -> Target<'_> {
     name.map_or(Target::All, Target::User)
 }
 
-pub(super) fn is_down(state: &ServerState) -> bool {
-    matches!(state, ServerState::Stopped | ServerState::Failed(_))
-}
-
 /// Stops all servers of a user; true if they are down within the time that a stop may take.
 async fn stop_all(state: &HubState, user: &UserName) -> Result<bool, HubError> {
     let servers = state.spawner.servers_of(user);
-    let up: Vec<_> = servers.into_iter().filter(|(_, status)| !is_down(&status.state)).map(|(key, _)| key).collect();
+    let up: Vec<_> = servers.into_iter().filter(|(_, status)| !status.state.is_down()).map(|(key, _)| key).collect();
     for key in &up {
         state.spawner.stop(key).await?;
     }
@@ -149,7 +145,7 @@ async fn stop_all(state: &HubState, user: &UserName) -> Result<bool, HubError> {
         for key in &up {
             let mut watch = state.spawner.watch(key);
             // An error is the end of the watch: then nothing of it is left.
-            let _ = watch.wait_for(|status| is_down(&status.state)).await;
+            let _ = watch.wait_for(|status| status.state.is_down()).await;
         }
     };
     let limit = Duration::from_secs(state.config.slow_stop_timeout_s);

@@ -191,7 +191,7 @@ fn path_of(name: &UserName) -> String {
 fn ask(state: &HubState, frame: Frame, name: &str, template: &str) -> Result<Response, HubError> {
     let name = user_of(state, name)?;
     let server = ServerKey::default_of(name.clone());
-    let is_running = !matches!(state.spawner.status(&server).state, ServerState::Stopped | ServerState::Failed(_));
+    let is_running = !state.spawner.status(&server).state.is_down();
     let page = context! { name => name.to_string(), path => path_of(&name), back => list_at(state, &name), is_running };
     frame.show(StatusCode::OK, template, page)
 }

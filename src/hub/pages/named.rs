@@ -14,7 +14,7 @@ use crate::hub::error::HubError;
 use crate::hub::extract::{Named, Person};
 use crate::hub::form::Fields;
 use crate::hub::frame::Frame;
-use crate::model::{DisplayName, ServerKey, ServerName, ServerState};
+use crate::model::{DisplayName, ServerKey, ServerName};
 use crate::spawner::{Defined, Wish};
 
 /// The longest name of a new server, in bytes: JupyterHub's, which is part of host names.
@@ -82,7 +82,7 @@ pub(in crate::hub) async fn ask_delete(
     let server = deletable(&state, &person, named)?;
     let record = state.spawner.record(&server);
     let title = record.and_then(|record| record.display_name.as_ref().map(ToString::to_string));
-    let is_running = !matches!(state.spawner.status(&server).state, ServerState::Stopped | ServerState::Failed(_));
+    let is_running = !state.spawner.status(&server).state.is_down();
     let page = context! {
         title => title.unwrap_or_else(|| server.name.as_str().to_owned()),
         is_own => server.user == *person.name(),

@@ -129,7 +129,7 @@ impl ServerModel {
             started: status.started_at.map(Timestamp::to_iso),
             pending: pending_of(&status.state),
             ready: status.state == ServerState::Ready,
-            stopped: matches!(status.state, ServerState::Stopped | ServerState::Failed(_)),
+            stopped: status.state.is_down(),
             user_options: options,
             full_url: absolute(&url),
             full_progress_url: absolute(&progress_url),
@@ -146,7 +146,7 @@ impl ServerModel {
 fn state_of(status: &ServerStatus, record: Option<&ServerRecord>) -> Option<Map<String, Value>> {
     let record = record?;
     let mut state = Map::new();
-    if matches!(status.state, ServerState::Stopped | ServerState::Failed(_)) {
+    if status.state.is_down() {
         return Some(state);
     }
     state.insert("generation".to_owned(), status.generation.0.into());

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::hub::api::body::any_json;
+use crate::hub::api::body::{any_json, short};
 use crate::hub::api::server_path::bad_name;
 use crate::hub::error::HubError;
 use crate::model::{DisplayName, ServerName, ServerOptions};
@@ -87,8 +87,8 @@ pub(in crate::hub) fn read_change(body: &Bytes) -> Result<Change, HubError> {
         return Err(HubError::bad("Must specify at least one field to modify."));
     }
     if let Some(unknown) = body.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        let unknown: String = unknown.chars().take(64).collect();
-        return Err(HubError::bad(format!("Unexpected field: {unknown}, supported fields: {}", KEYS.join(", "))));
+        let (unknown, keys) = (short(unknown), KEYS.join(", "));
+        return Err(HubError::bad(format!("Unexpected field: {unknown}, supported fields: {keys}")));
     }
     let name = match body.get("name") {
         None => None,
