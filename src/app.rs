@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::auth::{self, Auth, session_cookie_name};
 use crate::config::{BackendChoice, Config, HubBind};
-use crate::control;
+use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
@@ -359,12 +359,21 @@ fn groups_of(auth: &Auth) -> spawner::GroupsOf {
     Arc::new(move |user| auth.groups_of(user).into_iter().map(String::from).collect())
 }
 
-/// How a command that deletes a user ends that user's servers.
+/// How a command that shuts somebody out, or deletes them, ends their servers.
 fn stop_servers(spawner: &Spawner) -> control::StopServers {
     let spawner = spawner.clone();
-    Arc::new(move |user| {
+    Arc::new(move |user, afterwards| {
         let spawner = spawner.clone();
-        Box::pin(async move { spawner.forget_user(&user).await.map_err(|error| error.to_string()) })
+        Box::pin(async move {
+            let ended = match afterwards {
+                Afterwards::Kept => {
+                    let servers: Vec<_> = spawner.servers_of(&user).into_iter().map(|(server, _)| server).collect();
+                    spawner.stop_all(&servers).await
+                }
+                Afterwards::Forgotten => spawner.forget_user(&user).await,
+            };
+            ended.map_err(|error| error.to_string())
+        })
     })
 }
 

@@ -24,7 +24,7 @@ pub(super) fn ask_or_execute(config: &Config, request: Request) -> Result<Answer
 /// Nothing runs: the store is ours for a moment. A server of a deleted user that still runs is removed by the next
 /// `serve`, which finds it without an owner.
 fn execute_on_store(config: &Config, request: Request) -> Result<Answer, Box<dyn std::error::Error>> {
-    let nothing_runs: StopServers = Arc::new(|_| Box::pin(std::future::ready(Ok(()))));
+    let nothing_runs: StopServers = Arc::new(|_, _| Box::pin(std::future::ready(Ok(()))));
     small_runtime()?.block_on(async {
         let store = Store::open(&config.store)?;
         let auth = Auth::load(config.auth.clone(), store, Arc::new(SystemClock), Random::from_system()).await?;

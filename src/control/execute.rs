@@ -9,8 +9,17 @@ use super::{Answer, Request, TokenEntry, TokenOwner, UserEntry, WireSecret};
 use crate::auth::{Asker, Auth, NewToken, Token};
 use crate::model::{NameError, OwnerName, Scope, ServiceName, TokenId, UserName};
 
-/// Stops and forgets all servers of a user: given by `app` where a spawner runs. The error is a sentence.
-pub type StopServers = Arc<dyn Fn(UserName) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Stops all servers of a user: given by `app` where a spawner runs. The error is a sentence.
+pub type StopServers = Arc<dyn Fn(UserName, Afterwards) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What becomes of servers that have been stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// They are still there: their owner may come back.
+    Kept,
+    /// Nothing is left of them but their volumes.
+    Forgotten,
+}
 
 /// Who did it, in the audit.
 const ACTOR: &str = "command";
@@ -35,7 +44,7 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
             let name = parse(&name)?;
             auth.authorise(ACTOR, &name, authorised).await.map_err(|e| sentence(&e))?;
             if !authorised {
-                stop_servers(name.clone()).await?;
+                stop_servers(name.clone(), Afterwards::Kept).await?;
             }
             Ok(done(&name))
         }
@@ -48,7 +57,7 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
             let name = parse(&name)?;
             // First the account, so that nothing of the user can start a server again behind our back.
             auth.delete_user(ACTOR, &name).await.map_err(|e| sentence(&e))?;
-            stop_servers(name.clone()).await?;
+            stop_servers(name.clone(), Afterwards::Forgotten).await?;
             Ok(done(&name))
         }
         Request::TokenAdd { owner, scopes, note, expires_in_s } => {

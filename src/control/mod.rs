@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Secret, Timestamp};
 
 pub use client::{AskError, ask};
-pub use execute::{StopServers, execute};
+pub use execute::{Afterwards, StopServers, execute};
 pub use server::{ListenError, Listener, serve};
 
 /// The control socket and its bounds.

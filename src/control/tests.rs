@@ -42,7 +42,7 @@ impl World {
 /// Stops nothing and counts how often it is asked.
 fn counting(stopped: &Arc<AtomicUsize>) -> StopServers {
     let stopped = Arc::clone(stopped);
-    Arc::new(move |_: UserName| {
+    Arc::new(move |_: UserName, _| {
         stopped.fetch_add(1, Ordering::Relaxed);
         Box::pin(async { Ok(()) })
     })

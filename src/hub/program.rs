@@ -41,14 +41,9 @@ impl Program {
 }
 
 async fn stop_servers(spawner: &Spawner) {
-    let active = spawner.active();
+    let active: Vec<_> = spawner.active().into_iter().map(|(server, _)| server).collect();
     info!(servers = active.len(), "stopping all servers");
-    for (server, _) in &active {
-        if let Err(error) = spawner.stop(server).await {
-            warn!(%server, %error, "a server could not be stopped");
-        }
-    }
-    for (server, _) in &active {
-        let _ = spawner.watch(server).wait_for(|status| status.state.is_down()).await;
+    if let Err(error) = spawner.stop_all(&active).await {
+        warn!(%error, "servers could not be stopped");
     }
 }

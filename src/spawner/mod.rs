@@ -274,6 +274,21 @@ impl Spawner {
         self.ask(|answer| Mail::Stop(server.clone(), answer)).await
     }
 
+    /// Stops these servers and returns once all are down; their records stay. Each ends within its own deadline.
+    ///
+    /// # Errors
+    /// If the program stops.
+    pub async fn stop_all(&self, servers: &[ServerKey]) -> Result<(), SpawnerError> {
+        for server in servers {
+            self.stop(server).await?;
+        }
+        for server in servers {
+            // An error is the end of the watch: then nothing of it is left.
+            let _ = self.watch(server).wait_for(|status| status.state.is_down()).await;
+        }
+        Ok(())
+    }
+
     async fn ask<T>(
         &self,
         letter: impl FnOnce(oneshot::Sender<Result<T, SpawnerError>>) -> Mail,

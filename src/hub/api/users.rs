@@ -136,18 +136,11 @@ pub(super) fn target_of(name: Option<&UserName>) -> Target<'_> {
 
 /// Stops all servers of a user; true if they are down within the time that a stop may take.
 async fn stop_all(state: &HubState, user: &UserName) -> Result<bool, HubError> {
-    let servers = state.spawner.servers_of(user);
-    let up: Vec<_> = servers.into_iter().filter(|(_, status)| !status.state.is_down()).map(|(key, _)| key).collect();
-    for key in &up {
-        state.spawner.stop(key).await?;
-    }
-    let all_down = async {
-        for key in &up {
-            let mut watch = state.spawner.watch(key);
-            // An error is the end of the watch: then nothing of it is left.
-            let _ = watch.wait_for(|status| status.state.is_down()).await;
-        }
-    };
+    let servers = state.spawner.servers_of(user).into_iter().filter(|(_, status)| !status.state.is_down());
+    let up: Vec<_> = servers.map(|(key, _)| key).collect();
     let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
-    Ok(tokio::time::timeout(limit, all_down).await.is_ok())
+    match tokio::time::timeout(limit, state.spawner.stop_all(&up)).await {
+        Ok(stopped) => Ok(stopped.map(|()| true)?),
+        Err(_) => Ok(false),
+    }
 }

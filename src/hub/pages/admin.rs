@@ -125,8 +125,9 @@ pub(in crate::hub) async fn withdraw(
     let location = list_at(&state, &name);
     to_its_end(async move {
         state.auth.authorise(person.name().as_str(), &name, false).await?;
-        // Its token has ended with the others: it could not ask us about anybody any more.
-        Ok(state.spawner.forget_user(&name).await?)
+        // Their tokens have ended with the others: they could not ask us about anybody any more.
+        let servers: Vec<_> = state.spawner.servers_of(&name).into_iter().map(|(server, _)| server).collect();
+        Ok(state.spawner.stop_all(&servers).await?)
     })
     .await?;
     Ok(see_other(&location))

@@ -126,3 +126,19 @@ async fn an_account_whose_server_is_slow_to_stop_stays_until_it_has() {
     send(&root, Method::DELETE, "users/alice", "", 204).await;
     assert!(world.spawner.record(&server("alice")).is_none());
 }
+
+#[tokio::test]
+async fn who_is_let_in_again_finds_their_servers() {
+    let world = world_with_named_servers().await;
+    let admin = world.signed_in("root").await;
+    let root = scripting(&admin).await;
+    send(&root, Method::PUT, "users/alice/servers/gpu", r#"{"display_name": "Mine", "user_options": {"a": 1}}"#, 201)
+        .await;
+    send(&root, Method::POST, "users/alice/servers/gpu", "", 201).await;
+    admin.post("/hub/withdraw/alice", &[]).await.is(303);
+    let gpu = send(&root, Method::GET, "users/alice/servers/gpu", "", 200).await;
+    assert_eq!((&gpu["stopped"], &gpu["display_name"]), (&json!(true), &json!("Mine")));
+    admin.post("/hub/authorize/alice", &[]).await.is(303);
+    let gpu = send(&root, Method::GET, "users/alice/servers/gpu", "", 200).await;
+    assert_eq!(gpu["user_options"], json!({ "a": 1 }));
+}
