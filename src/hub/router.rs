@@ -180,11 +180,6 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         )
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
-        .layer(from_fn_with_state(state.clone(), check_api_token))
-        .layer(from_fn(api_callers))
-        .layer(from_fn(no_head));
-    // Who has no credentials may send the sign-in form along, so only a session has a form token to show.
-    let tokens = Router::new()
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(
             &api("/services/{service}"),
@@ -240,6 +235,11 @@ fn rest_api(state: &HubState) -> Router<HubState> {
             &api("/groups/{group}/shared/{owner}/{server}"),
             get(api::shared_with::of_group).delete(api::shared_with::leave_group).options(api::options),
         )
+        .layer(from_fn_with_state(state.clone(), check_api_token))
+        .layer(from_fn(api_callers))
+        .layer(from_fn(no_head));
+    // Who has no credentials may send the sign-in form along, so only a session has a form token to show.
+    let tokens = Router::new()
         .route(&api("/users/{user}/tokens"), get(api::tokens::list).post(api::tokens::create).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_session_token))
         .layer(from_fn(api_callers))
