@@ -16,7 +16,7 @@ use super::session::SessionTable;
 use super::throttle::{Limits, Throttle};
 use super::token::TokenTable;
 use super::{AccountError, Auth, Config, Owner, Session, Shared, Token, User, UserListing};
-use crate::model::{Clock, OAuthClient, Random, Secret, UserName};
+use crate::model::{Actor, Clock, OAuthClient, Random, Secret, UserName};
 use crate::store::{Store, StoreError, TokenKind, TokenRow, Transaction, UserRow};
 
 /// The actor of what nobody asked for.
@@ -80,7 +80,8 @@ impl Auth {
             }
             let others: Vec<_> = shared.sessions.of_user(&user.name).into_iter().filter(|s| s.key != own).collect();
             let row = UserRow { password: Some(hash), ..row };
-            shared.change(row, user.name.as_str(), "changed own password", "", &others, &[])
+            let by = Actor { from: Some(from), ..user.name.as_str().into() };
+            shared.change(row, &by, "changed own password", "", &others, &[])
         })
         .await
     }
@@ -91,7 +92,7 @@ impl Auth {
     /// `Taken`, or what makes name or password unfit.
     pub async fn add_user(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         name: &str,
         password: Option<&Secret>,
         admin: bool,
@@ -104,7 +105,7 @@ impl Auth {
             Some(password) => Some(self.hash(password).await?),
             None => None,
         };
-        let actor = actor.to_owned();
+        let actor = actor.into();
         self.run(move |shared| {
             let _act = shared.acts.lock();
             shared.check_not_blocked(&name)?;
@@ -131,8 +132,13 @@ impl Auth {
     ///
     /// # Errors
     /// `Unknown`, or `LastAdministrator`.
-    pub async fn authorise(&self, actor: &str, name: &UserName, authorised: bool) -> Result<(), AccountError> {
-        let (actor, name) = (actor.to_owned(), name.clone());
+    pub async fn authorise(
+        &self,
+        actor: impl Into<Actor>,
+        name: &UserName,
+        authorised: bool,
+    ) -> Result<(), AccountError> {
+        let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let row = shared.row(&name)?;
@@ -160,8 +166,8 @@ impl Auth {
     ///
     /// # Errors
     /// `Unknown`, or `LastAdministrator`.
-    pub async fn set_admin(&self, actor: &str, name: &UserName, admin: bool) -> Result<(), AccountError> {
-        let (actor, name) = (actor.to_owned(), name.clone());
+    pub async fn set_admin(&self, actor: impl Into<Actor>, name: &UserName, admin: bool) -> Result<(), AccountError> {
+        let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let row = shared.row(&name)?;
@@ -183,10 +189,15 @@ impl Auth {
     ///
     /// # Errors
     /// `Unknown`, or what makes the password unfit.
-    pub async fn set_password(&self, actor: &str, name: &UserName, password: &Secret) -> Result<(), AccountError> {
+    pub async fn set_password(
+        &self,
+        actor: impl Into<Actor>,
+        name: &UserName,
+        password: &Secret,
+    ) -> Result<(), AccountError> {
         self.0.check_new_password(password)?;
         let hash = self.hash(password).await?;
-        let (actor, name) = (actor.to_owned(), name.clone());
+        let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let row = UserRow { password: Some(hash), ..shared.row(&name)? };
@@ -208,8 +219,8 @@ impl Auth {
     ///
     /// # Errors
     /// `Unknown`, or `LastAdministrator`.
-    pub async fn delete_user(&self, actor: &str, name: &UserName) -> Result<(), AccountError> {
-        let (actor, name) = (actor.to_owned(), name.clone());
+    pub async fn delete_user(&self, actor: impl Into<Actor>, name: &UserName) -> Result<(), AccountError> {
+        let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let user = shared.user(&name).ok_or_else(|| AccountError::Unknown(name.clone()))?;
@@ -359,7 +370,7 @@ impl Shared {
         for name in self.config.admins.iter().filter(|name| !self.config.blocked_users.contains(name)) {
             let Some(row) = self.store.user(name)? else { continue };
             if row.authorised && !row.admin {
-                self.put_user(&UserRow { admin: true, ..row }, OURSELVES, "made administrator", name.as_str())?;
+                self.put_user(&UserRow { admin: true, ..row }, &OURSELVES.into(), "made administrator", name.as_str())?;
             }
         }
         let (Some(password), Some(window)) = (&self.config.admin_password, self.setup_window()) else { return Ok(()) };
@@ -377,7 +388,7 @@ impl Shared {
             created,
             last_activity: None,
         };
-        self.put_user(&row, OURSELVES, "made administrator by SLIPWAY_ADMIN_PASSWORD", name.as_str())
+        self.put_user(&row, &OURSELVES.into(), "made administrator by SLIPWAY_ADMIN_PASSWORD", name.as_str())
     }
 
     pub(super) fn check_new_password(&self, password: &Secret) -> Result<(), AccountError> {
@@ -409,7 +420,7 @@ impl Shared {
     }
 
     /// Stores a user (new, or with more rights than before) and then lets memory follow.
-    pub(super) fn put_user(&self, row: &UserRow, actor: &str, act: &str, object: &str) -> Result<(), StoreError> {
+    pub(super) fn put_user(&self, row: &UserRow, actor: &Actor, act: &str, object: &str) -> Result<(), StoreError> {
         let now = self.now();
         let stored = self.store.write(|t| {
             t.put_user(row)?;
@@ -423,7 +434,7 @@ impl Shared {
     pub(super) fn change(
         &self,
         row: UserRow,
-        actor: &str,
+        actor: &Actor,
         act: &str,
         object: &str,
         sessions: &[Arc<Session>],

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Auth, Session, Shared, Token, User};
-use crate::model::{SessionKey, Timestamp, TokenId};
+use crate::model::{Actor, SessionKey, Timestamp, TokenId};
 use crate::store::{SessionRow, StoreError, Transaction, UserRow};
 
 /// How often what has ended by itself is swept.
@@ -97,7 +97,11 @@ impl Shared {
             return Ok(());
         }
         self.store.write(|t| {
-            failures.iter().try_for_each(|row| t.audit(row.at, &row.from.to_string(), "failed sign-in", &row.object))
+            failures.iter().try_for_each(|row| {
+                // Nobody knows who it was: the name is the one that was tried.
+                let by = Actor { from: Some(row.from), .."unknown".into() };
+                t.audit(row.at, &by, "failed to sign in as", &row.object)
+            })
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::expand;
 use super::rights::{Held, Rights, Target};
 use super::{ActError, Auth, Owner, Shared, Token};
-use crate::model::{OwnerName, RoleName, Scope, ScopeName, Secret, TokenId};
+use crate::model::{Actor, OwnerName, RoleName, Scope, ScopeName, Secret, TokenId};
 use crate::store::{TokenKind, TokenRow};
 
 /// Scopes of one token. 256: several times all there are.
@@ -116,8 +116,8 @@ impl Auth {
     ///
     /// # Errors
     /// `NoToken`, or if it could not be stored; in memory it has ended all the same.
-    pub async fn revoke_token(&self, actor: &str, id: TokenId) -> Result<(), ActError> {
-        let actor = actor.to_owned();
+    pub async fn revoke_token(&self, actor: impl Into<Actor>, id: TokenId) -> Result<(), ActError> {
+        let actor = actor.into();
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let token = shared.tokens.all().into_iter().find(|token| token.id == Some(id));

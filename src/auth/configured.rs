@@ -73,7 +73,7 @@ impl Shared {
         self.store.write(|t| {
             for row in &rows {
                 t.put_user(row)?;
-                t.audit(now, OURSELVES, "blocked user", row.name.as_str())?;
+                t.audit(now, &OURSELVES.into(), "blocked user", row.name.as_str())?;
             }
             groups.iter().try_for_each(|(name, group)| t.put_group(&group_row(name, group)))
         })?;
@@ -100,7 +100,7 @@ impl Shared {
         self.store.write(|t| {
             rows.iter().try_for_each(|row| {
                 t.put_user(row)?;
-                t.audit(now, OURSELVES, "added user of the configuration", row.name.as_str())
+                t.audit(now, &OURSELVES.into(), "added user of the configuration", row.name.as_str())
             })
         })?;
         rows.iter().for_each(|row| self.follow_store(&row.name));
@@ -135,7 +135,7 @@ impl Shared {
         self.store.write(|t| {
             wanted.iter().try_for_each(|(name, group)| {
                 t.put_group(&group_row(name, group))?;
-                t.audit(now, OURSELVES, "set group as configured", name.as_str())
+                t.audit(now, &OURSELVES.into(), "set group as configured", name.as_str())
             })
         })?;
         self.directory.change(|snapshot| wanted.into_iter().for_each(|(name, group)| snapshot.put_group(&name, group)));

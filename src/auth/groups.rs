@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::directory::{Group, Snapshot};
 use super::{ActError, Auth, Shared};
-use crate::model::{GroupName, RoleName, ServiceName, ShareWith, Timestamp, UserName};
+use crate::model::{Actor, GroupName, RoleName, ServiceName, ShareWith, Timestamp, UserName};
 use crate::store::{GroupRow, StoreError, Transaction};
 
 /// Groups in all. 10,000: every course of a university for years.
@@ -101,11 +101,11 @@ impl Auth {
     /// `GroupExists` if one of them is there, `NoUser` if one of the users is not: nothing is made then.
     pub async fn create_groups(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         names: &[GroupName],
         users: &[UserName],
     ) -> Result<Vec<GroupListing>, ActError> {
-        let (actor, names, users) = (actor.to_owned(), names.to_vec(), users.to_vec());
+        let (actor, names, users) = (actor.into(), names.to_vec(), users.to_vec());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let snapshot = shared.directory.now();
@@ -134,8 +134,8 @@ impl Auth {
     ///
     /// # Errors
     /// `NoGroup`.
-    pub async fn delete_group(&self, actor: &str, name: &GroupName) -> Result<(), ActError> {
-        let (actor, name) = (actor.to_owned(), name.clone());
+    pub async fn delete_group(&self, actor: impl Into<Actor>, name: &GroupName) -> Result<(), ActError> {
+        let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let snapshot = shared.directory.now();
@@ -161,13 +161,14 @@ impl Auth {
     /// `NoGroup`; `NoUser` if one is not there: nobody is added then.
     pub async fn add_to_group(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         name: &GroupName,
         users: &[UserName],
     ) -> Result<GroupListing, ActError> {
         let added = users.to_vec();
         let act = format!("added {} to group", names_of(users));
-        self.change_group(actor, name, users, &act, move |group| group.users = group.users.clone().with(added)).await
+        self.change_group(&actor.into(), name, users, &act, move |group| group.users = group.users.clone().with(added))
+            .await
     }
 
     /// Takes users out of a group; they lose what they had by it, at once.
@@ -176,14 +177,16 @@ impl Auth {
     /// `NoGroup`; `NoUser` if one is not there: nobody is taken out then.
     pub async fn remove_from_group(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         name: &GroupName,
         users: &[UserName],
     ) -> Result<GroupListing, ActError> {
         let removed = users.to_vec();
         let act = format!("removed {} from group", names_of(users));
-        self.change_group(actor, name, users, &act, move |group| group.users = group.users.clone().without(&removed))
-            .await
+        self.change_group(&actor.into(), name, users, &act, move |group| {
+            group.users = group.users.clone().without(&removed)
+        })
+        .await
     }
 
     /// Replaces a group's properties.
@@ -192,25 +195,28 @@ impl Auth {
     /// `NoGroup`; `TooLong` beyond 64 KiB.
     pub async fn set_group_properties(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         name: &GroupName,
         properties: serde_json::Map<String, serde_json::Value>,
     ) -> Result<GroupListing, ActError> {
         if serde_json::to_string(&properties).map_or(0, |text| text.len()) > PROPERTIES_LIMIT_BYTES {
             return Err(ActError::TooLong { what: "properties", limit_bytes: PROPERTIES_LIMIT_BYTES });
         }
-        self.change_group(actor, name, &[], "set properties of group", move |group| group.properties = properties).await
+        self.change_group(&actor.into(), name, &[], "set properties of group", move |group| {
+            group.properties = properties
+        })
+        .await
     }
 
     async fn change_group(
         &self,
-        actor: &str,
+        actor: &Actor,
         name: &GroupName,
         users: &[UserName],
         act: &str,
         change: impl FnOnce(&mut Group) + Send + 'static,
     ) -> Result<GroupListing, ActError> {
-        let (actor, act, name, users) = (actor.to_owned(), act.to_owned(), name.clone(), users.to_vec());
+        let (actor, act, name, users) = (actor.clone(), act.to_owned(), name.clone(), users.to_vec());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let group = shared.directory.now().groups.get(&name).cloned();

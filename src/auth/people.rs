@@ -8,7 +8,7 @@ use super::directory::Share;
 use super::groups::group_row;
 use super::shares::row_of;
 use super::{AccountError, Auth, Owner, Shared, Token, User};
-use crate::model::{OAuthClient, OwnerName, ServerKey, ShareWith, Timestamp, UserName};
+use crate::model::{Actor, OAuthClient, OwnerName, ServerKey, ShareWith, Timestamp, UserName};
 use crate::store::{GroupRow, ShareCodeRow, ShareRow, StoreError, TokenKind, Transaction, UserRow};
 
 /// What became of names that were to be users.
@@ -34,8 +34,13 @@ impl Auth {
     ///
     /// # Errors
     /// If it could not be stored: nobody is made then.
-    pub async fn create_users(&self, actor: &str, names: &[UserName], admin: bool) -> Result<Created, AccountError> {
-        let (actor, names) = (actor.to_owned(), names.to_vec());
+    pub async fn create_users(
+        &self,
+        actor: impl Into<Actor>,
+        names: &[UserName],
+        admin: bool,
+    ) -> Result<Created, AccountError> {
+        let (actor, names) = (actor.into(), names.to_vec());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             names.iter().try_for_each(|name| shared.check_not_blocked(name))?;
@@ -81,11 +86,11 @@ impl Auth {
     /// `Unknown`, `Taken`, `LastAdministrator`.
     pub async fn update_user(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         name: &UserName,
         change: UserChange,
     ) -> Result<Arc<User>, AccountError> {
-        let (actor, name) = (actor.to_owned(), name.clone());
+        let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let row = shared.row(&name)?;
@@ -128,7 +133,7 @@ impl Shared {
         latest.map_or(self.now(), |latest| self.now().max(latest.plus(Duration::from_millis(1))))
     }
 
-    fn rename_user(&self, actor: &str, old: &UserName, row: UserRow) -> Result<(), AccountError> {
+    fn rename_user(&self, actor: &Actor, old: &UserName, row: UserRow) -> Result<(), AccountError> {
         self.check_not_blocked(&row.name)?;
         if self.user(&row.name).is_some() {
             return Err(AccountError::Taken);

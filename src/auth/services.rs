@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{ActError, Auth, Service, Shared, Token};
-use crate::model::{OwnerName, Secret, ServiceConfig, ServiceName, StoredToken};
+use crate::model::{Actor, OwnerName, Secret, ServiceConfig, ServiceName, StoredToken};
 use crate::store::{ServiceRow, StoreError, TokenKind, TokenRow};
 
 /// Services in all. 1,000: each has a token and perhaps a process.
@@ -70,8 +70,12 @@ impl Auth {
     ///
     /// # Errors
     /// `ServiceExists`, or `BadService` with what cannot be.
-    pub async fn create_service(&self, actor: &str, config: ServiceConfig) -> Result<Arc<Service>, ActError> {
-        let actor = actor.to_owned();
+    pub async fn create_service(
+        &self,
+        actor: impl Into<Actor>,
+        config: ServiceConfig,
+    ) -> Result<Arc<Service>, ActError> {
+        let actor = actor.into();
         self.run(move |shared| {
             let _act = shared.acts.lock();
             shared.check_new_service(&config)?;
@@ -105,8 +109,8 @@ impl Auth {
     ///
     /// # Errors
     /// `NoService`; `FromConfig` for one of the configuration.
-    pub async fn delete_service(&self, actor: &str, name: &ServiceName) -> Result<(), ActError> {
-        let (actor, name) = (actor.to_owned(), name.clone());
+    pub async fn delete_service(&self, actor: impl Into<Actor>, name: &ServiceName) -> Result<(), ActError> {
+        let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let service = shared.service(&name).ok_or_else(|| ActError::NoService(name.clone()))?;

@@ -8,7 +8,7 @@ use super::directory::Share;
 use super::rights::Rights;
 use super::shares::refiltered;
 use super::{ActError, Auth, Shared};
-use crate::model::{Scope, Secret, ServerKey, ShareCodeId, ShareWith, StoredToken, Timestamp, UserName};
+use crate::model::{Actor, Scope, Secret, ServerKey, ShareCodeId, ShareWith, StoredToken, Timestamp, UserName};
 use crate::store::{ShareCodeRow, StoreError};
 
 /// Codes of one server that are alive.
@@ -77,13 +77,13 @@ impl Auth {
     /// As `share`; `BadLife`, `TooMany`.
     pub async fn create_share_code(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         server: &ServerKey,
         scopes: Vec<Scope>,
         expires_in: Option<Duration>,
         by: Arc<Rights>,
     ) -> Result<(Secret, Arc<ShareCode>), ActError> {
-        let (actor, server) = (actor.to_owned(), server.clone());
+        let (actor, server) = (actor.into(), server.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let life = expires_in.unwrap_or(DEFAULT_LIFE);
@@ -141,8 +141,13 @@ impl Auth {
     ///
     /// # Errors
     /// `NoCode` if there is none of that number or text.
-    pub async fn delete_share_codes(&self, actor: &str, server: &ServerKey, which: WhichCodes) -> Result<(), ActError> {
-        let (actor, server) = (actor.to_owned(), server.clone());
+    pub async fn delete_share_codes(
+        &self,
+        actor: impl Into<Actor>,
+        server: &ServerKey,
+        which: WhichCodes,
+    ) -> Result<(), ActError> {
+        let (actor, server) = (actor.into(), server.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let codes = shared.codes_where(|code| {
@@ -177,8 +182,13 @@ impl Auth {
     ///
     /// # Errors
     /// `NoCode` if it is unknown or expired; as `share`.
-    pub async fn exchange_share_code(&self, user: &UserName, code: &Secret) -> Result<Arc<Share>, ActError> {
-        let (user, code) = (user.clone(), code.clone());
+    pub async fn exchange_share_code(
+        &self,
+        actor: impl Into<Actor>,
+        user: &UserName,
+        code: &Secret,
+    ) -> Result<Arc<Share>, ActError> {
+        let (by, user, code) = (actor.into(), user.clone(), code.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let code = shared.live_code(&code).ok_or(ActError::NoCode)?;
@@ -191,7 +201,7 @@ impl Auth {
             let stored = shared.store.write(|t| {
                 t.put_share_code(&counted.row())?;
                 t.put_share(&super::shares::row_of(&share))?;
-                t.audit(now, user.as_str(), "accepted share of", &code.server.scope_name())
+                t.audit(now, &by, "accepted share of", &code.server.scope_name())
             });
             shared.follow_directory::<ActError>(stored, |snapshot| snapshot.put_share(share.clone()))?;
             shared.codes.lock().insert(counted.id, Arc::new(counted));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::directory::Share;
 use super::rights::{Rights, Target};
 use super::{ActError, Auth, Shared};
-use crate::model::{Filter, GroupName, Scope, ServerKey, ShareWith, UserName};
+use crate::model::{Actor, Filter, GroupName, Scope, ServerKey, ShareWith, UserName};
 use crate::store::{ShareRow, StoreError, Transaction};
 
 /// Shares of one server. 1,000: more people are a group.
@@ -21,13 +21,13 @@ impl Auth {
     /// `NoGroup`.
     pub async fn share(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         server: &ServerKey,
         with: &ShareWith,
         scopes: Vec<Scope>,
         by: Arc<Rights>,
     ) -> Result<Arc<Share>, ActError> {
-        let (actor, server, with) = (actor.to_owned(), server.clone(), with.clone());
+        let (actor, server, with) = (actor.into(), server.clone(), with.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let scopes = shared.check_shared_scopes(&server, scopes, &by)?;
@@ -50,12 +50,12 @@ impl Auth {
     /// If it could not be stored.
     pub async fn unshare(
         &self,
-        actor: &str,
+        actor: impl Into<Actor>,
         server: &ServerKey,
         with: &ShareWith,
         scopes: Option<Vec<Scope>>,
     ) -> Result<Option<Arc<Share>>, ActError> {
-        let (actor, server, with) = (actor.to_owned(), server.clone(), with.clone());
+        let (actor, server, with) = (actor.into(), server.clone(), with.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let Some(share) = shared.directory.now().shares.get(&(server.clone(), with.clone())).cloned() else {
@@ -91,8 +91,8 @@ impl Auth {
     ///
     /// # Errors
     /// If it could not be stored.
-    pub async fn unshare_all(&self, actor: &str, server: &ServerKey) -> Result<(), ActError> {
-        let (actor, server) = (actor.to_owned(), server.clone());
+    pub async fn unshare_all(&self, actor: impl Into<Actor>, server: &ServerKey) -> Result<(), ActError> {
+        let (actor, server) = (actor.into(), server.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let shares: Vec<_> = shared.directory.now().shares_of(&server).cloned().collect();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
 use super::setup::SignUp;
 use super::{AccountError, Auth, Session, Shared, SignInError, SignedUp, User};
-use crate::model::{Secret, SessionKey, Timestamp, UserName};
+use crate::model::{Actor, Secret, SessionKey, Timestamp, UserName};
 use crate::store::{SessionRow, StoreError, UserRow};
 
 /// A name's failed sign-ins give one audit row in this time.
@@ -110,14 +110,15 @@ impl Auth {
     ///
     /// # Errors
     /// If that could not be stored. In memory it has ended all the same, and the store follows later.
-    pub async fn sign_out(&self, session: &Session) -> Result<(), StoreError> {
+    pub async fn sign_out(&self, session: &Session, from: Option<IpAddr>) -> Result<(), StoreError> {
         let key = session.key;
+        let by = Actor { from, ..session.user.name.as_str().into() };
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let Some(session) = shared.sessions.get(&key) else { return Ok(()) };
             let now = shared.now();
             shared.end_sessions(&[session], |t, sessions| {
-                sessions.iter().try_for_each(|session| t.audit(now, session.user.name.as_str(), "sign-out", ""))
+                sessions.iter().try_for_each(|_| t.audit(now, &by, "signed out", ""))
             })
         })
         .await
@@ -174,7 +175,8 @@ impl Shared {
         let too_many = (own.len() + 1).saturating_sub(self.config.sessions_per_user.max(1));
         self.end_sessions(&own[..too_many.min(own.len())], |t, _| {
             t.put_session(&row)?;
-            t.audit(now, user.name.as_str(), "sign-in", &from.to_string())
+            let by = Actor { from: Some(from), ..user.name.as_str().into() };
+            t.audit(now, &by, "signed in", "")
         })?;
         let session = Arc::new(Session::of(&row, Arc::clone(user)));
         user.note_activity(now);
@@ -216,7 +218,7 @@ impl Shared {
             last_activity: None,
         };
         let act = if is_administrator { "signed up as first administrator" } else { "signed up" };
-        self.put_user(&row, name.as_str(), act, &from.to_string())?;
+        self.put_user(&row, &Actor { from: Some(from), ..name.as_str().into() }, act, "")?;
         self.follow_setup_window();
         Ok(if is_administrator { SignedUp::Authorised } else { SignedUp::Waiting })
     }

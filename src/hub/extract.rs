@@ -10,7 +10,7 @@ use super::HubState;
 use super::error::HubError;
 use super::form::query_value;
 use crate::auth::{Caller, Session};
-use crate::model::{ServerKey, ServerName, ServerPath, UserName, Visit};
+use crate::model::{Actor, ServerKey, ServerName, ServerPath, UserName, Visit};
 
 /// Who sends the request, as the edge has found out.
 pub(super) struct CallerOf(pub(super) Caller);
@@ -20,6 +20,20 @@ impl FromRequestParts<HubState> for CallerOf {
 
     async fn from_request_parts(parts: &mut Parts, _: &HubState) -> Result<Self, HubError> {
         parts.extensions.get::<Caller>().cloned().map(Self).ok_or(HubError::Wiring("the caller"))
+    }
+}
+
+/// Who acts, and from where, as the audit names them.
+pub(super) struct By(pub(super) Actor);
+
+impl FromRequestParts<HubState> for By {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HubState) -> Result<Self, HubError> {
+        let CallerOf(caller) = CallerOf::from_request_parts(parts, state).await?;
+        let VisitOf(visit) = VisitOf::from_request_parts(parts, state).await?;
+        let name = caller.owner().map(|owner| owner.name().to_string()).unwrap_or_default();
+        Ok(Self(Actor { name, from: Some(visit.address), token: caller.token().and_then(|token| token.id) }))
     }
 }
 

@@ -60,6 +60,15 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("error/{code}"), get(home::error))
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
+        // -- audit --
+        // -- life --
+        // -- home --
+        // -- accounts --
+        // -- users --
+        // -- volumes --
+        // -- groups --
+        // -- notices --
+        // -- gpus --
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
         .layer(from_fn_with_state(state.clone(), check_form_token));
@@ -180,6 +189,15 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         )
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
+        // -- audit --
+        // -- life --
+        // -- home --
+        // -- accounts --
+        // -- users --
+        // -- volumes --
+        // -- groups --
+        // -- notices --
+        // -- gpus --
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(
             &api("/services/{service}"),

@@ -3,6 +3,7 @@
 //! No I/O and no async work happens here, so every other module may import it. A value of one of these types
 //! has been checked once, at the rim, and is trusted inside.
 
+mod actor;
 mod clock;
 mod exchange;
 mod id;
@@ -20,6 +21,7 @@ mod service;
 mod tally;
 mod visit;
 
+pub use actor::Actor;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use exchange::Exchange;
 pub use id::{Generation, InstanceId};

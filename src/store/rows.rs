@@ -2,6 +2,8 @@
 //!
 //! A row may gain fields: a new one carries `#[serde(default)]`, so that rows written before it still read.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -178,6 +180,12 @@ pub struct AuditRow {
     pub at: Timestamp,
     /// A user's name, or where the act came from (`command`, `slipway`).
     pub actor: String,
+    /// The client's address; none for what comes from this host.
+    #[serde(default)]
+    pub from: Option<IpAddr>,
+    /// The token that was used, if it was one.
+    #[serde(default)]
+    pub token: Option<TokenId>,
     /// What: a short verb phrase.
     pub act: String,
     /// To what or whom.

@@ -8,7 +8,7 @@ use super::error::{unreadable, unwritten};
 use super::rows::{AuditRow, ServerRow, SessionRecord, SessionRow, TokenRow, UserRow, server_key, server_key_prefix};
 use super::seal::Sealer;
 use super::{AUDIT, META, SERVERS, SESSIONS, StoreError, TOKENS, Table, USERS};
-use crate::model::{ServerKey, SessionKey, Timestamp, TokenId, UserName};
+use crate::model::{Actor, ServerKey, SessionKey, Timestamp, TokenId, UserName};
 
 /// Audit rows kept; an older one goes with each new one. 100,000 rows are some 15 MB and a year of a busy place.
 const AUDIT_ROWS_LIMIT: u64 = 100_000;
@@ -171,9 +171,16 @@ impl<'a> Transaction<'a> {
     ///
     /// # Errors
     /// If the file cannot be read or written.
-    pub fn audit(&mut self, at: Timestamp, actor: &str, act: &str, object: &str) -> Result<(), StoreError> {
+    pub fn audit(&mut self, at: Timestamp, actor: &Actor, act: &str, object: &str) -> Result<(), StoreError> {
         let number = self.next_number("last_audit")?;
-        let row = AuditRow { at, actor: shortened(actor), act: shortened(act), object: shortened(object) };
+        let row = AuditRow {
+            at,
+            actor: shortened(&actor.name),
+            from: actor.from,
+            token: actor.token,
+            act: shortened(act),
+            object: shortened(object),
+        };
         self.put(AUDIT, &number.to_be_bytes(), &row)?;
         match number.checked_sub(AUDIT_ROWS_LIMIT) {
             Some(old) => self.remove(AUDIT, &old.to_be_bytes()),

@@ -124,6 +124,15 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "DELETE", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "GET", "/hub/api/nothing", [404, 404, 404, 404, 404, 404, 404, 404]),
+    // -- audit --
+    // -- life --
+    // -- home --
+    // -- accounts --
+    // -- users --
+    // -- volumes --
+    // -- groups --
+    // -- notices --
+    // -- gpus --
     // The rest of the router. What changes something is refused to all: no form token comes along.
     ("api", "POST", "/hub/login", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/signup", [200, 200, 200, 303, 303, 303, 200, 200]),

@@ -44,7 +44,7 @@ async fn in_a_process_whose_disk_fails() {
     assert!(!world.auth.user(&alice).expect("she is").is_admin());
     assert_eq!(world.auth.0.sessions.of_user(&alice).len(), 2);
     // Ended things are.
-    assert!(world.auth.sign_out(&out_session).await.is_err());
+    assert!(world.auth.sign_out(&out_session, None).await.is_err());
     assert!(world.auth.end_server_token(&server_of(&alice)).await.is_err());
     for token in [&oauth, &server] {
         assert!(world.auth.token_of(token.expose()).is_none());

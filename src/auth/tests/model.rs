@@ -154,7 +154,7 @@ async fn step(mut real: Real, model: &mut Model, act: &Act) -> Result<Real, Test
         }
         Act::SignOut { nth } => {
             if let Some((_, session)) = real.cookies.get(nth) {
-                auth.sign_out(session).await.expect("the disk is fine");
+                auth.sign_out(session, None).await.expect("the disk is fine");
                 model.sessions.remove(&nth);
             }
         }

@@ -451,7 +451,7 @@ impl Run {
             match code {
                 Ok((code, _)) => {
                     let user = name(with.trim_start_matches("user "));
-                    let exchanged = auth.exchange_share_code(&user, &code).await;
+                    let exchanged = auth.exchange_share_code(user.as_str(), &user, &code).await;
                     auth.delete_share_codes("t", &server(&key), WhichCodes::Code(code)).await.expect("it is there");
                     exchanged.is_ok()
                 }

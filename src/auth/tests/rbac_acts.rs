@@ -208,7 +208,7 @@ async fn a_name_that_comes_back_inherits_no_group_share_token_or_code() {
         assert!(world.auth.groups_of(&alice).is_empty() && world.auth.shares_with_user(&alice).is_empty());
         assert!(world.auth.shares_of_owner(&alice).is_empty());
         assert!(!rights(&world, &bob).allows("access:servers", Target::Server(&server_of(&alice))));
-        assert!(matches!(world.auth.exchange_share_code(&bob, &code).await, Err(ActError::NoCode)));
+        assert!(matches!(world.auth.exchange_share_code("bob", &bob, &code).await, Err(ActError::NoCode)));
     }
 }
 
@@ -276,12 +276,12 @@ async fn a_share_code_works_until_it_expires_and_a_share_until_it_is_taken_back(
     let (code, made) =
         world.auth.create_share_code("alice", &server, scopes(&["servers"]), hour, by).await.expect("stored");
     assert_eq!(made.id.to_string(), "sc_1");
-    let share = world.auth.exchange_share_code(&bob, &code).await.expect("it is alive");
+    let share = world.auth.exchange_share_code("bob", &bob, &code).await.expect("it is alive");
     assert_eq!(share.scopes, scopes(&["servers!server=alice/"]));
     assert!(rights(&world, &bob).allows("start:servers", Target::Server(&server)));
     assert_eq!(world.auth.share_codes_of_server(&server)[0].exchange_count, 1);
     world.pass(HOUR);
-    assert!(matches!(world.auth.exchange_share_code(&bob, &code).await, Err(ActError::NoCode)));
+    assert!(matches!(world.auth.exchange_share_code("bob", &bob, &code).await, Err(ActError::NoCode)));
     world.auth.flush_activity().await.expect("stored");
     assert!(world.auth.0.store.share_codes().expect("readable").is_empty());
     let left = world.auth.unshare("alice", &server, &with, Some(scopes(&["servers!server=alice/"]))).await;

@@ -193,7 +193,7 @@ async fn a_websocket_is_cut_with_its_session_and_with_its_route() {
         if ends_by_session {
             let value = alice.rsplit_once('=').expect("a cookie").1;
             let session = world.auth.session_of_cookie(value).expect("a session");
-            world.auth.sign_out(&session).await.expect("signed out");
+            world.auth.sign_out(&session, None).await.expect("signed out");
         } else {
             world.routes.withdraw(&server_key.route_key(&world.edge.parts.base));
         }

@@ -13,12 +13,12 @@ use super::model::error::ErrorModel;
 use super::model::group::GroupModel;
 use super::openapi::PageQuery;
 use super::paging::{Listing, Page};
-use super::{actor, scopes};
+use super::scopes;
 use crate::auth::{Caller, GroupListing, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
-use crate::model::{GroupName, UserName};
+use crate::hub::extract::{By, CallerOf};
+use crate::model::{Actor, GroupName, UserName};
 
 /// Any of these shows a group, each with fields of its own.
 const READ_GROUP: [&str; 3] = ["read:groups", "read:groups:name", "read:roles:groups"];
@@ -99,6 +99,7 @@ pub(in crate::hub) async fn list(
 )]
 pub(in crate::hub) async fn create_many(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Vec<GroupModel>>), HubError> {
@@ -108,7 +109,7 @@ pub(in crate::hub) async fn create_many(
         return Err(HubError::bad("Must specify at least one group to create"));
     }
     let names = group_names(&wanted.groups)?;
-    let models = make(&state, &caller, names, &wanted.users).await?;
+    let models = make(&state, by, &caller, names, &wanted.users).await?;
     Ok((StatusCode::CREATED, Json(models)))
 }
 
@@ -144,6 +145,7 @@ pub(in crate::hub) async fn get(
 )]
 pub(in crate::hub) async fn create(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
     body: Bytes,
@@ -152,7 +154,7 @@ pub(in crate::hub) async fn create(
     scopes::require(&caller, &["admin:groups"], target_of(parsed.as_ref().ok()))?;
     let wanted = json_body::<Members>(&body)?.unwrap_or_default();
     let parsed = parsed.map_err(|error| HubError::bad(format!("Invalid group name: {error}")))?;
-    let models = make(&state, &caller, vec![parsed], &wanted.users.unwrap_or_default()).await?;
+    let models = make(&state, by, &caller, vec![parsed], &wanted.users.unwrap_or_default()).await?;
     let model = models.into_iter().next().ok_or(HubError::Absent)?;
     Ok((StatusCode::CREATED, Json(model)))
 }
@@ -167,11 +169,12 @@ pub(in crate::hub) async fn create(
 )]
 pub(in crate::hub) async fn delete(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
 ) -> Result<StatusCode, HubError> {
     let group = reachable_group(&state, &caller, &name, &["delete:groups"])?;
-    state.auth.delete_group(&actor(&caller), &group.name).await?;
+    state.auth.delete_group(&by, &group.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -189,13 +192,14 @@ pub(in crate::hub) async fn delete(
 )]
 pub(in crate::hub) async fn add_users(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Json<GroupModel>, HubError> {
     let group = reachable_group(&state, &caller, &name, &["groups"])?;
     let users = members_of(&state, &body, "Must specify users to add")?;
-    state.auth.add_to_group(&actor(&caller), &group.name, &users).await?;
+    state.auth.add_to_group(&by, &group.name, &users).await?;
     shown(&state, &caller, &group.name)
 }
 
@@ -213,13 +217,14 @@ pub(in crate::hub) async fn add_users(
 )]
 pub(in crate::hub) async fn remove_users(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Result<Json<GroupModel>, HubError> {
     let group = reachable_group(&state, &caller, &name, &["groups"])?;
     let users = members_of(&state, &body, "Must specify users to delete")?;
-    state.auth.remove_from_group(&actor(&caller), &group.name, &users).await?;
+    state.auth.remove_from_group(&by, &group.name, &users).await?;
     shown(&state, &caller, &group.name)
 }
 
@@ -237,6 +242,7 @@ pub(in crate::hub) async fn remove_users(
 )]
 pub(in crate::hub) async fn set_properties(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
     body: Bytes,
@@ -245,7 +251,7 @@ pub(in crate::hub) async fn set_properties(
     let Some(properties) = json_body::<Map<String, Value>>(&body)? else {
         return Err(HubError::bad("Must specify properties"));
     };
-    state.auth.set_group_properties(&actor(&caller), &group.name, properties).await?;
+    state.auth.set_group_properties(&by, &group.name, properties).await?;
     shown(&state, &caller, &group.name)
 }
 
@@ -275,6 +281,7 @@ fn target_of(name: Option<&GroupName>) -> Target<'_> {
 
 async fn make(
     state: &HubState,
+    by: Actor,
     caller: &Caller,
     names: Vec<GroupName>,
     users: &[String],
@@ -283,7 +290,7 @@ async fn make(
         return Err(HubError::conflict(format!("Group {taken} already exists")));
     }
     let users = existing_users(state, users)?;
-    state.auth.create_groups(&actor(caller), &names, &users).await?;
+    state.auth.create_groups(&by, &names, &users).await?;
     // Asked one by one: in the order in which they were named.
     let rights = caller.rights();
     let groups = names.iter().filter_map(|name| state.auth.group(name));

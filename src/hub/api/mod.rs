@@ -28,6 +28,15 @@ pub(super) mod user_acts;
 pub(super) mod user_list;
 pub(super) mod users;
 pub(super) mod whoami;
+// -- audit --
+// -- life --
+// -- home --
+// -- accounts --
+// -- users --
+// -- volumes --
+// -- groups --
+// -- notices --
+// -- gpus --
 
 use axum::Json;
 use axum::extract::State;
@@ -38,7 +47,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::HubState;
-use crate::auth::Caller;
 
 /// The version of JupyterHub whose contract is kept.
 #[derive(Serialize, ToSchema)]
@@ -61,9 +69,4 @@ pub(super) async fn version(State(state): State<HubState>) -> impl IntoResponse 
 /// `OPTIONS` on every endpoint: 200, empty.
 pub(super) async fn options() -> StatusCode {
     StatusCode::OK
-}
-
-/// Who did it, as the audit names them.
-fn actor(caller: &Caller) -> String {
-    caller.owner().map(|owner| owner.name().to_string()).unwrap_or_default()
 }

@@ -74,6 +74,15 @@ pub(super) struct PageQuery {
         shared_with::list_of_user, shared_with::of_user, shared_with::leave_user,
         shared_with::list_of_group, shared_with::of_group, shared_with::leave_group,
         share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
+        // -- audit --
+        // -- life --
+        // -- home --
+        // -- accounts --
+        // -- users --
+        // -- volumes --
+        // -- groups --
+        // -- notices --
+        // -- gpus --
         authorize::get, authorize::post, token::post,
     ),
     components(schemas(ErrorModel)),

@@ -13,11 +13,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::body::{json_body, present, short};
 use super::model::error::ErrorModel;
 use super::model::service::ServiceModel;
-use super::{actor, scopes};
+use super::scopes;
 use crate::auth::{Target, may_administer};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{By, CallerOf};
 use crate::model::{Scope, Secret, ServiceConfig, ServiceName};
 use crate::services::ServiceSpec;
 
@@ -134,6 +134,7 @@ pub(in crate::hub) async fn get(
 )]
 pub(in crate::hub) async fn create(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
     body: Bytes,
@@ -155,7 +156,7 @@ pub(in crate::hub) async fn create(
     let config = config_of(parsed, wanted)?;
     // Before anything is kept: an address that we could not reach would be a service without its pages.
     let spec = ServiceSpec::of(&config).map_err(|error| HubError::bad(error.to_string()))?;
-    let service = state.auth.create_service(&actor(&caller), config).await?;
+    let service = state.auth.create_service(&by, config).await?;
     state.services.add(spec);
     Ok((StatusCode::CREATED, Json(ServiceModel::of(&state, &rights, &service))))
 }
@@ -173,6 +174,7 @@ pub(in crate::hub) async fn create(
 )]
 pub(in crate::hub) async fn delete(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
 ) -> Result<StatusCode, HubError> {
@@ -184,7 +186,7 @@ pub(in crate::hub) async fn delete(
         let message = format!("Service {} is not modifiable at runtime", service.name);
         return Err(HubError::Answer { status: StatusCode::METHOD_NOT_ALLOWED, message });
     }
-    state.auth.delete_service(&actor(&caller), &service.name).await?;
+    state.auth.delete_service(&by, &service.name).await?;
     state.services.remove(&service.name);
     Ok(StatusCode::OK)
 }

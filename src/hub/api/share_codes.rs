@@ -8,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use utoipa::IntoParams;
 
-use super::actor;
 use super::body::{json_body, short};
 use super::model::share::ShareCodeModel;
 use super::openapi::{PageQuery, UserPath};
@@ -20,7 +19,7 @@ use super::users::reachable_user;
 use crate::auth::WhichCodes;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{By, CallerOf};
 use crate::model::Secret;
 
 /// Which codes are meant; all of the server without either.
@@ -88,6 +87,7 @@ pub(in crate::hub) async fn of_server(
 )]
 pub(in crate::hub) async fn create(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: ServerPath,
     body: Bytes,
@@ -97,7 +97,7 @@ pub(in crate::hub) async fn create(
     let scopes = read_scopes(wanted.scopes.as_deref())?.unwrap_or_default();
     check_scopes(&caller, &server, &scopes)?;
     let life = wanted.expires_in.map(Duration::from_secs);
-    let made = state.auth.create_share_code(&actor(&caller), &server, scopes, life, caller.rights()).await;
+    let made = state.auth.create_share_code(&by, &server, scopes, life, caller.rights()).await;
     let (secret, code) = made.map_err(in_words)?;
     Ok(Json(ShareCodeModel::of(&state, &code, Some(&secret))))
 }
@@ -112,6 +112,7 @@ pub(in crate::hub) async fn create(
 )]
 pub(in crate::hub) async fn delete(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: ServerPath,
     uri: Uri,
@@ -128,7 +129,7 @@ pub(in crate::hub) async fn delete(
         }
         (None, None) => (WhichCodes::All, String::new()),
     };
-    match state.auth.delete_share_codes(&actor(&caller), &server, which).await {
+    match state.auth.delete_share_codes(&by, &server, which).await {
         Err(crate::auth::ActError::NoCode) => Err(HubError::not_found(missing)),
         deleted => deleted.map(|()| StatusCode::NO_CONTENT).map_err(HubError::from),
     }

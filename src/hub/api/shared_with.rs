@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use utoipa::IntoParams;
 
-use super::actor;
 use super::body::short;
 use super::groups::{GroupPath, reachable_group};
 use super::model::share::ShareModel;
@@ -16,7 +15,7 @@ use super::users::reachable_user;
 use crate::auth::Share;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{By, CallerOf};
 use crate::model::{ServerKey, ServerName, ShareWith, UserName};
 
 /// The server that a path names after the one it was shared with.
@@ -108,12 +107,13 @@ pub(in crate::hub) async fn of_user(
 )]
 pub(in crate::hub) async fn leave_user(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: SharedPath,
 ) -> Result<StatusCode, HubError> {
     let user = reachable_user(&state, &caller, &path.with, &["users:shares"])?;
     let share = path.share(&state, "user", &ShareWith::User(user.name.clone()))?;
-    state.auth.unshare(&actor(&caller), &share.server, &share.with, None).await?;
+    state.auth.unshare(&by, &share.server, &share.with, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -166,11 +166,12 @@ pub(in crate::hub) async fn of_group(
 )]
 pub(in crate::hub) async fn leave_group(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: SharedPath,
 ) -> Result<StatusCode, HubError> {
     let group = reachable_group(&state, &caller, &path.with, &["groups:shares"])?;
     let share = path.share(&state, "group", &ShareWith::Group(group.name.clone()))?;
-    state.auth.unshare(&actor(&caller), &share.server, &share.with, None).await?;
+    state.auth.unshare(&by, &share.server, &share.with, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,14 +11,14 @@ use super::body::{json_body, short, whole_seconds};
 use super::model::share::{Nothing, RestOfShare, ShareModel};
 use super::openapi::{PageQuery, UserPath};
 use super::paging::{Listing, Page, Wrapped};
+use super::scopes;
 use super::server_path::ServerPath;
 use super::servers::exists;
 use super::users::reachable_user;
-use super::{actor, scopes};
 use crate::auth::{ActError, Caller, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{By, CallerOf};
 use crate::model::{GroupName, Scope, ServerKey, ShareWith, UserName};
 
 /// What is given if nothing is said.
@@ -105,6 +105,7 @@ pub(in crate::hub) async fn of_server(
 )]
 pub(in crate::hub) async fn grant(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: ServerPath,
     body: Bytes,
@@ -126,7 +127,7 @@ pub(in crate::hub) async fn grant(
         };
         return Err(HubError::forbidden(format!("Need scope '{scope}' to share with {whom} by name")));
     }
-    let share = state.auth.share(&actor(&caller), &server, &with, scopes, rights).await.map_err(in_words)?;
+    let share = state.auth.share(&by, &server, &with, scopes, rights).await.map_err(in_words)?;
     Ok(Json(ShareModel::of(&state, &share)))
 }
 
@@ -141,6 +142,7 @@ pub(in crate::hub) async fn grant(
 )]
 pub(in crate::hub) async fn revoke(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: ServerPath,
     body: Bytes,
@@ -155,7 +157,7 @@ pub(in crate::hub) async fn revoke(
         }
         with => with?,
     };
-    let left = state.auth.unshare(&actor(&caller), &server, &with, scopes).await?;
+    let left = state.auth.unshare(&by, &server, &with, scopes).await?;
     Ok(Json(match left {
         Some(share) => RestOfShare::Some(Box::new(ShareModel::of(&state, &share))),
         None => RestOfShare::Nothing(Nothing {}),
@@ -172,11 +174,12 @@ pub(in crate::hub) async fn revoke(
 )]
 pub(in crate::hub) async fn revoke_all(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: ServerPath,
 ) -> Result<StatusCode, HubError> {
     let server = reach(&state, &caller, &path, "shares")?;
-    state.auth.unshare_all(&actor(&caller), &server).await?;
+    state.auth.unshare_all(&by, &server).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::actor;
 use super::body::{json_body, short};
 use super::model::error::ErrorModel;
 use super::model::token::{TokenModel, TokensModel};
@@ -20,7 +19,7 @@ use super::users::reachable;
 use crate::auth::{ActError, Asker, Caller, NewToken, Owner, SignInError, Target, Token, User};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::{CallerOf, VisitOf};
+use crate::hub::extract::{By, CallerOf, VisitOf};
 use crate::model::{OwnerName, RoleName, Scope, Secret, TokenId, UserName};
 
 /// A user's token.
@@ -154,13 +153,14 @@ pub(in crate::hub) async fn get(
 )]
 pub(in crate::hub) async fn revoke(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path((name, id)): Path<(String, String)>,
 ) -> Result<StatusCode, HubError> {
     let user = owner_at(&state, &caller, &name, "tokens")?;
     let token = token_at(&state, &user, &id)?;
     let Some(number) = token.id else { return Err(no_such_token(&user, &id)) };
-    match state.auth.revoke_token(&actor(&caller), number).await {
+    match state.auth.revoke_token(&by, number).await {
         Err(ActError::NoToken(_)) => Err(no_such_token(&user, &id)),
         done => Ok(done.map(|()| StatusCode::NO_CONTENT)?),
     }
@@ -203,7 +203,7 @@ async fn signed_in(
         },
         SignInError::Store(error) => HubError::Store(error),
     })?;
-    state.auth.sign_out(&session).await?;
+    state.auth.sign_out(&session, Some(from)).await?;
     Ok(Arc::clone(&session.user))
 }
 

@@ -13,14 +13,14 @@ use super::body::{json_body, present, short, user_names};
 use super::model::error::ErrorModel;
 use super::model::user::{Shown, UserModel};
 use super::openapi::UserPath;
+use super::scopes;
 use super::users::{reachable_user, target_of};
-use super::{actor, scopes};
 use crate::auth::{Rights, Target, User, UserChange};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{By, CallerOf};
 use crate::hub::to_its_end::to_its_end;
-use crate::model::UserName;
+use crate::model::{Actor, UserName};
 use crate::spawner::SpawnerError;
 
 /// Accounts to be made.
@@ -83,6 +83,7 @@ pub(in crate::hub) struct UserPatch {
 )]
 pub(in crate::hub) async fn create_many(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Vec<UserModel>>), HubError> {
@@ -94,7 +95,7 @@ pub(in crate::hub) async fn create_many(
     let admin = wanted.admin.unwrap_or_default();
     check_grant(&rights, admin)?;
     let names = user_names(&wanted.usernames)?;
-    let made = state.auth.create_users(&actor(&caller), &names, admin).await?;
+    let made = state.auth.create_users(&by, &names, admin).await?;
     if made.created.is_empty() {
         return Err(HubError::conflict(format!("All {} users already exist", wanted.usernames.len())));
     }
@@ -120,6 +121,7 @@ pub(in crate::hub) async fn create_many(
 )]
 pub(in crate::hub) async fn create(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
     body: Bytes,
@@ -136,7 +138,7 @@ pub(in crate::hub) async fn create(
     }
     let admin = wanted.admin.unwrap_or_default();
     check_grant(&rights, admin)?;
-    let made = state.auth.create_users(&actor(&caller), &[parsed], admin).await?;
+    let made = state.auth.create_users(&by, &[parsed], admin).await?;
     let user = made.created.first().and_then(|name| state.auth.user(name)).ok_or_else(taken)?;
     let rights = caller.rights();
     Ok((StatusCode::CREATED, Json(UserModel::of(&state, &rights, &user, Shown::Active))))
@@ -156,6 +158,7 @@ pub(in crate::hub) async fn create(
 )]
 pub(in crate::hub) async fn change(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
     body: Bytes,
@@ -174,7 +177,7 @@ pub(in crate::hub) async fn change(
         return Err(HubError::bad("auth_state is not kept here: accounts have passwords, and nothing else"));
     }
     let now_called = new_name.clone().unwrap_or_else(|| user.name.clone());
-    let (state_in, old, by) = (state.clone(), user.name.clone(), actor(&caller));
+    let (state_in, old) = (state.clone(), user.name.clone());
     let admin = wanted.admin;
     to_its_end(async move {
         match new_name {
@@ -193,7 +196,7 @@ pub(in crate::hub) async fn change(
 /// Gives an account and its servers another name. Nothing of either name starts or changes meanwhile.
 async fn rename(
     state: &HubState,
-    by: &str,
+    by: &Actor,
     old: &UserName,
     new: UserName,
     admin: Option<bool>,

@@ -12,11 +12,11 @@ use super::model::error::ErrorModel;
 use super::model::user::{Shown, UserModel};
 use super::openapi::UserPath;
 use super::query::Query;
-use super::{actor, scopes};
+use super::scopes;
 use crate::auth::{Caller, Target, User};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{By, CallerOf};
 use crate::hub::to_its_end::to_its_end;
 use crate::model::{ServerKey, ServerState, UserName};
 
@@ -59,6 +59,7 @@ pub(in crate::hub) async fn get(
 )]
 pub(in crate::hub) async fn delete(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
 ) -> Result<StatusCode, HubError> {
@@ -74,7 +75,7 @@ pub(in crate::hub) async fn delete(
     if !stop_all(&state, &name).await? {
         return Err(stopping());
     }
-    let (state, by) = (state.clone(), actor(&caller));
+    let state = state.clone();
     to_its_end(async move {
         // First the account, then what is left of its servers: nobody may start one again in between.
         state.auth.delete_user(&by, &user.name).await?;

@@ -9,7 +9,7 @@ use super::see_other;
 use crate::auth::ActError;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::VisitOf;
+use crate::hub::extract::{By, VisitOf};
 use crate::hub::extract::{Person, next_of};
 use crate::hub::form::{Fields, query_value};
 use crate::hub::frame::Frame;
@@ -43,13 +43,14 @@ pub(in crate::hub) async fn get(
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,
+    By(by): By,
     person: Person,
     frame: Frame,
     fields: Fields,
 ) -> Result<Response, HubError> {
     let code = Secret::new(fields.get("code"));
     let Some(found) = state.auth.share_code(&code) else { return gone(frame) };
-    match state.auth.exchange_share_code(person.name(), &code).await {
+    match state.auth.exchange_share_code(by, person.name(), &code).await {
         Ok(_) => {
             let next = next_url(fields.find("next"), &visit.origin);
             Ok(see_other(&next.unwrap_or_else(|| found.server.prefix(&state.config.base))))

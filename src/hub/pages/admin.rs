@@ -12,7 +12,7 @@ use super::{found, see_other};
 use crate::auth::{UserListing, may_administer};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::Person;
+use crate::hub::extract::{By, Person};
 use crate::hub::form::{Fields, query_value};
 use crate::hub::frame::Frame;
 use crate::hub::templates::moment;
@@ -90,13 +90,14 @@ pub(in crate::hub) async fn back_to_list(
 /// `POST {base}hub/authorize/{user}`: lets somebody in.
 pub(in crate::hub) async fn authorise(
     State(state): State<HubState>,
+    By(by): By,
     person: Person,
     Path(name): Path<String>,
     fields: Fields,
 ) -> Result<Response, HubError> {
     check(&person)?;
     let name = user_of(&state, &name)?;
-    state.auth.authorise(person.name().as_str(), &name, true).await?;
+    state.auth.authorise(by, &name, true).await?;
     // Back to the same page, where the next one waits; they themselves have moved down to those who are in.
     let query = Wish::of_fields(&fields).to_query(&[("let_in", name.as_str())]);
     Ok(see_other(&(state.config.hub("authorize") + &query)))
@@ -116,6 +117,7 @@ pub(in crate::hub) async fn ask_withdraw(
 /// `POST {base}hub/withdraw/{user}`: shuts somebody out; their sessions and tokens end, and their server stops.
 pub(in crate::hub) async fn withdraw(
     State(state): State<HubState>,
+    By(by): By,
     person: Person,
     Path(name): Path<String>,
 ) -> Result<Response, HubError> {
@@ -124,7 +126,7 @@ pub(in crate::hub) async fn withdraw(
     not_oneself(&person, &name)?;
     let location = list_at(&state, &name);
     to_its_end(async move {
-        state.auth.authorise(person.name().as_str(), &name, false).await?;
+        state.auth.authorise(by, &name, false).await?;
         // Their tokens have ended with the others: they could not ask us about anybody any more.
         let servers: Vec<_> = state.spawner.servers_of(&name).into_iter().map(|(server, _)| server).collect();
         Ok(state.spawner.stop_all(&servers).await?)
@@ -147,6 +149,7 @@ pub(in crate::hub) async fn ask_discard(
 /// `POST {base}hub/discard/{user}`: deletes an account and stops its server; volumes stay.
 pub(in crate::hub) async fn discard(
     State(state): State<HubState>,
+    By(by): By,
     person: Person,
     Path(name): Path<String>,
 ) -> Result<Response, HubError> {
@@ -156,7 +159,7 @@ pub(in crate::hub) async fn discard(
     let location = state.config.hub("authorize");
     to_its_end(async move {
         // First the account, then the server: nobody may start it again in between.
-        state.auth.delete_user(person.name().as_str(), &name).await?;
+        state.auth.delete_user(by, &name).await?;
         Ok(state.spawner.forget_user(&name).await?)
     })
     .await?;

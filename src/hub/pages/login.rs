@@ -55,7 +55,7 @@ pub(in crate::hub) async fn post(
     };
     if let Some(earlier) = caller.session() {
         // One browser, one session: the cookie of the earlier one is about to be replaced.
-        state.auth.sign_out(earlier).await?;
+        state.auth.sign_out(earlier, Some(visit.address)).await?;
     }
     let mut response = found(&after_sign_in(&state, &session, &visit, &uri));
     set_cookies(&mut response, &session_cookies(&state, &cookie, &session));

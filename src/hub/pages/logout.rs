@@ -11,14 +11,16 @@ use super::{found, see_other};
 use crate::auth::Caller;
 use crate::hub::cookies::NewCookie;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{CallerOf, VisitOf};
 use crate::hub::frame::{Frame, set_cookies};
 use crate::hub::{HubState, xsrf};
+use crate::model::Visit;
 
 /// `GET {base}hub/logout`. A link on another site does not sign anybody out: that one is asked first.
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
+    VisitOf(visit): VisitOf,
     headers: HeaderMap,
     frame: Frame,
 ) -> Result<Response, HubError> {
@@ -27,7 +29,7 @@ pub(in crate::hub) async fn get(
     if is_from_elsewhere && caller.session().is_some() {
         return frame.show(StatusCode::OK, "logout.html", context! {});
     }
-    let signed_out = end(&state, &caller).await?;
+    let signed_out = end(&state, &caller, &visit).await?;
     Ok(signed_out(found(&state.config.hub("login"))))
 }
 
@@ -35,15 +37,16 @@ pub(in crate::hub) async fn get(
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
+    VisitOf(visit): VisitOf,
 ) -> Result<Response, HubError> {
-    let signed_out = end(&state, &caller).await?;
+    let signed_out = end(&state, &caller, &visit).await?;
     Ok(signed_out(see_other(&state.config.hub("login"))))
 }
 
 /// Ends the session and returns what takes every trace of it out of the browser.
-async fn end(state: &HubState, caller: &Caller) -> Result<impl FnOnce(Response) -> Response, HubError> {
+async fn end(state: &HubState, caller: &Caller, visit: &Visit) -> Result<impl FnOnce(Response) -> Response, HubError> {
     if let Some(session) = caller.session() {
-        state.auth.sign_out(session).await?;
+        state.auth.sign_out(session, Some(visit.address)).await?;
     }
     let base = state.config.base.as_str();
     let cookies = [

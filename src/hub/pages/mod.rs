@@ -17,6 +17,15 @@ pub(super) mod signup;
 pub(super) mod spawn;
 mod token_choice;
 pub(super) mod tokens;
+// -- audit --
+// -- life --
+// -- home --
+// -- accounts --
+// -- users --
+// -- volumes --
+// -- groups --
+// -- notices --
+// -- gpus --
 
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER};

@@ -75,7 +75,7 @@ async fn a_servers_own_person_signs_in_silently() {
     // Used once.
     exchange(&program, &secret, "alice", &code, &[("code_verifier", VERIFIER)]).await.is(400);
     // It ends with the session it was issued to.
-    world.auth.sign_out(alice.caller.session().expect("a session")).await.expect("stored");
+    world.auth.sign_out(alice.caller.session().expect("a session"), None).await.expect("stored");
     visitor.get("/hub/api/user").await;
     assert!(world.auth.token_of(token["access_token"].as_str().expect("a token")).is_none());
 }
@@ -147,7 +147,7 @@ async fn a_code_is_gone_after_five_minutes_and_with_its_session() {
     world.pass(Duration::from_secs(300));
     exchange(&program, &secret, "alice", &late, &[]).await.is(400);
     let orphan = code_of(&alice.get(&authorize("alice", "")).await);
-    world.auth.sign_out(alice.caller.session().expect("a session")).await.expect("stored");
+    world.auth.sign_out(alice.caller.session().expect("a session"), None).await.expect("stored");
     exchange(&program, &secret, "alice", &orphan, &[]).await.is(400);
 }
 

@@ -42,7 +42,7 @@ fn commits_until_killed() {
         store
             .write(|t| {
                 t.put_user(&row)?;
-                t.audit(crate::model::Timestamp(0), "child", "added", row.name.as_str())
+                t.audit(crate::model::Timestamp(0), &"child".into(), "added", row.name.as_str())
             })
             .expect("a commit");
         let _ = writeln!(std::io::stderr(), "acknowledged {n}");

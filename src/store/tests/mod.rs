@@ -96,7 +96,7 @@ fn fill(store: &Store) {
             t.put_token(&token(owner, id.0))?;
             t.put_server(&server(owner, ""))?;
             t.put_server(&server(owner, "srv"))?;
-            t.audit(Timestamp(7), "test", "made", owner)?;
+            t.audit(Timestamp(7), &"test".into(), "made", owner)?;
         }
         Ok(())
     });
@@ -209,7 +209,7 @@ fn audit_rows_come_newest_first_and_shortened() {
     let (_dir, store) = fresh();
     let long = "é".repeat(1000);
     for n in 0..5 {
-        store.write(|t| t.audit(Timestamp(n), "actor", "act", &long)).expect("a commit");
+        store.write(|t| t.audit(Timestamp(n), &"actor".into(), "act", &long)).expect("a commit");
     }
     let rows = store.audit(2).expect("readable");
     assert_eq!(rows.iter().map(|row| row.at).collect::<Vec<_>>(), [Timestamp(4), Timestamp(3)]);
