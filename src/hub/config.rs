@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::notices;
 use crate::model::{BasePath, ServerName};
 
 /// Everything the hub can be told.
@@ -58,6 +59,8 @@ pub struct Config {
     pub oauth_codes: usize,
     /// 2 s: how long the page of a failed start waits for the log lines of what has just died.
     pub failure_details_wait_s: u64,
+    /// Bounds of broadcasts to running servers.
+    pub notices: notices::Config,
 }
 
 impl Default for Config {
@@ -88,6 +91,7 @@ impl Default for Config {
             progress_listeners: 1024,
             oauth_codes: 4096,
             failure_details_wait_s: 2,
+            notices: notices::Config::default(),
         }
     }
 }

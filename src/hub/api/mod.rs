@@ -36,6 +36,7 @@ pub(super) mod whoami;
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::Json;

@@ -25,6 +25,7 @@ pub(super) mod tokens;
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::http::StatusCode;
