@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-pub(super) use audience::{Audience, Addressee};
+pub(super) use audience::{Addressee, Audience};
 pub(super) use history::{Sent, SentState, clear, find, list};
 
 use super::HubState;
@@ -208,8 +208,12 @@ async fn run(
     sort(&mut row.deliveries);
     row.deliveries.truncate(state.config.notices.kept_results);
     info!(
-        notice = row.id.0, by = row.by, delivered = row.delivered, total = row.total,
-        message = row.message.preview(), "a notice was sent"
+        notice = row.id.0,
+        by = row.by,
+        delivered = row.delivered,
+        total = row.total,
+        message = row.message.preview(),
+        "a notice was sent"
     );
     let store = state.program.store.clone();
     if let Err(error) = on_pool(move || store.write(|t| t.update_notice(&row))).await {

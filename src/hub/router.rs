@@ -12,14 +12,15 @@ use super::layers::{
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, notices, password, servers, signup, spawn,
-    tokens,
+    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, notices, password, servers, signup,
+    spawn, tokens,
 };
 use super::{HubState, api, assets, oauth};
 
 /// The hub as a service. Requests come with `model::Visit` and `auth::Caller` in their extensions.
 pub fn router(state: HubState) -> Router {
-    let families = pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state)).merge(broadcasts(&state));
+    let families =
+        pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state)).merge(broadcasts(&state));
     families
         .layer(from_fn_with_state(state.clone(), private_door))
         .layer(from_fn_with_state(state.clone(), stamp))
@@ -69,7 +70,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- groups --
         // -- notices --
         .route(&hub("notifications"), get(notices::get).post(notices::post))
-        .route(&hub("notifications/clear"), post(notices::clear))
+        .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
         .route(&hub("notifications/{id}"), get(notices::one))
         // -- gpus --
         .method_not_allowed_fallback(wrong_method)
@@ -200,14 +201,9 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- volumes --
         // -- groups --
         // -- notices --
-        .route(
-            &api("/notifications/active-servers"),
-            get(api::notices::active_servers).options(api::options),
-        )
-        .route(
-            &api("/notifications/sent"),
-            get(api::notices::sent).delete(api::notices::clear).options(api::options),
-        )
+        .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))
+        .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))
+        .route(&api("/notifications/sent/{id}"), get(api::notices::progress).options(api::options))
         // -- gpus --
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(

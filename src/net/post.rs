@@ -81,7 +81,9 @@ async fn exchange(
     loop {
         match decoder.step(&mut input).map_err(malformed)? {
             Step::End => break,
-            Step::Data(piece) if body.len() + piece.len() > body_limit_bytes => return Ok(Answer { status, body: None }),
+            Step::Data(piece) if body.len() + piece.len() > body_limit_bytes => {
+                return Ok(Answer { status, body: None });
+            }
             Step::Data(piece) => body.extend_from_slice(&piece),
             Step::More => {
                 if fill(&mut input, &mut stream).await.map_err(broken)? == 0 {
@@ -159,7 +161,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_posting_is_heard_whole_and_answered() {
-        let (answer, heard) = told(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await;
+        let (answer, heard) =
+            told(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await;
         assert_eq!(answer.expect("an answer"), Answer { status: StatusCode::OK, body: Some("done".into()) });
         assert!(heard.starts_with("POST /user/a/x?y=1 HTTP/1.1\r\nhost: 127.0.0.1:"), "{heard}");
         assert!(heard.contains("\r\nauthorization: Bearer secret\r\n") && heard.contains("\r\ncontent-length: 2\r\n"));

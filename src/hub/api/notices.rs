@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use utoipa::IntoParams;
 
 use super::body::json_body;
 use super::model::error::ErrorModel;
 use super::model::notice::{
     ActiveServerModel, ActiveServersModel, AutoCloseWish, BroadcastResultModel, BroadcastWish, ClearedModel,
-    SentNoticeModel, SentNoticesModel,
+    SentNoticeModel, SentNoticesModel, SentProgressModel,
 };
 use super::scopes;
 use crate::auth::{Caller, Target};
@@ -25,6 +26,7 @@ use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
 use crate::hub::notices::{self, Audience};
 use crate::model::{AutoClose, Notice, NoticeKind, NoticeText, NoticeTextError, UserName};
+use crate::store::NoticeId;
 
 /// How many people one request may name.
 const RECIPIENTS_LIMIT: usize = 10_000;
@@ -129,6 +131,35 @@ pub(in crate::hub) async fn sent(
     require(&caller)?;
     let sent = notices::list(&state).await?;
     Ok(Json(SentNoticesModel { notifications: sent.into_iter().map(SentNoticeModel::of).collect() }))
+}
+
+/// The notice that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes the path; handlers read its parts themselves")]
+pub(super) struct NoticePath {
+    /// A notice's number.
+    #[param(minimum = 1, example = 7)]
+    id: u64,
+}
+
+/// `GET /hub/api/notifications/sent/{id}`: what a page asks that shows a broadcast under way.
+#[utoipa::path(
+    get, path = "/notifications/sent/{id}", operation_id = "get_sent_notice", tag = "Notices",
+    summary = "How far a notice has come", description = "While it is under way, and afterwards.",
+    params(NoticePath),
+    security(("token" = ["admin:servers"])),
+    responses((status = 200, description = "So far.", body = SentProgressModel)),
+)]
+pub(in crate::hub) async fn progress(
+    State(state): State<HubState>,
+    CallerOf(caller): CallerOf,
+    Path(id): Path<String>,
+) -> Result<Json<SentProgressModel>, HubError> {
+    require(&caller)?;
+    let id = id.parse().map(NoticeId).map_err(|_| HubError::NoSuchResource)?;
+    let sent = notices::find(&state, id).await?.ok_or(HubError::NoSuchResource)?;
+    Ok(Json(SentProgressModel::of(&sent)))
 }
 
 /// `DELETE /hub/api/notifications/sent`

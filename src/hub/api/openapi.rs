@@ -12,8 +12,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, metrics, notices, progress, proxy, refusals, servers, services, share_codes, shared_with, shares,
-    shutdown, tokens, user_acts, user_list, users, whoami,
+    activity, groups, info, metrics, notices, progress, proxy, refusals, servers, services, share_codes, shared_with,
+    shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -83,7 +83,7 @@ pub(super) struct PageQuery {
         // -- volumes --
         // -- groups --
         // -- notices --
-        notices::broadcast, notices::active_servers, notices::sent, notices::clear,
+        notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         // -- gpus --
         authorize::get, authorize::post, token::post,
     ),

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::hub::notices::Sent;
-use crate::model::{NoticeKind, ServerName};
+use crate::hub::notices::{Sent, SentState};
+use crate::model::NoticeKind;
 use crate::store::DeliveryRow;
 
 /// What is sent, and to whom.
@@ -136,7 +136,7 @@ pub(in crate::hub) struct DeliveryModel {
     /// Which, if it is one with a name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    server: Option<ServerName>,
+    server: Option<String>,
     /// Whether it has the notice.
     status: DeliveryWord,
     /// Why not.
@@ -149,7 +149,7 @@ impl DeliveryModel {
     fn of(row: &DeliveryRow) -> Self {
         Self {
             username: row.server.user.to_string(),
-            server: Some(row.server.name.clone()).filter(|name| !name.is_default()),
+            server: (!row.server.name.is_default()).then(|| row.server.name.as_str().to_owned()),
             status: if row.failure.is_none() { DeliveryWord::Success } else { DeliveryWord::Failed },
             error: row.failure.as_ref().map(ToString::to_string),
         }
@@ -229,6 +229,44 @@ impl SentNoticeModel {
             delivered: row.delivered,
             total: row.total,
         }
+    }
+}
+
+/// A notice that was sent, and how far it has come.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SentNoticeProgress, example = json!({ "delivered": 3, "failed": 1, "total": 9, "state": "under-way" }))]
+#[serde(deny_unknown_fields)]
+pub(in crate::hub) struct SentProgressModel {
+    /// How many servers have it.
+    delivered: usize,
+    /// How many have not got it and will not; of more than a thousand only those that are kept count.
+    failed: usize,
+    /// For how many it is.
+    total: usize,
+    /// How far it has come.
+    state: SentStateWord,
+}
+
+/// How far a notice has come.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = SentState)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::hub) enum SentStateWord {
+    UnderWay,
+    Over,
+    Interrupted,
+}
+
+impl SentProgressModel {
+    /// Of a notice in the history.
+    pub(in crate::hub::api) fn of(sent: &Sent) -> Self {
+        let failed = sent.row.deliveries.iter().filter(|delivery| delivery.failure.is_some()).count();
+        let state = match sent.state {
+            SentState::UnderWay => SentStateWord::UnderWay,
+            SentState::Over => SentStateWord::Over,
+            SentState::Interrupted => SentStateWord::Interrupted,
+        };
+        Self { delivered: sent.row.delivered, failed, total: sent.row.total, state }
     }
 }
 
