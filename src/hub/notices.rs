@@ -76,7 +76,6 @@ impl Notices {
 /// One notice on its way to many servers.
 pub(super) struct Broadcast {
     pub(super) id: NoticeId,
-    pub(super) total: usize,
     results: Mutex<Vec<DeliveryRow>>,
     over: CancellationToken,
 }
@@ -120,12 +119,8 @@ pub(super) async fn begin(
         let row = row_of(&state, &by, &notice, addressees.len());
         match write_begin(&state, row, by).await {
             Ok(row) => {
-                let broadcast = Arc::new(Broadcast {
-                    id: row.id,
-                    total: row.total,
-                    results: Mutex::default(),
-                    over: CancellationToken::new(),
-                });
+                let broadcast =
+                    Arc::new(Broadcast { id: row.id, results: Mutex::default(), over: CancellationToken::new() });
                 *state.notices.under_way.lock() = Some(broadcast.clone());
                 let _ = begun.send(Ok(broadcast.clone()));
                 run(&state, row, &notice, addressees, &broadcast, permit).await;

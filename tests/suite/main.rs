@@ -23,6 +23,7 @@ mod dependencies;
 mod fake;
 mod login;
 mod metrics;
+mod notices;
 mod openapi;
 mod puppet;
 mod routes;
