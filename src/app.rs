@@ -368,7 +368,7 @@ fn stop_servers(spawner: &Spawner) -> control::StopServers {
             let ended = match afterwards {
                 Afterwards::Kept => {
                     let servers: Vec<_> = spawner.servers_of(&user).into_iter().map(|(server, _)| server).collect();
-                    spawner.stop_all(&servers).await
+                    spawner.stop_all(&servers, "command").await
                 }
                 Afterwards::Forgotten => spawner.forget_user(&user).await,
             };
