@@ -13,6 +13,7 @@ mod name;
 mod network;
 mod owner;
 mod path;
+mod profile;
 mod route;
 mod scope;
 mod secret;
@@ -34,6 +35,7 @@ pub use name::{
 pub use network::Network;
 pub use owner::{OAuthClient, OwnerName, ShareWith};
 pub use path::{NormalPath, PathError, ServerPath, ServicePath};
+pub use profile::{ProfileError, UserProfile};
 pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddress};
 pub use scope::{Filter, Scope, ScopeError, ScopeName};
 pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};

@@ -2,12 +2,14 @@
 //!
 //! A row may gain fields: a new one carries `#[serde(default)]`, so that rows written before it still read.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
     DisplayName, Failure, Generation, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken,
-    Timestamp, TokenId, UserName,
+    Timestamp, TokenId, UserName, UserProfile,
 };
 
 /// A person.
@@ -30,6 +32,33 @@ pub struct UserRow {
     /// Last seen doing something; may lag by a minute.
     #[serde(default)]
     pub last_activity: Option<Timestamp>,
+    /// Names and address.
+    #[serde(default)]
+    pub profile: UserProfile,
+    /// Nothing but a change of the password is open to them until they have made one.
+    #[serde(default)]
+    pub must_change_password: bool,
+    /// Shut out by an administrator, whether authorised or not.
+    #[serde(default)]
+    pub disabled: bool,
+}
+
+impl UserRow {
+    /// An account that nobody has let in yet, without a password.
+    #[must_use]
+    pub fn new(name: UserName, created: Timestamp) -> Self {
+        Self {
+            name,
+            password: None,
+            authorised: false,
+            admin: false,
+            created,
+            last_activity: None,
+            profile: UserProfile::default(),
+            must_change_password: false,
+            disabled: false,
+        }
+    }
 }
 
 /// A browser that is signed in.
@@ -45,6 +74,10 @@ pub struct SessionRow {
     pub created: Timestamp,
     /// Last request; may lag by a minute.
     pub last_seen: Timestamp,
+    /// The address that signed in; rows of before do not tell.
+    pub from: Option<IpAddr>,
+    /// What the browser called itself then, made fit to be shown.
+    pub agent: String,
 }
 
 /// What a token was made for.
@@ -178,6 +211,10 @@ pub(super) struct SessionRecord {
     hub_session_id: String,
     created: Timestamp,
     last_seen: Timestamp,
+    #[serde(default)]
+    from: Option<IpAddr>,
+    #[serde(default)]
+    agent: String,
 }
 
 impl SessionRecord {
@@ -187,13 +224,15 @@ impl SessionRecord {
             hub_session_id: row.hub_session_id.clone(),
             created: row.created,
             last_seen: row.last_seen,
+            from: row.from,
+            agent: row.agent.clone(),
         }
     }
 
     pub(super) fn into_row(self, key: &[u8]) -> Result<SessionRow, StoreError> {
         let key = key.try_into().map_err(|_| StoreError::Damaged("a session's key has a wrong length".into()))?;
-        let Self { user, hub_session_id, created, last_seen } = self;
-        Ok(SessionRow { key: SessionKey(key), user, hub_session_id, created, last_seen })
+        let Self { user, hub_session_id, created, last_seen, from, agent } = self;
+        Ok(SessionRow { key: SessionKey(key), user, hub_session_id, created, last_seen, from, agent })
     }
 
     pub(super) fn belongs_to(&self, user: &UserName) -> bool {
