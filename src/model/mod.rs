@@ -4,6 +4,7 @@
 //! has been checked once, at the rim, and is trusted inside.
 
 mod actor;
+mod audit_kind;
 mod clock;
 mod exchange;
 mod id;
@@ -23,6 +24,7 @@ mod tally;
 mod visit;
 
 pub use actor::Actor;
+pub use audit_kind::AuditKind;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use exchange::Exchange;
 pub use id::{Generation, InstanceId};

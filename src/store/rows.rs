@@ -2,8 +2,6 @@
 //!
 //! A row may gain fields: a new one carries `#[serde(default)]`, so that rows written before it still read.
 
-use std::net::IpAddr;
-
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -202,25 +200,6 @@ pub struct MadeFrom {
     /// Processors that it may use, in cores.
     #[serde(default)]
     pub cpu_cores: Option<f64>,
-}
-
-/// Who did what to whom, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRow {
-    /// When.
-    pub at: Timestamp,
-    /// A user's name, or where the act came from (`command`, `slipway`).
-    pub actor: String,
-    /// The client's address; none for what comes from this host.
-    #[serde(default)]
-    pub from: Option<IpAddr>,
-    /// The token that was used, if it was one.
-    #[serde(default)]
-    pub token: Option<TokenId>,
-    /// What: a short verb phrase.
-    pub act: String,
-    /// To what or whom.
-    pub object: String,
 }
 
 /// A session as stored: the key is the table's key.
