@@ -61,6 +61,7 @@ pub struct HubState {
     /// One permit a listener of a progress stream.
     progress_listeners: Arc<Semaphore>,
     notices: Arc<notices::Notices>,
+    live_streams: Arc<api::live::Places>,
     started_at: Timestamp,
     requests: Arc<Requests>,
     metrics_page: MetricsPage,
@@ -88,6 +89,7 @@ impl HubState {
             visitor_key: xsrf::Key::new(random.bytes()),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             notices: Arc::default(),
+            live_streams: Arc::new(api::live::Places::new(config.live_streams, config.live_streams_per_session)),
             started_at: clock.now(),
             requests: Arc::default(),
             metrics_page: Arc::new(String::new),

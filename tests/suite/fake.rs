@@ -40,6 +40,8 @@ pub enum Behaviour {
     ImageMissing,
     /// Waits in `create` until `let_go` is called.
     WaitsInCreate,
+    /// Waits in `restart`, with its program ended, until `let_go` is called.
+    WaitsInRestart,
     /// Says this to every connection, and closes it.
     Says(String),
     /// Answers every question, and a notice like this.
@@ -177,6 +179,7 @@ pub struct FakeBackend {
     gate: Notify,
     creates: AtomicUsize,
     pub ear: Arc<Ear>,
+    restarts: AtomicUsize,
 }
 
 /// What happens to servers may wait here; tests are short.
@@ -192,6 +195,7 @@ impl FakeBackend {
             gate: Notify::new(),
             creates: AtomicUsize::new(0),
             ear: Arc::default(),
+            restarts: AtomicUsize::new(0),
         })
     }
 
@@ -200,7 +204,7 @@ impl FakeBackend {
         self.behaviours.lock().insert(user.to_owned(), behaviour);
     }
 
-    /// Lets one server go on that waits in `create`.
+    /// Lets one server go on that waits in `create` or `restart`.
     pub fn let_go(&self) {
         self.gate.notify_one();
     }
@@ -208,6 +212,11 @@ impl FakeBackend {
     /// How many servers have been created since the beginning.
     pub fn creates(&self) -> usize {
         self.creates.load(Ordering::SeqCst)
+    }
+
+    /// How many servers have been restarted since the beginning.
+    pub fn restarts(&self) -> usize {
+        self.restarts.load(Ordering::SeqCst)
     }
 
     /// Everything that servers were sent, without the probes for readiness.
@@ -246,6 +255,10 @@ impl FakeBackend {
             servers.values_mut().find(|server| server.server.user.as_str() == user).expect("a server of that user"),
             137,
         );
+    }
+
+    fn user_of(&self, name: &str) -> String {
+        self.servers.lock().get(name).map(|server| server.server.user.to_string()).unwrap_or_default()
     }
 
     fn behaviour_of(&self, server: &ServerKey) -> Behaviour {
@@ -336,6 +349,24 @@ impl Backend for FakeBackend {
             end(server, 0);
         }
         Ok(())
+    }
+
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
+        // As an engine does: everybody is told that it ends, and its address is another one afterwards.
+        let name = name_of(handle);
+        self.stop(handle, grace).await?;
+        let ended = self.servers.lock().get(&name).map(|server| Notice {
+            server: server.server.clone(),
+            generation: server.generation,
+            sight: server.sight.clone(),
+        });
+        let Some(ended) = ended else { return Ok(Sight::Gone) };
+        let _ = self.notices.send(ended);
+        self.restarts.fetch_add(1, Ordering::SeqCst);
+        if self.behaviours.lock().get(&self.user_of(&name)) == Some(&Behaviour::WaitsInRestart) {
+            self.gate.notified().await;
+        }
+        self.start(handle).await
     }
 
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
