@@ -12,7 +12,7 @@ use super::layers::{
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
+    accept_share, account, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
     tokens,
 };
 use super::{HubState, api, assets, oauth};
@@ -63,6 +63,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- audit --
         // -- life --
         // -- home --
+        .route(&hub("account"), get(account::get).post(account::post))
+        .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
+        .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
         // -- accounts --
         // -- users --
         // -- volumes --
