@@ -60,6 +60,8 @@ pub struct HubState {
     progress_listeners: Arc<Semaphore>,
     started_at: Timestamp,
     requests: Arc<Requests>,
+    /// What administrators have asked to be done to many users.
+    batches: Arc<pages::Batches>,
     metrics_page: MetricsPage,
 }
 
@@ -86,6 +88,7 @@ impl HubState {
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),
             requests: Arc::default(),
+            batches: Arc::default(),
             metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,

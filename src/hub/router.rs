@@ -12,8 +12,8 @@ use super::layers::{
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
-    tokens,
+    accept_share, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
+    tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -53,10 +53,6 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("token"), get(tokens::get).post(tokens::post))
         .route(&hub("token/revoke/{id}"), get(tokens::ask_revoke).post(tokens::revoke))
         .route(&hub("accept-share"), get(accept_share::get).post(accept_share::post))
-        .route(&hub("authorize"), get(admin::get))
-        .route(&hub("authorize/{user}"), get(admin::back_to_list).post(admin::authorise))
-        .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
-        .route(&hub("discard/{user}"), get(admin::ask_discard).post(admin::discard))
         .route(&hub("error/{code}"), get(home::error))
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
@@ -65,6 +61,12 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- home --
         // -- accounts --
         // -- users --
+        .route(&hub("admin"), get(users::list::get))
+        .route(&hub("admin/ask"), post(users::ask::ask))
+        .route(&hub("admin/do"), post(users::ask::act))
+        .route(&hub("admin/done/{question}"), get(users::ask::done))
+        .route(&hub("authorize"), get(users::list::waiting))
+        .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --
         // -- groups --
         // -- notices --
