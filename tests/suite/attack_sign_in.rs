@@ -239,9 +239,9 @@ async fn a_deletion_that_nobody_waits_for_is_done_to_its_end() {
         let user = format!("user{n}");
         world.user_with_server(&user).await;
         let mut tls = admin.tls(b"http/1.1").await;
-        let fields = [("_xsrf", xsrf_of(&list)), ("act", "delete".into()), ("user", user.clone())];
-        let asked = admin.post_form("/hub/admin/ask", &fields.each_ref().map(|(name, value)| (*name, value.as_str())));
-        let question = question_of(&asked.await.is(200).text());
+        let token = xsrf_of(&list);
+        let fields = [("_xsrf", token.as_str()), ("act", "delete"), ("user", user.as_str())];
+        let question = question_of(&admin.post_form("/hub/admin/ask", &fields).await.is(200).text());
         let body = format!("_xsrf={}&question={question}", xsrf_of(&list));
         let request = format!(
             "POST /hub/admin/do HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
