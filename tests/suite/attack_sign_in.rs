@@ -285,7 +285,7 @@ async fn somebody_shut_out_is_out_at_once() {
     try_to_sign_in(&world.client().navigating(), "alice", PASSWORD).await.is(403);
     assert!(world.backend.servers().is_empty(), "{:?}", world.backend.servers());
     // Let in again, everything works as on the first day.
-    admin.post_form("/hub/authorize/alice", &[("_xsrf", &xsrf_of(&list))]).await.is(303);
+    admin.post_form("/hub/admin/ask", &[("_xsrf", &xsrf_of(&list)), ("just", "enable alice")]).await.is(303);
     world.start_server("alice").await;
     world.sign_in("alice").await.scripting().get("/user/alice/x").await.is(200);
 }

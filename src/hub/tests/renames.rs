@@ -138,7 +138,7 @@ async fn who_is_let_in_again_finds_their_servers() {
     admin.administer("disable", &["alice"], &[]).await.is(303);
     let gpu = send(&root, Method::GET, "users/alice/servers/gpu", "", 200).await;
     assert_eq!((&gpu["stopped"], &gpu["display_name"]), (&json!(true), &json!("Mine")));
-    admin.post("/hub/authorize/alice", &[]).await.is(303);
+    admin.administer("enable", &["alice"], &[]).await.is(303);
     let gpu = send(&root, Method::GET, "users/alice/servers/gpu", "", 200).await;
     assert_eq!(gpu["user_options"], json!({ "a": 1 }));
 }

@@ -14,7 +14,9 @@ pub(super) enum Act {
     TakeAdministration,
     AddToGroup,
     RemoveFromGroup,
+    RequirePassword,
     Disable,
+    Enable,
     Delete,
 }
 
@@ -25,7 +27,7 @@ pub(super) struct Choice {
 }
 
 impl Act {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Approve,
         Self::Start,
         Self::Stop,
@@ -33,8 +35,10 @@ impl Act {
         Self::RemoveFromGroup,
         Self::MakeAdministrator,
         Self::TakeAdministration,
-        Self::Discard,
+        Self::RequirePassword,
         Self::Disable,
+        Self::Enable,
+        Self::Discard,
         Self::Delete,
     ];
 
@@ -49,6 +53,8 @@ impl Act {
             Self::TakeAdministration => "take-administration",
             Self::AddToGroup => "add-to-group",
             Self::RemoveFromGroup => "remove-from-group",
+            Self::RequirePassword => "require-password",
+            Self::Enable => "enable",
             Self::Disable => "disable",
             Self::Delete => "delete",
         }
@@ -69,6 +75,8 @@ impl Act {
             Self::TakeAdministration => "Take administration away",
             Self::AddToGroup => "Add to group",
             Self::RemoveFromGroup => "Remove from group",
+            Self::RequirePassword => "Force a new password",
+            Self::Enable => "Enable account",
             Self::Disable => "Disable account",
             Self::Delete => "Delete account",
         }
@@ -85,6 +93,8 @@ impl Act {
             Self::TakeAdministration => "is no longer an administrator",
             Self::AddToGroup => "added to the group",
             Self::RemoveFromGroup => "removed from the group",
+            Self::RequirePassword => "must choose a new password",
+            Self::Enable => "account enabled",
             Self::Disable => "account disabled",
             Self::Delete => "account deleted",
         }
@@ -111,6 +121,10 @@ impl Act {
             Self::RemoveFromGroup => {
                 "They lose what the group gives. Rights end at once; a running server keeps what it has until it stops."
             }
+            Self::RequirePassword => {
+                "They must choose a new password before anything else, also where they are signed in now. Their servers go on."
+            }
+            Self::Enable => "They can sign in again, with the password they had. Tokens that ended stay ended.",
             Self::Disable => {
                 "They are signed out everywhere, their tokens end and their servers stop: results that no file holds are lost. \
                  Account, groups and files stay, and you can let them in again."
@@ -129,7 +143,7 @@ impl Act {
 
     /// One user's is done without a question.
     pub(super) fn is_harmless(self) -> bool {
-        matches!(self, Self::Approve | Self::Start)
+        matches!(self, Self::Approve | Self::Start | Self::Enable)
     }
 
     /// May be asked for of everybody who matches, unseen: what cannot be undone may not.
@@ -156,7 +170,9 @@ impl Act {
             Self::MakeAdministrator if entry.access != Access::LetIn => Some("may not sign in"),
             Self::TakeAdministration if !entry.admin => Some("is none"),
             Self::TakeAdministration if is_me => Some("is you; ask another administrator"),
-            Self::Disable if entry.access != Access::LetIn => Some("may not sign in anyhow"),
+            Self::RequirePassword if entry.must_change_password => Some("must choose one already"),
+            Self::Disable if entry.access == Access::Disabled => Some("is disabled already"),
+            Self::Enable if entry.access != Access::Disabled => Some("is not disabled"),
             Self::Disable | Self::Delete if is_me => Some("is you; ask another administrator"),
             _ => None,
         }
@@ -176,6 +192,7 @@ mod tests {
             groups: Vec::new(),
             admin,
             access,
+            must_change_password: false,
             server,
             active_at: None,
             created: Timestamp(0),
@@ -203,7 +220,8 @@ mod tests {
         assert_eq!(fits(Act::Stop), [false, false, true]);
         assert_eq!(fits(Act::MakeAdministrator), [false, false, true]);
         assert_eq!(fits(Act::TakeAdministration), [false, false, false]);
-        assert_eq!(fits(Act::Disable), [false, false, true]);
+        assert_eq!(fits(Act::Disable), [false, true, true]);
+        assert_eq!(fits(Act::Enable), [false, false, false]);
         assert_eq!(fits(Act::Delete), [false, true, true]);
         assert_eq!(fits(Act::AddToGroup), [true, true, true]);
     }

@@ -24,13 +24,20 @@ pub(super) fn of(state: &HubState, name: &UserName) -> Option<Entry> {
 
 fn entry_of(state: &HubState, user: &Arc<User>, server: Option<Server>) -> Entry {
     let own_server = ServerKey::default_of(user.name.clone());
+    let profile = user.profile();
+    let access = match (user.is_disabled(), user.is_authorised()) {
+        (true, _) => Access::Disabled,
+        (false, true) => Access::LetIn,
+        (false, false) => Access::Waiting,
+    };
     Entry {
         name: user.name.clone(),
-        real_name: String::new(),
-        email: String::new(),
+        real_name: profile.full_name(),
+        email: profile.email().to_owned(),
         groups: state.auth.groups_of(&user.name),
         admin: user.is_admin(),
-        access: if user.is_authorised() { Access::LetIn } else { Access::Waiting },
+        access,
+        must_change_password: user.must_change_password(),
         server: server.unwrap_or(Server::Stopped),
         active_at: user.last_activity().max(state.spawner.last_activity(&own_server)),
         created: user.created(),

@@ -77,6 +77,8 @@ async fn act_on(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, na
             };
             Ok(())
         }
+        Act::RequirePassword => Ok(state.auth.require_password_change(by, name, true).await?),
+        Act::Enable => Ok(state.auth.set_disabled(by, name, false).await?),
         Act::Disable => disable(state, by, name).await,
         Act::Delete => delete(state, by, name).await,
     }
@@ -103,7 +105,7 @@ async fn stop_all(state: &HubState, name: &UserName) -> Result<(), HubError> {
 async fn disable(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
     let (state, by, name) = (state.clone(), by.clone(), name.clone());
     to_its_end(async move {
-        state.auth.authorise(by, &name, false).await?;
+        state.auth.set_disabled(by, &name, true).await?;
         // Their tokens have ended with the others: they could not ask us about anybody any more.
         stop_all(&state, &name).await
     })

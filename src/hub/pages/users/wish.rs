@@ -21,6 +21,7 @@ pub(super) struct Entry {
     pub(super) groups: Vec<GroupName>,
     pub(super) admin: bool,
     pub(super) access: Access,
+    pub(super) must_change_password: bool,
     pub(super) server: Server,
     pub(super) active_at: Option<Timestamp>,
     pub(super) created: Timestamp,

@@ -8,6 +8,7 @@ fn entry(name: &str) -> Entry {
         groups: Vec::new(),
         admin: false,
         access: Access::LetIn,
+        must_change_password: false,
         server: Server::Stopped,
         active_at: None,
         created: Timestamp(0),
