@@ -397,6 +397,10 @@ impl ServerTokens for TokensOfServers {
     async fn rename(&self, from: &ServerKey, to: &ServerKey, also: spawner::Also) -> Result<(), StoreError> {
         self.0.rename_server(from, to, also).await
     }
+
+    fn objection(&self, user: &UserName) -> Option<String> {
+        self.0.objection_to_start(user)
+    }
 }
 
 /// How services get their tokens: a configured one is theirs for good, others get a fresh one each start.

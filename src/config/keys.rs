@@ -201,6 +201,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("auth.password_length", whole(1, 256), "8", "The fewest characters a new password may have."),
     key(
+        "auth.mnemonic_words",
+        whole(3, 8),
+        "4",
+        "Words of a password that Slipway makes for somebody, as in maple-orbit-velvet-crane; each is worth 11 bits.",
+    ),
+    key(
         "auth.password_checks_at_once",
         whole(1, 64),
         "2",

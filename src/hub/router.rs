@@ -9,7 +9,7 @@ use super::counts::count;
 use super::error::HubError;
 use super::layers::{
     api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
-    private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+    password_first, password_first_for_api, private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
     accept_share, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
@@ -73,7 +73,8 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- gpus --
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
-        .layer(from_fn_with_state(state.clone(), check_form_token));
+        .layer(from_fn_with_state(state.clone(), check_form_token))
+        .layer(from_fn_with_state(state.clone(), password_first));
     others
         .merge(sign_in)
         .layer(from_fn_with_state(state.clone(), read_form))
@@ -106,6 +107,7 @@ fn servers(state: &HubState) -> Router<HubState> {
     Router::new()
         .route(&format!("{base}user/{{*rest}}"), any(servers::without_route))
         .route(&state.config.hub("user/{*rest}"), any(servers::without_route))
+        .layer(from_fn_with_state(state.clone(), password_first))
         .layer(from_fn_with_state(state.clone(), time_limit))
         .layer(from_fn_with_state(state.clone(), show_errors_as_pages))
 }
@@ -256,12 +258,14 @@ fn rest_api(state: &HubState) -> Router<HubState> {
             get(api::shared_with::of_group).delete(api::shared_with::leave_group).options(api::options),
         )
         .layer(from_fn_with_state(state.clone(), check_api_token))
+        .layer(from_fn(password_first_for_api))
         .layer(from_fn(api_callers))
         .layer(from_fn(no_head));
     // Who has no credentials may send the sign-in form along, so only a session has a form token to show.
     let tokens = Router::new()
         .route(&api("/users/{user}/tokens"), get(api::tokens::list).post(api::tokens::create).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_session_token))
+        .layer(from_fn(password_first_for_api))
         .layer(from_fn(api_callers))
         .layer(from_fn(no_head));
     token_exchange

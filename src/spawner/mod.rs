@@ -66,6 +66,10 @@ pub trait ServerTokens: Send + Sync + 'static {
     async fn forget(&self, servers: &[ServerKey], also: Also) -> Result<(), StoreError>;
     /// This server has another name, `also` says it in the store: in the same commit follows what was given of it.
     async fn rename(&self, from: &ServerKey, to: &ServerKey, also: Also) -> Result<(), StoreError>;
+    /// Why nothing of this user may start now, as a sentence for whoever wants to start it; None if it may.
+    fn objection(&self, _user: &UserName) -> Option<String> {
+        None
+    }
 }
 
 /// A part of somebody else's commit.
@@ -104,6 +108,9 @@ pub enum SpawnerError {
     /// Options that this installation does not know or this user may not choose; a sentence for people.
     #[error("{0}")]
     BadOptions(String),
+    /// The account may start nothing now, whoever asks; a sentence for people.
+    #[error("{0}")]
+    MayNotStart(String),
     /// There is no server of that name.
     #[error("there is no such server")]
     NoSuchServer,
@@ -162,6 +169,7 @@ pub struct Spawner {
     config: Arc<Config>,
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
+    tokens: Arc<dyn ServerTokens>,
 }
 
 /// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
@@ -223,6 +231,7 @@ impl Spawner {
         let shared_config = Arc::new(config.clone());
         tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
         let counts = Arc::<counts::Counts>::default();
+        let of_servers = Arc::clone(&tokens);
         let (engine, counting) = (backend.clone(), counts.clone());
         let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
         let around = Surroundings {
@@ -248,7 +257,7 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, config: shared_config, counts, groups })
+        Ok(Self { mail, board, backend, config: shared_config, counts, groups, tokens: of_servers })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
@@ -259,6 +268,9 @@ impl Spawner {
     /// If too many servers start or run, the user has enough named ones, name or options are not good here, the user
     /// is being deleted, the store fails, or the program stops.
     pub async fn start(&self, server: &ServerKey, wish: Wish) -> Result<ServerStatus, SpawnerError> {
+        if let Some(sentence) = self.tokens.objection(&server.user) {
+            return Err(SpawnerError::MayNotStart(sentence));
+        }
         let started = self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await;
         if matches!(started, Err(SpawnerError::TooMany { .. } | SpawnerError::TooManyActive { .. })) {
             self.counts.refused.one();

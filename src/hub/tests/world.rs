@@ -59,6 +59,10 @@ impl ServerTokens for TokensOf {
     async fn rename(&self, from: &ServerKey, to: &ServerKey, also: spawner::Also) -> Result<(), StoreError> {
         self.0.rename_server(from, to, also).await
     }
+
+    fn objection(&self, user: &UserName) -> Option<String> {
+        self.0.objection_to_start(user)
+    }
 }
 
 pub(super) struct World {
