@@ -58,6 +58,7 @@ pub struct HubState {
     visitor_key: xsrf::Key,
     /// One permit a listener of a progress stream.
     progress_listeners: Arc<Semaphore>,
+    live_streams: Arc<api::live::Places>,
     started_at: Timestamp,
     requests: Arc<Requests>,
     /// What administrators have asked to be done to many users.
@@ -86,6 +87,7 @@ impl HubState {
             openapi: Arc::new(api::openapi::Document::new(&config)),
             visitor_key: xsrf::Key::new(random.bytes()),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
+            live_streams: Arc::new(api::live::Places::new(config.live_streams, config.live_streams_per_session)),
             started_at: clock.now(),
             requests: Arc::default(),
             batches: Arc::default(),

@@ -78,7 +78,7 @@ fn pages(state: &HubState) -> Router<HubState> {
     others
         .merge(sign_in)
         .layer(from_fn_with_state(state.clone(), read_form))
-        .layer(from_fn(navigations_only))
+        .layer(from_fn_with_state(state.clone(), navigations_only))
         .layer(from_fn_with_state(state.clone(), time_limit))
         .layer(from_fn_with_state(state.clone(), show_errors_as_pages))
 }
@@ -196,6 +196,7 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- audit --
         // -- life --
         // -- home --
+        .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --
         // -- users --
         // -- volumes --

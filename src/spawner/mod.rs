@@ -7,6 +7,7 @@
 mod activity;
 mod backend;
 mod board;
+mod changes;
 mod config;
 mod counts;
 mod driver;
@@ -29,13 +30,14 @@ pub mod static_upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
 pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
 };
+pub use changes::ServerChange;
 pub use config::Config;
 pub use counts::Figures;
 pub use limits::NamedServers;
@@ -395,6 +397,19 @@ impl Spawner {
     #[must_use]
     pub fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
         self.board.watch(server)
+    }
+
+    /// Hears of every change of any server from here on. Who is slow hears that some were missed.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<ServerChange> {
+        self.board.changes.subscribe()
+    }
+
+    /// How many changes there have been since the start of the program, progress of starts aside: what was read before
+    /// at the same count is still true.
+    #[must_use]
+    pub fn change_count(&self) -> u64 {
+        self.board.changes.count()
     }
 
     /// All servers that are not plainly stopped.

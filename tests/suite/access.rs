@@ -126,6 +126,9 @@ const TABLE: &[Row] = &[
     // -- audit --
     // -- life --
     // -- home --
+    // A stream without an end is no row: `live.rs` opens it.
+    ("api", "GET", "/hub/api/live?of=x", [403, 403, 403, 400, 400, 400, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/live", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- accounts --
     // -- users --
     ("nav", "GET", "/hub/admin", [302, 302, 302, 403, 403, 200, 302, 302]),

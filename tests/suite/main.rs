@@ -21,6 +21,7 @@ mod commands;
 mod dependencies;
 #[allow(dead_code)]
 mod fake;
+mod live;
 mod login;
 mod metrics;
 mod openapi;

@@ -31,6 +31,7 @@ pub(super) mod whoami;
 // -- audit --
 // -- life --
 // -- home --
+pub(super) mod live;
 // -- accounts --
 // -- users --
 // -- volumes --

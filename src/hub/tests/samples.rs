@@ -18,7 +18,7 @@ use crate::model::Timestamp;
 const NOW: Timestamp = Timestamp(1_795_313_227_732);
 
 fn frame(person: Option<&str>, is_admin: bool, here: &str) -> Value {
-    context! { person, is_admin, form_token => "0".repeat(56), section => section_of(here, "/hub/"), here }
+    context! { person, is_admin, form_token => "0".repeat(56), section => section_of(here, "/hub/"), here, change_count => 3 }
 }
 
 fn server(state: &str, message: &str, progress: u8, failure: Option<Value>) -> Value {
