@@ -63,6 +63,8 @@ pub struct HubState {
     requests: Arc<Requests>,
     /// What administrators have asked to be done to many users.
     batches: Arc<pages::Batches>,
+    /// Forms for new users that have just been sent.
+    new_users: Arc<pages::NewUsers>,
     metrics_page: MetricsPage,
 }
 
@@ -91,6 +93,7 @@ impl HubState {
             started_at: clock.now(),
             requests: Arc::default(),
             batches: Arc::default(),
+            new_users: Arc::default(),
             metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,

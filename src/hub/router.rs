@@ -62,6 +62,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- accounts --
         // -- users --
         .route(&hub("admin"), get(users::list::get))
+        .route(&hub("admin/new"), get(users::new::get).post(users::new::post))
         .route(&hub("admin/ask"), post(users::ask::ask))
         .route(&hub("admin/do"), post(users::ask::act))
         .route(&hub("admin/done/{question}"), get(users::ask::done))

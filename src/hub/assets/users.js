@@ -51,3 +51,42 @@ for (const form of document.querySelectorAll("[data-selection]")) {
 for (const choice of document.querySelectorAll("select[data-submit]")) {
   choice.addEventListener("change", () => choice.form.requestSubmit());
 }
+
+// A list of new users may come from a file: it is read into the field, where it can be looked at.
+for (const place of document.querySelectorAll("[data-file]")) {
+  place.hidden = false;
+  place.querySelector("input").addEventListener("change", async (event) => {
+    const [file] = event.target.files;
+    const field = document.getElementById("people");
+    if (!file) return;
+    field.setCustomValidity(file.size > field.maxLength ? "This file is too long for one go." : "");
+    if (!field.reportValidity() && file.size > field.maxLength) return;
+    field.value = await file.text();
+    field.focus();
+  });
+}
+
+// The passwords as text and as a file, made of what stands on the page; nothing is fetched and nothing is kept.
+for (const table of document.querySelectorAll("[data-passwords]")) {
+  const rows = [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
+  // A name that begins as a formula must be none to the program that opens the file.
+  const quoted = (text) => `"${(/^[=+\-@]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  const said = document.querySelector("[data-said]");
+  const copy = document.querySelector("[data-copy]");
+  const download = document.querySelector("[data-download]");
+  copy.hidden = navigator.clipboard === undefined;
+  download.hidden = false;
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(rows.slice(1).map((row) => row.join("\t")).join("\n"));
+    said.textContent = copy.textContent = "Copied";
+  });
+  download.addEventListener("click", () => {
+    const text = rows.map((row) => row.map(quoted).join(",")).join("\r\n");
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    link.download = "new-users.csv";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    said.textContent = "Downloaded";
+  });
+}

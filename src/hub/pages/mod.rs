@@ -32,7 +32,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::HubState;
 use super::landing::with_other_parameters;
-pub(super) use users::Batches;
+pub(super) use users::{Batches, NewUsers};
 use crate::model::{ServerKey, ServerState, UserName};
 
 /// 302: a read goes on elsewhere.

@@ -219,6 +219,49 @@ async fn what_somebody_is_called_is_never_markup() {
 }
 
 #[tokio::test]
+async fn many_new_users_are_looked_at_made_once_and_their_passwords_shown() {
+    let world = World::new().await;
+    let root = world.admin("root").await;
+    let group = GroupName::parse("physics").expect("a name");
+    world.auth.create_groups("test", &[group.clone()], &[]).await.expect("a group");
+    let list = "username,first name,last name,email\nAnn,Ann,<b>Lee,ann@x.org\nbea";
+    let look = [("people", list), ("group", "physics"), ("must_change", "1"), ("step", "check")];
+    let preview = root.post("/hub/admin/new", &look).await.is(200);
+    assert!(preview.text.contains("2 new users") && preview.text.contains("&lt;b&gt;Lee"), "{}", preview.text);
+    assert!(world.auth.user(&name("ann")).is_none());
+    let form = preview.field("form").expect("a form");
+    let create = [("people", list), ("group", "physics"), ("must_change", "1"), ("step", "create"), ("form", &form)];
+    let (made, again) = tokio::join!(root.post("/hub/admin/new", &create), root.post("/hub/admin/new", &create));
+    let made = made.is(200);
+    assert!(made.header("cache-control").contains("no-store"));
+    let passwords: Vec<_> = made.text.split("<code>").skip(1).filter_map(|rest| rest.split('<').next()).collect();
+    assert_eq!(passwords.len(), 2, "{}", made.text);
+    assert!(again.is(200).text.contains(passwords[0]), "sent twice, made once");
+    let address = std::net::IpAddr::from([10, 0, 0, 9]);
+    world.auth.sign_in("ann", &crate::model::Secret::new(passwords[0]), address).await.expect("the password is hers");
+    assert!(world.auth.user(&name("ann")).is_some_and(|ann| ann.must_change_password() && !ann.is_admin()));
+    assert_eq!(world.auth.group(&group).expect("it is there").users, [name("ann"), name("bea")]);
+    // The same form of somebody else shows nothing, and the names are taken.
+    let other = world.admin("other").await.post("/hub/admin/new", &create).await.is(400);
+    assert!(!other.text.contains(passwords[0]) && other.text.contains("is taken"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_list_is_said_beside_it_and_nobody_is_made() {
+    let world = World::new().await;
+    let root = world.admin("root").await;
+    let list = "ann\nroot\n<i>/x";
+    for step in ["check", "create"] {
+        let page = root.post("/hub/admin/new", &[("people", list), ("step", step), ("form", "f")]).await.is(400);
+        assert!(page.text.contains("2 lines cannot be used yet") && page.text.contains("Line 2: "), "{}", page.text);
+        assert!(!page.text.contains("<i>") && page.text.contains("aria-invalid"));
+    }
+    assert!(root.post("/hub/admin/new", &[("step", "create")]).await.is(400).text.contains("at least one name"));
+    assert!(world.auth.user(&name("ann")).is_none());
+    world.user("bob").await.post("/hub/admin/new", &[("people", "eve")]).await.is(403);
+}
+
+#[tokio::test]
 #[expect(clippy::print_stderr, reason = "docs/figures.md quotes what an optimised build of this says")]
 async fn the_list_of_ten_thousand_users_takes_milliseconds() {
     // The goal is the optimised build's; the other one shares its machine with all other tests, and is not held to any.

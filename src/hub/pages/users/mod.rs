@@ -6,10 +6,12 @@
 
 pub(in crate::hub) mod ask;
 pub(in crate::hub) mod list;
+pub(in crate::hub) mod new;
 
 mod act;
 mod batch;
 mod entries;
+mod people_list;
 mod perform;
 mod wish;
 
@@ -21,6 +23,7 @@ use crate::model::{UserName, percent_encode};
 use wish::Wish;
 
 pub(in crate::hub) use batch::Batches;
+pub(in crate::hub) use new::NewUsers;
 
 fn check(person: &Person) -> Result<(), HubError> {
     if may_administer(&person.as_caller()) { Ok(()) } else { Err(HubError::AdministratorsOnly) }
