@@ -23,7 +23,9 @@ use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
-use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing};
+use crate::model::{
+    Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing, UserName,
+};
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
 use crate::services::{self, ServiceSpec, ServiceTokens, Services};
@@ -368,7 +370,7 @@ fn stop_servers(spawner: &Spawner) -> control::StopServers {
             let ended = match afterwards {
                 Afterwards::Kept => {
                     let servers: Vec<_> = spawner.servers_of(&user).into_iter().map(|(server, _)| server).collect();
-                    spawner.stop_all(&servers).await
+                    spawner.stop_all(&servers, "command").await
                 }
                 Afterwards::Forgotten => spawner.forget_user(&user).await,
             };

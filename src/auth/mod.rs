@@ -7,6 +7,7 @@
 mod accounts;
 mod activity;
 mod api_tokens;
+mod audit;
 mod caller;
 mod config;
 mod configured;
@@ -36,6 +37,7 @@ mod sign_in;
 mod throttle;
 mod token;
 mod user;
+mod visits;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -68,6 +70,7 @@ pub use setup::SetupWindow;
 pub use share_codes::{ShareCode, WhichCodes};
 pub use token::Token;
 pub use user::{User, UserListing};
+pub use visits::Visitor;
 
 use activity::Unfinished;
 use directory::Directory;
@@ -104,6 +107,7 @@ struct Shared {
     passwords: PasswordGate,
     throttle: Mutex<Throttle>,
     failures: Mutex<Failures>,
+    visits: Mutex<visits::Visits>,
     setup_code: Mutex<Option<Secret>>,
     codes: Mutex<share_codes::CodeTable>,
     /// Held through every act that changes accounts, sessions or tokens: what was checked is still so when written.

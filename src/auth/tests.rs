@@ -5,6 +5,7 @@ mod model;
 mod rbac;
 mod rbac_acts;
 mod rbac_model;
+mod visits;
 
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;

@@ -40,6 +40,8 @@ pub enum Behaviour {
     ImageMissing,
     /// Waits in `create` until `let_go` is called.
     WaitsInCreate,
+    /// Waits in `restart`, with its program ended, until `let_go` is called.
+    WaitsInRestart,
     /// Says this to every connection, and closes it.
     Says(String),
 }
@@ -68,6 +70,7 @@ pub struct FakeBackend {
     notices: broadcast::Sender<Notice>,
     gate: Notify,
     creates: AtomicUsize,
+    restarts: AtomicUsize,
 }
 
 /// What happens to servers may wait here; tests are short.
@@ -82,6 +85,7 @@ impl FakeBackend {
             notices: broadcast::channel(NOTICES).0,
             gate: Notify::new(),
             creates: AtomicUsize::new(0),
+            restarts: AtomicUsize::new(0),
         })
     }
 
@@ -90,7 +94,7 @@ impl FakeBackend {
         self.behaviours.lock().insert(user.to_owned(), behaviour);
     }
 
-    /// Lets one server go on that waits in `create`.
+    /// Lets one server go on that waits in `create` or `restart`.
     pub fn let_go(&self) {
         self.gate.notify_one();
     }
@@ -98,6 +102,11 @@ impl FakeBackend {
     /// How many servers have been created since the beginning.
     pub fn creates(&self) -> usize {
         self.creates.load(Ordering::SeqCst)
+    }
+
+    /// How many servers have been restarted since the beginning.
+    pub fn restarts(&self) -> usize {
+        self.restarts.load(Ordering::SeqCst)
     }
 
     /// Everything that servers were sent, without the probes for readiness.
@@ -136,6 +145,10 @@ impl FakeBackend {
             servers.values_mut().find(|server| server.server.user.as_str() == user).expect("a server of that user"),
             137,
         );
+    }
+
+    fn user_of(&self, name: &str) -> String {
+        self.servers.lock().get(name).map(|server| server.server.user.to_string()).unwrap_or_default()
     }
 
     fn behaviour_of(&self, server: &ServerKey) -> Behaviour {
@@ -225,6 +238,24 @@ impl Backend for FakeBackend {
             end(server, 0);
         }
         Ok(())
+    }
+
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
+        // As an engine does: everybody is told that it ends, and its address is another one afterwards.
+        let name = name_of(handle);
+        self.stop(handle, grace).await?;
+        let ended = self.servers.lock().get(&name).map(|server| Notice {
+            server: server.server.clone(),
+            generation: server.generation,
+            sight: server.sight.clone(),
+        });
+        let Some(ended) = ended else { return Ok(Sight::Gone) };
+        let _ = self.notices.send(ended);
+        self.restarts.fetch_add(1, Ordering::SeqCst);
+        if self.behaviours.lock().get(&self.user_of(&name)) == Some(&Behaviour::WaitsInRestart) {
+            self.gate.notified().await;
+        }
+        self.start(handle).await
     }
 
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {

@@ -10,6 +10,7 @@ pub(super) enum Act {
     Discard,
     Start,
     Stop,
+    Restart,
     MakeAdministrator,
     TakeAdministration,
     AddToGroup,
@@ -27,10 +28,11 @@ pub(super) struct Choice {
 }
 
 impl Act {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Approve,
         Self::Start,
         Self::Stop,
+        Self::Restart,
         Self::AddToGroup,
         Self::RemoveFromGroup,
         Self::MakeAdministrator,
@@ -49,6 +51,7 @@ impl Act {
             Self::Discard => "discard",
             Self::Start => "start",
             Self::Stop => "stop",
+            Self::Restart => "restart",
             Self::MakeAdministrator => "make-administrator",
             Self::TakeAdministration => "take-administration",
             Self::AddToGroup => "add-to-group",
@@ -71,6 +74,7 @@ impl Act {
             Self::Discard => "Discard sign-up",
             Self::Start => "Start server",
             Self::Stop => "Stop server",
+            Self::Restart => "Restart server",
             Self::MakeAdministrator => "Make administrator",
             Self::TakeAdministration => "Take administration away",
             Self::AddToGroup => "Add to group",
@@ -89,6 +93,7 @@ impl Act {
             Self::Discard => "sign-up discarded",
             Self::Start => "server started",
             Self::Stop => "server stopped",
+            Self::Restart => "server restarted",
             Self::MakeAdministrator => "is an administrator",
             Self::TakeAdministration => "is no longer an administrator",
             Self::AddToGroup => "added to the group",
@@ -108,6 +113,9 @@ impl Act {
             Self::Start => "Their own server starts with what it was started with last. One that runs already goes on.",
             Self::Stop => {
                 "All their servers stop, and what runs in them ends: results that no file holds are lost. Files stay."
+            }
+            Self::Restart => {
+                "Their own server restarts in the same container: what runs in it ends, and results that no file holds are lost."
             }
             Self::MakeAdministrator => {
                 "They may do all that you may: enter every server, see every file, and change every account, yours too."
@@ -138,7 +146,7 @@ impl Act {
 
     /// Something is lost by it: its button is red.
     pub(super) fn is_destructive(self) -> bool {
-        matches!(self, Self::Discard | Self::Stop | Self::TakeAdministration | Self::Disable | Self::Delete)
+        matches!(self, Self::Discard | Self::Stop | Self::Restart | Self::TakeAdministration | Self::Disable | Self::Delete)
     }
 
     /// One user's is done without a question.
@@ -166,6 +174,7 @@ impl Act {
             Self::Start if entry.access != Access::LetIn => Some("may not sign in"),
             Self::Start if entry.server == Server::Ready => Some("runs already"),
             Self::Stop if !entry.server.is_up() => Some("has no running server"),
+            Self::Restart if entry.server != Server::Ready => Some("has no running server"),
             Self::MakeAdministrator if entry.admin => Some("is one already"),
             Self::MakeAdministrator if entry.access != Access::LetIn => Some("may not sign in"),
             Self::TakeAdministration if !entry.admin => Some("is none"),

@@ -58,7 +58,7 @@ fn liveliest_servers(state: &HubState) -> HashMap<UserName, Server> {
 pub(super) fn server_of(state: &ServerState) -> Server {
     match state {
         ServerState::Ready => Server::Ready,
-        ServerState::Starting(_) => Server::Starting,
+        ServerState::Starting(_) | ServerState::Restarting => Server::Starting,
         ServerState::Stopping => Server::Stopping,
         ServerState::Failed(_) => Server::Failed,
         ServerState::Stopped => Server::Stopped,

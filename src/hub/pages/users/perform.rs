@@ -61,8 +61,9 @@ async fn act_on(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, na
         Act::Approve => Ok(state.auth.authorise(by, name, true).await?),
         Act::Discard if user.is_authorised() => Err(HubError::bad("This account has been approved meanwhile.")),
         Act::Discard => delete(state, by, name).await,
-        Act::Start => start(state, name).await,
-        Act::Stop => stop_all(state, name).await,
+        Act::Start => start(state, by, name).await,
+        Act::Restart => restart(state, by, name).await,
+        Act::Stop => stop_all(state, by, name).await,
         Act::MakeAdministrator => Ok(state.auth.set_admin(by, name, true).await?),
         Act::TakeAdministration | Act::Disable | Act::Delete if is_me => {
             Err(HubError::bad("You cannot do this to yourself. Ask another administrator."))
@@ -84,10 +85,21 @@ async fn act_on(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, na
     }
 }
 
-async fn start(state: &HubState, name: &UserName) -> Result<(), HubError> {
+async fn start(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
     let server = ServerKey::default_of(name.clone());
-    state.spawner.start(&server, Wish::default()).await?;
-    let mut watch = state.spawner.watch(&server);
+    state.spawner.start(&server, Wish::of(by)).await?;
+    until_ready(state, &server).await
+}
+
+/// The own server of a user, in its container.
+async fn restart(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
+    let server = ServerKey::default_of(name.clone());
+    state.spawner.restart(&server, by).await?;
+    until_ready(state, &server).await
+}
+
+async fn until_ready(state: &HubState, server: &ServerKey) -> Result<(), HubError> {
+    let mut watch = state.spawner.watch(server);
     let ended = watch.wait_for(|status| status.state.pending().is_none()).await;
     match ended.map(|status| status.state.clone()) {
         Ok(ServerState::Ready) => Ok(()),
@@ -97,17 +109,17 @@ async fn start(state: &HubState, name: &UserName) -> Result<(), HubError> {
 }
 
 /// Stops all servers of a user, and waits until they are down.
-async fn stop_all(state: &HubState, name: &UserName) -> Result<(), HubError> {
+async fn stop_all(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
     let servers: Vec<_> = state.spawner.servers_of(name).into_iter().map(|(server, _)| server).collect();
-    Ok(state.spawner.stop_all(&servers).await?)
+    Ok(state.spawner.stop_all(&servers, by).await?)
 }
 
 async fn disable(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
     let (state, by, name) = (state.clone(), by.clone(), name.clone());
     to_its_end(async move {
-        state.auth.set_disabled(by, &name, true).await?;
+        state.auth.set_disabled(&by, &name, true).await?;
         // Their tokens have ended with the others: they could not ask us about anybody any more.
-        stop_all(&state, &name).await
+        stop_all(&state, &by, &name).await
     })
     .await
 }
