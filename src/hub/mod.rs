@@ -64,6 +64,10 @@ pub struct HubState {
     live_streams: Arc<api::live::Places>,
     started_at: Timestamp,
     requests: Arc<Requests>,
+    /// What administrators have asked to be done to many users.
+    batches: Arc<pages::Batches>,
+    /// Forms for new users that have just been sent.
+    new_users: Arc<pages::NewUsers>,
     metrics_page: MetricsPage,
 }
 
@@ -92,6 +96,8 @@ impl HubState {
             live_streams: Arc::new(api::live::Places::new(config.live_streams, config.live_streams_per_session)),
             started_at: clock.now(),
             requests: Arc::default(),
+            batches: Arc::default(),
+            new_users: Arc::default(),
             metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,

@@ -163,13 +163,6 @@ fn phases(now: usize) -> Value {
     Value::from(phases.collect::<Vec<_>>())
 }
 
-fn user(name: &str, admin: bool, authorised: bool, is_me: bool, is_running: bool) -> Value {
-    context! {
-        name, path => name, url => format!("/user/{name}/"), admin, authorised, is_me, is_running,
-        created => moment(NOW), last_activity => authorised.then(|| moment(NOW)), is_pending => false,
-    }
-}
-
 fn login(username: &str, error: &str, setup_name: Option<&str>) -> Value {
     context! { query => "next=%2Fuser%2Falice%2Flab", username, error, may_sign_up => true, setup_name, setup_needs_code => true }
 }
@@ -273,22 +266,6 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             named("old-course", "Old course 2024", "Small", "stopped"),
         ];
         context! { named, may_have_named => true, typed => problem.map_or("", |_| "42"), problem, ..home(server("ready", "", 100, None), 0) }
-    };
-    let people = Value::from(vec![
-        user("grace.hopper@example.org", false, false, false, false),
-        user("linus", false, false, false, false),
-        user("ada", false, true, false, true),
-        user("admin", true, true, true, true),
-        user("barbara", false, true, false, false),
-    ]);
-    let person = context! { name => "ada", path => "ada", back => "/hub/authorize?at=ada#ada", is_running => true };
-    let list = context! {
-        users => people, waiting => 2, total => 120, found => 5, text => "a", first => 1, last => 5, page => 1, pages => 2,
-        let_in => context! { name => "barbara", path => "barbara" }, previous_url => (), next_url => "/hub/authorize?q=a&page=2",
-    };
-    let nobody_found = context! {
-        users => Vec::<Value>::new(), waiting => 2, total => 120, found => 0, text => "zz", first => 1, last => 0, page => 1, pages => 1,
-        let_in => (), previous_url => (), next_url => (),
     };
     vec![
         ("login", "login.html", nobody(), login("", "", None)),
@@ -429,16 +406,13 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("stopping", "stopping.html", alice(""), around("stopping", None)),
         ("not-running", "not_running.html", alice(""), around("stopped", None)),
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
-        ("people", "authorize.html", admin("/hub/authorize"), list),
-        ("people-none", "authorize.html", admin("/hub/authorize"), nobody_found),
         ("notices", "notices.html", admin("/hub/notifications"), notices(false)),
         ("notices-refused", "notices.html", admin("/hub/notifications"), notices(true)),
         ("notices-nobody", "notices.html", admin("/hub/notifications"), no_notices()),
         ("notice", "notice.html", admin("/hub/notifications/7"), notice("over")),
         ("notice-under-way", "notice.html", admin("/hub/notifications/7"), notice("under-way")),
         ("clear-notices", "clear_notices.html", admin("/hub/notifications/clear"), context! { count => 12 }),
-        ("withdraw", "withdraw.html", admin(""), person.clone()),
-        ("discard", "discard.html", admin(""), person),
+        // -- users --
         (
             "consent",
             "consent.html",
