@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, notices, password, servers, signup,
-    spawn, tokens,
+    accept_share, account, admin, api_docs, csp_report, health, home, login, logout, named, notices, password, servers,
+    signup, spawn, tokens,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -65,6 +65,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- audit --
         // -- life --
         // -- home --
+        .route(&hub("account"), get(account::get).post(account::post))
+        .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
+        .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
         // -- accounts --
         // -- users --
         // -- volumes --

@@ -20,6 +20,8 @@ pub(super) mod tokens;
 // -- audit --
 // -- life --
 // -- home --
+pub(super) mod account;
+mod user_agent;
 // -- accounts --
 // -- users --
 // -- volumes --
