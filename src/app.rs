@@ -151,8 +151,13 @@ impl App {
         let metrics = Metrics::default();
         let figures = metrics.clone();
         let stop_wished = CancellationToken::new();
-        let program =
-            hub::Program { routes: routes.clone(), hub_url, stop: stop_wished.clone(), tasks: control_tasks.clone() };
+        let program = hub::Program {
+            routes: routes.clone(),
+            hub_url,
+            stop: stop_wished.clone(),
+            tasks: control_tasks.clone(),
+            store: store.clone(),
+        };
         let state =
             HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
                 .with_metrics_page(Arc::new(move || figures.page()));

@@ -9,17 +9,19 @@ use super::counts::count;
 use super::error::HubError;
 use super::layers::{
     api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
-    password_first, password_first_for_api, private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+    password_first, password_first_for_api, private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp,
+    time_limit,
 };
 use super::pages::{
-    accept_share, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
-    tokens, users,
+    accept_share, account, api_docs, csp_report, health, home, login, logout, named, notices, password, servers,
+    signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
 /// The hub as a service. Requests come with `model::Visit` and `auth::Caller` in their extensions.
 pub fn router(state: HubState) -> Router {
-    let families = pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state));
+    let families =
+        pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state)).merge(broadcasts(&state));
     families
         .layer(from_fn_with_state(state.clone(), private_door))
         .layer(from_fn_with_state(state.clone(), stamp))
@@ -59,6 +61,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- audit --
         // -- life --
         // -- home --
+        .route(&hub("account"), get(account::get).post(account::post))
+        .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
+        .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
         // -- accounts --
         // -- users --
         .route(&hub("admin"), get(users::list::get))
@@ -73,6 +78,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- volumes --
         // -- groups --
         // -- notices --
+        .route(&hub("notifications"), get(notices::get).post(notices::post))
+        .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
+        .route(&hub("notifications/{id}"), get(notices::one))
         // -- gpus --
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
@@ -205,6 +213,9 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- volumes --
         // -- groups --
         // -- notices --
+        .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))
+        .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))
+        .route(&api("/notifications/sent/{id}"), get(api::notices::progress).options(api::options))
         // -- gpus --
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(
@@ -279,6 +290,19 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))
         .layer(from_fn_with_state(state.clone(), time_limit))
+        .layer(from_fn_with_state(state.clone(), show_errors_as_json))
+}
+
+/// As the rest of the API, but it may take longer: its answer waits for many servers, and has a limit of its own.
+fn broadcasts(state: &HubState) -> Router<HubState> {
+    let api = |path: &str| state.config.hub(&format!("api{path}"));
+    Router::new()
+        .route(&api("/notifications/broadcast"), post(api::notices::broadcast).options(api::options))
+        .layer(from_fn_with_state(state.clone(), check_api_token))
+        .layer(from_fn(api_callers))
+        .layer(from_fn(no_head))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))
         .layer(from_fn_with_state(state.clone(), show_errors_as_json))
 }
 

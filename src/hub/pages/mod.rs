@@ -18,12 +18,15 @@ pub(super) mod tokens;
 // -- audit --
 // -- life --
 // -- home --
+pub(super) mod account;
+mod user_agent;
 // -- accounts --
 // -- users --
 pub(super) mod users;
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::http::StatusCode;
