@@ -71,6 +71,8 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("admin/ask"), post(users::ask::ask))
         .route(&hub("admin/do"), post(users::ask::act))
         .route(&hub("admin/done/{question}"), get(users::ask::done))
+        .route(&hub("admin/users/{user}"), get(users::one::get))
+        .route(&hub("admin/users/{user}/rename"), post(users::one::change_name))
         .route(&hub("authorize"), get(users::list::waiting))
         .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --

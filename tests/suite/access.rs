@@ -143,6 +143,8 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/admin/ask", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "POST", "/hub/admin/do", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/admin/done/x", [302, 302, 302, 403, 403, 404, 302, 302]),
+    ("nav", "GET", "/hub/admin/users/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/admin/users/alice/rename", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/authorize", [302, 302, 302, 403, 403, 302, 302, 302]),
     ("nav", "GET", "/hub/authorize/alice", [302, 302, 302, 403, 403, 302, 302, 302]),
     ("api", "POST", "/hub/authorize/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
