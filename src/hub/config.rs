@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::notices;
 use crate::model::{BasePath, ServerName};
 
 /// Everything the hub can be told.
@@ -70,6 +71,8 @@ pub struct Config {
     pub oauth_codes: usize,
     /// 2 s: how long the page of a failed start waits for the log lines of what has just died.
     pub failure_details_wait_s: u64,
+    /// Bounds of broadcasts to running servers.
+    pub notices: notices::Config,
 }
 
 impl Default for Config {
@@ -106,6 +109,7 @@ impl Default for Config {
             live_gap_of_all_ms: 1000,
             oauth_codes: 4096,
             failure_details_wait_s: 2,
+            notices: notices::Config::default(),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What happens around a handler, in order. One function a layer; `router` says which family has which.
 //!
 //! From the outside in: `stamp` (headers of every answer) → `private_door` → then by family
-//! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `check_form_token`;
-//! API: `show_errors_as_json` → `time_limit` → `api_callers` → `check_api_token`.
+//! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `password_first` →
+//! `check_form_token`; API: `show_errors_as_json` → `time_limit` → `api_callers` → `password_first_for_api` →
+//! `check_api_token`.
 
 use std::sync::Arc;
 
@@ -18,11 +19,12 @@ use tracing::{debug, error, info};
 use super::HubState;
 use super::api::model::error::ErrorModel;
 use super::error::{HubError, Raised};
+use super::extract::path_and_query;
 use super::form::{self, Fields};
 use super::frame::{Frame, visitor_cookie};
 use super::landing::with_next;
 use super::xsrf::{self, Verdict};
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::model::{Door, Visit};
 
 /// Our pages: nothing but our own files, no inline script or style, no frame around them.
@@ -213,6 +215,33 @@ fn is_from_our_pages(method: &Method, headers: &HeaderMap, origin: &str) -> bool
 fn is_prefetch(headers: &HeaderMap) -> bool {
     let purpose = text_of(headers, &SEC_PURPOSE).or_else(|| text_of(headers, &HeaderName::from_static("purpose")));
     purpose.is_some_and(|purpose| purpose.contains("prefetch"))
+}
+
+/// Who must change the password gets to that page, to sign-out and to their own account; any other page leads there
+/// and then back.
+pub(super) async fn password_first(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    if !must_change_password(&request) {
+        return next.run(request).await;
+    }
+    let path = request.uri().path();
+    let change = state.config.hub("change-password");
+    let is_account = request.method().is_safe() && path == state.config.hub("account");
+    if path == change || path == state.config.hub("logout") || is_account {
+        return next.run(request).await;
+    }
+    // What a form was to do is not done, so there is nothing to come back to.
+    let back = request.method().is_safe().then(|| path_and_query(request.uri()));
+    let location = back.map_or(change.clone(), |back| with_next(&change, &back));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// The same where programs ask: the sentence, and nothing else.
+pub(super) async fn password_first_for_api(request: Request, next: Next) -> Result<Response, HubError> {
+    if must_change_password(&request) { Err(HubError::PasswordFirst) } else { Ok(next.run(request).await) }
+}
+
+fn must_change_password(request: &Request) -> bool {
+    request.extensions().get::<Caller>().is_some_and(auth::must_change_password)
 }
 
 /// Reads a posted form, so that the form token and the handler find its fields.

@@ -24,6 +24,7 @@ mod fake;
 mod live;
 mod login;
 mod metrics;
+mod notices;
 mod openapi;
 mod puppet;
 mod routes;

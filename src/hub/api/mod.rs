@@ -37,6 +37,7 @@ pub(super) mod live;
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::Json;

@@ -27,6 +27,7 @@ mod user_agent;
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::http::StatusCode;
