@@ -6,6 +6,7 @@
 
 mod api;
 mod assets;
+mod audit_check;
 mod config;
 mod cookies;
 mod counts;
@@ -32,7 +33,7 @@ use tokio::sync::Semaphore;
 
 pub use config::Config;
 pub use counts::{RequestFigure, Requests};
-pub use program::Program;
+pub use program::{Program, SettingShown};
 pub use router::router;
 
 use crate::auth::Auth;
@@ -60,6 +61,7 @@ pub struct HubState {
     progress_listeners: Arc<Semaphore>,
     started_at: Timestamp,
     requests: Arc<Requests>,
+    audit_check: Arc<audit_check::AuditCheck>,
     metrics_page: MetricsPage,
 }
 
@@ -86,6 +88,7 @@ impl HubState {
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
             started_at: clock.now(),
             requests: Arc::default(),
+            audit_check: Arc::default(),
             metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,

@@ -12,8 +12,8 @@ use super::layers::{
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
-    tokens,
+    accept_share, admin, api_docs, audit, csp_report, health, home, login, logout, named, password, servers, settings,
+    signup, spawn, tokens,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -61,6 +61,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         // -- audit --
+        .route(&hub("audit"), get(audit::get))
+        .route(&hub("audit/check"), post(audit::check_chain))
+        .route(&hub("settings"), get(settings::get))
         // -- life --
         // -- home --
         // -- accounts --
@@ -190,6 +193,8 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         // -- audit --
+        .route(&api("/audit"), get(api::audit::get).options(api::options))
+        .route(&api("/settings"), get(api::settings::get).options(api::options))
         // -- life --
         // -- home --
         // -- accounts --

@@ -125,6 +125,11 @@ const TABLE: &[Row] = &[
     ("api", "DELETE", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "GET", "/hub/api/nothing", [404, 404, 404, 404, 404, 404, 404, 404]),
     // -- audit --
+    ("nav", "GET", "/hub/audit", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/audit/check", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/settings", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "GET", "/hub/api/audit", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "GET", "/hub/api/settings", [403, 403, 403, 403, 403, 200, 403, 403]),
     // -- life --
     // -- home --
     // -- accounts --
