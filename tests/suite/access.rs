@@ -132,11 +132,28 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/hub/api/settings", [403, 403, 403, 403, 403, 200, 403, 403]),
     // -- life --
     // -- home --
+    // A stream without an end is no row: `live.rs` opens it.
+    ("api", "GET", "/hub/api/live?of=x", [403, 403, 403, 400, 400, 400, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/live", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- accounts --
     // -- users --
     // -- volumes --
     // -- groups --
     // -- notices --
+    ("nav", "GET", "/hub/notifications", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/notifications", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/notifications/a1", [302, 302, 302, 403, 403, 404, 302, 302]),
+    ("nav", "GET", "/hub/notifications/clear", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/notifications/clear", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/api/notifications/broadcast", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/notifications/broadcast", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/notifications/active-servers", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/notifications/active-servers", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/notifications/sent", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "DELETE", "/hub/api/notifications/sent", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/notifications/sent", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/notifications/sent/a1", [403, 403, 403, 403, 403, 404, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/notifications/sent/a1", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- gpus --
     // The rest of the router. What changes something is refused to all: no form token comes along.
     ("api", "POST", "/hub/login", [403, 403, 403, 403, 403, 403, 403, 403]),

@@ -33,11 +33,13 @@ pub(super) mod audit;
 pub(super) mod settings;
 // -- life --
 // -- home --
+pub(super) mod live;
 // -- accounts --
 // -- users --
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::Json;

@@ -27,6 +27,7 @@ pub(super) mod settings;
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::http::StatusCode;

@@ -59,6 +59,10 @@ impl ServerTokens for TokensOf {
     async fn rename(&self, from: &ServerKey, to: &ServerKey, also: spawner::Also) -> Result<(), StoreError> {
         self.0.rename_server(from, to, also).await
     }
+
+    fn objection(&self, user: &UserName) -> Option<String> {
+        self.0.objection_to_start(user)
+    }
 }
 
 pub(super) struct World {
@@ -103,7 +107,7 @@ impl World {
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         let parts = spawner::Parts {
             backend: engine.clone(),
-            store,
+            store: store.clone(),
             routes: routes.clone(),
             tokens: Arc::new(TokensOf(auth.clone())),
             groups: Arc::new(|_| vec![]),
@@ -130,8 +134,8 @@ impl World {
             ..SettingShown::default()
         };
         let settings = [setting("hub.first", "1"), setting("hub.second", "\"<b>\"")].into();
-        let program =
-            Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks, settings };
+        let hub_url = "http://127.0.0.1:8081".to_owned();
+        let program = Program { routes, hub_url, stop: stop.clone(), tasks, settings, store };
         let router = router(HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random));
         Self { stop, auth, spawner, engine, clock, router, _folder: folder }
     }
