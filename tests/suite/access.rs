@@ -130,6 +130,8 @@ const TABLE: &[Row] = &[
     ("nav", "GET", "/hub/settings", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "GET", "/hub/api/audit", [403, 403, 403, 403, 403, 200, 403, 403]),
     ("api", "GET", "/hub/api/settings", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/audit", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "OPTIONS", "/hub/api/settings", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- life --
     // -- home --
     // A stream without an end is no row: `live.rs` opens it.
