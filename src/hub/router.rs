@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, account, api_docs, csp_report, health, home, login, logout, named, notices, password, servers,
-    signup, spawn, tokens, users,
+    accept_share, account, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, servers,
+    settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -59,6 +59,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         // -- audit --
+        .route(&hub("audit"), get(audit::get))
+        .route(&hub("audit/check"), post(audit::check_chain))
+        .route(&hub("settings"), get(settings::get))
         // -- life --
         // -- home --
         .route(&hub("account"), get(account::get).post(account::post))
@@ -205,6 +208,8 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         // -- audit --
+        .route(&api("/audit"), get(api::audit::get).options(api::options))
+        .route(&api("/settings"), get(api::settings::get).options(api::options))
         // -- life --
         // -- home --
         .route(&api("/live"), get(api::live::get).options(api::options))

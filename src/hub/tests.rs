@@ -3,6 +3,7 @@
 
 mod account;
 mod api;
+mod audit;
 mod doors;
 mod engine;
 mod groups;

@@ -29,6 +29,8 @@ pub(super) mod user_list;
 pub(super) mod users;
 pub(super) mod whoami;
 // -- audit --
+pub(super) mod audit;
+pub(super) mod settings;
 // -- life --
 // -- home --
 pub(super) mod live;

@@ -76,6 +76,7 @@ pub(super) struct PageQuery {
         shared_with::list_of_group, shared_with::of_group, shared_with::leave_group,
         share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
         // -- audit --
+        super::audit::get, super::settings::get,
         // -- life --
         // -- home --
         live::get,

@@ -16,6 +16,8 @@ pub(super) mod spawn;
 mod token_choice;
 pub(super) mod tokens;
 // -- audit --
+pub(super) mod audit;
+pub(super) mod settings;
 // -- life --
 // -- home --
 pub(super) mod account;
