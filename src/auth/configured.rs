@@ -9,7 +9,7 @@ use super::directory::{Assigned, Group, Share, Snapshot};
 use super::groups::group_row;
 use super::share_codes::{CodeTable, ShareCode};
 use crate::model::{GroupName, ShareWith, UserName};
-use crate::store::{StoreError, UserRow};
+use crate::store::{GroupRow, StoreError, UserRow};
 
 impl Shared {
     /// Reads groups, shares and codes as they are stored. Roles stay as they are: they are not stored.
@@ -19,8 +19,8 @@ impl Shared {
             *snapshot = Snapshot { roles: std::mem::take(&mut snapshot.roles), ..Snapshot::default() };
             for row in groups {
                 let users = row.users.into_iter().collect();
-                let group = Group { users, properties: row.properties, created: row.created };
-                snapshot.put_group(&row.name, group);
+                let GroupRow { name, properties, created, description, grants, .. } = row;
+                snapshot.put_group(&name, Group { users, properties, created, description, grants });
             }
             for row in shares {
                 let (server, with) = (row.server, row.with);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::directory::{Group, Snapshot};
+use super::effective::is_built_in;
 use super::{ActError, Auth, Shared};
-use crate::model::{Actor, GroupName, RoleName, ServiceName, ShareWith, Timestamp, UserName};
+use crate::model::{Actor, Grants, GroupName, RoleName, ServiceName, ShareWith, Timestamp, UserName};
 use crate::store::{GroupRow, StoreError, Transaction};
 
 /// Groups in all. 10,000: every course of a university for years.
@@ -24,6 +25,12 @@ pub struct GroupListing {
     pub properties: serde_json::Map<String, serde_json::Value>,
     /// What its members may do beside what users may.
     pub roles: Vec<RoleName>,
+    /// For people.
+    pub description: String,
+    /// What its members' servers get at their next start.
+    pub grants: Grants,
+    /// Made by the program itself: cannot be deleted, and grants what it grants.
+    pub is_built_in: bool,
 }
 
 impl Auth {
@@ -285,7 +292,8 @@ impl Shared {
 
 pub(super) fn group_row(name: &GroupName, group: &Group) -> GroupRow {
     let users = group.users.iter().cloned().collect();
-    GroupRow { name: name.clone(), users, properties: group.properties.clone(), created: group.created }
+    let Group { properties, created, description, grants, .. } = group.clone();
+    GroupRow { name: name.clone(), users, properties, created, description, grants }
 }
 
 fn listing(snapshot: &Snapshot, name: &GroupName) -> Option<GroupListing> {
@@ -295,6 +303,9 @@ fn listing(snapshot: &Snapshot, name: &GroupName) -> Option<GroupListing> {
         users: group.users.iter().cloned().collect(),
         properties: group.properties.clone(),
         roles: snapshot.roles_of_group(name).cloned().collect(),
+        description: group.description.clone(),
+        grants: group.grants.clone(),
+        is_built_in: is_built_in(name),
     })
 }
 

@@ -6,6 +6,7 @@
 mod actor;
 mod clock;
 mod exchange;
+mod grants;
 mod id;
 mod labels;
 mod name;
@@ -24,6 +25,11 @@ mod visit;
 pub use actor::Actor;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use exchange::Exchange;
+pub use grants::{
+    CpuGrant, DockerGrant, DraftVariable, DraftVolume, Effective, EnvironmentGrant, GpuDevices, GpuGrant, GrantNote,
+    GrantProblem, GrantRules, Granted, GrantedGpu, GrantedMemory, GrantedVariable, Grants, GrantsDraft, GroupGrants,
+    MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant, merge,
+};
 pub use id::{Generation, InstanceId};
 pub use labels::{GroupName, RoleName, ServiceName, ShareCodeId};
 pub use name::{

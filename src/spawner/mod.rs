@@ -11,6 +11,7 @@ mod config;
 mod counts;
 mod driver;
 mod environment;
+mod granted;
 mod life;
 mod limits;
 mod log_lines;
@@ -34,7 +35,8 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub use backend::{
-    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
+    Backend, BackendError, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, Notice, Order,
+    ProgressSink, ResourceLimits, Sight,
 };
 pub use config::Config;
 pub use counts::Figures;
@@ -43,8 +45,8 @@ pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
 
 use crate::model::{
-    BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
-    Unreachable, UserName,
+    BasePath, Clock, DisplayName, Effective, GrantedGpu, NameError, Routes, Secret, ServerKey, ServerOptions,
+    ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
@@ -73,6 +75,13 @@ pub type Also = Box<dyn FnOnce(&mut Transaction<'_>) -> Result<(), StoreError> +
 
 /// Given by `app`: the groups of a user, for profiles that are for some only.
 pub type GroupsOf = Arc<dyn Fn(&UserName) -> Vec<String> + Send + Sync>;
+
+/// Given by `app`: what the next start of a user's servers gets through groups.
+pub type GrantsOf = Arc<dyn Fn(&UserName) -> Effective + Send + Sync>;
+
+/// Given by `app`: the graphics processors that a start gets of those that groups grant. Never fails: what is not known
+/// to be there is not given.
+pub type GpusFor = Arc<dyn Fn(&ServerKey, &GrantedGpu) -> GpuRequest + Send + Sync>;
 
 /// Why a wish was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +154,10 @@ pub struct Parts {
     pub tokens: Arc<dyn ServerTokens>,
     /// Who is in which group.
     pub groups: GroupsOf,
+    /// What groups give.
+    pub grants: GrantsOf,
+    /// Which graphics processors are given.
+    pub gpus: GpusFor,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -194,7 +207,7 @@ impl Spawner {
     /// # Errors
     /// If the rows cannot be read.
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
-        let Parts { backend, store, routes, tokens, groups, base, clock, tasks } = parts;
+        let Parts { backend, store, routes, tokens, groups, grants, gpus, base, clock, tasks } = parts;
         let rows = Rows(store);
         let known = rows.all().await?;
         let board = Arc::new(Board::new(clock.now()));
@@ -232,6 +245,8 @@ impl Spawner {
             tasks: tasks.clone(),
             mail: mail.clone(),
             groups: groups.clone(),
+            grants,
+            gpus,
         };
         let driver = Driver::new(steps, around, known);
         if let Some(found) = first_list {

@@ -78,6 +78,7 @@ impl Steps {
                 command: choice.command.clone(),
                 environment,
                 limits: choice.limits,
+                extras: choice.extras.clone(),
             };
             self.backend.create(&order).await
         };

@@ -114,6 +114,8 @@ impl World {
             routes: routes.clone(),
             tokens: tokens.clone(),
             groups: Arc::new(|_| vec![]),
+            grants: Arc::new(|_| slipway::model::Effective::default()),
+            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),

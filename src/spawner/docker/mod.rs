@@ -230,6 +230,14 @@ impl Backend for DockerBackend {
         NAME
     }
 
+    fn gives_extras(&self) -> bool {
+        true
+    }
+
+    fn shared_volume(&self) -> Option<&str> {
+        Some(&self.config.shared_volume)
+    }
+
     fn image(&self) -> Option<&str> {
         Some(&self.config.image)
     }

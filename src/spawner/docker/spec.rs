@@ -86,7 +86,7 @@ fn hash_of(body: &ContainerCreateBody) -> String {
 mod tests {
     use super::*;
     use crate::model::{Generation, ServerName, UserName};
-    use crate::spawner::backend::{Environment, ResourceLimits};
+    use crate::spawner::backend::{Environment, Extras, ResourceLimits};
     use std::collections::BTreeMap;
 
     fn order() -> Order {
@@ -98,6 +98,7 @@ mod tests {
             command: None,
             environment: Environment(BTreeMap::from([("A".into(), "1".into())])),
             limits: ResourceLimits { memory_bytes: Some(1 << 30), cpu_cores: Some(1.5) },
+            extras: Extras::default(),
         }
     }
 

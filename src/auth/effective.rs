@@ -1,0 +1,38 @@
+//! What a user's groups come to together, and the group that is built in.
+
+use super::Auth;
+use super::directory::Snapshot;
+use crate::model::{DockerGrant, Effective, Grants, GroupGrants, GroupName, UserName, merge};
+
+/// Its members' servers have the engine's socket: root on the host. Always there, and always means this.
+pub const BUILT_IN_GROUP: &str = "docker-privileged";
+
+/// True for the group that the program makes itself.
+pub(super) fn is_built_in(name: &GroupName) -> bool {
+    name.as_str() == BUILT_IN_GROUP
+}
+
+/// What the built-in group grants, whatever is stored.
+pub(super) fn built_in_grants() -> Grants {
+    let docker = DockerGrant { is_active: true, socket: true, privileged: false };
+    Grants { docker, ..Grants::default() }
+}
+
+impl Auth {
+    /// What the next start of the user's servers gets through groups, and which group gives it.
+    #[must_use]
+    pub fn effective(&self, user: &UserName) -> Effective {
+        self.0.directory.now().effective(user)
+    }
+}
+
+impl Snapshot {
+    fn effective(&self, user: &UserName) -> Effective {
+        let names = self.groups_of(user);
+        let groups = names.iter().filter_map(|name| {
+            let group = self.groups.get(name)?;
+            Some(GroupGrants { name, grants: &group.grants })
+        });
+        merge(&groups.collect::<Vec<_>>())
+    }
+}
