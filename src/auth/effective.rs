@@ -1,11 +1,14 @@
 //! What a user's groups come to together, and the group that is built in.
 
-use super::Auth;
+use super::{Auth, GroupListing};
 use super::directory::Snapshot;
-use crate::model::{DockerGrant, Effective, Grants, GroupGrants, GroupName, UserName, merge};
+use crate::model::{DockerGrant, Effective, GrantNote, GrantRules, Grants, GroupGrants, GroupName, UserName, merge};
 
 /// Its members' servers have the engine's socket: root on the host. Always there, and always means this.
 pub const BUILT_IN_GROUP: &str = "docker-privileged";
+
+/// What lists say of it, until somebody says it better.
+pub(super) const BUILT_IN_DESCRIPTION: &str = "Servers of its members can use the Docker engine of this host.";
 
 /// True for the group that the program makes itself.
 pub(super) fn is_built_in(name: &GroupName) -> bool {
@@ -19,6 +22,12 @@ pub(super) fn built_in_grants() -> Grants {
 }
 
 impl Auth {
+    /// What no group of this installation may give.
+    #[must_use]
+    pub fn grant_rules(&self) -> &GrantRules {
+        &self.0.config.grant_rules
+    }
+
     /// What the next start of the user's servers gets through groups, and which group gives it.
     #[must_use]
     pub fn effective(&self, user: &UserName) -> Effective {
@@ -34,5 +43,13 @@ impl Snapshot {
             Some(GroupGrants { name, grants: &group.grants })
         });
         merge(&groups.collect::<Vec<_>>())
+    }
+}
+
+impl GroupListing {
+    /// What the group gives by itself, in words.
+    #[must_use]
+    pub fn notes(&self) -> Vec<GrantNote> {
+        merge(&[GroupGrants { name: &self.name, grants: &self.grants }]).notes()
     }
 }

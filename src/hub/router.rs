@@ -2,7 +2,7 @@
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Router, handler::Handler};
 
 use super::counts::count;
@@ -12,7 +12,7 @@ use super::layers::{
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
+    accept_share, admin, api_docs, csp_report, grants, groups, health, home, login, logout, named, password, servers, signup, spawn,
     tokens,
 };
 use super::{HubState, api, assets, oauth};
@@ -67,6 +67,12 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- users --
         // -- volumes --
         // -- groups --
+        .route(&hub("groups"), get(groups::list).post(groups::create))
+        .route(&hub("groups/{group}"), get(groups::get).post(groups::save))
+        .route(&hub("groups/{group}/members"), post(groups::members))
+        .route(&hub("groups/{group}/delete"), get(groups::ask_delete).post(groups::delete))
+        .route(&hub("grants"), get(grants::own))
+        .route(&hub("grants/{user}"), get(grants::of_user))
         // -- notices --
         // -- gpus --
         .method_not_allowed_fallback(wrong_method)
@@ -196,6 +202,16 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- users --
         // -- volumes --
         // -- groups --
+        .route(&api("/users/{user}/effective-grants"), get(api::grants::effective).options(api::options))
+        .route(&api("/admin/groups"), get(api::grants::list).options(api::options))
+        .route(&api("/admin/groups/create"), post(api::grants::create).options(api::options))
+        .route(&api("/admin/groups/import"), post(api::grants::import).options(api::options))
+        .route(&api("/admin/groups/reorder"), post(api::grants::reorder).options(api::options))
+        .route(&api("/admin/groups/{group}/delete"), delete(api::grants::delete).options(api::options))
+        .route(
+            &api("/admin/groups/{group}/config"),
+            get(api::grants::get).put(api::grants::put).options(api::options),
+        )
         // -- notices --
         // -- gpus --
         .route(&api("/services"), get(api::services::list).options(api::options))

@@ -344,6 +344,18 @@ impl Spawner {
         profiles::offer(&self.config, self.backend.image(), &(self.groups)(user))
     }
 
+    /// True if servers can have what groups give beside limits and variables; local processes cannot.
+    #[must_use]
+    pub fn gives_extras(&self) -> bool {
+        self.backend.gives_extras()
+    }
+
+    /// What a server may use if neither its profile nor a group says.
+    #[must_use]
+    pub fn default_limits(&self) -> ResourceLimits {
+        self.config.limits
+    }
+
     /// The user's default server, then the named ones in order of name, stopped ones too.
     #[must_use]
     pub fn servers_of(&self, user: &UserName) -> Vec<(ServerKey, ServerStatus)> {

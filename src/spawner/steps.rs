@@ -66,6 +66,7 @@ impl Steps {
                 listen,
                 limits: choice.limits,
                 image: choice.image.as_deref(),
+                gpu: &choice.extras.gpu,
                 default_url: self.config.default_url.as_deref(),
                 profile: &choice.environment,
                 extra: &self.config.environment,

@@ -35,6 +35,7 @@ pub(super) mod whoami;
 // -- users --
 // -- volumes --
 // -- groups --
+pub(super) mod grants;
 // -- notices --
 // -- gpus --
 

@@ -24,6 +24,8 @@ pub(super) mod tokens;
 // -- users --
 // -- volumes --
 // -- groups --
+pub(super) mod grants;
+pub(super) mod groups;
 // -- notices --
 // -- gpus --
 
