@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::accounts::OURSELVES;
-use super::effective::{BUILT_IN_DESCRIPTION, BUILT_IN_GROUP, built_in_grants};
-use super::root::RootGrants;
 use super::directory::{Assigned, Group, Share, Snapshot};
+use super::effective::{BUILT_IN_DESCRIPTION, BUILT_IN_GROUP, built_in_grants};
 use super::groups::group_row;
+use super::root::RootGrants;
 use super::share_codes::{CodeTable, ShareCode};
 use crate::model::{GroupName, ShareWith, UserName};
 use crate::store::{GroupRow, StoreError, UserRow};
@@ -129,9 +129,10 @@ impl Shared {
             }
             entry.grants.priority = group.priority.unwrap_or(entry.grants.priority);
             // What cannot be has been told by `mistakes`, before anything started.
-            let said = group.grants.as_ref().and_then(|draft| {
-                draft.check(entry.grants.priority, &self.config.grant_rules).ok()
-            });
+            let said = group
+                .grants
+                .as_ref()
+                .and_then(|draft| draft.check(entry.grants.priority, &self.config.grant_rules).ok());
             entry.grants = said.unwrap_or(std::mem::take(&mut entry.grants));
         }
         let built_in = GroupName::parse(BUILT_IN_GROUP).expect("the word is a group's name");

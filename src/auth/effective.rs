@@ -1,7 +1,7 @@
 //! What a user's groups come to together, and the group that is built in.
 
-use super::{Auth, GroupListing};
 use super::directory::Snapshot;
+use super::{Auth, GroupListing};
 use crate::model::{DockerGrant, Effective, GrantNote, GrantRules, Grants, GroupGrants, GroupName, UserName, merge};
 
 /// Its members' servers have the engine's socket: root on the host. Always there, and always means this.

@@ -137,11 +137,8 @@ impl Auth {
     ) -> Result<Vec<GroupListing>, ActError> {
         let mut seen = BTreeSet::new();
         let names = names.iter().filter(|name| seen.insert(*name));
-        let plain = |name: &GroupName| NewGroup {
-            name: name.clone(),
-            description: String::new(),
-            grants: Grants::default(),
-        };
+        let plain =
+            |name: &GroupName| NewGroup { name: name.clone(), description: String::new(), grants: Grants::default() };
         self.create_groups_with(actor, names.map(plain).collect(), users, &RootLeave::NONE).await
     }
 

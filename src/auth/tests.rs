@@ -1,6 +1,7 @@
 //! Tests of accounts, sessions and tokens with a real store.
 
 mod faults;
+mod grants;
 mod model;
 mod rbac;
 mod rbac_acts;

@@ -12,8 +12,8 @@ use super::layers::{
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, grants, groups, health, home, login, logout, named, password, servers, signup, spawn,
-    tokens,
+    accept_share, admin, api_docs, csp_report, grants, groups, health, home, login, logout, named, password, servers,
+    signup, spawn, tokens,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -208,10 +208,7 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/admin/groups/import"), post(api::grants::import).options(api::options))
         .route(&api("/admin/groups/reorder"), post(api::grants::reorder).options(api::options))
         .route(&api("/admin/groups/{group}/delete"), delete(api::grants::delete).options(api::options))
-        .route(
-            &api("/admin/groups/{group}/config"),
-            get(api::grants::get).put(api::grants::put).options(api::options),
-        )
+        .route(&api("/admin/groups/{group}/config"), get(api::grants::get).put(api::grants::put).options(api::options))
         // -- notices --
         // -- gpus --
         .route(&api("/services"), get(api::services::list).options(api::options))

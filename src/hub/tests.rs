@@ -4,6 +4,7 @@
 mod api;
 mod doors;
 mod engine;
+mod grants;
 mod groups;
 mod methods;
 mod named_api;

@@ -131,6 +131,31 @@ const TABLE: &[Row] = &[
     // -- users --
     // -- volumes --
     // -- groups --
+    ("nav", "GET", "/hub/groups", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/groups", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/groups/docker-privileged", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("nav", "GET", "/hub/groups/x", [302, 302, 302, 403, 403, 404, 302, 302]),
+    ("api", "POST", "/hub/groups/x", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/groups/x/members", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/groups/x/delete", [302, 302, 302, 403, 403, 404, 302, 302]),
+    ("api", "POST", "/hub/groups/x/delete", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/grants", [302, 302, 302, 200, 200, 200, 302, 302]),
+    ("nav", "GET", "/hub/grants/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
+    ("api", "GET", "/hub/api/users/alice/effective-grants", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/effective-grants", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/admin/groups", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/admin/groups", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/admin/groups/create", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/admin/groups/create", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/admin/groups/import", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/admin/groups/import", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/admin/groups/reorder", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/admin/groups/reorder", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "DELETE", "/hub/api/admin/groups/x/delete", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/admin/groups/x/delete", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/admin/groups/x/config", [403, 403, 403, 403, 403, 404, 403, 403]),
+    ("api", "PUT", "/hub/api/admin/groups/x/config", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/admin/groups/x/config", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- notices --
     // -- gpus --
     // The rest of the router. What changes something is refused to all: no form token comes along.

@@ -295,8 +295,7 @@ pub(in crate::hub) async fn put(
     };
     let description = take(&mut said, "description")?;
     let priority = take(&mut said, "priority")?.unwrap_or(group.grants.priority);
-    let mut merged = draft_fields(&GrantsDraft::of(&group.grants));
-    merged.extend(said);
+    let merged = merged(&group.grants, said);
     match read_draft(merged)?.check(priority, state.auth.grant_rules()) {
         Ok(grants) => {
             let change = GroupChange { description, grants: Some(grants) };
@@ -328,6 +327,33 @@ fn refused(problems: Vec<crate::model::GrantProblem>) -> Response {
 fn take<T: serde::de::DeserializeOwned>(said: &mut Map<String, Value>, field: &str) -> Result<Option<T>, HubError> {
     let Some(value) = said.remove(field) else { return Ok(None) };
     serde_json::from_value(value).map(Some).map_err(|_| HubError::bad(format!("{field} is not of its kind")))
+}
+
+/// The stored fields with those that are said over them. The switch of a section in which nothing stood yet follows
+/// from what is said, as if the section were new.
+fn merged(stored: &Grants, said: Map<String, Value>) -> Map<String, Value> {
+    const SECTIONS: [(&str, &str); 6] = [
+        ("env_vars_active", "env_vars"),
+        ("gpu_access", "gpu_"),
+        ("docker_active", "docker_"),
+        ("cpu_limit_enabled", "cpu_"),
+        ("mem_limit_enabled", "mem_"),
+        ("volume_mounts_active", "_mount"),
+    ];
+    let mut merged = draft_fields(&GrantsDraft::of(stored));
+    let empty = draft_fields(&GrantsDraft::of(&Grants::default()));
+    for (switch, part) in SECTIONS {
+        let is_empty =
+            merged.iter().filter(|(field, _)| field.contains(part)).all(|(field, value)| empty[field] == *value);
+        if is_empty && !said.contains_key(switch) {
+            merged.remove(switch);
+        }
+    }
+    if said.contains_key("gpu_device_ids") && !said.contains_key("gpu_all") && merged.get("gpu_access").is_none() {
+        merged.remove("gpu_all");
+    }
+    merged.extend(said);
+    merged
 }
 
 fn draft_fields(draft: &GrantsDraft) -> Map<String, Value> {

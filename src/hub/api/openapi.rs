@@ -12,8 +12,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, grants, groups, info, metrics, progress, proxy, refusals, servers, services, share_codes, shared_with, shares,
-    shutdown, tokens, user_acts, user_list, users, whoami,
+    activity, grants, groups, info, metrics, progress, proxy, refusals, servers, services, share_codes, shared_with,
+    shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;

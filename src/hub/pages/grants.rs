@@ -56,7 +56,9 @@ pub(in crate::hub) fn table(state: &HubState, name: &UserName) -> Vec<Value> {
     });
     let cores = limits.cpu_cores.map_or("no limit".to_owned(), |cores| format!("{cores} cores"));
     let default = |key: &str, label: &str, value: String| {
-        (!has(key)).then(|| context! { key, label, value, from => Vec::<Value>::new(), is_available => true, is_root_like => false })
+        (!has(key)).then(
+            || context! { key, label, value, from => Vec::<Value>::new(), is_available => true, is_root_like => false },
+        )
     };
     let defaults = [default("memory", "Memory", memory), default("cpu", "Processors", cores)];
     let rows = notes.iter().map(|note| {

@@ -3,6 +3,8 @@
 //!
 //! What makes members root on the host asks for the password again; `auth` decides when that is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -102,7 +104,8 @@ pub(in crate::hub) async fn save(
     check(&person)?;
     let group = group_of(&state, &name)?;
     let description = fields.get("description").trim().to_owned();
-    let (draft, mut problems) = if group.is_built_in { (GrantsDraft::of(&group.grants), vec![]) } else { draft_of(&fields) };
+    let (draft, mut problems) =
+        if group.is_built_in { (GrantsDraft::of(&group.grants), vec![]) } else { draft_of(&fields) };
     let priority = if group.is_built_in { 0 } else { priority_of(&fields, &mut problems) };
     let wish = Wish::default();
     let again = |status, error: &str, password_error: String, problems: Vec<GrantProblem>| {
@@ -121,7 +124,8 @@ pub(in crate::hub) async fn save(
         Ok(grants) if problems.is_empty() => grants,
         checked => {
             problems.extend(checked.err().unwrap_or_default());
-            let (status, shown) = again(StatusCode::BAD_REQUEST, "Nothing is saved yet: see below.", String::new(), problems);
+            let (status, shown) =
+                again(StatusCode::BAD_REQUEST, "Nothing is saved yet: see below.", String::new(), problems);
             return show_group(&state, frame, &group, &wish, status, shown);
         }
     };
@@ -164,7 +168,8 @@ pub(in crate::hub) async fn members(
     check(&person)?;
     let group = group_of(&state, &name)?;
     let wish = Wish::of_fields(&fields);
-    let back = |done: &str| see_other(&(address_of(&state, &group.name) + &wish.to_query(&[("done", done)]) + "#members"));
+    let back =
+        |done: &str| see_other(&(address_of(&state, &group.name) + &wish.to_query(&[("done", done)]) + "#members"));
     if let Some(gone) = fields.find("remove") {
         let gone = UserName::from_path(gone).ok_or(HubError::NoSuchResource)?;
         state.auth.remove_from_group(by, &group.name, &[gone]).await?;
@@ -234,7 +239,11 @@ pub(in crate::hub) async fn delete(
     check(&person)?;
     let group = group_of(&state, &name)?;
     state.auth.delete_group(by, &group.name).await?;
-    Ok(see_other(&format!("{}?deleted={}", state.config.hub("groups"), crate::hub::form::query_encode(group.name.as_str()))))
+    Ok(see_other(&format!(
+        "{}?deleted={}",
+        state.config.hub("groups"),
+        crate::hub::form::query_encode(group.name.as_str())
+    )))
 }
 
 fn check(person: &Person) -> Result<(), HubError> {
@@ -365,8 +374,16 @@ fn show_group(
     let problem = |field: &str| -> Vec<&str> {
         shown.problems.iter().filter(|problem| problem.field == field).map(|problem| problem.message.as_str()).collect()
     };
-    let fields = ["env_vars", "gpu_device_ids", "cpu_limit_cores", "mem_limit_gb", "shared_mount_mode", "volume_mounts", "priority"];
-    let problems: Value = fields.into_iter().map(|field| (field, problem(field).join(" "))).collect();
+    let fields = [
+        "env_vars",
+        "gpu_device_ids",
+        "cpu_limit_cores",
+        "mem_limit_gb",
+        "shared_mount_mode",
+        "volume_mounts",
+        "priority",
+    ];
+    let problems: BTreeMap<_, _> = fields.into_iter().map(|field| (field, problem(field).join(" "))).collect();
     let page = context! {
         name => group.name.to_string(),
         path => path_of(&group.name),
@@ -381,7 +398,7 @@ fn show_group(
         spare => (0..SPARE_ROWS).collect::<Vec<_>>(),
         said => shown.said,
         error => shown.error,
-        problems,
+        problems => Value::from(problems),
         password_error => shown.password_error,
         new_members => shown.new_members,
         members_error => shown.members_error,
@@ -401,7 +418,7 @@ fn show_group(
 
 /// Some of those who do not belong to the group yet, for the field's suggestions.
 fn others(state: &HubState, group: &GroupListing) -> Vec<String> {
-    let members: std::collections::BTreeSet<_> = group.users.iter().collect();
+    let members: BTreeSet<_> = group.users.iter().collect();
     let users = state.auth.users().into_iter().filter(|user| !members.contains(&user.name));
     users.take(SUGGESTIONS).map(|user| user.name.to_string()).collect()
 }
@@ -555,7 +572,9 @@ fn draft_of(fields: &Fields) -> (GrantsDraft, Vec<GrantProblem>) {
         volume_mounts_active: Some(is_on("volume_mounts_active")),
         shared_mount_allow: is_on("shared_mount_allow"),
         shared_mount_mode: fields.get("shared_mount_mode").to_owned(),
-        volume_mounts: volume_mounts.filter(|grant| !(grant.volume.is_empty() && grant.mountpoint.is_empty())).collect(),
+        volume_mounts: volume_mounts
+            .filter(|grant| !(grant.volume.is_empty() && grant.mountpoint.is_empty()))
+            .collect(),
     };
     (draft, problems)
 }

@@ -137,9 +137,8 @@ mod tests {
     #[test]
     fn groups_give_what_is_new_ours_or_named_by_the_configuration() {
         let config = Config { group_volumes: vec!["datasets".into()], ..Config::default() };
-        let gives = |name: &str, labels: Option<HashMap<String, String>>| {
-            may_give(&config, &instance(), name, labels.as_ref())
-        };
+        let gives =
+            |name: &str, labels: Option<HashMap<String, String>>| may_give(&config, &instance(), name, labels.as_ref());
         let alice = ServerKey::default_of(UserName::parse("alice").expect("a name"));
         assert!(gives("data", None));
         assert!(gives("data", Some(labels::of_volume(&instance(), None))));
@@ -176,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_granted_volume_never_covers_the_servers_own() {
-        let mount = |volume: &str, path: &str| GrantedMount { volume: volume.into(), path: path.into(), read_only: true };
+        let mount =
+            |volume: &str, path: &str| GrantedMount { volume: volume.into(), path: path.into(), read_only: true };
         let granted = [mount("data", "/data"), mount("shared", "/mnt/shared")];
         let mounts = mounts(&instance(), &["/mnt/shared".into()], &granted);
         let targets: Vec<_> = mounts.into_iter().filter_map(|mount| mount.target).collect();
