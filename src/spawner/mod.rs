@@ -7,6 +7,7 @@
 mod activity;
 mod backend;
 mod board;
+mod changes;
 mod config;
 mod counts;
 mod driver;
@@ -30,7 +31,7 @@ pub mod static_upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -38,6 +39,7 @@ pub use backend::{
     Backend, BackendError, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, Notice, Order,
     ProgressSink, ResourceLimits, Sight,
 };
+pub use changes::ServerChange;
 pub use config::Config;
 pub use counts::Figures;
 pub use limits::NamedServers;
@@ -45,7 +47,7 @@ pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
 
 use crate::model::{
-    BasePath, Clock, DisplayName, Effective, GrantedGpu, NameError, Routes, Secret, ServerKey, ServerOptions,
+    Actor, BasePath, Clock, DisplayName, Effective, GrantedGpu, NameError, Routes, Secret, ServerKey, ServerOptions,
     ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
@@ -68,6 +70,10 @@ pub trait ServerTokens: Send + Sync + 'static {
     async fn forget(&self, servers: &[ServerKey], also: Also) -> Result<(), StoreError>;
     /// This server has another name, `also` says it in the store: in the same commit follows what was given of it.
     async fn rename(&self, from: &ServerKey, to: &ServerKey, also: Also) -> Result<(), StoreError>;
+    /// Why nothing of this user may start now, as a sentence for whoever wants to start it; None if it may.
+    fn objection(&self, _user: &UserName) -> Option<String> {
+        None
+    }
 }
 
 /// A part of somebody else's commit.
@@ -113,6 +119,9 @@ pub enum SpawnerError {
     /// Options that this installation does not know or this user may not choose; a sentence for people.
     #[error("{0}")]
     BadOptions(String),
+    /// The account may start nothing now, whoever asks; a sentence for people.
+    #[error("{0}")]
+    MayNotStart(String),
     /// There is no server of that name.
     #[error("there is no such server")]
     NoSuchServer,
@@ -122,6 +131,15 @@ pub enum SpawnerError {
     /// What was asked for is only done to a stopped server.
     #[error("the server is not stopped")]
     Running,
+    /// Only a server that runs can be restarted.
+    #[error("the server is not running")]
+    NotRunning,
+    /// Servers of this backend are not started by us.
+    #[error("servers cannot be restarted here: somebody else starts them")]
+    CannotRestart,
+    /// The engine refused or did not answer, and nothing has changed.
+    #[error("the container engine does not answer")]
+    Engine(#[source] Arc<BackendError>),
     /// The account has ended meanwhile.
     #[error("there is no such user")]
     NoSuchUser,
@@ -175,6 +193,7 @@ pub struct Spawner {
     config: Arc<Config>,
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
+    tokens: Arc<dyn ServerTokens>,
 }
 
 /// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
@@ -236,6 +255,7 @@ impl Spawner {
         let shared_config = Arc::new(config.clone());
         tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
         let counts = Arc::<counts::Counts>::default();
+        let of_servers = Arc::clone(&tokens);
         let (engine, counting) = (backend.clone(), counts.clone());
         let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
         let around = Surroundings {
@@ -263,7 +283,7 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, config: shared_config, counts, groups })
+        Ok(Self { mail, board, backend, config: shared_config, counts, groups, tokens: of_servers })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
@@ -274,6 +294,9 @@ impl Spawner {
     /// If too many servers start or run, the user has enough named ones, name or options are not good here, the user
     /// is being deleted, the store fails, or the program stops.
     pub async fn start(&self, server: &ServerKey, wish: Wish) -> Result<ServerStatus, SpawnerError> {
+        if let Some(sentence) = self.tokens.objection(&server.user) {
+            return Err(SpawnerError::MayNotStart(sentence));
+        }
         let started = self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await;
         if matches!(started, Err(SpawnerError::TooMany { .. } | SpawnerError::TooManyActive { .. })) {
             self.counts.refused.one();
@@ -285,17 +308,38 @@ impl Spawner {
     ///
     /// # Errors
     /// If the program stops.
-    pub async fn stop(&self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
-        self.ask(|answer| Mail::Stop(server.clone(), answer)).await
+    pub async fn stop(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<ServerStatus, SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Stop(server.clone(), by, answer)).await
+    }
+
+    /// Ends the program of a server that runs and starts it again in the same container: its volumes, what was
+    /// installed in it, its variables and its token stay; unsaved work and its address may not. Returns once the wish is
+    /// durable and the route is withdrawn; follow the status to see it come back. One that is being restarted already is
+    /// restarted once.
+    ///
+    /// # Errors
+    /// If it does not run, cannot be restarted here, its user is leaving, the engine or the store fails, or the program
+    /// stops. Nothing has changed then.
+    pub async fn restart(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<ServerStatus, SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Restart(server.clone(), by, answer)).await
+    }
+
+    /// False where servers cannot be restarted, because somebody else starts them.
+    #[must_use]
+    pub fn can_restart(&self) -> bool {
+        self.backend.can_restart()
     }
 
     /// Stops these servers and returns once all are down; their records stay. Each ends within its own deadline.
     ///
     /// # Errors
     /// If the program stops.
-    pub async fn stop_all(&self, servers: &[ServerKey]) -> Result<(), SpawnerError> {
+    pub async fn stop_all(&self, servers: &[ServerKey], by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let by = by.into();
         for server in servers {
-            self.stop(server).await?;
+            self.stop(server, &by).await?;
         }
         for server in servers {
             // An error is the end of the watch: then nothing of it is left.
@@ -390,8 +434,9 @@ impl Spawner {
     ///
     /// # Errors
     /// If there is none, the store fails, or the program stops.
-    pub async fn remove(&self, server: &ServerKey) -> Result<(), SpawnerError> {
-        self.ask(|answer| Mail::Remove(server.clone(), answer)).await
+    pub async fn remove(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Remove(server.clone(), by, answer)).await
     }
 
     /// Holds all servers of a user still, for giving the account another name: none may run, none starts or changes until
@@ -410,6 +455,19 @@ impl Spawner {
     #[must_use]
     pub fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
         self.board.watch(server)
+    }
+
+    /// Hears of every change of any server from here on. Who is slow hears that some were missed.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<ServerChange> {
+        self.board.changes.subscribe()
+    }
+
+    /// How many changes there have been since the start of the program, progress of starts aside: what was read before
+    /// at the same count is still true.
+    #[must_use]
+    pub fn change_count(&self) -> u64 {
+        self.board.changes.count()
     }
 
     /// All servers that are not plainly stopped.
@@ -446,15 +504,19 @@ impl Spawner {
         self.board.last_activity(server)
     }
 
-    /// The server's last log lines: of the running one, or those kept of the last run. Empty if there are none.
-    pub async fn log_tail(&self, server: &ServerKey) -> Vec<String> {
+    /// The server's last `lines` log lines: of the running one, or those kept of the last run (at most `log_lines`).
+    /// Empty if there are none.
+    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Vec<String> {
         let asked = async {
             let found = self.backend.find(server).await.ok()??;
-            self.backend.log_tail(&found.handle, self.config.log_lines).await.ok()
+            self.backend.log_tail(&found.handle, lines).await.ok()
         };
         match timeout(self.config.engine_timeout(), asked).await {
             Ok(Some(lines)) => lines,
-            Ok(None) | Err(_) => self.board.log_tail(server).to_vec(),
+            Ok(None) | Err(_) => {
+                let kept = self.board.log_tail(server);
+                kept[kept.len().saturating_sub(lines)..].to_vec()
+            }
         }
     }
 }

@@ -14,6 +14,7 @@
 mod client;
 mod engine;
 mod grants;
+mod notices;
 #[allow(dead_code)]
 mod program;
 mod registry;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use slipway::model::{
-    BasePath, Effective, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, Timestamp,
-    UserName,
+    BasePath, Effective, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock,
+    Timestamp, UserName,
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
@@ -143,7 +143,7 @@ impl World {
     }
 
     pub(crate) async fn start(&self, server: &ServerKey) -> ServerStatus {
-        self.spawner.start(server, Wish::default()).await.expect("the wish is taken");
+        self.spawner.start(server, Wish::of("test")).await.expect("the wish is taken");
         self.settled(server).await
     }
 
@@ -297,6 +297,9 @@ impl Backend for Timed {
     }
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError> {
         self.timed("stop", self.inner.stop(handle, grace)).await
+    }
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
+        self.timed("restart", self.inner.restart(handle, grace)).await
     }
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
         self.timed("remove", self.inner.remove(handle)).await

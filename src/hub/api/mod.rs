@@ -31,12 +31,14 @@ pub(super) mod whoami;
 // -- audit --
 // -- life --
 // -- home --
+pub(super) mod live;
 // -- accounts --
 // -- users --
 // -- volumes --
 // -- groups --
 pub(super) mod grants;
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::Json;

@@ -11,7 +11,7 @@ use axum::response::Response;
 use minijinja::context;
 use minijinja::value::Value;
 
-use super::people::Wish;
+use super::list_part::Wish;
 use super::{see_other, with_retry_after};
 use crate::auth::{AccountError, ActError, GroupChange, GroupListing, NewGroup, RootLeave, may_administer};
 use crate::hub::HubState;

@@ -1,4 +1,4 @@
-//! Which people one page of the administrators' list shows: those whose name holds a text, so many at a time.
+//! Which part of a long list one page shows: what holds a text in its name, so many at a time.
 
 use std::ops::Range;
 
@@ -6,13 +6,13 @@ use axum::http::Uri;
 
 use crate::hub::form::{Fields, query_encode, query_value};
 
-/// How many people one page shows: more than anybody reads at once, and 40 KB of HTML.
+/// How many one page shows: more than anybody reads at once, and 40 KB of HTML.
 const PER_PAGE: usize = 50;
 
 /// What the address of the list asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wish {
-    /// Part of a name; empty for everybody.
+    /// Part of a name; empty for all.
     pub(super) text: String,
     /// From 1; 0 if the address names none.
     pub(super) page: usize,
