@@ -2,6 +2,7 @@
 
 mod errands;
 mod faults;
+mod grants;
 mod model;
 mod rbac;
 mod rbac_acts;

@@ -38,6 +38,7 @@ pub(super) mod live;
 // -- users --
 // -- volumes --
 // -- groups --
+pub(super) mod grants;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --

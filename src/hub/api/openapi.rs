@@ -12,7 +12,7 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, live, metrics, notices, progress, proxy, refusals, servers, services, share_codes,
+    activity, grants, groups, info, live, metrics, notices, progress, proxy, refusals, servers, services, share_codes,
     shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
@@ -84,6 +84,8 @@ pub(super) struct PageQuery {
         // -- users --
         // -- volumes --
         // -- groups --
+        grants::effective, grants::list, grants::create, grants::import, grants::reorder, grants::delete, grants::get,
+        grants::put,
         // -- notices --
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         // -- gpus --

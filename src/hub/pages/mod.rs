@@ -27,6 +27,9 @@ mod user_agent;
 pub(super) mod users;
 // -- volumes --
 // -- groups --
+mod list_part;
+pub(super) mod grants;
+pub(super) mod groups;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --

@@ -274,6 +274,7 @@ impl Shared {
                     .collect(),
             ),
             limits: ResourceLimits::default(),
+            extras: crate::spawner::Extras::default(),
         }))
     }
 
