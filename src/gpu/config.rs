@@ -39,19 +39,11 @@ pub struct Config {
     pub sample_interval_s: u64,
     /// How long a look may take, in seconds. 10: one that wakes sleeping processors takes three.
     pub look_timeout_s: u64,
-    /// The engine gives all or none, as Docker Desktop on Windows does.
-    pub is_all_or_nothing: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            enable: Enable::Detect,
-            everybody: true,
-            sample_interval_s: 30,
-            look_timeout_s: 10,
-            is_all_or_nothing: false,
-        }
+        Self { enable: Enable::Detect, everybody: true, sample_interval_s: 30, look_timeout_s: 10 }
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::config::Enable;
 use super::inventory::{Inventory, Known};
-use super::leases::Held;
-use crate::model::GrantedGpu;
+use crate::model::{GpuDevices, GpuHeld, GrantedGpu};
 
 /// What a grant comes to on this host. Lists are UUIDs in order of index, and never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +28,11 @@ pub enum Devices {
     Ids(Vec<String>),
 }
 
-/// The rule. `engine_gives`: None if the engine has not said.
-pub(super) fn decide(
-    enable: Enable,
-    known: Known<'_>,
-    engine_gives: Option<bool>,
-    grant: Option<&GrantedGpu>,
-) -> Wanted {
+/// The rule. `engine_can`: the engine has said that it can give them.
+pub(super) fn decide(enable: Enable, known: Known<'_>, engine_can: bool, grant: Option<&GrantedGpu>) -> Wanted {
     let Some(grant) = grant.filter(|_| enable != Enable::Off) else { return Wanted::Nothing };
     // An engine that cannot give them refuses the whole container.
-    if engine_gives != Some(true) {
+    if !engine_can {
         return Wanted::Nothing;
     }
     match known {
@@ -53,15 +47,15 @@ pub(super) fn decide(
         // Slipway in a container of its own has no driver's library, while the engine has. Which one is whose cannot be
         // kept apart then, so only what is for all is given.
         Known::NoLibrary if enable == Enable::On && !grant.is_exclusive => match grant.devices {
-            crate::model::GpuDevices::All => Wanted::AllUnseen,
-            crate::model::GpuDevices::Chosen(_) => Wanted::Nothing,
+            GpuDevices::All => Wanted::AllUnseen,
+            GpuDevices::Chosen(_) => Wanted::Nothing,
         },
         Known::NoLibrary | Known::Unknown => Wanted::Nothing,
     }
 }
 
 /// What to ask the engine for. `is_all_or_nothing`: it knows no single ones.
-pub(super) fn devices(inventory: Option<&Inventory>, held: &Held, is_all_or_nothing: bool) -> Devices {
+pub(super) fn devices(inventory: Option<&Inventory>, held: &GpuHeld, is_all_or_nothing: bool) -> Devices {
     if held.is_unseen {
         return Devices::All;
     }

@@ -5,29 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
-use crate::model::ServerKey;
-
-/// What one server has.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Held {
-    /// By UUID, in order of index.
-    pub uuids: Vec<String>,
-    /// Nobody else has them.
-    pub is_exclusive: bool,
-    /// It was given all when nobody could tell which there were.
-    pub is_unseen: bool,
-}
-
-impl Held {
-    /// True if it is nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.uuids.is_empty() && !self.is_unseen
-    }
-}
+use crate::model::{GpuHeld, ServerKey};
 
 /// A server and what it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +13,7 @@ pub struct Lease {
     /// Whose.
     pub server: ServerKey,
     /// What.
-    pub held: Held,
+    pub held: GpuHeld,
 }
 
 /// Where somebody stands in the queue.
@@ -50,32 +28,32 @@ pub struct Place {
 /// The table. Its length is bounded by the servers that run or start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leases {
-    held: BTreeMap<ServerKey, Held>,
+    held: BTreeMap<ServerKey, GpuHeld>,
     /// With what each could have, in order of arrival.
     queue: Vec<(ServerKey, Vec<String>)>,
 }
 
 impl Leases {
     /// Gives `server` a part of all of `among` that nobody has alone.
-    pub(super) fn share(&mut self, server: &ServerKey, among: &[String]) -> Held {
+    pub(super) fn share(&mut self, server: &ServerKey, among: &[String]) -> GpuHeld {
         self.release(server);
         let taken: BTreeSet<_> =
             self.held.values().filter(|held| held.is_exclusive).flat_map(|held| &held.uuids).collect();
         let uuids = among.iter().filter(|uuid| !taken.contains(uuid)).cloned().collect();
-        self.keep(server, Held { uuids, ..Held::default() })
+        self.keep(server, GpuHeld { uuids, ..GpuHeld::default() })
     }
 
     /// Gives `server` all there are, whatever that is.
-    pub(super) fn share_unseen(&mut self, server: &ServerKey) -> Held {
+    pub(super) fn share_unseen(&mut self, server: &ServerKey) -> GpuHeld {
         self.release(server);
-        self.keep(server, Held { is_unseen: true, ..Held::default() })
+        self.keep(server, GpuHeld { is_unseen: true, ..GpuHeld::default() })
     }
 
     /// Gives `server` one of `among` alone.
     ///
     /// # Errors
     /// Its place in the queue, which it keeps until it is asked for again and gets one, or is released.
-    pub(super) fn lease(&mut self, server: &ServerKey, among: &[String]) -> Result<Held, Place> {
+    pub(super) fn lease(&mut self, server: &ServerKey, among: &[String]) -> Result<GpuHeld, Place> {
         if let Some(held) = self.held.get(server).filter(|held| held.is_exclusive)
             && held.uuids.iter().all(|uuid| among.contains(uuid))
         {
@@ -96,11 +74,11 @@ impl Leases {
             return Err(Place { place: place + 1, of: self.queue.len() });
         };
         self.queue.remove(place);
-        Ok(self.keep(server, Held { uuids: vec![uuid], is_exclusive: true, is_unseen: false }))
+        Ok(self.keep(server, GpuHeld { uuids: vec![uuid], is_exclusive: true, is_unseen: false }))
     }
 
     /// What it had before is what it has: it runs with it, whatever the table would say today.
-    pub(super) fn adopt(&mut self, server: &ServerKey, held: Held) {
+    pub(super) fn adopt(&mut self, server: &ServerKey, held: GpuHeld) {
         self.keep(server, held);
     }
 
@@ -111,7 +89,7 @@ impl Leases {
     }
 
     pub(super) fn all(&self) -> Vec<Lease> {
-        let lease = |(server, held): (&ServerKey, &Held)| Lease { server: server.clone(), held: held.clone() };
+        let lease = |(server, held): (&ServerKey, &GpuHeld)| Lease { server: server.clone(), held: held.clone() };
         self.held.iter().map(lease).collect()
     }
 
@@ -119,7 +97,7 @@ impl Leases {
         self.queue.iter().map(|(server, _)| server.clone()).collect()
     }
 
-    fn keep(&mut self, server: &ServerKey, held: Held) -> Held {
+    fn keep(&mut self, server: &ServerKey, held: GpuHeld) -> GpuHeld {
         if held.is_empty() {
             self.held.remove(server);
         } else {
@@ -182,15 +160,15 @@ mod tests {
         leases.release(&server(0));
         assert_eq!(leases.lease(&server(1), &gpus(&[0, 1])).expect("free").uuids, gpus(&[0]));
         assert_eq!(leases.share(&server(2), &gpus(&[0, 1])).uuids, gpus(&[1]), "not what another has alone");
-        assert_eq!(leases.share(&server(3), &gpus(&[0])), Held::default());
+        assert_eq!(leases.share(&server(3), &gpus(&[0])), GpuHeld::default());
     }
 
     #[test]
     fn what_a_server_has_since_before_us_is_taken() {
         let mut leases = Leases::default();
-        leases.adopt(&server(0), Held { uuids: gpus(&[0]), is_exclusive: true, is_unseen: false });
+        leases.adopt(&server(0), GpuHeld { uuids: gpus(&[0]), is_exclusive: true, is_unseen: false });
         assert!(leases.lease(&server(1), &gpus(&[0])).is_err());
-        leases.adopt(&server(2), Held { is_unseen: true, ..Held::default() });
+        leases.adopt(&server(2), GpuHeld { is_unseen: true, ..GpuHeld::default() });
         leases.release(&server(0));
         assert!(leases.lease(&server(1), &gpus(&[0])).is_err(), "somebody has all of them");
         leases.release(&server(2));

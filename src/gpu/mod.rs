@@ -25,10 +25,10 @@ use tracing::{info, warn};
 pub use config::{Config, Enable};
 pub use decide::Devices;
 pub use inventory::{Gpu, GpuProcess, Inventory, Sight};
-pub use leases::{Held, Lease, Place};
+pub use leases::{Lease, Place};
 pub use nvml::{LookError, Nvml};
 
-use crate::model::{Clock, GpuDevices, GrantedGpu, ServerKey, Timestamp};
+use crate::model::{Clock, GpuDevices, GpuHeld, GrantedGpu, ServerKey, Timestamp};
 use leases::Leases;
 
 /// Asks the driver what there is. Blocks, for as long as the driver likes.
@@ -53,9 +53,20 @@ pub struct Rules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// This.
-    Given(Held),
+    Given(GpuHeld),
     /// One of its own, as soon as one is free; a sentence for whoever waits.
     Wait(String),
+}
+
+/// What an engine can give to servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineGives {
+    /// No graphics processors.
+    Nothing,
+    /// All of them or none, as Docker Desktop on Windows.
+    AllOrNothing,
+    /// Each by its UUID.
+    Each,
 }
 
 /// What is known of graphics processors at one moment.
@@ -68,9 +79,7 @@ pub struct Overview {
     /// False: it said so too long ago to be believed.
     pub is_fresh: bool,
     /// Whether the engine can give them to servers; None: it has not said.
-    pub engine_gives: Option<bool>,
-    /// Only all of them can be given: the engine knows no single ones.
-    pub is_all_or_nothing: bool,
+    pub engine_gives: Option<EngineGives>,
     /// Who has what, in order of name.
     pub leases: Vec<Lease>,
     /// Who waits for one of its own, first come first.
@@ -92,7 +101,9 @@ struct Inner {
 #[derive(Default)]
 struct State {
     sight: Sight,
-    engine_gives: Option<bool>,
+    engine_gives: Option<EngineGives>,
+    /// The engine has been asked, whether it answered or not.
+    has_asked_engine: bool,
     leases: Leases,
 }
 
@@ -149,9 +160,10 @@ impl Gpus {
         state.sight = next;
     }
 
-    /// What the engine says of itself: whether it can give graphics processors to servers. None: it does not answer.
-    pub fn engine_says(&self, gives: Option<bool>) {
-        self.0.state.lock().engine_gives = gives;
+    /// What the engine says that it can give. None: it does not answer.
+    pub fn engine_says(&self, gives: Option<EngineGives>) {
+        let mut state = self.0.state.lock();
+        (state.engine_gives, state.has_asked_engine) = (gives, true);
     }
 
     /// What `server` gets, which is about to be made; asked again as long as it waits. Never fails.
@@ -159,16 +171,17 @@ impl Gpus {
     pub fn ask(&self, server: &ServerKey, grant: Option<&GrantedGpu>, rules: &Rules) -> Answer {
         let Inner { config, clock, .. } = &*self.0;
         let mut state = self.0.state.lock();
-        let State { sight, engine_gives, leases } = &mut *state;
+        let State { sight, engine_gives, leases, .. } = &mut *state;
         let everybody = GrantedGpu { devices: GpuDevices::All, is_exclusive: false };
         let grant = grant.or_else(|| (config.everybody && !rules.has_grants).then_some(&everybody));
         let stale_after = config.stale_after();
-        let wanted = decide::decide(config.enable, sight.known(clock.now(), stale_after), *engine_gives, grant);
+        let engine_can = engine_gives.is_some_and(|gives| gives != EngineGives::Nothing);
+        let wanted = decide::decide(config.enable, sight.known(clock.now(), stale_after), engine_can, grant);
         let set_aside = sight.inventory().map(|inventory| rules.set_aside_of(inventory)).unwrap_or_default();
         match wanted {
             decide::Wanted::Nothing => {
                 leases.release(server);
-                Answer::Given(Held::default())
+                Answer::Given(GpuHeld::default())
             }
             decide::Wanted::AllUnseen => Answer::Given(leases.share_unseen(server)),
             decide::Wanted::Shared(among) => {
@@ -184,13 +197,13 @@ impl Gpus {
 
     /// What is asked of the engine for what a server holds.
     #[must_use]
-    pub fn devices(&self, held: &Held) -> Devices {
+    pub fn devices(&self, held: &GpuHeld) -> Devices {
         let state = self.0.state.lock();
-        decide::devices(state.sight.inventory(), held, self.is_all_or_nothing())
+        decide::devices(state.sight.inventory(), held, state.engine_gives == Some(EngineGives::AllOrNothing))
     }
 
     /// A server that runs since before us has this.
-    pub fn adopt(&self, server: &ServerKey, held: Held) {
+    pub fn adopt(&self, server: &ServerKey, held: GpuHeld) {
         self.0.state.lock().leases.adopt(server, held);
     }
 
@@ -199,10 +212,15 @@ impl Gpus {
         self.0.state.lock().leases.release(server);
     }
 
-    /// True until the first look has ended or could not: whoever starts now should wait for it.
+    /// True until driver and engine have been asked for the first time: whoever starts now should wait for it. Both have
+    /// deadlines.
     #[must_use]
     pub fn is_looking(&self) -> bool {
-        self.0.config.enable != Enable::Off && matches!(self.0.state.lock().sight, Sight::Nothing)
+        if self.0.config.enable == Enable::Off {
+            return false;
+        }
+        let state = self.0.state.lock();
+        state.sight == Sight::Nothing || !state.has_asked_engine
     }
 
     /// All that is known.
@@ -215,14 +233,9 @@ impl Gpus {
             sight: state.sight.clone(),
             is_fresh: state.sight.is_fresh(now, self.0.config.stale_after()),
             engine_gives: state.engine_gives,
-            is_all_or_nothing: self.is_all_or_nothing(),
             leases: state.leases.all(),
             queue: state.leases.queue(),
         }
-    }
-
-    fn is_all_or_nothing(&self) -> bool {
-        self.0.config.is_all_or_nothing
     }
 }
 

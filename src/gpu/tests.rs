@@ -78,7 +78,7 @@ fn host(config: Config, gpus: Vec<Gpu>) -> (Gpus, Arc<MovedClock>) {
     let clock = clock();
     let host = Gpus::new(config, Arc::new(NoGpus), clock.clone());
     host.note(Ok(gpus));
-    host.engine_says(Some(true));
+    host.engine_says(Some(EngineGives::Each));
     (host, clock)
 }
 
@@ -116,8 +116,8 @@ fn what_a_grant_comes_to_on_recorded_hosts() {
 
 #[test]
 fn an_engine_that_knows_no_single_ones_gives_all() {
-    let config = Config { is_all_or_nothing: true, ..Config::default() };
-    let (host, _) = host(config, windows());
+    let (host, _) = host(Config::default(), windows());
+    host.engine_says(Some(EngineGives::AllOrNothing));
     assert_eq!(given(&host, "alice", Some(&chosen(&["0"])), &GROUPS_GRANT), Devices::All);
     assert_eq!(given(&host, "bob", Some(&chosen(&["7"])), &GROUPS_GRANT), Devices::None);
 }
@@ -128,18 +128,16 @@ fn the_setting_the_driver_and_the_engine_must_agree() {
     let (fresh, unknown) = (Known::Fresh(&eight), Known::Unknown);
     let gives = |enable, known, engine| decide::decide(enable, known, engine, Some(&all())) != decide::Wanted::Nothing;
     for known in [fresh, unknown, Known::NoLibrary] {
-        assert!(!gives(Enable::Off, known, Some(true)));
-        for engine in [None, Some(false)] {
-            assert!(!gives(Enable::On, known, engine), "the engine would refuse the whole container");
-            assert!(!gives(Enable::Detect, known, engine));
-        }
+        assert!(!gives(Enable::Off, known, true));
+        assert!(!gives(Enable::On, known, false), "the engine would refuse the whole container");
+        assert!(!gives(Enable::Detect, known, false));
     }
-    assert!(gives(Enable::On, fresh, Some(true)) && gives(Enable::Detect, fresh, Some(true)));
-    assert!(gives(Enable::On, Known::NoLibrary, Some(true)), "the engine's word is enough");
-    assert!(!gives(Enable::Detect, Known::NoLibrary, Some(true)));
-    assert!(!gives(Enable::On, unknown, Some(true)) && !gives(Enable::Detect, unknown, Some(true)));
+    assert!(gives(Enable::On, fresh, true) && gives(Enable::Detect, fresh, true));
+    assert!(gives(Enable::On, Known::NoLibrary, true), "the engine's word is enough");
+    assert!(!gives(Enable::Detect, Known::NoLibrary, true));
+    assert!(!gives(Enable::On, unknown, true) && !gives(Enable::Detect, unknown, true));
     let one = alone(all());
-    let alone = decide::decide(Enable::On, Known::NoLibrary, Some(true), Some(&one));
+    let alone = decide::decide(Enable::On, Known::NoLibrary, true, Some(&one));
     assert_eq!(alone, decide::Wanted::Nothing, "what nobody can name is nobody's alone");
 }
 
@@ -215,7 +213,7 @@ async fn a_driver_that_hangs_holds_up_nothing_and_is_asked_by_one_alone() {
     let (let_go, gate) = mpsc::channel();
     let driver = Arc::new(Hanging(Mutex::new(gate), 0.into()));
     let host = Gpus::new(Config::default(), driver.clone(), clock());
-    host.engine_says(Some(true));
+    host.engine_says(Some(EngineGives::Each));
     let stop = CancellationToken::new();
     let sampling = tokio::spawn(host.clone().sample(stop.clone()));
     let failed = async {

@@ -292,7 +292,7 @@ impl World {
             tokens: tokens.clone(),
             groups: Arc::new(|user| if user.as_str() == "alice" { vec!["staff".into()] } else { vec![] }),
             grants: Arc::new(|_| crate::model::Effective::default()),
-            gpus: Arc::new(|_, _| GpuRequest::None),
+            gpus: Arc::new(NoGpus),
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),

@@ -114,7 +114,7 @@ impl World {
             tokens: tokens.clone(),
             groups: Arc::new(|_| vec![]),
             grants: Arc::new(move |_| given.lock().clone()),
-            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
+            gpus: Arc::new(spawner::NoGpus),
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),

@@ -42,6 +42,7 @@ pub(super) mod grants;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --
+pub(super) mod gpus;
 
 use axum::Json;
 use axum::extract::State;

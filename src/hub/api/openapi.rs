@@ -12,7 +12,7 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, grants, groups, info, live, metrics, notices, progress, proxy, refusals, servers, services, share_codes,
+    activity, gpus, grants, groups, info, live, metrics, notices, progress, proxy, refusals, servers, services, share_codes,
     shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
@@ -89,6 +89,7 @@ pub(super) struct PageQuery {
         // -- notices --
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         // -- gpus --
+        gpus::get,
         authorize::get, authorize::post, token::post,
     ),
     components(schemas(ErrorModel)),

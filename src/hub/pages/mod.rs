@@ -27,12 +27,13 @@ mod user_agent;
 pub(super) mod users;
 // -- volumes --
 // -- groups --
-mod list_part;
 pub(super) mod grants;
 pub(super) mod groups;
+mod list_part;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --
+pub(super) mod host;
 
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER};
@@ -40,8 +41,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::HubState;
 use super::landing::with_other_parameters;
-pub(super) use users::{Batches, NewUsers};
 use crate::model::{ServerKey, ServerState, UserName};
+pub(super) use health::HealthLimit;
+pub(super) use users::{Batches, NewUsers};
 
 /// 302: a read goes on elsewhere.
 pub(super) fn found(location: &str) -> Response {

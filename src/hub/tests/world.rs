@@ -115,7 +115,7 @@ impl World {
                 let auth = auth.clone();
                 move |user| auth.effective(user)
             }),
-            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
+            gpus: Arc::new(spawner::NoGpus),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),
