@@ -257,8 +257,8 @@ fn backend_choice(read: &mut Reader<'_>) -> BackendChoice {
 }
 
 fn docker_config(read: &mut Reader<'_>) -> docker::Config {
-    let mount = |(suffix, path): (String, String)| docker::UserVolume { suffix, path };
-    let shared = |(name, path): (String, String)| docker::SharedVolume { name, path };
+    let mount = |(suffix, path): (String, String)| docker::UserVolume::new(suffix, path);
+    let shared = |(name, path): (String, String)| docker::SharedVolume::new(name, path);
     for key in ["spawner.docker.volumes", "spawner.docker.shared_volumes"] {
         for (name, path) in read.map(key) {
             if !path.starts_with('/') {

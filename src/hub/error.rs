@@ -227,6 +227,15 @@ impl From<SpawnerError> for HubError {
                 sentence: "Slipway is being restarted. Try again in a moment.".to_owned(),
                 retry_after: Duration::from_secs(5),
             },
+            SpawnerError::NoLeftOver => Self::conflict("Nobody has to decide on volumes here any more. Reload the page."),
+            SpawnerError::Engine(error) if error.is_silence() => Self::Busy {
+                sentence: "The container engine does not answer. Try again in a minute; if it stays so, tell an administrator.".to_owned(),
+                retry_after: Duration::from_secs(30),
+            },
+            SpawnerError::Engine(error) => Self::Answer {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                message: format!("The container engine failed: {error}"),
+            },
             SpawnerError::Store(error) => Self::Store(error),
         }
     }

@@ -12,6 +12,7 @@ mod rows;
 mod seal;
 mod staged;
 mod transaction;
+mod volumes;
 mod witness;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use error::StoreError;
 pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
 pub use rows::{AuditRow, MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
+pub use volumes::VolumesRow;
 
 use error::unreadable;
 use files::{DataDir, LOCK_PATIENCE};
@@ -59,10 +61,11 @@ const GROUPS: Table = TableDefinition::new("groups");
 const SERVICES: Table = TableDefinition::new("services");
 const SHARES: Table = TableDefinition::new("shares");
 const SHARE_CODES: Table = TableDefinition::new("share_codes");
+const VOLUMES: Table = TableDefinition::new("volumes");
 /// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
 /// Tables that came later: an older database has none of them until the first write to each.
-const LATER_TABLES: [Table; 4] = [GROUPS, SERVICES, SHARES, SHARE_CODES];
+const LATER_TABLES: [Table; 5] = [GROUPS, SERVICES, SHARES, SHARE_CODES, VOLUMES];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.
@@ -210,6 +213,19 @@ impl Store {
     fn row<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
         self.read(|transaction| {
             let rows = transaction.open_table(table).map_err(unreadable)?;
+            let Some(value) = rows.get(key).map_err(unreadable)? else { return Ok(None) };
+            self.0.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)
+        })
+    }
+
+    /// As `row`, for a table that may not be there yet.
+    fn row_of_later<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.read(|transaction| {
+            let rows = match transaction.open_table(table) {
+                Ok(rows) => rows,
+                Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+                Err(error) => return Err(unreadable(error)),
+            };
             let Some(value) = rows.get(key).map_err(unreadable)? else { return Ok(None) };
             self.0.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)
         })

@@ -48,7 +48,7 @@ impl<'a> Transaction<'a> {
         self.put(USERS, row.name.as_str().as_bytes(), row)
     }
 
-    /// Removes the user with all sessions, tokens and server rows of his.
+    /// Removes the user with all sessions, tokens and server rows of his, and what says which volumes are his.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -56,6 +56,7 @@ impl<'a> Transaction<'a> {
         self.remove(USERS, name.as_str().as_bytes())?;
         self.remove_where(SESSIONS, |row: &SessionRecord| row.belongs_to(name))?;
         self.remove_where(TOKENS, |row: &TokenRow| row.owner.user() == Some(name))?;
+        self.forget_volumes(name)?;
         let (first, end) = servers_range(name);
         let mut table = self.write.open_table(SERVERS).map_err(unreadable)?;
         table.retain_in(first.as_slice()..end.as_slice(), |_, _| false).map_err(unwritten)
@@ -142,7 +143,7 @@ impl<'a> Transaction<'a> {
         self.remove(SERVERS, &server_key(key))
     }
 
-    /// Gives all servers of `from` to `to`, who has none: a part of renaming a user.
+    /// Gives all servers of `from` to `to`, who has none, and the volumes with them: a part of renaming a user.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -164,7 +165,7 @@ impl<'a> Transaction<'a> {
             let key = ServerKey { user: to.clone(), name: row.key.name.clone() };
             self.put_server(&ServerRow { key, ..row })?;
         }
-        Ok(())
+        self.rename_volumes(from, to)
     }
 
     /// One audit row, in the same commit as the act.
@@ -207,7 +208,7 @@ impl<'a> Transaction<'a> {
         self.put(META, key.as_bytes(), row)
     }
 
-    fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+    pub(super) fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
         let rows = self.write.open_table(table).map_err(unreadable)?;
         let Some(value) = rows.get(key).map_err(unreadable)? else { return Ok(None) };
         self.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)

@@ -5,8 +5,10 @@
 
 mod account;
 mod config;
+mod homes;
 mod log_file;
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -27,11 +29,13 @@ use tracing::warn;
 
 pub use config::Config;
 
-use super::backend::{Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
+use super::backend::{
+    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, Sight, Volume,
+};
 use super::log_lines;
 use crate::host::account::{Account, PASSWD};
 use crate::host::process::{self as table, ProcessId, signal_group};
-use crate::model::{Generation, InstanceId, ServerKey, UpstreamAddress};
+use crate::model::{Generation, InstanceId, ServerKey, UpstreamAddress, VolumeStem, docker_escape};
 use crate::tasks::Tasks;
 
 const NAME: &str = "process";
@@ -54,7 +58,7 @@ struct Shared {
     /// Servers created and not yet started; their variables hold a token and are written nowhere.
     orders: Mutex<Vec<Order>>,
     /// How processes that ended had ended.
-    exits: Mutex<std::collections::HashMap<ServerKey, (Generation, Exit)>>,
+    exits: Mutex<HashMap<ServerKey, (Generation, Exit)>>,
 }
 
 /// What is kept beside a server's home.
@@ -64,6 +68,9 @@ struct Record {
     server: ServerKey,
     generation: Generation,
     listen: SocketAddr,
+    /// Whose homes it sees; none in records of older versions: its owner's by name.
+    #[serde(default)]
+    volumes: Option<VolumeStem>,
     /// None until it has been started.
     process: Option<ProcessId>,
 }
@@ -115,6 +122,14 @@ impl Shared {
         self.config.folder.join(server.docker_name("server"))
     }
 
+    /// Where the server lives and what its owner keeps: a folder named by the owner's stem.
+    fn home_of(&self, server: &ServerKey, stem: &VolumeStem) -> PathBuf {
+        self.config
+            .folder
+            .join(homes::folder_name(stem, &docker_escape(&server.name.as_str().to_lowercase())))
+            .join(homes::HOME)
+    }
+
     fn record_of(&self, server: &ServerKey) -> Result<Option<Record>, BackendError> {
         self.read_record(&self.folder_of(server))
     }
@@ -131,7 +146,9 @@ impl Shared {
         let is_ours_to_start = || self.orders.lock().iter().any(|order| order.server == record.server);
         if record.process.is_none() && !is_ours_to_start() {
             // We have died between its start and the record of it: it is the one that lives in that home.
-            record.process = table::leader_in(&folder.join("home"));
+            let natural = || VolumeStem::of(&record.server.user);
+            let stem = record.volumes.clone().unwrap_or_else(natural);
+            record.process = table::leader_in(&self.home_of(&record.server, &stem));
         }
         Ok(Some(record))
     }
@@ -147,10 +164,12 @@ impl Shared {
     }
 
     /// The folder (ours) with the home in it (the server's).
-    fn make_home(&self, server: &ServerKey) -> std::io::Result<PathBuf> {
-        let folder = self.folder_of(server);
-        make_folder(&folder, 0o711)?;
-        let home = folder.join("home");
+    fn make_home(&self, server: &ServerKey, stem: &VolumeStem) -> std::io::Result<PathBuf> {
+        make_folder(&self.folder_of(server), 0o711)?;
+        let home = self.home_of(server, stem);
+        if let Some(folder) = home.parent() {
+            make_folder(folder, 0o711)?;
+        }
         make_folder(&home, 0o700)?;
         if let Some(account) = self.account {
             std::os::unix::fs::lchown(&home, Some(account.uid), Some(account.gid))?;
@@ -163,12 +182,13 @@ impl Shared {
             // Ours, of an earlier start: it must not live beside the new one.
             end_group(&record, Signal::KILL);
         }
-        self.make_home(&order.server).map_err(|error| refused("make its folder", &error))?;
+        self.make_home(&order.server, &order.volumes).map_err(|error| refused("make its folder", &error))?;
         let record = Record {
             instance: self.instance.clone(),
             server: order.server.clone(),
             generation: order.generation,
             listen: order.listen,
+            volumes: Some(order.volumes.clone()),
             process: None,
         };
         self.write_record(&record)?;
@@ -227,6 +247,19 @@ impl Shared {
             records.extend(self.read_record(&entry.path())?);
         }
         Ok(records)
+    }
+
+    fn remove_home(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
+        let Some(home) = homes::path_of(&self.config.folder, stem, suffix) else { return Ok(Removal::Absent) };
+        let lives_there = |record: &Record| {
+            let of = record.volumes.clone().unwrap_or_else(|| VolumeStem::of(&record.server.user));
+            self.home_of(&record.server, &of) == home && record.process.is_some_and(table::is_alive)
+        };
+        if self.records()?.iter().any(lives_there) {
+            return Ok(Removal::InUse("a process of this server".into()));
+        }
+        let removed = homes::remove(&home).map_err(|error| refused("delete a home", &error))?;
+        Ok(if removed { Removal::Removed } else { Removal::Absent })
     }
 
     fn note_exit(&self, server: &ServerKey, generation: Generation, exit: Exit) {
@@ -295,7 +328,7 @@ impl Backend for ProcessBackend {
         let command = {
             let order = order.clone();
             self.blocking(move |shared| {
-                let home = shared.folder_of(&order.server).join("home");
+                let home = shared.home_of(&order.server, &order.volumes);
                 shared.command_of(&order, &home)
             })
             .await?
@@ -319,6 +352,7 @@ impl Backend for ProcessBackend {
             server: server.clone(),
             generation: order.generation,
             listen: order.listen,
+            volumes: Some(order.volumes.clone()),
             process,
         };
         let (shared, generation, stopping) = (self.shared.clone(), order.generation, self.tasks.stopping().clone());
@@ -409,6 +443,41 @@ impl Backend for ProcessBackend {
             Err(_) => None,
         });
         Ok(stream.boxed())
+    }
+
+    fn has_volume(&self, suffix: &str) -> bool {
+        homes::is_suffix(suffix)
+    }
+
+    async fn volumes(&self, stem: &VolumeStem) -> Result<Vec<Volume>, BackendError> {
+        let stem = stem.clone();
+        self.blocking(move |shared| {
+            let homes = homes::of(&shared.config.folder, &stem).map_err(|error| refused("list homes", &error))?;
+            Ok(homes.into_iter().map(volume_of).collect())
+        })
+        .await
+    }
+
+    async fn remove_volume(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
+        let (stem, suffix) = (stem.clone(), suffix.to_owned());
+        self.blocking(move |shared| shared.remove_home(&stem, &suffix)).await
+    }
+
+    async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
+        self.blocking(|shared| homes::sizes(&shared.config.folder).map_err(|error| refused("measure homes", &error)))
+            .await
+    }
+}
+
+fn volume_of(home: homes::Home) -> Volume {
+    let of = home.suffix.strip_prefix("home--").map(|server| format!(" of the server {server}")).unwrap_or_default();
+    Volume {
+        description: format!("The home folder{of}: all files there"),
+        name: home.path.display().to_string(),
+        mount: home.path.display().to_string(),
+        label: None,
+        suffix: home.suffix,
+        is_shared: false,
     }
 }
 
