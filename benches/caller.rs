@@ -115,19 +115,20 @@ async fn auth_with(count: usize, data_dir: &std::path::Path) -> Result<(Auth, Ve
         for number in 0..count {
             let user = UserName::parse(&format!("u{:05}", number / SESSIONS_PER_USER)).expect("a name");
             if number % SESSIONS_PER_USER == 0 {
-                transaction.put_user(&UserRow {
-                    name: user.clone(),
-                    password: None,
-                    authorised: true,
-                    admin: false,
-                    created: now,
-                    last_activity: None,
-                })?;
+                transaction.put_user(&UserRow { authorised: true, ..UserRow::new(user.clone(), now) })?;
             }
             let (cookie, key) = SessionKey::generate(&random);
             cookies.push(cookie);
             let hub_session_id = format!("{number:032x}");
-            transaction.put_session(&SessionRow { key, user, hub_session_id, created: now, last_seen: now })?;
+            transaction.put_session(&SessionRow {
+                key,
+                user,
+                hub_session_id,
+                created: now,
+                last_seen: now,
+                from: None,
+                agent: String::new(),
+            })?;
         }
         Ok(())
     })?;

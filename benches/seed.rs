@@ -31,8 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn rows_of(number: usize) -> Result<(UserRow, ServerRow), Box<dyn Error>> {
     let name = UserName::parse(&format!("u{number:05}"))?;
     let key = ServerKey::default_of(name.clone());
-    let user =
-        UserRow { name, password: None, authorised: true, admin: false, created: Timestamp(0), last_activity: None };
+    let user = UserRow { authorised: true, ..UserRow::new(name, Timestamp(0)) };
     let server = ServerRow {
         handle: Some(serde_json::json!({ "static": &key })),
         generation: Generation(1),

@@ -40,7 +40,7 @@ impl Auth {
     /// Changes one's own password and ends all other sessions of that user.
     ///
     /// # Errors
-    /// `WrongPassword` if `old` is not it; what makes `new` unfit.
+    /// `WrongPassword` if `old` is not it; what makes `new` unfit, `SamePassword` among it.
     pub async fn change_password(
         &self,
         session: &Session,
@@ -50,6 +50,9 @@ impl Auth {
     ) -> Result<(), AccountError> {
         let shared = &self.0;
         shared.check_new_password(new)?;
+        if old == new {
+            return Err(AccountError::SamePassword);
+        }
         if old.expose().len() > PASSWORD_LIMIT_BYTES {
             return Err(AccountError::WrongPassword);
         }
@@ -81,6 +84,7 @@ impl Auth {
             let others: Vec<_> = shared.sessions.of_user(&user.name).into_iter().filter(|s| s.key != own).collect();
             let row = UserRow { password: Some(hash), ..row };
             let by = Actor { from: Some(from), ..user.name.as_str().into() };
+            let row = UserRow { must_change_password: false, ..row };
             shared.change(row, &by, "changed own password", "", &others, &[])
         })
         .await
@@ -112,14 +116,7 @@ impl Auth {
             if shared.user(&name).is_some() {
                 return Err(AccountError::Taken);
             }
-            let row = UserRow {
-                name: name.clone(),
-                password: hash,
-                authorised: true,
-                admin: admin || shared.config.admins.contains(&name),
-                created: shared.next_creation(),
-                last_activity: None,
-            };
+            let row = UserRow { password: hash, ..shared.new_user(&name, admin, shared.next_creation()) };
             let act = if row.admin { "added administrator" } else { "added user" };
             shared.put_user(&row, &actor, act, name.as_str())?;
             shared.follow_setup_window();
@@ -185,7 +182,7 @@ impl Auth {
         .await
     }
 
-    /// Sets somebody's password and ends all sessions of theirs.
+    /// Sets somebody's password and ends all sessions of theirs; they may have to change it at the next sign-in.
     ///
     /// # Errors
     /// `Unknown`, or what makes the password unfit.
@@ -194,21 +191,23 @@ impl Auth {
         actor: impl Into<Actor>,
         name: &UserName,
         password: &Secret,
+        must_change: bool,
     ) -> Result<(), AccountError> {
         self.0.check_new_password(password)?;
         let hash = self.hash(password).await?;
         let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
-            let row = UserRow { password: Some(hash), ..shared.row(&name)? };
+            let row = UserRow { password: Some(hash), must_change_password: must_change, ..shared.row(&name)? };
             let sessions = shared.sessions.of_user(&name);
-            shared.change(row, &actor, "set password of", name.as_str(), &sessions, &[])
+            let act = if must_change { "set password, to be changed, of" } else { "set password of" };
+            shared.change(row, &actor, act, name.as_str(), &sessions, &[])
         })
         .await
     }
 
     /// A hash for an administrator's act; all of them together queue as one client.
-    async fn hash(&self, password: &Secret) -> Result<String, AccountError> {
+    pub(super) async fn hash(&self, password: &Secret) -> Result<String, AccountError> {
         let (password, random) = (password.clone(), self.0.random.clone());
         let work = move |memory: &mut Memory| password::hash(&password, &random, memory);
         let hash = self.0.passwords.run(Ipv4Addr::LOCALHOST.into(), work).await;
@@ -381,12 +380,10 @@ impl Shared {
         let name = window.administrator;
         let created = self.store.user(&name)?.map_or_else(|| self.now(), |row| row.created);
         let row = UserRow {
-            name: name.clone(),
             password: Some(password::hash(password, &self.random, &mut Memory::default())),
             authorised: true,
             admin: true,
-            created,
-            last_activity: None,
+            ..UserRow::new(name.clone(), created)
         };
         self.put_user(&row, &OURSELVES.into(), "made administrator by SLIPWAY_ADMIN_PASSWORD", name.as_str())
     }
@@ -440,8 +437,8 @@ impl Shared {
         sessions: &[Arc<Session>],
         tokens: &[Arc<Token>],
     ) -> Result<(), AccountError> {
-        if let Some(user) = self.user(&row.name).filter(|_| !row.authorised) {
-            user.set_authorised(false);
+        if let Some(user) = self.user(&row.name) {
+            user.end_rights(&row);
         }
         self.cut(&[], tokens);
         let now = self.now();

@@ -19,7 +19,7 @@ impl Counts {
         let index = match result {
             Ok(_) => 0,
             Err(SignInError::Wrong) => 1,
-            Err(SignInError::NotAuthorised) => 2,
+            Err(SignInError::NotAuthorised | SignInError::Disabled) => 2,
             Err(SignInError::TooMany { .. } | SignInError::Busy { .. }) => 3,
             Err(SignInError::Store(_)) => 4,
         };
@@ -60,7 +60,7 @@ impl Auth {
         let mut active_users = PERIODS.map(|(name, _)| (name, 0));
         for user in shared.users.pin().values() {
             users += 1;
-            waiting_users += u64::from(!user.is_authorised());
+            waiting_users += u64::from(user.is_waiting());
             let Some(seen) = user.last_activity() else { continue };
             for ((_, count), (_, period)) in active_users.iter_mut().zip(PERIODS) {
                 *count += u64::from(now.since(seen) < period);

@@ -14,6 +14,9 @@ pub enum SignInError {
     /// The password is right, but nobody has let this user in yet.
     #[error("not yet authorised by an administrator")]
     NotAuthorised,
+    /// The password is right, but an administrator has disabled the account.
+    #[error("disabled by an administrator")]
+    Disabled,
     /// Too many failed tries.
     #[error("too many tries")]
     TooMany {
@@ -70,6 +73,24 @@ pub enum AccountError {
     /// Without him nobody could let anybody in.
     #[error("this is the last administrator")]
     LastAdministrator,
+    /// Nobody takes himself out: he could not undo it.
+    #[error("one cannot disable oneself")]
+    Oneself,
+    /// The new password is the old one, where another was asked for.
+    #[error("the new password is the old one")]
+    SamePassword,
+    /// There is no such session of theirs (any more).
+    #[error("no such session")]
+    NoSession,
+    /// More at once than are made in one commit.
+    #[error("more than {limit} at once")]
+    TooManyAtOnce {
+        /// How many may be.
+        limit: usize,
+    },
+    /// A group that new people were to join is not there.
+    #[error("no group {0}")]
+    NoGroup(GroupName),
     /// The queue of password checks is full.
     #[error("too many password checks at once")]
     Busy {

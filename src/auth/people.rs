@@ -117,14 +117,8 @@ impl Auth {
 impl Shared {
     /// A user whom somebody with the right to do so has named: let in, and without a password yet.
     pub(super) fn new_user(&self, name: &UserName, admin: bool, created: Timestamp) -> UserRow {
-        UserRow {
-            name: name.clone(),
-            password: None,
-            authorised: true,
-            admin: admin || self.config.admins.contains(name),
-            created,
-            last_activity: None,
-        }
+        let admin = admin || self.config.admins.contains(name);
+        UserRow { authorised: true, admin, ..UserRow::new(name.clone(), created) }
     }
 
     /// When the next account is made: later than any other, so that the time orders accounts as they were made.

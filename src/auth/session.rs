@@ -1,6 +1,7 @@
 //! Sessions: browsers that are signed in, in memory, looked up on every request without waiting.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -26,6 +27,10 @@ pub struct Session {
     pub hub_session_id: String,
     /// When they signed in.
     pub created: Timestamp,
+    /// From where; None for one of before that was noted.
+    pub from: Option<IpAddr>,
+    /// What the browser called itself then.
+    pub agent: String,
     /// Cancelled when the session ends: requests and sockets of it are cut within a second.
     pub ended: CancellationToken,
     /// The same as `ended`, without the lock that asking that takes.
@@ -42,6 +47,8 @@ impl Session {
             user,
             hub_session_id: row.hub_session_id.clone(),
             created: row.created,
+            from: row.from,
+            agent: row.agent.clone(),
             ended: CancellationToken::new(),
             is_over: AtomicBool::new(false),
             last_seen: AtomicI64::new(row.last_seen.0),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::devices::Device;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
 use super::setup::SignUp;
 use super::{AccountError, Auth, Session, Shared, SignInError, SignedUp, User};
@@ -60,10 +61,10 @@ impl Auth {
         &self,
         name: &str,
         password: &Secret,
-        from: IpAddr,
+        device: impl Into<Device>,
     ) -> Result<(Secret, Arc<Session>), SignInError> {
         let begun = Instant::now();
-        let result = self.check_and_sign_in(name, password, from).await;
+        let result = self.check_and_sign_in(name, password, device.into()).await;
         self.0.counts.note_sign_in(&result, begun.elapsed());
         result
     }
@@ -72,8 +73,9 @@ impl Auth {
         &self,
         name: &str,
         password: &Secret,
-        from: IpAddr,
+        device: Device,
     ) -> Result<(Secret, Arc<Session>), SignInError> {
+        let from = device.from;
         if password.expose().len() > PASSWORD_LIMIT_BYTES {
             return Err(SignInError::Wrong);
         }
@@ -103,7 +105,7 @@ impl Auth {
             return Err(SignInError::Wrong);
         };
         self.0.throttle.lock().succeeded(&counted, from, now);
-        self.run(move |shared| shared.begin_session(&user, hash.as_deref(), from)).await
+        self.run(move |shared| shared.begin_session(&user, hash.as_deref(), &device)).await
     }
 
     /// Ends the session, the OAuth tokens that were issued to it, and its open sockets.
@@ -156,7 +158,7 @@ impl Shared {
         &self,
         user: &Arc<User>,
         checked_hash: Option<&str>,
-        from: IpAddr,
+        device: &Device,
     ) -> Result<(Secret, Arc<Session>), SignInError> {
         let _act = self.acts.lock();
         // While the hash was computed the account may have gone, or its password have changed.
@@ -164,18 +166,29 @@ impl Shared {
         if !is_same || user.password().as_deref() != checked_hash {
             return Err(SignInError::Wrong);
         }
+        if user.is_disabled() {
+            return Err(SignInError::Disabled);
+        }
         if !user.is_authorised() {
             return Err(SignInError::NotAuthorised);
         }
         let now = self.now();
         let (cookie, key) = SessionKey::generate(&self.random);
         let hub_session_id = self.random.hex::<16>();
-        let row = SessionRow { key, user: user.name.clone(), hub_session_id, created: now, last_seen: now };
+        let row = SessionRow {
+            key,
+            user: user.name.clone(),
+            hub_session_id,
+            created: now,
+            last_seen: now,
+            from: Some(device.from),
+            agent: device.agent.clone(),
+        };
         let own = self.sessions.of_user(&user.name);
         let too_many = (own.len() + 1).saturating_sub(self.config.sessions_per_user.max(1));
         self.end_sessions(&own[..too_many.min(own.len())], |t, _| {
             t.put_session(&row)?;
-            let by = Actor { from: Some(from), ..user.name.as_str().into() };
+            let by = Actor { from: Some(device.from), ..user.name.as_str().into() };
             t.audit(now, &by, "signed in", "")
         })?;
         let session = Arc::new(Session::of(&row, Arc::clone(user)));
@@ -197,7 +210,7 @@ impl Shared {
     }
 
     fn waiting_users(&self) -> usize {
-        self.users.pin().values().filter(|user| !user.is_authorised()).count()
+        self.users.pin().values().filter(|user| user.is_waiting()).count()
     }
 
     fn finish_sign_up(
@@ -210,12 +223,10 @@ impl Shared {
         let _act = self.acts.lock();
         let is_administrator = self.decide_sign_up(name, code)? == SignUp::Administrator;
         let row = UserRow {
-            name: name.clone(),
             password: Some(hash),
             authorised: is_administrator,
             admin: is_administrator,
-            created: self.next_creation(),
-            last_activity: None,
+            ..UserRow::new(name.clone(), self.next_creation())
         };
         let act = if is_administrator { "signed up as first administrator" } else { "signed up" };
         self.put_user(&row, &Actor { from: Some(from), ..name.as_str().into() }, act, "")?;

@@ -276,7 +276,7 @@ async fn a_password_change_ends_all_other_sessions() {
     assert!(world.is_live(&own) && !world.is_live(&other));
     assert!(world.auth.sign_in("alice", &secret(GOOD), address(1)).await.is_err());
     world.auth.sign_in("alice", &secret("battery staple"), address(1)).await.expect("the new one");
-    world.auth.set_password("admin", &alice, &secret(GOOD)).await.expect("stored");
+    world.auth.set_password("admin", &alice, &secret(GOOD), false).await.expect("stored");
     assert!(!world.is_live(&own), "an administrator's change ends them all");
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::directory::Directory;
 use super::expand;
 use super::owner::RightsCell;
 use super::rights::Rights;
-use crate::model::{Timestamp, UserName};
+use crate::model::{Timestamp, UserName, UserProfile};
 use crate::store::UserRow;
 
 /// Stands for "never" in an atomic time.
@@ -22,6 +23,9 @@ pub struct User {
     pub(super) created: Timestamp,
     admin: AtomicBool,
     authorised: AtomicBool,
+    disabled: AtomicBool,
+    must_change_password: AtomicBool,
+    profile: ArcSwap<UserProfile>,
     password: Mutex<Option<Arc<str>>>,
     last_activity: AtomicI64,
     /// What of `last_activity` the store knows.
@@ -43,7 +47,7 @@ pub struct UserListing {
     pub name: UserName,
     /// Whether this is an administrator.
     pub admin: bool,
-    /// Whether this user may sign in.
+    /// Whether an administrator has let this user in; `disabled` stands above it.
     pub authorised: bool,
     /// When the account was made.
     pub created: Timestamp,
@@ -51,6 +55,12 @@ pub struct UserListing {
     pub last_activity: Option<Timestamp>,
     /// Whether a password is set.
     pub has_password: bool,
+    /// Whether an administrator has shut this user out.
+    pub disabled: bool,
+    /// Whether this user must change the password before anything else.
+    pub must_change_password: bool,
+    /// Names and address.
+    pub profile: Arc<UserProfile>,
 }
 
 impl User {
@@ -61,6 +71,9 @@ impl User {
             created: row.created,
             admin: AtomicBool::new(row.admin),
             authorised: AtomicBool::new(row.authorised),
+            disabled: AtomicBool::new(row.disabled),
+            must_change_password: AtomicBool::new(row.must_change_password),
+            profile: ArcSwap::from_pointee(row.profile.clone()),
             password: Mutex::new(row.password.as_deref().map(Arc::from)),
             last_activity: AtomicI64::new(activity),
             stored_activity: AtomicI64::new(activity),
@@ -75,10 +88,34 @@ impl User {
         self.admin.load(Ordering::Acquire) && self.is_authorised()
     }
 
-    /// True if this user may sign in; false for good once deleted.
+    /// True if this user may sign in: let in, and not disabled; false for good once deleted.
     #[must_use]
     pub fn is_authorised(&self) -> bool {
-        self.authorised.load(Ordering::Acquire)
+        self.authorised.load(Ordering::Acquire) && !self.is_disabled()
+    }
+
+    /// True for somebody whom no administrator has let in yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.authorised.load(Ordering::Acquire) && !self.is_disabled()
+    }
+
+    /// True for somebody whom an administrator has shut out.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.disabled.load(Ordering::Acquire)
+    }
+
+    /// True for somebody who must change the password before anything else.
+    #[must_use]
+    pub fn must_change_password(&self) -> bool {
+        self.must_change_password.load(Ordering::Acquire)
+    }
+
+    /// Names and address.
+    #[must_use]
+    pub fn profile(&self) -> Arc<UserProfile> {
+        self.profile.load_full()
     }
 
     /// What they may do now.
@@ -121,6 +158,22 @@ impl User {
         }
     }
 
+    /// Takes over at once what `row` takes away.
+    pub(super) fn end_rights(&self, row: &UserRow) {
+        if !row.authorised {
+            self.set_authorised(false);
+        }
+        if row.disabled {
+            self.set_disabled(true);
+        }
+    }
+
+    fn set_disabled(&self, disabled: bool) {
+        if self.disabled.swap(disabled, Ordering::AcqRel) != disabled {
+            self.directory.changed();
+        }
+    }
+
     pub(super) fn password(&self) -> Option<Arc<str>> {
         self.password.lock().clone()
     }
@@ -134,16 +187,24 @@ impl User {
         self.set_password(row.password.as_deref());
         self.set_admin(row.admin);
         self.set_authorised(row.authorised);
+        self.set_disabled(row.disabled);
+        self.must_change_password.store(row.must_change_password, Ordering::Release);
+        if **self.profile.load() != row.profile {
+            self.profile.store(Arc::new(row.profile.clone()));
+        }
     }
 
     pub(super) fn listing(&self) -> UserListing {
         UserListing {
             name: self.name.clone(),
             admin: self.admin.load(Ordering::Acquire),
-            authorised: self.is_authorised(),
+            authorised: self.authorised.load(Ordering::Acquire),
             created: self.created,
             last_activity: self.last_activity(),
             has_password: self.password.lock().is_some(),
+            disabled: self.is_disabled(),
+            must_change_password: self.must_change_password(),
+            profile: self.profile(),
         }
     }
 }

@@ -50,7 +50,7 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
         }
         Request::UserPassword { name, password } => {
             let name = parse(&name)?;
-            auth.set_password(ACTOR, &name, &password.0).await.map_err(|e| sentence(&e))?;
+            auth.set_password(ACTOR, &name, &password.0, false).await.map_err(|e| sentence(&e))?;
             Ok(done(&name))
         }
         Request::UserDelete { name } => {

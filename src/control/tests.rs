@@ -67,7 +67,7 @@ async fn a_user_is_added_listed_let_out_and_deleted_by_commands() {
     let seen: Vec<_> = users.iter().map(|user| (user.name.as_str(), user.admin, user.authorised)).collect();
     assert_eq!(seen, [("alice", false, true), ("root", true, true)]);
 
-    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    let address = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
     let (_, session) =
         world.auth.sign_in("alice", &Secret::new("correct horse"), address).await.expect("the password is right");
     let request = Request::UserPassword { name: "alice".into(), password: password("battery staple") };

@@ -1,7 +1,7 @@
 //! A world around the edge for its tests: a real `Auth` with a real store, routes, and a hub that says what it was
 //! handed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -125,7 +125,7 @@ impl World {
     pub(super) async fn user(&self, name: &str, admin: bool) -> String {
         let password = Secret::new("correct horse");
         self.auth.add_user("test", name, Some(&password), admin).await.expect("added");
-        let (cookie, _) = self.auth.sign_in(name, &password, [127, 0, 0, 1].into()).await.expect("signed in");
+        let (cookie, _) = self.auth.sign_in(name, &password, IpAddr::from([127, 0, 0, 1])).await.expect("signed in");
         format!("a=b; {COOKIE_NAME}={}", cookie.expose())
     }
 

@@ -73,6 +73,9 @@ pub(super) enum HubError {
     /// An extractor of axum's refused the request.
     #[error("refused with status {status}: {text}")]
     Refused { status: StatusCode, text: String },
+    /// Nothing goes on before the password is changed.
+    #[error("the password must be changed first")]
+    PasswordFirst,
     /// One particular answer of JupyterHub's.
     #[error("answered {status}: {message}")]
     Answer { status: StatusCode, message: String },
@@ -108,6 +111,7 @@ impl HubError {
             | Self::MissingScope { .. }
             | Self::AdministratorsOnly
             | Self::FormToken(_)
+            | Self::PasswordFirst
             | Self::NotANavigation => StatusCode::FORBIDDEN,
             Self::NoSuchResource | Self::Absent | Self::NoSuchPage => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -143,6 +147,7 @@ impl HubError {
             Self::FormToken(Verdict::Missing) => "'_xsrf' argument missing from POST".to_owned(),
             Self::FormToken(_) => "XSRF cookie does not match POST argument".to_owned(),
             Self::AdministratorsOnly => "This is for administrators.".to_owned(),
+            Self::PasswordFirst => PASSWORD_FIRST.to_owned(),
             Self::NotANavigation => "This request may not come from a script or a frame of another page.".to_owned(),
             Self::Bad(sentence) => sentence.clone(),
             Self::BodyTooLarge { limit_bytes } => {
@@ -175,6 +180,7 @@ impl HubError {
             Self::NotANavigation => {
                 ("Not from inside another page", "For your safety this page opens only when you go to it yourself.")
             }
+            Self::PasswordFirst => ("First a new password", PASSWORD_FIRST),
             Self::NoSuchResource | Self::Absent | Self::NoSuchPage => {
                 ("There is nothing here", "The address may be mistyped, or the page is not yours to see.")
             }
@@ -251,7 +257,7 @@ impl From<AccountError> for HubError {
             AccountError::TooMany { retry_after } => {
                 Self::TooMany { sentence: sentence_of(&AccountError::TooMany { retry_after }), retry_after }
             }
-            AccountError::Unknown(_) => Self::NoSuchResource,
+            AccountError::Unknown(_) | AccountError::NoSession => Self::NoSuchResource,
             error => Self::Bad(sentence_of(&error)),
         }
     }
@@ -274,6 +280,9 @@ impl From<ActError> for HubError {
         }
     }
 }
+
+/// What somebody reads who must change the password before anything else.
+const PASSWORD_FIRST: &str = "This account's password must be changed before anything else can be done with it.";
 
 /// `no such user: bob` as it begins a sentence.
 fn capitalised(text: &str) -> String {
@@ -301,6 +310,11 @@ pub(super) fn sentence_of(error: &AccountError) -> String {
         }
         AccountError::WrongPassword => "The present password is not right.".to_owned(),
         AccountError::LastAdministrator => "This is the last administrator. Make somebody else one first.".to_owned(),
+        AccountError::Oneself => "You cannot disable yourself. Ask another administrator.".to_owned(),
+        AccountError::SamePassword => "The new password is the present one. Choose another.".to_owned(),
+        AccountError::NoSession => "That session has ended already.".to_owned(),
+        AccountError::TooManyAtOnce { limit } => format!("Make at most {limit} accounts in one go."),
+        AccountError::NoGroup(group) => format!("There is no group {group}. Make it first, or leave it out."),
         AccountError::Busy { .. } => "Many people are signing in just now. Try again in a moment.".to_owned(),
         AccountError::TooMany { retry_after } => {
             format!("Too many tries. Wait {} and try again.", wait_of(*retry_after))

@@ -59,6 +59,7 @@ impl Frame {
             person => self.name,
             is_admin => self.is_admin,
             form_token => self.form_token,
+            section => section_of(&self.here, &self.state.config.base.hub()),
             here => self.here,
         };
         let html = self.state.views.render(template, context! { ..page, ..frame })?;
@@ -66,6 +67,16 @@ impl Frame {
         let mut response = (status, content_type, html).into_response();
         set_cookies(&mut response, &self.cookies);
         Ok(response)
+    }
+}
+
+/// The page of the navigation that `path` lies below: pages about a thing belong to the page that lists them.
+pub(super) fn section_of<'a>(path: &'a str, hub: &str) -> &'a str {
+    let page = path.strip_prefix(hub).and_then(|page| page.split('/').next()).unwrap_or_default();
+    match page {
+        "authorize" | "withdraw" | "discard" => "admin",
+        "spawn" | "spawn-pending" | "delete-server" | "volumes" => "home",
+        _ => page,
     }
 }
 
@@ -115,4 +126,15 @@ fn form_token(state: &HubState, key: &xsrf::Key, headers: &HeaderMap, cookies: &
     let token = key.mint(&state.random);
     cookies.push(form_token_cookie(state, &token));
     token
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_about_a_thing_belongs_to_the_page_that_lists_it() {
+        let sections = ["/j/hub/groups/x", "/j/hub/withdraw/bob", "/j/hub/token", "/j/hub/spawn/a/b", "/j/user/groups"];
+        assert_eq!(sections.map(|path| section_of(path, "/j/hub/")), ["groups", "admin", "token", "home", ""]);
+    }
 }

@@ -4,6 +4,7 @@
 //! has been checked once, at the rim, and is trusted inside.
 
 mod actor;
+mod audit_kind;
 mod clock;
 mod exchange;
 mod id;
@@ -12,6 +13,7 @@ mod name;
 mod network;
 mod owner;
 mod path;
+mod profile;
 mod route;
 mod scope;
 mod secret;
@@ -23,6 +25,7 @@ mod visit;
 mod volume;
 
 pub use actor::Actor;
+pub use audit_kind::AuditKind;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use exchange::Exchange;
 pub use id::{Generation, InstanceId};
@@ -33,6 +36,7 @@ pub use name::{
 pub use network::Network;
 pub use owner::{OAuthClient, OwnerName, ShareWith};
 pub use path::{NormalPath, PathError, ServerPath, ServicePath};
+pub use profile::{ProfileError, UserProfile};
 pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddress};
 pub use scope::{Filter, Scope, ScopeError, ScopeName};
 pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};

@@ -206,14 +206,7 @@ fn user(name: &str) -> ServerKey {
 }
 
 fn account(name: &str) -> store::UserRow {
-    store::UserRow {
-        name: user(name).user,
-        password: None,
-        authorised: true,
-        admin: false,
-        created: Timestamp(0),
-        last_activity: None,
-    }
+    store::UserRow { authorised: true, ..store::UserRow::new(user(name).user, Timestamp(0)) }
 }
 
 struct World {

@@ -3,6 +3,7 @@
 //! `open` says which files a store consists of and when one is refused; `staged` keeps a refused file as it
 //! was; `seal` is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do.
 
+mod audit;
 mod counts;
 mod error;
 mod files;
@@ -28,10 +29,11 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{InstanceId, ServerKey, UserName};
 
+pub use audit::{AuditEntry, AuditFilter, AuditPage, AuditRetention, AuditRow, ChainBreak, ChainHash, ChainReport};
 pub use counts::Figures;
 pub use error::StoreError;
 pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
-pub use rows::{AuditRow, MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
+pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 pub use volumes::VolumesRow;
 
@@ -81,6 +83,7 @@ struct Inner {
     /// Held by the one writer. The witness is written before the writer is told of success.
     writer: Mutex<Witness>,
     counts: counts::Counts,
+    audit_retention: RwLock<AuditRetention>,
     /// Last, so that it is unlocked last: redb writes when it is closed.
     dir: DataDir,
 }
@@ -149,23 +152,6 @@ impl Store {
         self.row(SERVERS, &rows::server_key(key))
     }
 
-    /// The newest `limit` audit rows, newest first.
-    ///
-    /// # Errors
-    /// If the file cannot be read or a row is damaged.
-    pub fn audit(&self, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
-        self.read(|transaction| {
-            let table = transaction.open_table(AUDIT).map_err(unreadable)?;
-            let newest = table.iter().map_err(unreadable)?.rev().take(limit);
-            newest
-                .map(|entry| {
-                    let (key, value) = entry.map_err(unreadable)?;
-                    self.0.sealer.open("audit", key.value(), value.value())
-                })
-                .collect()
-        })
-    }
-
     /// One durable transaction; `Ok` comes after the fsync. If `act` fails nothing has happened. `act` must use the
     /// transaction alone: a call to the store from inside it would wait for itself.
     ///
@@ -196,7 +182,7 @@ impl Store {
         // Only after a failed commit there is something left to do: the disk had no room for the recovery either.
         open.file.release().map_err(error::unwritten)?;
         let write = open.database.begin_write().map_err(error::unwritten)?;
-        let mut transaction = Transaction::new(&write, &self.0.sealer);
+        let mut transaction = Transaction::new(&write, &self.0.sealer).keeping(*self.0.audit_retention.read());
         let value = act(&mut transaction)?;
         let sequence = transaction.count_commit()?;
         write.commit().map_err(error::unwritten)?;

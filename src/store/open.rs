@@ -69,7 +69,8 @@ pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreEr
         write_marker(&dir, &instance)?;
     }
     let writer = Mutex::new(witness);
-    Ok(Inner { instance, sealer, database: RwLock::new(Some(database)), writer, counts: Counts::default(), dir })
+    let (database, audit_retention) = (RwLock::new(Some(database)), RwLock::default());
+    Ok(Inner { instance, sealer, database, writer, counts: Counts::default(), audit_retention, dir })
 }
 
 /// Opens the database after a failed commit, with all the checks of a first opening. If the disk is still full it

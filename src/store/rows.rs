@@ -2,14 +2,12 @@
 //!
 //! A row may gain fields: a new one carries `#[serde(default)]`, so that rows written before it still read.
 
-use std::net::IpAddr;
-
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
     DisplayName, Failure, Generation, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken,
-    Timestamp, TokenId, UserName,
+    Timestamp, TokenId, UserName, UserProfile,
 };
 
 /// A person.
@@ -32,6 +30,33 @@ pub struct UserRow {
     /// Last seen doing something; may lag by a minute.
     #[serde(default)]
     pub last_activity: Option<Timestamp>,
+    /// Names and address.
+    #[serde(default)]
+    pub profile: UserProfile,
+    /// Nothing but a change of the password is open to them until they have made one.
+    #[serde(default)]
+    pub must_change_password: bool,
+    /// Shut out by an administrator, whether authorised or not.
+    #[serde(default)]
+    pub disabled: bool,
+}
+
+impl UserRow {
+    /// An account that nobody has let in yet, without a password.
+    #[must_use]
+    pub fn new(name: UserName, created: Timestamp) -> Self {
+        Self {
+            name,
+            password: None,
+            authorised: false,
+            admin: false,
+            created,
+            last_activity: None,
+            profile: UserProfile::default(),
+            must_change_password: false,
+            disabled: false,
+        }
+    }
 }
 
 /// A browser that is signed in.
@@ -47,6 +72,10 @@ pub struct SessionRow {
     pub created: Timestamp,
     /// Last request; may lag by a minute.
     pub last_seen: Timestamp,
+    /// The address that signed in; rows of before do not tell.
+    pub from: Option<IpAddr>,
+    /// What the browser called itself then, made fit to be shown.
+    pub agent: String,
 }
 
 /// What a token was made for.
@@ -173,25 +202,6 @@ pub struct MadeFrom {
     pub cpu_cores: Option<f64>,
 }
 
-/// Who did what to whom, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRow {
-    /// When.
-    pub at: Timestamp,
-    /// A user's name, or where the act came from (`command`, `slipway`).
-    pub actor: String,
-    /// The client's address; none for what comes from this host.
-    #[serde(default)]
-    pub from: Option<IpAddr>,
-    /// The token that was used, if it was one.
-    #[serde(default)]
-    pub token: Option<TokenId>,
-    /// What: a short verb phrase.
-    pub act: String,
-    /// To what or whom.
-    pub object: String,
-}
-
 /// A session as stored: the key is the table's key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SessionRecord {
@@ -199,6 +209,10 @@ pub(super) struct SessionRecord {
     hub_session_id: String,
     created: Timestamp,
     last_seen: Timestamp,
+    #[serde(default)]
+    from: Option<IpAddr>,
+    #[serde(default)]
+    agent: String,
 }
 
 impl SessionRecord {
@@ -208,13 +222,15 @@ impl SessionRecord {
             hub_session_id: row.hub_session_id.clone(),
             created: row.created,
             last_seen: row.last_seen,
+            from: row.from,
+            agent: row.agent.clone(),
         }
     }
 
     pub(super) fn into_row(self, key: &[u8]) -> Result<SessionRow, StoreError> {
         let key = key.try_into().map_err(|_| StoreError::Damaged("a session's key has a wrong length".into()))?;
-        let Self { user, hub_session_id, created, last_seen } = self;
-        Ok(SessionRow { key: SessionKey(key), user, hub_session_id, created, last_seen })
+        let Self { user, hub_session_id, created, last_seen, from, agent } = self;
+        Ok(SessionRow { key: SessionKey(key), user, hub_session_id, created, last_seen, from, agent })
     }
 
     pub(super) fn belongs_to(&self, user: &UserName) -> bool {

@@ -5,20 +5,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{unreadable, unwritten};
-use super::rows::{AuditRow, ServerRow, SessionRecord, SessionRow, TokenRow, UserRow, server_key, server_key_prefix};
+use super::rows::{ServerRow, SessionRecord, SessionRow, TokenRow, UserRow, server_key, server_key_prefix};
 use super::seal::Sealer;
-use super::{AUDIT, META, SERVERS, SESSIONS, StoreError, TOKENS, Table, USERS};
-use crate::model::{Actor, ServerKey, SessionKey, Timestamp, TokenId, UserName};
-
-/// Audit rows kept; an older one goes with each new one. 100,000 rows are some 15 MB and a year of a busy place.
-const AUDIT_ROWS_LIMIT: u64 = 100_000;
-/// Longest text in an audit row, in bytes: names are shorter, and nobody fills our disk with one.
-const AUDIT_TEXT_LIMIT_BYTES: usize = 256;
+use super::{AuditRetention, META, SERVERS, SESSIONS, StoreError, TOKENS, Table, USERS};
+use crate::model::{ServerKey, SessionKey, TokenId, UserName};
 
 /// A write under way; made by `Store::write`.
 pub struct Transaction<'a> {
-    write: &'a WriteTransaction,
-    sealer: &'a Sealer,
+    pub(super) write: &'a WriteTransaction,
+    pub(super) sealer: &'a Sealer,
+    pub(super) audit_retention: AuditRetention,
 }
 
 impl std::fmt::Debug for Transaction<'_> {
@@ -29,7 +25,12 @@ impl std::fmt::Debug for Transaction<'_> {
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(write: &'a WriteTransaction, sealer: &'a Sealer) -> Self {
-        Self { write, sealer }
+        Self { write, sealer, audit_retention: AuditRetention::default() }
+    }
+
+    /// The same, which keeps so much of the audit log.
+    pub(super) fn keeping(self, audit_retention: AuditRetention) -> Self {
+        Self { audit_retention, ..self }
     }
 
     /// The user as of this transaction.
@@ -168,27 +169,6 @@ impl<'a> Transaction<'a> {
         self.rename_volumes(from, to)
     }
 
-    /// One audit row, in the same commit as the act.
-    ///
-    /// # Errors
-    /// If the file cannot be read or written.
-    pub fn audit(&mut self, at: Timestamp, actor: &Actor, act: &str, object: &str) -> Result<(), StoreError> {
-        let number = self.next_number("last_audit")?;
-        let row = AuditRow {
-            at,
-            actor: shortened(&actor.name),
-            from: actor.from,
-            token: actor.token,
-            act: shortened(act),
-            object: shortened(object),
-        };
-        self.put(AUDIT, &number.to_be_bytes(), &row)?;
-        match number.checked_sub(AUDIT_ROWS_LIMIT) {
-            Some(old) => self.remove(AUDIT, &old.to_be_bytes()),
-            None => Ok(()),
-        }
-    }
-
     /// Counts this commit; the witness is told the number.
     pub(super) fn count_commit(&mut self) -> Result<u64, StoreError> {
         self.next_number("sequence")
@@ -252,12 +232,4 @@ fn servers_range(user: &UserName) -> (Vec<u8>, Vec<u8>) {
     end.pop();
     end.push(1);
     (first, end)
-}
-
-fn shortened(text: &str) -> String {
-    let mut end = text.len().min(AUDIT_TEXT_LIMIT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
 }

@@ -88,14 +88,9 @@ impl World {
         let store = Store::open(&store::Config { data_dir: folder.path().join("data") }).expect("a fresh store");
         // A server is nobody's without the account of its owner.
         let names = ["alice", "bob", "carol", "dave"].map(str::to_owned).into_iter();
-        let mut people = names.chain((0..CROWD).map(|number| format!("u{number}"))).map(|name| UserRow {
-            name: user(&name).user,
-            password: None,
-            authorised: true,
-            admin: false,
-            created: Timestamp(0),
-            last_activity: None,
-        });
+        let mut people = names
+            .chain((0..CROWD).map(|number| format!("u{number}")))
+            .map(|name| UserRow { authorised: true, ..UserRow::new(user(&name).user, Timestamp(0)) });
         store.write(|t| people.try_for_each(|row| t.put_user(&row))).expect("a commit");
         Self::open(plan, store, Names(Arc::new(Owned { instance, prefix })), folder).await
     }

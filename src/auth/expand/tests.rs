@@ -36,14 +36,7 @@ fn directory() -> Arc<Directory> {
 }
 
 fn user(text: &str, admin: bool, directory: &Arc<Directory>) -> User {
-    let row = UserRow {
-        name: name(text),
-        password: None,
-        authorised: true,
-        admin,
-        created: Timestamp(0),
-        last_activity: None,
-    };
+    let row = UserRow { authorised: true, admin, ..UserRow::new(name(text), Timestamp(0)) };
     User::of(&row, directory)
 }
 

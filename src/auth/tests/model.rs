@@ -129,7 +129,7 @@ async fn step(mut real: Real, model: &mut Model, act: &Act) -> Result<Real, Test
         }
         Act::SetPassword { who } => {
             let who = NAMES[who];
-            let result = auth.set_password("t", &name(who), &secret(GOOD)).await;
+            let result = auth.set_password("t", &name(who), &secret(GOOD), false).await;
             prop_assert_eq!(result.is_ok(), model.people.contains_key(who));
             model.sessions.retain(|_, owner| *owner != who);
         }

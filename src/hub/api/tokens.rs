@@ -193,7 +193,7 @@ async fn signed_in(
     let (Some(name), Some(password)) = (text("username"), text("password")) else { return Err(HubError::Nobody) };
     let sign_in = state.auth.sign_in(name.trim(), &Secret::new(password), from).await;
     let (_, session) = sign_in.map_err(|error| match error {
-        SignInError::Wrong | SignInError::NotAuthorised => HubError::Nobody,
+        SignInError::Wrong | SignInError::NotAuthorised | SignInError::Disabled => HubError::Nobody,
         SignInError::TooMany { retry_after } => {
             HubError::TooMany { sentence: "Too many tries. Wait a while and try again.".to_owned(), retry_after }
         }
@@ -204,6 +204,10 @@ async fn signed_in(
         SignInError::Store(error) => HubError::Store(error),
     })?;
     state.auth.sign_out(&session, Some(from)).await?;
+    // A key made now would outlive the change.
+    if session.user.must_change_password() {
+        return Err(HubError::PasswordFirst);
+    }
     Ok(Arc::clone(&session.user))
 }
 

@@ -1,13 +1,13 @@
 //! Sign-in: the form, and what makes a session of it.
 
 use axum::extract::State;
-use axum::http::header::HeaderMap;
+use axum::http::header::{HeaderMap, USER_AGENT};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use minijinja::context;
 
 use super::{found, landing, with_retry_after};
-use crate::auth::{Session, SignInError};
+use crate::auth::{Device, Session, SignInError};
 use crate::hub::HubState;
 use crate::hub::cookies::NewCookie;
 use crate::hub::error::{HubError, wait_of};
@@ -40,16 +40,18 @@ pub(in crate::hub) async fn post(
     VisitOf(visit): VisitOf,
     FormToken(form_token): FormToken,
     uri: Uri,
+    headers: HeaderMap,
     fields: Fields,
     frame: Frame,
 ) -> Result<Response, HubError> {
+    let agent = agent_of(&headers);
     let name = fields.get("username").trim();
     if form_token != Verdict::Passed {
         let sentence = "Login form invalid or expired. Try again.";
         return form(&state, frame, &uri, StatusCode::FORBIDDEN, name, sentence);
     }
     let password = Secret::new(fields.get("password"));
-    let (cookie, session) = match state.auth.sign_in(name, &password, visit.address).await {
+    let (cookie, session) = match state.auth.sign_in(name, &password, Device::new(visit.address, &agent)).await {
         Ok(signed_in) => signed_in,
         Err(error) => return refuse(&state, frame, &uri, name, error),
     };
@@ -67,6 +69,10 @@ fn refuse(state: &HubState, frame: Frame, uri: &Uri, name: &str, error: SignInEr
         SignInError::Wrong => (StatusCode::FORBIDDEN, "Invalid username or password".to_owned(), None),
         SignInError::NotAuthorised => {
             let sentence = format!("User {name} has not been authorized by an administrator yet.");
+            (StatusCode::FORBIDDEN, sentence, None)
+        }
+        SignInError::Disabled => {
+            let sentence = "This account is disabled. Ask an administrator.".to_owned();
             (StatusCode::FORBIDDEN, sentence, None)
         }
         SignInError::TooMany { retry_after } => {
@@ -110,6 +116,11 @@ fn form(
 fn after_sign_in(state: &HubState, session: &Session, visit: &Visit, uri: &Uri) -> String {
     let next = next_url(next_of(uri).as_deref(), &visit.origin);
     next.unwrap_or_else(|| landing(state, &session.user.name, uri.query()))
+}
+
+/// What the browser calls itself.
+fn agent_of(headers: &HeaderMap) -> String {
+    headers.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
 /// What a browser keeps of a new session.

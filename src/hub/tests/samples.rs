@@ -10,6 +10,7 @@ use minijinja::value::Value;
 use crate::hub::api::openapi::Document;
 use crate::hub::assets;
 use crate::hub::config::Config;
+use crate::hub::frame::section_of;
 use crate::hub::pages::api_docs::view_of;
 use crate::hub::templates::{Views, moment};
 use crate::model::Timestamp;
@@ -17,7 +18,7 @@ use crate::model::Timestamp;
 const NOW: Timestamp = Timestamp(1_795_313_227_732);
 
 fn frame(person: Option<&str>, is_admin: bool, here: &str) -> Value {
-    context! { person, is_admin, form_token => "0".repeat(56), here }
+    context! { person, is_admin, form_token => "0".repeat(56), section => section_of(here, "/hub/"), here }
 }
 
 fn server(state: &str, message: &str, progress: u8, failure: Option<Value>) -> Value {

@@ -86,7 +86,7 @@ async fn who_keeps_users_makes_nobody_an_administrator() {
     world.user("alice").await;
     world
         .auth
-        .set_password("test", &UserName::parse("kim").expect("a name"), &Secret::new(super::world::PASSWORD))
+        .set_password("test", &UserName::parse("kim").expect("a name"), &Secret::new(super::world::PASSWORD), false)
         .await
         .expect("kim is there");
     let kim = scripting(&world.signed_in("kim").await).await;

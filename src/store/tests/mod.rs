@@ -33,14 +33,7 @@ fn name(text: &str) -> UserName {
 }
 
 fn user(text: &str) -> UserRow {
-    UserRow {
-        name: name(text),
-        password: Some(format!("hash of {text}")),
-        authorised: true,
-        admin: false,
-        created: Timestamp(1),
-        last_activity: None,
-    }
+    UserRow { password: Some(format!("hash of {text}")), authorised: true, ..UserRow::new(name(text), Timestamp(1)) }
 }
 
 fn session(owner: &str, number: u8) -> SessionRow {
@@ -50,6 +43,8 @@ fn session(owner: &str, number: u8) -> SessionRow {
         hub_session_id: "ab".repeat(16),
         created: Timestamp(1),
         last_seen: Timestamp(2),
+        from: Some([192, 0, 2, 7].into()),
+        agent: "a browser".into(),
     }
 }
 

@@ -1,0 +1,134 @@
+//! What else is kept of an account: names and address, whether the password must be changed, whether it is disabled.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
+use super::{AccountError, Auth, Session};
+use crate::model::{Actor, Secret, UserName, UserProfile};
+use crate::store::UserRow;
+
+impl Auth {
+    /// Names and address of a user; None if there is no such user.
+    #[must_use]
+    pub fn profile(&self, name: &UserName) -> Option<Arc<UserProfile>> {
+        self.0.user(name).map(|user| user.profile())
+    }
+
+    /// Sets names and address.
+    ///
+    /// # Errors
+    /// `Unknown`.
+    pub async fn set_profile(
+        &self,
+        by: impl Into<Actor>,
+        name: &UserName,
+        profile: UserProfile,
+    ) -> Result<(), AccountError> {
+        let (by, name) = (by.into(), name.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let row = shared.row(&name)?;
+            if row.profile == profile {
+                return Ok(());
+            }
+            shared.change(UserRow { profile, ..row }, &by, "changed profile of", name.as_str(), &[], &[])
+        })
+        .await
+    }
+
+    /// Makes a user change the password before anything else, or lets them off. Sessions go on, confined; a change of
+    /// the password ends the confinement.
+    ///
+    /// # Errors
+    /// `Unknown`.
+    pub async fn require_password_change(
+        &self,
+        by: impl Into<Actor>,
+        name: &UserName,
+        must_change_password: bool,
+    ) -> Result<(), AccountError> {
+        let (by, name) = (by.into(), name.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let row = shared.row(&name)?;
+            if row.must_change_password == must_change_password {
+                return Ok(());
+            }
+            let act = if must_change_password { "required a new password of" } else { "required no new password of" };
+            shared.change(UserRow { must_change_password, ..row }, &by, act, name.as_str(), &[], &[])
+        })
+        .await
+    }
+
+    /// Shuts a user out, or lets them in again: their sessions and tokens end at once and do not come back. Whether
+    /// they are authorised stays as it is. The caller stops their servers.
+    ///
+    /// # Errors
+    /// `Unknown`, `Oneself`, `LastAdministrator`.
+    pub async fn set_disabled(
+        &self,
+        by: impl Into<Actor>,
+        name: &UserName,
+        disabled: bool,
+    ) -> Result<(), AccountError> {
+        let (by, name) = (by.into(), name.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let row = shared.row(&name)?;
+            if row.disabled == disabled {
+                return Ok(());
+            }
+            if !disabled {
+                shared.check_not_blocked(&name)?;
+                shared.change(UserRow { disabled, ..row }, &by, "enabled", name.as_str(), &[], &[])?;
+                shared.follow_setup_window();
+                return Ok(());
+            }
+            if by.name == name.as_str() {
+                return Err(AccountError::Oneself);
+            }
+            shared.check_not_last_administrator(&name)?;
+            let (sessions, tokens) = (shared.sessions.of_user(&name), shared.tokens.of_user(&name));
+            shared.change(UserRow { disabled, ..row }, &by, "disabled", name.as_str(), &sessions, &tokens)
+        })
+        .await
+    }
+
+    /// Asks a signed-in person for the password once more, before what cannot be undone. Counted and slowed down like
+    /// a sign-in.
+    ///
+    /// # Errors
+    /// `WrongPassword`, `TooMany`, `Busy`.
+    pub async fn verify_password_again(
+        &self,
+        session: &Session,
+        password: &Secret,
+        from: IpAddr,
+    ) -> Result<(), AccountError> {
+        if password.expose().len() > PASSWORD_LIMIT_BYTES {
+            return Err(AccountError::WrongPassword);
+        }
+        let shared = &self.0;
+        let name = session.user.name.as_str();
+        let begun = shared.throttle.lock().begin(name, from, shared.now());
+        begun.map_err(|retry_after| AccountError::TooMany { retry_after })?;
+        let (checked, against) = (password.clone(), session.user.password());
+        let stored = against.clone();
+        let work = move |memory: &mut Memory| password::verify(&checked, stored.as_deref(), memory);
+        let matches = match shared.passwords.run(from, work).await {
+            Ok(matches) => matches,
+            Err(busy) => {
+                shared.throttle.lock().withdrawn(name, from);
+                return Err(AccountError::Busy { retry_after: busy.retry_after });
+            }
+        };
+        // While the hash was computed the session may have ended, or the password have changed.
+        let is_still_so = !session.is_over() && session.user.is_authorised() && session.user.password() == against;
+        if !matches || !is_still_so {
+            return Err(AccountError::WrongPassword);
+        }
+        shared.throttle.lock().succeeded(name, from, shared.now());
+        Ok(())
+    }
+}
