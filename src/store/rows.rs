@@ -2,6 +2,8 @@
 //!
 //! A row may gain fields: a new one carries `#[serde(default)]`, so that rows written before it still read.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
