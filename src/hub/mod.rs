@@ -15,6 +15,7 @@ mod form;
 mod frame;
 mod landing;
 mod layers;
+mod leave;
 mod oauth;
 mod pages;
 mod program;

@@ -66,6 +66,13 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- accounts --
         // -- users --
         // -- volumes --
+        .route(&hub("volumes"), get(super::pages::volumes::get_own))
+        .route(&hub("volumes/{user}"), get(super::pages::volumes::get))
+        .route(&hub("volumes/{user}/reset"), get(super::pages::volumes::ask_reset).post(super::pages::volumes::reset))
+        .route(
+            &hub("volumes/{user}/settle"),
+            get(super::pages::volumes::ask_settle).post(super::pages::volumes::settle),
+        )
         // -- groups --
         // -- notices --
         // -- gpus --
@@ -195,6 +202,10 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- accounts --
         // -- users --
         // -- volumes --
+        .route(
+            &api("/users/{user}/manage-volumes"),
+            get(api::volumes::list).delete(api::volumes::reset).options(api::options),
+        )
         // -- groups --
         // -- notices --
         // -- gpus --

@@ -334,6 +334,3 @@ fn said_of(user: &UserName, outcomes: &[VolumeOutcome]) -> String {
     let gone = if gone.is_empty() { "none".to_owned() } else { gone.join(", ") };
     if stayed.is_empty() { format!("{user}: {gone}") } else { format!("{user}: {gone}; not {}", stayed.join(", ")) }
 }
-
-#[cfg(test)]
-mod tests;

@@ -58,6 +58,13 @@ impl Transaction<'_> {
         self.remove(VOLUMES, owner.as_str().as_bytes())
     }
 
+    /// As a store of before volumes had owners.
+    #[cfg(test)]
+    pub(crate) fn forget_volumes_for_tests(&mut self, owner: &UserName) -> Result<(), StoreError> {
+        self.forget_volumes(owner)?;
+        self.put_meta(ARE_OWNED, &false)
+    }
+
     pub(super) fn rename_volumes(&mut self, from: &UserName, to: &UserName) -> Result<(), StoreError> {
         let Some(row) = self.volumes_of(from)? else { return Ok(()) };
         self.forget_volumes(from)?;

@@ -34,6 +34,7 @@ pub(super) mod whoami;
 // -- accounts --
 // -- users --
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 // -- notices --
 // -- gpus --

@@ -80,6 +80,7 @@ pub(super) struct PageQuery {
         // -- accounts --
         // -- users --
         // -- volumes --
+        crate::hub::api::volumes::list, crate::hub::api::volumes::reset,
         // -- groups --
         // -- notices --
         // -- gpus --

@@ -23,6 +23,7 @@ pub(super) mod tokens;
 // -- accounts --
 // -- users --
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 // -- notices --
 // -- gpus --

@@ -69,7 +69,7 @@ impl Keeper {
     }
 
     /// One look. What it says nothing of stays unknown: a volume that is gone must not keep its size.
-    async fn look_at_sizes(&self, limit: Duration) {
+    pub(in crate::spawner) async fn look_at_sizes(&self, limit: Duration) {
         let at = self.clock.now();
         match timeout(limit, self.backend.volume_sizes()).await {
             Ok(Ok(sizes)) => {
