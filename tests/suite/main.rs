@@ -29,4 +29,5 @@ mod routes;
 mod shutdown;
 mod spawn;
 mod static_upstream;
+mod volumes;
 mod world;

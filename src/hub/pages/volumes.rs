@@ -114,8 +114,10 @@ pub(in crate::hub) async fn ask_settle(
     if left_over.is_empty() {
         return Ok(see_other(&address_of(&state, &person, &owner)));
     }
+    let volumes = state.spawner.volumes_of(&owner).await?;
     let page = context! {
         volumes => left_over.iter().map(view_of).collect::<Vec<_>>(),
+        has_own => volumes.iter().any(|volume| volume.resettable),
         word,
         running => running_of(&state, &owner),
         ..whose(&state, &person, &owner)
