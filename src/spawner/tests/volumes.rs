@@ -274,6 +274,7 @@ async fn a_renamed_account_keeps_its_volumes_whatever_starts_meanwhile() {
             }
             Err(SpawnerError::Running) => {
                 let _ = start.await.expect("it ends");
+                down(&world, &now).await;
             }
             Err(error) => panic!("{error}"),
         }
