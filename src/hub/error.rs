@@ -222,26 +222,31 @@ impl From<SpawnerError> for HubError {
             SpawnerError::NamedServersOff => Self::bad("Named servers are not enabled."),
             SpawnerError::BadName(error) => Self::bad(format!("This name cannot be used: {error}.")),
             SpawnerError::BadOptions(sentence) => Self::bad(sentence),
+            SpawnerError::MayNotStart(sentence) => Self::forbidden(sentence),
             SpawnerError::NoSuchServer | SpawnerError::NoSuchUser => Self::NoSuchResource,
             SpawnerError::NameTaken => Self::Answer {
                 status: StatusCode::CONFLICT,
                 message: "There is a server of that name already.".to_owned(),
             },
             SpawnerError::Running => Self::bad("The server is running or on its way. Stop it first."),
+            SpawnerError::NotRunning => Self::bad("The server is not running. Start it first."),
+            SpawnerError::CannotRestart => Self::bad("Servers cannot be restarted here: somebody else starts them."),
+            SpawnerError::Engine(error) if error.is_silence() => Self::Busy {
+                sentence: "The container engine does not answer. Nothing has changed; try again in a minute.".into(),
+                retry_after: Duration::from_secs(10),
+            },
+            SpawnerError::Engine(error) => Self::Answer {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                message: format!("Nothing has changed, because {}", error.for_person()),
+            },
             SpawnerError::Stopping => Self::bad("The server is stopping. Wait a moment, then start it again."),
             SpawnerError::Closed => Self::Busy {
                 sentence: "Slipway is being restarted. Try again in a moment.".to_owned(),
                 retry_after: Duration::from_secs(5),
             },
-            SpawnerError::NoLeftOver => Self::conflict("Nobody has to decide on volumes here any more. Reload the page."),
-            SpawnerError::Engine(error) if error.is_silence() => Self::Busy {
-                sentence: "The container engine does not answer. Try again in a minute; if it stays so, tell an administrator.".to_owned(),
-                retry_after: Duration::from_secs(30),
-            },
-            SpawnerError::Engine(error) => Self::Answer {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                message: format!("The container engine failed: {error}"),
-            },
+            SpawnerError::NoLeftOver => {
+                Self::conflict("Nobody has to decide on volumes here any more. Reload the page.")
+            }
             SpawnerError::Store(error) => Self::Store(error),
         }
     }

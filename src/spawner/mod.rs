@@ -7,6 +7,7 @@
 mod activity;
 mod backend;
 mod board;
+mod changes;
 mod config;
 mod counts;
 mod driver;
@@ -30,7 +31,7 @@ pub mod static_upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -38,6 +39,7 @@ pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, ResourceLimits,
     Sight, Volume,
 };
+pub use changes::ServerChange;
 pub use config::Config;
 pub use counts::Figures;
 pub use limits::NamedServers;
@@ -46,7 +48,7 @@ pub use record::{Change, Defined, ServerRecord, Wish};
 pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
-    BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
+    Actor, BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
     Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
@@ -69,6 +71,10 @@ pub trait ServerTokens: Send + Sync + 'static {
     async fn forget(&self, servers: &[ServerKey], also: Also) -> Result<(), StoreError>;
     /// This server has another name, `also` says it in the store: in the same commit follows what was given of it.
     async fn rename(&self, from: &ServerKey, to: &ServerKey, also: Also) -> Result<(), StoreError>;
+    /// Why nothing of this user may start now, as a sentence for whoever wants to start it; None if it may.
+    fn objection(&self, _user: &UserName) -> Option<String> {
+        None
+    }
 }
 
 /// A part of somebody else's commit.
@@ -107,6 +113,9 @@ pub enum SpawnerError {
     /// Options that this installation does not know or this user may not choose; a sentence for people.
     #[error("{0}")]
     BadOptions(String),
+    /// The account may start nothing now, whoever asks; a sentence for people.
+    #[error("{0}")]
+    MayNotStart(String),
     /// There is no server of that name.
     #[error("there is no such server")]
     NoSuchServer,
@@ -116,6 +125,15 @@ pub enum SpawnerError {
     /// What was asked for is only done to a stopped server.
     #[error("the server is not stopped")]
     Running,
+    /// Only a server that runs can be restarted.
+    #[error("the server is not running")]
+    NotRunning,
+    /// Servers of this backend are not started by us.
+    #[error("servers cannot be restarted here: somebody else starts them")]
+    CannotRestart,
+    /// The engine refused or did not answer, and nothing has changed.
+    #[error("the container engine does not answer")]
+    Engine(#[source] Arc<BackendError>),
     /// The account has ended meanwhile.
     #[error("there is no such user")]
     NoSuchUser,
@@ -128,9 +146,6 @@ pub enum SpawnerError {
     /// There are no volumes on which anybody has to decide.
     #[error("there are no left-over volumes")]
     NoLeftOver,
-    /// The engine refused, or did not answer.
-    #[error("the engine failed")]
-    Engine(#[from] BackendError),
     /// The rows could not be read or written.
     #[error("the store failed")]
     Store(#[source] StoreError),
@@ -139,10 +154,16 @@ pub enum SpawnerError {
 impl From<volumes::NoVolumes> for SpawnerError {
     fn from(error: volumes::NoVolumes) -> Self {
         match error {
-            volumes::NoVolumes::Backend(error) => Self::Engine(error),
+            volumes::NoVolumes::Backend(error) => error.into(),
             volumes::NoVolumes::Store(error) => error.into(),
-            error => Self::Engine(BackendError::Settings(error.to_string())),
+            error => BackendError::Settings(error.to_string()).into(),
         }
+    }
+}
+
+impl From<BackendError> for SpawnerError {
+    fn from(error: BackendError) -> Self {
+        Self::Engine(Arc::new(error))
     }
 }
 
@@ -182,6 +203,7 @@ pub struct Spawner {
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
     volumes: Arc<volumes::Keeper>,
+    tokens: Arc<dyn ServerTokens>,
 }
 
 /// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
@@ -244,6 +266,7 @@ impl Spawner {
         let shared_config = Arc::new(config.clone());
         tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
         let counts = Arc::<counts::Counts>::default();
+        let of_servers = Arc::clone(&tokens);
         let (engine, counting) = (backend.clone(), counts.clone());
         let volumes = Arc::new(volumes::Keeper {
             backend: backend.clone(),
@@ -288,7 +311,7 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, config: shared_config, counts, groups, volumes })
+        Ok(Self { mail, board, backend, config: shared_config, counts, groups, volumes, tokens: of_servers })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
@@ -299,6 +322,9 @@ impl Spawner {
     /// If too many servers start or run, the user has enough named ones, name or options are not good here, the user
     /// is being deleted, the store fails, or the program stops.
     pub async fn start(&self, server: &ServerKey, wish: Wish) -> Result<ServerStatus, SpawnerError> {
+        if let Some(sentence) = self.tokens.objection(&server.user) {
+            return Err(SpawnerError::MayNotStart(sentence));
+        }
         let started = self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await;
         if matches!(started, Err(SpawnerError::TooMany { .. } | SpawnerError::TooManyActive { .. })) {
             self.counts.refused.one();
@@ -310,17 +336,38 @@ impl Spawner {
     ///
     /// # Errors
     /// If the program stops.
-    pub async fn stop(&self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
-        self.ask(|answer| Mail::Stop(server.clone(), answer)).await
+    pub async fn stop(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<ServerStatus, SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Stop(server.clone(), by, answer)).await
+    }
+
+    /// Ends the program of a server that runs and starts it again in the same container: its volumes, what was
+    /// installed in it, its variables and its token stay; unsaved work and its address may not. Returns once the wish is
+    /// durable and the route is withdrawn; follow the status to see it come back. One that is being restarted already is
+    /// restarted once.
+    ///
+    /// # Errors
+    /// If it does not run, cannot be restarted here, its user is leaving, the engine or the store fails, or the program
+    /// stops. Nothing has changed then.
+    pub async fn restart(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<ServerStatus, SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Restart(server.clone(), by, answer)).await
+    }
+
+    /// False where servers cannot be restarted, because somebody else starts them.
+    #[must_use]
+    pub fn can_restart(&self) -> bool {
+        self.backend.can_restart()
     }
 
     /// Stops these servers and returns once all are down; their records stay. Each ends within its own deadline.
     ///
     /// # Errors
     /// If the program stops.
-    pub async fn stop_all(&self, servers: &[ServerKey]) -> Result<(), SpawnerError> {
+    pub async fn stop_all(&self, servers: &[ServerKey], by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let by = by.into();
         for server in servers {
-            self.stop(server).await?;
+            self.stop(server, &by).await?;
         }
         for server in servers {
             // An error is the end of the watch: then nothing of it is left.
@@ -403,8 +450,9 @@ impl Spawner {
     ///
     /// # Errors
     /// If there is none, the store fails, or the program stops.
-    pub async fn remove(&self, server: &ServerKey) -> Result<(), SpawnerError> {
-        self.ask(|answer| Mail::Remove(server.clone(), answer)).await
+    pub async fn remove(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Remove(server.clone(), by, answer)).await
     }
 
     /// Holds all servers of a user still, for giving the account another name: none may run, none starts or changes until
@@ -423,6 +471,19 @@ impl Spawner {
     #[must_use]
     pub fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
         self.board.watch(server)
+    }
+
+    /// Hears of every change of any server from here on. Who is slow hears that some were missed.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<ServerChange> {
+        self.board.changes.subscribe()
+    }
+
+    /// How many changes there have been since the start of the program, progress of starts aside: what was read before
+    /// at the same count is still true.
+    #[must_use]
+    pub fn change_count(&self) -> u64 {
+        self.board.changes.count()
     }
 
     /// All servers that are not plainly stopped.
@@ -459,15 +520,19 @@ impl Spawner {
         self.board.last_activity(server)
     }
 
-    /// The server's last log lines: of the running one, or those kept of the last run. Empty if there are none.
-    pub async fn log_tail(&self, server: &ServerKey) -> Vec<String> {
+    /// The server's last `lines` log lines: of the running one, or those kept of the last run (at most `log_lines`).
+    /// Empty if there are none.
+    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Vec<String> {
         let asked = async {
             let found = self.backend.find(server).await.ok()??;
-            self.backend.log_tail(&found.handle, self.config.log_lines).await.ok()
+            self.backend.log_tail(&found.handle, lines).await.ok()
         };
         match timeout(self.config.engine_timeout(), asked).await {
             Ok(Some(lines)) => lines,
-            Ok(None) | Err(_) => self.board.log_tail(server).to_vec(),
+            Ok(None) | Err(_) => {
+                let kept = self.board.log_tail(server);
+                kept[kept.len().saturating_sub(lines)..].to_vec()
+            }
         }
     }
 }

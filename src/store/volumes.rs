@@ -24,7 +24,7 @@ impl Store {
     /// # Errors
     /// If the file cannot be read or the row is damaged.
     pub fn volumes_of(&self, owner: &UserName) -> Result<Option<VolumesRow>, StoreError> {
-        self.row_of_later(VOLUMES, owner.as_str().as_bytes())
+        self.row_if_table(VOLUMES, owner.as_str().as_bytes())
     }
 
     /// Those of all accounts.

@@ -148,13 +148,13 @@ impl World {
     /// Starts the server of `name` and waits until it is ready.
     pub async fn start_server(&self, name: &str) {
         let server = server(name);
-        self.app.spawner.start(&server, Wish::default()).await.expect("a start");
+        self.app.spawner.start(&server, Wish::of("test")).await.expect("a start");
         self.wait_until(name, "ready", |status| status.state == slipway::model::ServerState::Ready).await;
     }
 
     /// Stops the server of `name` and waits until it has stopped.
     pub async fn stop_server(&self, name: &str) {
-        self.app.spawner.stop(&server(name)).await.expect("a stop");
+        self.app.spawner.stop(&server(name), "test").await.expect("a stop");
         self.wait_until(name, "stopped", |status| status.state == slipway::model::ServerState::Stopped).await;
     }
 
@@ -199,6 +199,13 @@ pub fn xsrf_of(page: &str) -> String {
         .find(|input| input.contains("name=\"_xsrf\""))
         .unwrap_or_else(|| panic!("no _xsrf in {page}"));
     field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a value").to_owned()
+}
+
+/// What the page before an administrator's act is to be answered with.
+#[track_caller]
+pub fn question_of(page: &str) -> String {
+    let rest = page.split("name=\"question\" value=\"").nth(1).unwrap_or_else(|| panic!("no question in {page}"));
+    rest.split('"').next().expect("a value").to_owned()
 }
 
 fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Config {

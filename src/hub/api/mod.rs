@@ -31,12 +31,14 @@ pub(super) mod whoami;
 // -- audit --
 // -- life --
 // -- home --
+pub(super) mod live;
 // -- accounts --
 // -- users --
 // -- volumes --
 pub(super) mod volumes;
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::Json;

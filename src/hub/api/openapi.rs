@@ -12,8 +12,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, metrics, progress, proxy, refusals, servers, services, share_codes, shared_with, shares,
-    shutdown, tokens, user_acts, user_list, users, whoami,
+    activity, groups, info, live, metrics, notices, progress, proxy, refusals, servers, services, share_codes,
+    shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -57,6 +57,7 @@ pub(super) struct PageQuery {
         (name = "Servers", description = "What people start: look, start, watch, stop."),
         (name = "Groups", description = "People together."),
         (name = "Services", description = "Programs beside the hub."),
+        (name = "Notices", description = "What administrators tell everybody whose server runs."),
         (name = "Shares", description = "Access to a server for others, and codes that give it."),
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
@@ -77,12 +78,14 @@ pub(super) struct PageQuery {
         // -- audit --
         // -- life --
         // -- home --
+        live::get,
         // -- accounts --
         // -- users --
         // -- volumes --
         crate::hub::api::volumes::list, crate::hub::api::volumes::reset,
         // -- groups --
         // -- notices --
+        notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         // -- gpus --
         authorize::get, authorize::post, token::post,
     ),

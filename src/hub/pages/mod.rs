@@ -1,7 +1,6 @@
 //! The pages: one file each, with `get` and `post`; what they look like is in `templates/`.
 
 pub(super) mod accept_share;
-pub(super) mod admin;
 pub(super) mod api_docs;
 mod choice;
 pub(super) mod csp_report;
@@ -11,7 +10,6 @@ pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod named;
 pub(super) mod password;
-mod people;
 pub(super) mod servers;
 pub(super) mod signup;
 pub(super) mod spawn;
@@ -20,12 +18,16 @@ pub(super) mod tokens;
 // -- audit --
 // -- life --
 // -- home --
+pub(super) mod account;
+mod user_agent;
 // -- accounts --
 // -- users --
+pub(super) mod users;
 // -- volumes --
 pub(super) mod volumes;
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::http::StatusCode;
@@ -35,6 +37,7 @@ use axum::response::{IntoResponse, Response};
 use super::HubState;
 use super::landing::with_other_parameters;
 use crate::model::{ServerKey, ServerState, UserName};
+pub(super) use users::{Batches, NewUsers};
 
 /// 302: a read goes on elsewhere.
 pub(super) fn found(location: &str) -> Response {

@@ -123,7 +123,7 @@ fn acts(world: &World) -> Vec<String> {
 }
 
 async fn down(world: &World, server: &ServerKey) {
-    world.spawner.stop(server).await.expect("the wish is taken");
+    world.spawner.stop(server, "t").await.expect("the wish is taken");
     world.until(server, |state| *state == ServerState::Stopped).await;
 }
 
@@ -216,8 +216,8 @@ async fn start_stop_and_reset_in_200_orders_never_meet() {
             tasks.push(tokio::spawn(async move {
                 give_way(wait).await;
                 match what {
-                    0 | 1 => spawner.start(&server, Wish::default()).await.map(|_| "started").unwrap_or("refused"),
-                    2 => spawner.stop(&server).await.map(|_| "stopped").unwrap_or("refused"),
+                    0 | 1 => spawner.start(&server, Wish::of("t")).await.map(|_| "started").unwrap_or("refused"),
+                    2 => spawner.stop(&server, "t").await.map(|_| "stopped").unwrap_or("refused"),
                     _ => match spawner.reset_volumes(&server.user, &both(), "t").await {
                         Ok(_) => "reset",
                         Err(SpawnerError::Running | SpawnerError::Stopping) => "refused",
@@ -255,7 +255,7 @@ async fn a_renamed_account_keeps_its_volumes_whatever_starts_meanwhile() {
         let (spawner, server, wait) = (world.spawner.clone(), now.clone(), dice.below(40));
         let start = tokio::spawn(async move {
             give_way(wait).await;
-            spawner.start(&server, Wish::default()).await
+            spawner.start(&server, Wish::of("t")).await
         });
         give_way(dice.below(40)).await;
         match world.spawner.hold(&now.user).await {
@@ -318,7 +318,7 @@ async fn volumes_of_a_deleted_account_are_nobodys_until_an_administrator_has_dec
         world.stage.store.write(|t| t.put_user(&account("alice"))).expect("a commit");
 
         for _ in 0..2 {
-            world.spawner.start(&alice, Wish::default()).await.expect("the wish is taken");
+            world.spawner.start(&alice, Wish::of("t")).await.expect("the wish is taken");
             let failed = world.until(&alice, |state| matches!(state, ServerState::Failed(_))).await;
             let ServerState::Failed(failure) = failed.state else { panic!("it failed") };
             assert!(
@@ -385,7 +385,7 @@ async fn an_account_goes_with_its_volumes_whatever_starts_meanwhile() {
         let (spawner, server, wait) = (world.spawner.clone(), alice.clone(), dice.below(80));
         let start = tokio::spawn(async move {
             give_way(wait).await;
-            spawner.start(&server, Wish::default()).await
+            spawner.start(&server, Wish::of("t")).await
         });
         give_way(dice.below(40)).await;
         let hold = loop {
