@@ -16,6 +16,7 @@ mod form;
 mod frame;
 mod landing;
 mod layers;
+mod leave;
 mod notices;
 mod oauth;
 mod pages;

@@ -79,6 +79,13 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("authorize"), get(users::list::waiting))
         .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --
+        .route(&hub("volumes"), get(super::pages::volumes::get_own))
+        .route(&hub("volumes/{user}"), get(super::pages::volumes::get))
+        .route(&hub("volumes/{user}/reset"), get(super::pages::volumes::ask_reset).post(super::pages::volumes::reset))
+        .route(
+            &hub("volumes/{user}/settle"),
+            get(super::pages::volumes::ask_settle).post(super::pages::volumes::settle),
+        )
         // -- groups --
         // -- notices --
         .route(&hub("notifications"), get(notices::get).post(notices::post))
@@ -216,6 +223,10 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- accounts --
         // -- users --
         // -- volumes --
+        .route(
+            &api("/users/{user}/manage-volumes"),
+            get(api::volumes::list).delete(api::volumes::reset).options(api::options),
+        )
         // -- groups --
         // -- notices --
         .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))

@@ -83,6 +83,7 @@ pub(super) struct PageQuery {
         // -- accounts --
         // -- users --
         // -- volumes --
+        crate::hub::api::volumes::list, crate::hub::api::volumes::reset,
         // -- groups --
         // -- notices --
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,

@@ -26,6 +26,7 @@ mod user_agent;
 // -- users --
 pub(super) mod users;
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 // -- notices --
 pub(super) mod notices;
@@ -37,8 +38,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::HubState;
 use super::landing::with_other_parameters;
-pub(super) use users::{Batches, NewUsers};
 use crate::model::{ServerKey, ServerState, UserName};
+pub(super) use users::{Batches, NewUsers};
 
 /// 302: a read goes on elsewhere.
 pub(super) fn found(location: &str) -> Response {
