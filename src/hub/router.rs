@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, account, api_docs, csp_report, grants, groups, health, home, login, logout, named, notices, password,
-    servers, signup, spawn, tokens, users,
+    accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, login, logout, named, notices,
+    password, servers, settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -59,6 +59,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         // -- audit --
+        .route(&hub("audit"), get(audit::get))
+        .route(&hub("audit/check"), post(audit::check_chain))
+        .route(&hub("settings"), get(settings::get))
         // -- life --
         // -- home --
         .route(&hub("account"), get(account::get).post(account::post))
@@ -71,9 +74,18 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("admin/ask"), post(users::ask::ask))
         .route(&hub("admin/do"), post(users::ask::act))
         .route(&hub("admin/done/{question}"), get(users::ask::done))
+        .route(&hub("admin/users/{user}"), get(users::one::get))
+        .route(&hub("admin/users/{user}/rename"), post(users::one::change_name))
         .route(&hub("authorize"), get(users::list::waiting))
         .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --
+        .route(&hub("volumes"), get(super::pages::volumes::get_own))
+        .route(&hub("volumes/{user}"), get(super::pages::volumes::get))
+        .route(&hub("volumes/{user}/reset"), get(super::pages::volumes::ask_reset).post(super::pages::volumes::reset))
+        .route(
+            &hub("volumes/{user}/settle"),
+            get(super::pages::volumes::ask_settle).post(super::pages::volumes::settle),
+        )
         // -- groups --
         .route(&hub("groups"), get(groups::list).post(groups::create))
         .route(&hub("groups/{group}"), get(groups::get).post(groups::save))
@@ -209,12 +221,18 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         // -- audit --
+        .route(&api("/audit"), get(api::audit::get).options(api::options))
+        .route(&api("/settings"), get(api::settings::get).options(api::options))
         // -- life --
         // -- home --
         .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --
         // -- users --
         // -- volumes --
+        .route(
+            &api("/users/{user}/manage-volumes"),
+            get(api::volumes::list).delete(api::volumes::reset).options(api::options),
+        )
         // -- groups --
         .route(&api("/users/{user}/effective-grants"), get(api::grants::effective).options(api::options))
         .route(&api("/admin/groups"), get(api::grants::list).options(api::options))

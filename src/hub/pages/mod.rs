@@ -16,6 +16,8 @@ pub(super) mod spawn;
 mod token_choice;
 pub(super) mod tokens;
 // -- audit --
+pub(super) mod audit;
+pub(super) mod settings;
 // -- life --
 // -- home --
 pub(super) mod account;
@@ -24,6 +26,7 @@ mod user_agent;
 // -- users --
 pub(super) mod users;
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 mod list_part;
 pub(super) mod grants;
@@ -38,8 +41,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::HubState;
 use super::landing::with_other_parameters;
-pub(super) use users::{Batches, NewUsers};
 use crate::model::{ServerKey, ServerState, UserName};
+pub(super) use users::{Batches, NewUsers};
 
 /// 302: a read goes on elsewhere.
 pub(super) fn found(location: &str) -> Response {

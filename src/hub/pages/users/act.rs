@@ -146,7 +146,10 @@ impl Act {
 
     /// Something is lost by it: its button is red.
     pub(super) fn is_destructive(self) -> bool {
-        matches!(self, Self::Discard | Self::Stop | Self::Restart | Self::TakeAdministration | Self::Disable | Self::Delete)
+        matches!(
+            self,
+            Self::Discard | Self::Stop | Self::Restart | Self::TakeAdministration | Self::Disable | Self::Delete
+        )
     }
 
     /// One user's is done without a question.
