@@ -240,6 +240,8 @@ fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
             cpu_cores: Some(read.float("spawner.docker.cpu_limit")).filter(|cores| *cores > 0.0),
         },
         environment: read.map("spawner.environment").into_iter().collect(),
+        gives_left_over_volumes: read.text("spawner.left_over_volumes") == "give",
+        volume_sizes_interval_s: read.seconds("spawner.volume_sizes_interval_s"),
         ..spawner::Config::default()
     }
 }
@@ -285,18 +287,7 @@ fn backend_choice(read: &mut Reader<'_>) -> BackendChoice {
 }
 
 fn docker_config(read: &mut Reader<'_>) -> docker::Config {
-    let mount = |(suffix, path): (String, String)| docker::UserVolume { suffix, path };
-    let shared = |(name, path): (String, String)| docker::SharedVolume { name, path };
-    for key in ["spawner.docker.volumes", "spawner.docker.shared_volumes"] {
-        for (name, path) in read.map(key) {
-            if !path.starts_with('/') {
-                read.refuse(
-                    key,
-                    format!("{name}: {path:?} must be an absolute path in the container, as in \"/home/jovyan\""),
-                );
-            }
-        }
-    }
+    let (volumes, shared_volumes) = volumes(read);
     docker::Config {
         host: read.text("spawner.docker.host"),
         image: read.text("spawner.docker.image"),
@@ -308,8 +299,8 @@ fn docker_config(read: &mut Reader<'_>) -> docker::Config {
         pull_timeout_s: read.seconds("spawner.pull_timeout_s"),
         network: read.text("spawner.docker.network"),
         name_prefix: read.text("spawner.docker.name_prefix"),
-        volumes: read.map("spawner.docker.volumes").into_iter().map(mount).collect(),
-        shared_volumes: read.map("spawner.docker.shared_volumes").into_iter().map(shared).collect(),
+        volumes,
+        shared_volumes,
         shared_volume: read.text("spawner.docker.shared_volume"),
         group_volumes: read.texts("spawner.docker.group_volumes"),
         command: Some(read.texts("spawner.docker.command")).filter(|words| !words.is_empty()),
@@ -319,6 +310,60 @@ fn docker_config(read: &mut Reader<'_>) -> docker::Config {
         publish_on_loopback: read.flag("spawner.docker.publish_on_loopback"),
         ..docker::Config::default()
     }
+}
+
+/// What people are told of one volume.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VolumeNote {
+    /// Its suffix, or its name if it is shared.
+    name: String,
+    #[serde(default)]
+    label: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+}
+
+/// The volumes of each user and those for all, with what people are told of them.
+fn volumes(read: &mut Reader<'_>) -> (Vec<docker::UserVolume>, Vec<docker::SharedVolume>) {
+    const NOTES: &str = "spawner.docker.volume_notes";
+    for key in ["spawner.docker.volumes", "spawner.docker.shared_volumes"] {
+        for (name, path) in read.map(key) {
+            if !path.starts_with('/') {
+                read.refuse(
+                    key,
+                    format!("{name}: {path:?} must be an absolute path in the container, as in \"/home/jovyan\""),
+                );
+            }
+            let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+            if name.is_empty() || !name.chars().all(is_fine) {
+                read.refuse(
+                    key,
+                    format!("{name:?} cannot be part of a volume's name: letters, digits and \"_.-\" can"),
+                );
+            }
+        }
+    }
+    let own = read.map("spawner.docker.volumes").into_iter();
+    let mut own: Vec<_> = own.map(|(suffix, path)| docker::UserVolume::new(suffix, path)).collect();
+    let shared = read.map("spawner.docker.shared_volumes").into_iter();
+    let mut shared: Vec<_> = shared.map(|(name, path)| docker::SharedVolume::new(name, path)).collect();
+    for (number, note) in read.tables::<VolumeNote>(NOTES).into_iter().enumerate() {
+        let VolumeNote { name, label, description } = note;
+        let of_own = own.iter_mut().filter(|volume| volume.suffix == name);
+        let of_own = of_own.map(|volume| (&mut volume.label, &mut volume.description));
+        let of_shared = shared.iter_mut().filter(|volume| volume.name == name);
+        let of_shared = of_shared.map(|volume| (&mut volume.label, &mut volume.description));
+        let Some((its_label, its_description)) = of_own.chain(of_shared).next() else {
+            read.refuse_table(NOTES, number, &name, "there is no volume of this name".into());
+            continue;
+        };
+        *its_label = label.or(its_label.take());
+        if let Some(description) = description {
+            *its_description = description;
+        }
+    }
+    (own, shared)
 }
 
 /// What no group may give: the servers' own volumes, and where these are.

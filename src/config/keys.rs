@@ -351,6 +351,18 @@ pub const KEYS: &[Key] = &[
         "{}",
         "More environment for every server, as in { TZ = \"Europe/Berlin\" }. It wins over what Slipway and profiles set.",
     ),
+    key(
+        "spawner.left_over_volumes",
+        Kind::Choice(&["ask", "give"]),
+        r#""ask""#,
+        "Whose volumes are that were there before an account of their name: of an account that was deleted, or of another platform. \"ask\": nobody's until an administrator decides on the page of volumes; until then no server of that account starts. \"give\": the account's; right where names have always been the same people's.",
+    ),
+    key(
+        "spawner.volume_sizes_interval_s",
+        whole(0, YEAR_S),
+        "3600",
+        "How often volumes are measured, which makes the engine walk through all their files. 0: never.",
+    ),
     key("spawner.docker.host", Kind::Text, r#""unix:///var/run/docker.sock""#, "The engine's address."),
     key(
         "spawner.docker.image",
@@ -405,6 +417,12 @@ pub const KEYS: &[Key] = &[
         Kind::Texts,
         "[]",
         "Volumes of this host that Slipway did not make and groups may grant all the same, as in [\"datasets\"]. Any other such volume is refused: it may hold the data of another program.",
+    ),
+    key(
+        "spawner.docker.volume_notes",
+        Kind::Tables { secrets: &[] },
+        "[]",
+        "What people are told of volumes, one [[spawner.docker.volume_notes]] each, with the fields name (the end of its name as in spawner.docker.volumes, or a shared one's name), label and description.",
     ),
     key("spawner.docker.memory_limit", Kind::Text, r#""""#, "Memory of one server, as in \"4G\". Empty: no limit."),
     key("spawner.docker.cpu_limit", Kind::Number, "0", "Cores of one server, as in 1.5. 0: no limit."),

@@ -17,6 +17,7 @@ mod frame;
 mod host;
 mod landing;
 mod layers;
+mod leave;
 mod notices;
 mod oauth;
 mod pages;

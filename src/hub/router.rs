@@ -79,6 +79,13 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("authorize"), get(users::list::waiting))
         .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --
+        .route(&hub("volumes"), get(super::pages::volumes::get_own))
+        .route(&hub("volumes/{user}"), get(super::pages::volumes::get))
+        .route(&hub("volumes/{user}/reset"), get(super::pages::volumes::ask_reset).post(super::pages::volumes::reset))
+        .route(
+            &hub("volumes/{user}/settle"),
+            get(super::pages::volumes::ask_settle).post(super::pages::volumes::settle),
+        )
         // -- groups --
         .route(&hub("groups"), get(groups::list).post(groups::create))
         .route(&hub("groups/{group}"), get(groups::get).post(groups::save))
@@ -223,6 +230,10 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- accounts --
         // -- users --
         // -- volumes --
+        .route(
+            &api("/users/{user}/manage-volumes"),
+            get(api::volumes::list).delete(api::volumes::reset).options(api::options),
+        )
         // -- groups --
         .route(&api("/users/{user}/effective-grants"), get(api::grants::effective).options(api::options))
         .route(&api("/admin/groups"), get(api::grants::list).options(api::options))

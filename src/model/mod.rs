@@ -25,6 +25,7 @@ mod server_options;
 mod service;
 mod tally;
 mod visit;
+mod volume;
 
 pub use actor::Actor;
 pub use audit_kind::AuditKind;
@@ -54,3 +55,4 @@ pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
 pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
+pub use volume::VolumeStem;

@@ -95,7 +95,7 @@ async fn a_privileged_container_is_one_to_the_engine() {
     *world.granted.lock() = Effective { privileged: group(), ..Effective::default() };
     let name = world.container(&alice());
     let mut watch = world.spawner.watch(&alice());
-    world.spawner.start(&alice(), slipway::spawner::Wish::default()).await.expect("taken");
+    world.spawner.start(&alice(), slipway::spawner::Wish::of("test")).await.expect("taken");
     let seen = async {
         loop {
             let listed = docker(&["ps", "-aq", "--filter", &format!("name=^/{name}$")]);

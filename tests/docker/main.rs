@@ -20,4 +20,5 @@ mod program;
 mod registry;
 mod spawner;
 mod story;
+mod volumes;
 mod world;

@@ -185,7 +185,7 @@ async fn volumes_stay_after_a_stop_and_are_writable_however_they_are_nested() {
     let world = World::with(LAB, |plan| {
         plan.docker.command = Some(["python3", "-m", "http.server", "8888"].map(String::from).to_vec());
         for (suffix, path) in [("deep", "/home/jovyan/not/in/the/image"), ("data", "/data")] {
-            plan.docker.volumes.push(UserVolume { suffix: suffix.into(), path: path.into() });
+            plan.docker.volumes.push(UserVolume::new(suffix, path));
         }
     })
     .await;

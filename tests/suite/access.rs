@@ -156,6 +156,14 @@ const TABLE: &[Row] = &[
     ("nav", "GET", "/hub/authorize/alice", [302, 302, 302, 403, 403, 302, 302, 302]),
     ("api", "POST", "/hub/authorize/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     // -- volumes --
+    ("nav", "GET", "/hub/volumes", [302, 302, 302, 200, 200, 200, 302, 302]),
+    ("nav", "GET", "/hub/volumes/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
+    ("nav", "GET", "/hub/volumes/alice/reset", [302, 302, 302, 404, 400, 400, 302, 302]),
+    ("api", "POST", "/hub/volumes/alice/reset", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/volumes/alice/settle?do=give", [302, 302, 302, 403, 403, 303, 302, 302]),
+    ("api", "POST", "/hub/volumes/alice/settle", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "GET", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "DELETE", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 403, 403, 403, 403, 403]),
     // -- groups --
     ("nav", "GET", "/hub/groups", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/groups", [403, 403, 403, 403, 403, 403, 403, 403]),
@@ -167,7 +175,7 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/groups/x/delete", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/grants", [302, 302, 302, 200, 200, 200, 302, 302]),
     ("nav", "GET", "/hub/grants/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
-    ("api", "GET", "/hub/api/users/alice/effective-grants", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "GET", "/hub/api/users/alice/effective-grants", [403, 403, 403, 404, 200, 200, 200, 404]),
     ("api", "OPTIONS", "/hub/api/users/alice/effective-grants", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("api", "GET", "/hub/api/admin/groups", [403, 403, 403, 403, 403, 200, 403, 403]),
     ("api", "OPTIONS", "/hub/api/admin/groups", [200, 200, 200, 200, 200, 200, 200, 200]),

@@ -32,4 +32,5 @@ mod routes;
 mod shutdown;
 mod spawn;
 mod static_upstream;
+mod volumes;
 mod world;

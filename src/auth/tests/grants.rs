@@ -107,7 +107,7 @@ async fn a_token_gives_leave_if_it_was_made_for_it() {
         let scopes: Vec<Scope> = scopes.iter().map(|scope| scope.parse().expect("a scope")).collect();
         let by = Asker::Caller(owner.clone(), Arc::clone(&by));
         let new = NewToken { scopes: Some(scopes), note: String::new(), expires_in: None, by };
-        Caller::Token(world.auth.create_token(&owner, new).await.expect("it is held").1)
+        Caller::Token(world.auth.create_token("root", &owner, new).await.expect("it is held").1)
     };
     let alice = [world.user("alice").await];
     for plain in [["admin:groups", "groups"], ["admin:users", "self"]] {

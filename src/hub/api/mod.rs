@@ -37,6 +37,7 @@ pub(super) mod live;
 // -- accounts --
 // -- users --
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 pub(super) mod grants;
 // -- notices --

@@ -83,6 +83,7 @@ pub(super) struct PageQuery {
         // -- accounts --
         // -- users --
         // -- volumes --
+        crate::hub::api::volumes::list, crate::hub::api::volumes::reset,
         // -- groups --
         grants::effective, grants::list, grants::create, grants::import, grants::reorder, grants::delete, grants::get,
         grants::put,

@@ -54,7 +54,7 @@ pub(in crate::hub) struct NewUser {
 #[schema(example = json!({ "admin": true }))]
 #[serde(deny_unknown_fields)]
 pub(in crate::hub) struct UserPatch {
-    /// Another name. Volumes of servers stay under the old one.
+    /// Another name. The account keeps its volumes, whose names do not change.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     name: Option<String>,

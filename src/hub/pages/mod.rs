@@ -26,6 +26,7 @@ mod user_agent;
 // -- users --
 pub(super) mod users;
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 pub(super) mod grants;
 pub(super) mod groups;

@@ -90,6 +90,31 @@ fn settings() -> Value {
     context! { text => "", only_set => false, total => 3, count => 3, count_set => 2, groups }
 }
 
+fn disks() -> Vec<Value> {
+    let disk = |suffix: &str, mount: &str, description: &str, size: Option<&str>| {
+        context! { suffix, title => suffix, name => format!("jupyterlab-alice_{suffix}"), mount, description, size, resettable => true }
+    };
+    vec![
+        disk("home", "/home/jovyan", "Home files and configuration", Some("1.5 GB")),
+        disk("workspace", "/home/jovyan/work", "Project files, notebooks, code", Some("12 GB")),
+        disk("cache", "/home/jovyan/.cache", "Temporary files, pip and conda cache", None),
+    ]
+}
+
+fn volumes(more: Value) -> Value {
+    let shared = context! {
+        suffix => "shared", title => "shared", name => "jupyterhub_shared", mount => "/mnt/shared",
+        description => "Files that everybody here shares", size => "88 GB", resettable => false,
+    };
+    let mut all = disks();
+    all.push(shared);
+    let page = context! {
+        volumes => all, has_own => true, owner => "alice", is_own => true, measured => moment(NOW),
+        reset_url => "/hub/volumes/alice/reset", settle_url => "/hub/volumes/alice/settle", back => "/hub/volumes",
+    };
+    context! { ..more, ..page }
+}
+
 /// The offer of a hub with three profiles.
 fn offer() -> Value {
     let profile =
@@ -515,6 +540,41 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             "grants.html",
             root("grants"),
             context! { name => "root", is_me => true, groups => vec!["physics"], grants => grants() },
+        ),
+        ("volumes", "volumes.html", alice("volumes"), volumes(context! { reset => vec!["cache"] })),
+        (
+            "volumes-running",
+            "volumes.html",
+            alice("volumes"),
+            volumes(context! { running => vec![context! { title => "", stop_url => "/hub/stop/alice" }] }),
+        ),
+        (
+            "volumes-left-over",
+            "volumes.html",
+            admin("volumes/alice"),
+            context! {
+                left_over => disks(), may_settle => true, owner => "alice", is_own => false, has_own => false,
+                settle_url => "/hub/volumes/alice/settle", back => "/hub/volumes/alice",
+            },
+        ),
+        ("volumes-none", "volumes.html", alice("volumes"), context! { owner => "alice", is_own => true }),
+        (
+            "volumes-failed",
+            "volumes.html",
+            alice("volumes"),
+            volumes(context! { outcomes => vec![
+                context! { suffix => "home", reason => "still used by the container backup; try again in a moment" },
+                context! { suffix => "cache", reason => () },
+            ] }),
+        ),
+        ("volumes-reset", "reset_volumes.html", alice("volumes"), volumes(context! { volumes => disks() })),
+        (
+            "volumes-settle",
+            "settle_volumes.html",
+            admin("volumes/alice"),
+            context! {
+                volumes => disks(), word => "delete", owner => "alice", settle_url => "/x", back => "/hub/volumes/alice",
+            },
         ),
         (
             "error-404",

@@ -50,6 +50,7 @@ impl World {
             image: None,
             extras: super::super::Extras::default(),
             command: None,
+            volumes: VolumeStem::of(&alice().user),
         };
         let handle = self.backend.create(&order).await.expect("created");
         let sight = self.backend.start(&handle).await.expect("started");
@@ -210,6 +211,7 @@ async fn a_program_that_is_not_there_is_named() {
         image: None,
         extras: super::super::Extras::default(),
         command: None,
+        volumes: VolumeStem::of(&alice().user),
     };
     let handle = world.backend.create(&order).await.expect("created");
     let error = world.backend.start(&handle).await.expect_err("nothing to run").to_string();

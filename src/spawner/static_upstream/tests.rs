@@ -18,6 +18,7 @@ fn order(user: &str, generation: u64) -> Order {
         image: None,
         extras: super::super::Extras::default(),
         command: None,
+        volumes: crate::model::VolumeStem::of(&server(user).user),
     }
 }
 

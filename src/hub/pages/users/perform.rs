@@ -10,6 +10,7 @@ use super::act::{Act, Choice};
 use super::batch::{Batch, Outcome};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
+use crate::hub::leave::end_account;
 use crate::hub::to_its_end::to_its_end;
 use crate::model::{Actor, ServerKey, ServerState, UserName};
 use crate::spawner::Wish;
@@ -128,8 +129,7 @@ async fn delete(state: &HubState, by: &Actor, name: &UserName) -> Result<(), Hub
     let (state, by, name) = (state.clone(), by.clone(), name.clone());
     to_its_end(async move {
         // First the account, then the server: nobody may start it again in between.
-        state.auth.delete_user(by, &name).await?;
-        Ok(state.spawner.forget_user(&name).await?)
+        end_account(&state, &by, &name, false).await
     })
     .await
 }

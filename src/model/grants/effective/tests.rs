@@ -1,3 +1,5 @@
+//! What groups come to together, case by case and at random.
+
 use proptest::prelude::*;
 
 use super::*;
