@@ -216,6 +216,9 @@ async fn a_driver_that_hangs_holds_up_nothing_and_is_asked_by_one_alone() {
     host.engine_says(Some(EngineGives::Each));
     let stop = CancellationToken::new();
     let sampling = tokio::spawn(host.clone().sample(stop.clone()));
+    while driver.1.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
     let failed = async {
         while !matches!(host.overview().sight, Sight::Failed { .. }) {
             tokio::time::advance(Duration::from_secs(1)).await;
