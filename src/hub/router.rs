@@ -12,7 +12,7 @@ use super::layers::{
     private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
+    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, restart, servers, signup, spawn,
     tokens,
 };
 use super::{HubState, api, assets, oauth};
@@ -62,6 +62,8 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         // -- audit --
         // -- life --
+        .route(&hub("restart/{user}"), get(restart::ask).post(restart::post))
+        .route(&hub("restart/{user}/{server}"), get(restart::ask).post(restart::post))
         // -- home --
         // -- accounts --
         // -- users --
@@ -191,6 +193,14 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         // -- audit --
         // -- life --
+        .route(&api("/users/{user}/restart-server"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/server/restart"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/restart"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/server/logs"), get(api::server_log::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/logs"), get(api::server_log::get).options(api::options))
+        .route(&api("/users/{user}/lab-ready"), get(api::lab_ready::get).options(api::options))
+        .route(&api("/users/{user}/server/lab-ready"), get(api::lab_ready::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/lab-ready"), get(api::lab_ready::get).options(api::options))
         // -- home --
         // -- accounts --
         // -- users --

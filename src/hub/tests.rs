@@ -12,6 +12,7 @@ mod openapi;
 mod pages;
 mod program;
 mod renames;
+mod restarts;
 mod samples;
 mod server_api;
 mod servers;

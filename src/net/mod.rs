@@ -12,7 +12,7 @@ pub(crate) mod timer;
 mod tls;
 mod upgrade;
 
-pub use ask::{AskError, ask};
+pub use ask::{AskError, ask, ask_patiently};
 pub use body::{BoxError, Ending, RequestBody, ResponseBody};
 pub use dial::{DialError, Stream, dial, dial_with};
 pub use tls::{ClientTls, ClientTlsParts};

@@ -5,6 +5,7 @@
 //! `static_upstream`.
 
 mod activity;
+mod answering;
 mod backend;
 mod board;
 mod config;
@@ -33,6 +34,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
+pub use answering::Answering;
 pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
 };
@@ -43,8 +45,8 @@ pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
 
 use crate::model::{
-    Actor, BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
-    Unreachable, UserName,
+    Actor, BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerState,
+    ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
@@ -116,6 +118,9 @@ pub enum SpawnerError {
     /// Only a server that runs can be restarted.
     #[error("the server is not running")]
     NotRunning,
+    /// It should run, and the engine says that it is not there any more.
+    #[error("the server's container is not there any more")]
+    ContainerGone,
     /// Servers of this backend are not started by us.
     #[error("servers cannot be restarted here: somebody else starts them")]
     CannotRestart,
@@ -171,6 +176,9 @@ pub struct Spawner {
     config: Arc<Config>,
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
+    base: BasePath,
+    /// Places for questions that people's pages have put to servers.
+    questions: Arc<Semaphore>,
 }
 
 /// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
@@ -227,6 +235,7 @@ impl Spawner {
             }
         };
 
+        let own_base = base.clone();
         let ready = ready::Config::default();
         let probes = Semaphore::new(ready.tries_at_once);
         let shared_config = Arc::new(config.clone());
@@ -257,7 +266,8 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, config: shared_config, counts, groups })
+        let questions = Arc::new(Semaphore::new(answering::QUESTIONS_AT_ONCE));
+        Ok(Self { mail, board, backend, config: shared_config, counts, groups, base: own_base, questions })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
@@ -450,20 +460,30 @@ impl Spawner {
         self.board.last_activity(server)
     }
 
-    /// The server's last `lines` log lines: of the running one, or those kept of the last run (at most `log_lines`).
-    /// Empty if there are none.
-    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Vec<String> {
+    /// The server's last `lines` log lines: of what the engine has of it, or those kept of the last run (at most
+    /// `log_lines`). Empty if there are none. Each is fit for a page: no control characters, no endless line.
+    ///
+    /// # Errors
+    /// If the engine does not answer while the server runs.
+    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Result<Vec<String>, SpawnerError> {
         let asked = async {
-            let found = self.backend.find(server).await.ok()??;
-            self.backend.log_tail(&found.handle, lines).await.ok()
+            let Some(found) = self.backend.find(server).await? else { return Ok(None) };
+            self.backend.log_tail(&found.handle, lines).await.map(Some)
         };
-        match timeout(self.config.engine_timeout(), asked).await {
-            Ok(Some(lines)) => lines,
-            Ok(None) | Err(_) => {
-                let kept = self.board.log_tail(server);
-                kept[kept.len().saturating_sub(lines)..].to_vec()
-            }
+        let (engine, limit) = (self.backend.name(), self.config.engine_timeout());
+        let silent = BackendError::Slow { engine, act: "give its log", limit };
+        let status = self.board.status(server);
+        match timeout(limit, asked).await.unwrap_or(Err(silent)) {
+            Ok(Some(found)) => return Ok(found),
+            Err(error) if !status.state.is_down() => return Err(SpawnerError::Engine(Arc::new(error))),
+            Ok(None) | Err(_) => {}
         }
+        let kept = self.board.log_tail(server);
+        let kept = match &status.state {
+            ServerState::Failed(failure) if kept.is_empty() => &failure.log_tail,
+            _ => &*kept,
+        };
+        Ok(kept[kept.len().saturating_sub(lines)..].to_vec())
     }
 }
 

@@ -126,6 +126,26 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/hub/api/nothing", [404, 404, 404, 404, 404, 404, 404, 404]),
     // -- audit --
     // -- life --
+    ("nav", "GET", "/hub/restart/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
+    ("api", "POST", "/hub/restart/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/restart/alice/gpu", [302, 302, 302, 404, 404, 404, 302, 302]),
+    ("api", "POST", "/hub/restart/alice/gpu", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/api/users/alice/restart-server", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/restart-server", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users/alice/server/restart", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/server/restart", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users/alice/servers/gpu/restart", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/servers/gpu/restart", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/server/logs", [403, 403, 403, 403, 200, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/server/logs", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/servers/gpu/logs", [403, 403, 403, 403, 404, 404, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/servers/gpu/logs", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/lab-ready", [403, 403, 403, 403, 200, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/lab-ready", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/server/lab-ready", [403, 403, 403, 403, 200, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/server/lab-ready", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/servers/gpu/lab-ready", [403, 403, 403, 403, 200, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/servers/gpu/lab-ready", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- home --
     // -- accounts --
     // -- users --

@@ -30,6 +30,9 @@ pub(super) mod users;
 pub(super) mod whoami;
 // -- audit --
 // -- life --
+pub(super) mod lab_ready;
+pub(super) mod restart;
+pub(super) mod server_log;
 // -- home --
 // -- accounts --
 // -- users --

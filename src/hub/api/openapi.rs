@@ -12,7 +12,7 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, metrics, progress, proxy, refusals, servers, services, share_codes, shared_with, shares,
+    activity, groups, info, lab_ready, metrics, progress, proxy, refusals, restart, server_log, servers, services, share_codes, shared_with, shares,
     shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
@@ -76,6 +76,7 @@ pub(super) struct PageQuery {
         share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
         // -- audit --
         // -- life --
+        restart::post, server_log::get, lab_ready::get,
         // -- home --
         // -- accounts --
         // -- users --

@@ -19,6 +19,7 @@ mod token_choice;
 pub(super) mod tokens;
 // -- audit --
 // -- life --
+pub(super) mod restart;
 // -- home --
 // -- accounts --
 // -- users --
