@@ -18,6 +18,8 @@ pub struct Config {
     pub admin_password: Option<Secret>,
     /// Shortest new password, in characters. 8: the least that NIST SP 800-63B allows.
     pub password_length_min: usize,
+    /// Words of a password that is made for somebody, 3 to 8. 4: 44 bits, and it fits on a note.
+    pub mnemonic_words: usize,
     /// Password checks that run together; each takes a core for some 30 ms and 19 MiB. 2: never the whole machine.
     pub password_checks_at_once: usize,
     /// Password checks that wait. 256: some four seconds' worth on two cores; later ones are told to come back.
@@ -62,6 +64,7 @@ impl Default for Config {
             bootstrap_with_code: true,
             admin_password: None,
             password_length_min: 8,
+            mnemonic_words: 4,
             password_checks_at_once: 2,
             password_queue_limit: 256,
             idle_timeout_s: 24 * 3600,

@@ -7,16 +7,19 @@
 mod accounts;
 mod activity;
 mod api_tokens;
+mod audit;
 mod caller;
 mod config;
 mod configured;
 mod counts;
 mod devices;
 mod directory;
+mod errands;
 mod error;
 mod expand;
 mod grants;
 mod groups;
+mod mnemonic;
 mod new_people;
 mod owner;
 mod password;
@@ -35,6 +38,7 @@ mod sign_in;
 mod throttle;
 mod token;
 mod user;
+mod visits;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -52,12 +56,14 @@ pub use config::Config;
 pub use counts::Figures;
 pub use devices::{Device, SessionId, SessionListing};
 pub use directory::Share;
+pub use errands::Errand;
 pub use error::{AccountError, ActError, SignInError};
 pub use groups::GroupListing;
+pub use mnemonic::{WORDS_MAX, WORDS_MIN};
 pub use new_people::{CreatedPeople, CreatedPerson, Creation, NEW_PEOPLE_LIMIT, NewPerson};
 pub use owner::Owner;
 pub use people::{Created, UserChange};
-pub use policy::{may_access_server, may_access_service, may_administer, may_start_server, scopes_of};
+pub use policy::{may_access_server, may_access_service, may_administer, may_start_server, must_change_password, scopes_of};
 pub use rights::{Access, Rights, Target};
 pub use rules::{CustomScopeConfig, GroupConfig, RoleConfig, RuleMistake};
 pub use service::{Service, ServiceClient};
@@ -66,6 +72,7 @@ pub use setup::SetupWindow;
 pub use share_codes::{ShareCode, WhichCodes};
 pub use token::Token;
 pub use user::{User, UserListing};
+pub use visits::Visitor;
 
 use activity::Unfinished;
 use directory::Directory;
@@ -102,6 +109,7 @@ struct Shared {
     passwords: PasswordGate,
     throttle: Mutex<Throttle>,
     failures: Mutex<Failures>,
+    visits: Mutex<visits::Visits>,
     setup_code: Mutex<Option<Secret>>,
     codes: Mutex<share_codes::CodeTable>,
     /// Held through every act that changes accounts, sessions or tokens: what was checked is still so when written.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::groups::group_row;
-use super::{AccountError, Auth};
+use super::{AccountError, Auth, mnemonic};
 use crate::model::{Actor, GroupName, Secret, UserName, UserProfile};
 use crate::store::UserRow;
 
@@ -149,6 +149,6 @@ impl Auth {
     /// A new password of words, for an administrator to hand over.
     #[must_use]
     pub fn generate_password(&self) -> Secret {
-        Secret::new(self.0.random.alphanumeric(16))
+        mnemonic::password(self.0.config.mnemonic_words, &self.0.random)
     }
 }

@@ -28,6 +28,13 @@ pub fn may_administer(caller: &Caller) -> bool {
     caller.with_rights(|rights| rights.is_administrator() && rights.allows("admin:users", Target::All))
 }
 
+/// True for a signed-in person who must change the password before anything else. A token's owner goes on with it:
+/// what runs by itself has no password to change; servers of theirs do not start.
+#[must_use]
+pub fn must_change_password(caller: &Caller) -> bool {
+    caller.session().is_some_and(|session| session.user.must_change_password())
+}
+
 /// Expanded concrete scopes, sorted, for `GET /hub/api/user` (contract §1.3).
 #[must_use]
 pub fn scopes_of(caller: &Caller) -> Vec<String> {

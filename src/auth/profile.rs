@@ -95,6 +95,17 @@ impl Auth {
         .await
     }
 
+    /// Why nothing of this user's may start now, whoever asks: a sentence for people. None if it may.
+    #[must_use]
+    pub fn objection_to_start(&self, name: &UserName) -> Option<String> {
+        let user = self.0.user(name)?;
+        if user.is_disabled() {
+            return Some(format!("The account {name} is disabled: no server of it can start."));
+        }
+        let sentence = || format!("{name} must change the password first: until then no server of theirs can start.");
+        user.must_change_password().then(sentence)
+    }
+
     /// Asks a signed-in person for the password once more, before what cannot be undone. Counted and slowed down like
     /// a sign-in.
     ///

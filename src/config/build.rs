@@ -129,6 +129,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             bootstrap_with_code: read.text("auth.bootstrap") == "code",
             admin_password: Some(read.text("auth.admin_password")).filter(|text| !text.is_empty()).map(Secret::new),
             password_length_min: read.count("auth.password_length"),
+            mnemonic_words: read.count("auth.mnemonic_words"),
             password_checks_at_once: read.count("auth.password_checks_at_once"),
             password_queue_limit: read.count("auth.password_queue"),
             idle_timeout_s: read.seconds("auth.idle_timeout_s"),
@@ -176,6 +177,10 @@ fn fill(read: &mut Reader<'_>) -> Config {
             default_url: read.optional("hub.default_url", page_address),
             default_server: read.optional("hub.default_server", server_name).filter(|name| !name.is_default()),
             authenticate_metrics: read.flag("metrics.authenticate"),
+            notices: hub::NoticesConfig {
+                concurrency: read.count("notices.concurrency"),
+                ..hub::NoticesConfig::default()
+            },
             ..hub::Config::default()
         },
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),

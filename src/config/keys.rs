@@ -201,6 +201,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("auth.password_length", whole(1, 256), "8", "The fewest characters a new password may have."),
     key(
+        "auth.mnemonic_words",
+        whole(3, 8),
+        "4",
+        "Words of a password that Slipway makes for somebody, as in maple-orbit-velvet-crane; each is worth 11 bits.",
+    ),
+    key(
         "auth.password_checks_at_once",
         whole(1, 64),
         "2",
@@ -445,6 +451,12 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&["off", "common", "json"]),
         r#""off""#,
         "One line for each request, on standard output.",
+    ),
+    key(
+        "notices.concurrency",
+        whole(1, 1000),
+        "16",
+        "How many servers are told at the same moment when an administrator sends a notice to all. Each has 5 s, and asks us about the token that it is shown; more would only make a loaded host slower.",
     ),
     key(
         "metrics.authenticate",

@@ -37,6 +37,9 @@ pub(super) enum Refusal {
     /// No session and no token, or one that may not do this.
     #[error("missing or invalid credentials")]
     Credentials,
+    /// Nothing goes on before the password is changed.
+    #[error("the password must be changed first")]
+    PasswordFirst,
     /// A page of another site, or of another origin, has made the browser send this.
     #[error("the request was sent by a page of another site")]
     CrossSite,
@@ -94,7 +97,7 @@ impl Refusal {
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::WrongHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Credentials | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Credentials | Self::PasswordFirst | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HubBusy => StatusCode::SERVICE_UNAVAILABLE,
@@ -117,6 +120,7 @@ impl Refusal {
     fn message(&self) -> Option<&'static str> {
         match self {
             Self::Credentials => Some("Missing or invalid credentials."),
+            Self::PasswordFirst => Some("The password of this account must be changed first."),
             Self::NotFound => Some("No access to resources or resources not found."),
             _ => None,
         }
@@ -145,6 +149,11 @@ impl Refusal {
                 "You are not signed in",
                 "This is only for those who are.",
                 "Sign in and try again; a program needs a token in its Authorization header.",
+            ),
+            Self::PasswordFirst => words(
+                "First a new password",
+                "The password of this account must be changed before anything else can be done with it.",
+                "Open the hub's page to change it, then come back.",
             ),
             Self::CrossSite => words(
                 "This came from another site",

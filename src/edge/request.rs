@@ -20,7 +20,7 @@ use super::counts::Aim;
 use super::log::Record;
 use super::route::{self, Destination, ServerRoute, ServiceRoute};
 use super::{Arrival, Edge, forwarded};
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::model::{
     Door, NormalPath, Route, Security, ServerKey, ServiceName, Unreachable, UserName, Visit, is_navigation,
     percent_encode, prefers_html,
@@ -107,8 +107,8 @@ impl Edge {
                 let caller = credentials.for_server();
                 note(record, |record| record.user = name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
-                if let Some(sign_in) = self.admit_to_server(&caller, &servers, &uri, manner)? {
-                    return Ok(sign_in);
+                if let Some(page) = self.admit_to_server(&caller, &servers, &uri, manner)? {
+                    return Ok(page);
                 }
                 self.to_hub(request, caller, site, arrival.door).await
             }
@@ -117,9 +117,10 @@ impl Edge {
                 note(record, |record| record.user = name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 let servers = std::slice::from_ref(&found.server);
-                if let Some(sign_in) = self.admit_to_server(&caller, servers, &uri, manner)? {
-                    return Ok(sign_in);
+                if let Some(page) = self.admit_to_server(&caller, servers, &uri, manner)? {
+                    return Ok(page);
                 }
+                self.parts.auth.note_visit(&caller, &found.server, site.client);
                 self.to_server(request, &found, &caller, &credentials, &site, manner).await
             }
             Destination::Service(ServiceRoute { service, route }) => {
@@ -179,7 +180,8 @@ impl Edge {
         answer::redirect(status, &format!("{origin}{target}"))
     }
 
-    /// Lets the request pass with `None`, sends a signed-out browser to sign in, or refuses.
+    /// Lets the request pass with `None`, sends a signed-out browser to sign in and one whose person must change the
+    /// password to that page, or refuses.
     fn admit_to_server(
         &self,
         caller: &Caller,
@@ -189,7 +191,12 @@ impl Edge {
     ) -> Result<Option<Response<ResponseBody>>, Refusal> {
         let user_exists = servers.first().is_some_and(|server| self.parts.auth.user(&server.user).is_some());
         match admit::server(caller, servers, user_exists) {
-            Admission::Admitted => Ok(None),
+            Admission::Admitted if !auth::must_change_password(caller) => Ok(None),
+            Admission::Admitted if manner.is_navigation() => {
+                let change = with_next(format!("{}change-password", self.parts.base.hub()), uri);
+                Ok(Some(answer::redirect(StatusCode::SEE_OTHER, &change)))
+            }
+            Admission::Admitted => Err(Refusal::PasswordFirst),
             Admission::Hidden => Err(Refusal::NotFound),
             Admission::Anonymous if manner.is_navigation() => {
                 let login = with_next(format!("{}login", self.parts.base.hub()), uri);

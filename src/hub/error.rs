@@ -222,6 +222,7 @@ impl From<SpawnerError> for HubError {
             SpawnerError::NamedServersOff => Self::bad("Named servers are not enabled."),
             SpawnerError::BadName(error) => Self::bad(format!("This name cannot be used: {error}.")),
             SpawnerError::BadOptions(sentence) => Self::bad(sentence),
+            SpawnerError::MayNotStart(sentence) => Self::forbidden(sentence),
             SpawnerError::NoSuchServer | SpawnerError::NoSuchUser => Self::NoSuchResource,
             SpawnerError::NameTaken => Self::Answer {
                 status: StatusCode::CONFLICT,

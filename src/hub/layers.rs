@@ -1,8 +1,9 @@
 //! What happens around a handler, in order. One function a layer; `router` says which family has which.
 //!
 //! From the outside in: `stamp` (headers of every answer) → `private_door` → then by family
-//! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `check_form_token`;
-//! API: `show_errors_as_json` → `time_limit` → `api_callers` → `check_api_token`.
+//! pages: `show_errors_as_pages` → `time_limit` → `navigations_only` → `read_form` → `password_first` →
+//! `check_form_token`; API: `show_errors_as_json` → `time_limit` → `api_callers` → `password_first_for_api` →
+//! `check_api_token`.
 
 use std::sync::Arc;
 
@@ -18,11 +19,12 @@ use tracing::{debug, error, info};
 use super::HubState;
 use super::api::model::error::ErrorModel;
 use super::error::{HubError, Raised};
+use super::extract::path_and_query;
 use super::form::{self, Fields};
 use super::frame::{Frame, visitor_cookie};
 use super::landing::with_next;
 use super::xsrf::{self, Verdict};
-use crate::auth::Caller;
+use crate::auth::{self, Caller};
 use crate::model::{Door, Visit};
 
 /// Our pages: nothing but our own files, no inline script or style, no frame around them.
@@ -115,10 +117,16 @@ pub(super) async fn time_limit(State(state): State<HubState>, request: Request, 
 }
 
 /// A hub page is opened by a person. A script, a frame or a form of another page gets nothing, whoever is signed
-/// in: on one origin with the servers, this and the form token are what keeps their pages out of ours.
-pub(super) async fn navigations_only(request: Request, next: Next) -> Result<Response, HubError> {
+/// in: on one origin with the servers, this and the form token are what keeps their pages out of ours. A script that
+/// shows the session's form token in a header is on a page of ours (`live.js` looks at its own page again): nobody
+/// else's can read one, and it would be worth as much at the API.
+pub(super) async fn navigations_only(
+    State(state): State<HubState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, HubError> {
     let visit = request.extensions().get::<Visit>().ok_or(HubError::Wiring("the visit"))?;
-    if !is_by_a_person(request.method(), request.headers(), &visit.origin) {
+    if !is_by_a_person(request.method(), request.headers(), &visit.origin) && !is_read_by_our_page(&state, &request) {
         return Err(HubError::NotANavigation);
     }
     // The router answers HEAD by what GET does: signing out, or starting a server, for somebody who only looks.
@@ -131,6 +139,17 @@ pub(super) async fn navigations_only(request: Request, next: Next) -> Result<Res
         return Ok((StatusCode::SERVICE_UNAVAILABLE, [(header::CACHE_CONTROL, "no-store")]).into_response());
     }
     Ok(next.run(request).await)
+}
+
+fn is_read_by_our_page(state: &HubState, request: &Request) -> bool {
+    let headers = request.headers();
+    let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
+    request.method() == Method::GET
+        && has_session
+        && text_of(headers, &SEC_FETCH_SITE) == Some("same-origin")
+        && text_of(headers, &SEC_FETCH_DEST) == Some("empty")
+        && xsrf::is_in_header(headers)
+        && verdict_of(state, request) == Verdict::Passed
 }
 
 /// The same for callers with a session at the API: scripts of ours may ask, frames and other sites may not.
@@ -196,6 +215,33 @@ fn is_from_our_pages(method: &Method, headers: &HeaderMap, origin: &str) -> bool
 fn is_prefetch(headers: &HeaderMap) -> bool {
     let purpose = text_of(headers, &SEC_PURPOSE).or_else(|| text_of(headers, &HeaderName::from_static("purpose")));
     purpose.is_some_and(|purpose| purpose.contains("prefetch"))
+}
+
+/// Who must change the password gets to that page, to sign-out and to their own account; any other page leads there
+/// and then back.
+pub(super) async fn password_first(State(state): State<HubState>, request: Request, next: Next) -> Response {
+    if !must_change_password(&request) {
+        return next.run(request).await;
+    }
+    let path = request.uri().path();
+    let change = state.config.hub("change-password");
+    let is_account = request.method().is_safe() && path == state.config.hub("account");
+    if path == change || path == state.config.hub("logout") || is_account {
+        return next.run(request).await;
+    }
+    // What a form was to do is not done, so there is nothing to come back to.
+    let back = request.method().is_safe().then(|| path_and_query(request.uri()));
+    let location = back.map_or(change.clone(), |back| with_next(&change, &back));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// The same where programs ask: the sentence, and nothing else.
+pub(super) async fn password_first_for_api(request: Request, next: Next) -> Result<Response, HubError> {
+    if must_change_password(&request) { Err(HubError::PasswordFirst) } else { Ok(next.run(request).await) }
+}
+
+fn must_change_password(request: &Request) -> bool {
+    request.extensions().get::<Caller>().is_some_and(auth::must_change_password)
 }
 
 /// Reads a posted form, so that the form token and the handler find its fields.

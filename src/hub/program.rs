@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use crate::model::{Actor, Routes};
 use crate::spawner::Spawner;
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// The program around the hub. Cheap to clone.
@@ -22,6 +23,8 @@ pub struct Program {
     pub stop: CancellationToken,
     /// Where tasks run.
     pub tasks: Tasks,
+    /// What is kept of the hub's own doings.
+    pub store: Store,
 }
 
 impl Program {

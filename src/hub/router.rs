@@ -9,17 +9,19 @@ use super::counts::count;
 use super::error::HubError;
 use super::layers::{
     api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
-    private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+    password_first, password_first_for_api, private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp,
+    time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, restart, servers, signup, spawn,
-    tokens,
+    accept_share, account, api_docs, csp_report, health, home, login, logout, named, notices, password, restart, servers,
+    signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
 /// The hub as a service. Requests come with `model::Visit` and `auth::Caller` in their extensions.
 pub fn router(state: HubState) -> Router {
-    let families = pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state));
+    let families =
+        pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state)).merge(broadcasts(&state));
     families
         .layer(from_fn_with_state(state.clone(), private_door))
         .layer(from_fn_with_state(state.clone(), stamp))
@@ -53,10 +55,6 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("token"), get(tokens::get).post(tokens::post))
         .route(&hub("token/revoke/{id}"), get(tokens::ask_revoke).post(tokens::revoke))
         .route(&hub("accept-share"), get(accept_share::get).post(accept_share::post))
-        .route(&hub("authorize"), get(admin::get))
-        .route(&hub("authorize/{user}"), get(admin::back_to_list).post(admin::authorise))
-        .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
-        .route(&hub("discard/{user}"), get(admin::ask_discard).post(admin::discard))
         .route(&hub("error/{code}"), get(home::error))
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
@@ -65,19 +63,35 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("restart/{user}"), get(restart::ask).post(restart::post))
         .route(&hub("restart/{user}/{server}"), get(restart::ask).post(restart::post))
         // -- home --
+        .route(&hub("account"), get(account::get).post(account::post))
+        .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
+        .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
         // -- accounts --
         // -- users --
+        .route(&hub("admin"), get(users::list::get))
+        .route(&hub("admin/new"), get(users::new::get).post(users::new::post))
+        .route(&hub("admin/ask"), post(users::ask::ask))
+        .route(&hub("admin/do"), post(users::ask::act))
+        .route(&hub("admin/done/{question}"), get(users::ask::done))
+        .route(&hub("admin/users/{user}"), get(users::one::get))
+        .route(&hub("admin/users/{user}/rename"), post(users::one::change_name))
+        .route(&hub("authorize"), get(users::list::waiting))
+        .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --
         // -- groups --
         // -- notices --
+        .route(&hub("notifications"), get(notices::get).post(notices::post))
+        .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
+        .route(&hub("notifications/{id}"), get(notices::one))
         // -- gpus --
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
-        .layer(from_fn_with_state(state.clone(), check_form_token));
+        .layer(from_fn_with_state(state.clone(), check_form_token))
+        .layer(from_fn_with_state(state.clone(), password_first));
     others
         .merge(sign_in)
         .layer(from_fn_with_state(state.clone(), read_form))
-        .layer(from_fn(navigations_only))
+        .layer(from_fn_with_state(state.clone(), navigations_only))
         .layer(from_fn_with_state(state.clone(), time_limit))
         .layer(from_fn_with_state(state.clone(), show_errors_as_pages))
 }
@@ -106,6 +120,7 @@ fn servers(state: &HubState) -> Router<HubState> {
     Router::new()
         .route(&format!("{base}user/{{*rest}}"), any(servers::without_route))
         .route(&state.config.hub("user/{*rest}"), any(servers::without_route))
+        .layer(from_fn_with_state(state.clone(), password_first))
         .layer(from_fn_with_state(state.clone(), time_limit))
         .layer(from_fn_with_state(state.clone(), show_errors_as_pages))
 }
@@ -202,11 +217,15 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/server/lab-ready"), get(api::lab_ready::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/lab-ready"), get(api::lab_ready::get).options(api::options))
         // -- home --
+        .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --
         // -- users --
         // -- volumes --
         // -- groups --
         // -- notices --
+        .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))
+        .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))
+        .route(&api("/notifications/sent/{id}"), get(api::notices::progress).options(api::options))
         // -- gpus --
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(
@@ -264,12 +283,14 @@ fn rest_api(state: &HubState) -> Router<HubState> {
             get(api::shared_with::of_group).delete(api::shared_with::leave_group).options(api::options),
         )
         .layer(from_fn_with_state(state.clone(), check_api_token))
+        .layer(from_fn(password_first_for_api))
         .layer(from_fn(api_callers))
         .layer(from_fn(no_head));
     // Who has no credentials may send the sign-in form along, so only a session has a form token to show.
     let tokens = Router::new()
         .route(&api("/users/{user}/tokens"), get(api::tokens::list).post(api::tokens::create).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_session_token))
+        .layer(from_fn(password_first_for_api))
         .layer(from_fn(api_callers))
         .layer(from_fn(no_head));
     token_exchange
@@ -279,6 +300,19 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))
         .layer(from_fn_with_state(state.clone(), time_limit))
+        .layer(from_fn_with_state(state.clone(), show_errors_as_json))
+}
+
+/// As the rest of the API, but it may take longer: its answer waits for many servers, and has a limit of its own.
+fn broadcasts(state: &HubState) -> Router<HubState> {
+    let api = |path: &str| state.config.hub(&format!("api{path}"));
+    Router::new()
+        .route(&api("/notifications/broadcast"), post(api::notices::broadcast).options(api::options))
+        .layer(from_fn_with_state(state.clone(), check_api_token))
+        .layer(from_fn(api_callers))
+        .layer(from_fn(no_head))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))
         .layer(from_fn_with_state(state.clone(), show_errors_as_json))
 }
 

@@ -8,6 +8,7 @@ mod activity;
 mod answering;
 mod backend;
 mod board;
+mod changes;
 mod config;
 mod counts;
 mod driver;
@@ -30,7 +31,7 @@ pub mod static_upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -38,6 +39,7 @@ pub use answering::Answering;
 pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
 };
+pub use changes::ServerChange;
 pub use config::Config;
 pub use counts::Figures;
 pub use limits::NamedServers;
@@ -68,6 +70,10 @@ pub trait ServerTokens: Send + Sync + 'static {
     async fn forget(&self, servers: &[ServerKey], also: Also) -> Result<(), StoreError>;
     /// This server has another name, `also` says it in the store: in the same commit follows what was given of it.
     async fn rename(&self, from: &ServerKey, to: &ServerKey, also: Also) -> Result<(), StoreError>;
+    /// Why nothing of this user may start now, as a sentence for whoever wants to start it; None if it may.
+    fn objection(&self, _user: &UserName) -> Option<String> {
+        None
+    }
 }
 
 /// A part of somebody else's commit.
@@ -106,6 +112,9 @@ pub enum SpawnerError {
     /// Options that this installation does not know or this user may not choose; a sentence for people.
     #[error("{0}")]
     BadOptions(String),
+    /// The account may start nothing now, whoever asks; a sentence for people.
+    #[error("{0}")]
+    MayNotStart(String),
     /// There is no server of that name.
     #[error("there is no such server")]
     NoSuchServer,
@@ -179,6 +188,7 @@ pub struct Spawner {
     base: BasePath,
     /// Places for questions that people's pages have put to servers.
     questions: Arc<Semaphore>,
+    tokens: Arc<dyn ServerTokens>,
 }
 
 /// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
@@ -241,6 +251,7 @@ impl Spawner {
         let shared_config = Arc::new(config.clone());
         tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
         let counts = Arc::<counts::Counts>::default();
+        let of_servers = Arc::clone(&tokens);
         let (engine, counting) = (backend.clone(), counts.clone());
         let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
         let around = Surroundings {
@@ -267,7 +278,8 @@ impl Spawner {
             }
         });
         let questions = Arc::new(Semaphore::new(answering::QUESTIONS_AT_ONCE));
-        Ok(Self { mail, board, backend, config: shared_config, counts, groups, base: own_base, questions })
+        let config = shared_config;
+        Ok(Self { mail, board, backend, config, counts, groups, base: own_base, questions, tokens: of_servers })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
@@ -278,6 +290,9 @@ impl Spawner {
     /// If too many servers start or run, the user has enough named ones, name or options are not good here, the user
     /// is being deleted, the store fails, or the program stops.
     pub async fn start(&self, server: &ServerKey, wish: Wish) -> Result<ServerStatus, SpawnerError> {
+        if let Some(sentence) = self.tokens.objection(&server.user) {
+            return Err(SpawnerError::MayNotStart(sentence));
+        }
         let started = self.ask(|answer| Mail::Start(server.clone(), wish, answer)).await;
         if matches!(started, Err(SpawnerError::TooMany { .. } | SpawnerError::TooManyActive { .. })) {
             self.counts.refused.one();
@@ -424,6 +439,19 @@ impl Spawner {
     #[must_use]
     pub fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
         self.board.watch(server)
+    }
+
+    /// Hears of every change of any server from here on. Who is slow hears that some were missed.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<ServerChange> {
+        self.board.changes.subscribe()
+    }
+
+    /// How many changes there have been since the start of the program, progress of starts aside: what was read before
+    /// at the same count is still true.
+    #[must_use]
+    pub fn change_count(&self) -> u64 {
+        self.board.changes.count()
     }
 
     /// All servers that are not plainly stopped.

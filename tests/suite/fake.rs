@@ -44,6 +44,114 @@ pub enum Behaviour {
     WaitsInRestart,
     /// Says this to every connection, and closes it.
     Says(String),
+    /// Answers every question, and a notice like this.
+    Hears(Hearing),
+}
+
+/// What a server makes of a notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// Says this, and closes the connection; nothing at all is a connection closed.
+    Says(String),
+    /// Says nothing, and waits.
+    Silence,
+    /// Never comes to an end of its answer.
+    Endless,
+    /// Takes it, once `Ear::let_go` was called.
+    Waits,
+}
+
+/// What servers that hear notices have heard.
+pub struct Ear {
+    /// Whole requests, as they came.
+    pub heard: Mutex<Vec<String>>,
+    /// How many are being answered, and the most that there were.
+    busy: Mutex<(usize, usize)>,
+    changed: Notify,
+    gate: tokio::sync::Semaphore,
+}
+
+/// What the extension says when it has taken a notice.
+pub const TAKEN: &str =
+    "HTTP/1.1 200 OK\r\ncontent-length: 49\r\n\r\n{\"success\": true, \"notification_id\": \"notif_1_2\"}";
+
+impl Default for Ear {
+    fn default() -> Self {
+        Self {
+            heard: Mutex::default(),
+            busy: Mutex::default(),
+            changed: Notify::new(),
+            gate: tokio::sync::Semaphore::new(0),
+        }
+    }
+}
+
+impl Ear {
+    /// Lets one server that waits take its notice.
+    pub fn let_go(&self) {
+        self.gate.add_permits(1);
+    }
+
+    /// The most that were being told at one moment.
+    pub fn most_at_once(&self) -> usize {
+        self.busy.lock().1
+    }
+
+    /// Waits until so many are being told.
+    pub async fn until_busy(&self, count: usize) {
+        loop {
+            let changed = self.changed.notified();
+            if self.busy.lock().0 == count {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut usize)) {
+        let mut busy = self.busy.lock();
+        change(&mut busy.0);
+        busy.1 = busy.1.max(busy.0);
+        self.changed.notify_waiters();
+    }
+
+    async fn hear(&self, mut stream: tokio::net::TcpStream, hearing: Hearing) {
+        let mut request = Vec::new();
+        let is_whole = |request: &[u8]| {
+            let text = String::from_utf8_lossy(request);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+            body.len() >= length.unwrap_or(0_usize)
+        };
+        while !is_whole(&request) {
+            if !matches!(stream.read_buf(&mut request).await, Ok(1..)) {
+                return;
+            }
+        }
+        let request = String::from_utf8_lossy(&request).into_owned();
+        if !request.starts_with("POST ") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            return;
+        }
+        self.heard.lock().push(request);
+        self.note(|busy| *busy += 1);
+        match hearing {
+            Hearing::Says(words) => drop(stream.write_all(words.as_bytes()).await),
+            Hearing::Silence => drop(stream.read(&mut [0]).await),
+            Hearing::Endless => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                while stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
+            }
+            Hearing::Waits => {
+                self.gate.acquire().await.expect("never closed").forget();
+                // One place is free before the next can be taken, whatever the order of wake-ups.
+                self.note(|busy| *busy -= 1);
+                let _ = stream.write_all(TAKEN.as_bytes()).await;
+                return;
+            }
+        }
+        self.note(|busy| *busy -= 1);
+    }
 }
 
 struct FakeServer {
@@ -70,6 +178,7 @@ pub struct FakeBackend {
     notices: broadcast::Sender<Notice>,
     gate: Notify,
     creates: AtomicUsize,
+    pub ear: Arc<Ear>,
     restarts: AtomicUsize,
 }
 
@@ -85,6 +194,7 @@ impl FakeBackend {
             notices: broadcast::channel(NOTICES).0,
             gate: Notify::new(),
             creates: AtomicUsize::new(0),
+            ear: Arc::default(),
             restarts: AtomicUsize::new(0),
         })
     }
@@ -228,6 +338,7 @@ impl Backend for FakeBackend {
         server.sight = Sight::Running(address);
         server.task = Some(match self.behaviour_of(&server.server) {
             Behaviour::Says(words) => tokio::spawn(say(listener, words)),
+            Behaviour::Hears(hearing) => tokio::spawn(hear(listener, hearing, self.ear.clone())),
             _ => tokio::spawn(serve(listener, server.server.clone(), self.seen.clone())),
         });
         Ok(server.sight.clone())
@@ -325,6 +436,15 @@ async fn say(listener: TcpListener, words: String) {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let _ = stream.read(&mut [0; 1024]).await;
         let _ = stream.write_all(words.as_bytes()).await;
+    }
+}
+
+async fn hear(listener: TcpListener, hearing: Hearing, ear: Arc<Ear>) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let (hearing, ear) = (hearing.clone(), ear.clone());
+        connections.spawn(async move { ear.hear(stream, hearing).await });
     }
 }
 

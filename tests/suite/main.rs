@@ -21,8 +21,10 @@ mod commands;
 mod dependencies;
 #[allow(dead_code)]
 mod fake;
+mod live;
 mod login;
 mod metrics;
+mod notices;
 mod openapi;
 mod puppet;
 mod routes;

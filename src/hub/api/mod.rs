@@ -34,11 +34,13 @@ pub(super) mod lab_ready;
 pub(super) mod restart;
 pub(super) mod server_log;
 // -- home --
+pub(super) mod live;
 // -- accounts --
 // -- users --
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::Json;

@@ -12,8 +12,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, lab_ready, metrics, progress, proxy, refusals, restart, server_log, servers, services, share_codes, shared_with, shares,
-    shutdown, tokens, user_acts, user_list, users, whoami,
+    activity, groups, info, lab_ready, live, metrics, notices, progress, proxy, refusals, restart, server_log, servers,
+    services, share_codes, shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -57,6 +57,7 @@ pub(super) struct PageQuery {
         (name = "Servers", description = "What people start: look, start, watch, stop."),
         (name = "Groups", description = "People together."),
         (name = "Services", description = "Programs beside the hub."),
+        (name = "Notices", description = "What administrators tell everybody whose server runs."),
         (name = "Shares", description = "Access to a server for others, and codes that give it."),
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
@@ -78,11 +79,13 @@ pub(super) struct PageQuery {
         // -- life --
         restart::post, server_log::get, lab_ready::get,
         // -- home --
+        live::get,
         // -- accounts --
         // -- users --
         // -- volumes --
         // -- groups --
         // -- notices --
+        notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         // -- gpus --
         authorize::get, authorize::post, token::post,
     ),

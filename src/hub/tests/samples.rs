@@ -18,7 +18,7 @@ use crate::model::Timestamp;
 const NOW: Timestamp = Timestamp(1_795_313_227_732);
 
 fn frame(person: Option<&str>, is_admin: bool, here: &str) -> Value {
-    context! { person, is_admin, form_token => "0".repeat(56), section => section_of(here, "/hub/"), here }
+    context! { person, is_admin, form_token => "0".repeat(56), section => section_of(here, "/hub/"), here, change_count => 3 }
 }
 
 fn server(state: &str, message: &str, progress: u8, failure: Option<Value>) -> Value {
@@ -26,13 +26,15 @@ fn server(state: &str, message: &str, progress: u8, failure: Option<Value>) -> V
         owner => "alice", url => "/user/alice/", state, message, progress, failure,
         since => moment(NOW), spawn_url => "/hub/spawn/alice", stop_url => "/hub/stop/alice",
         pending_url => "/hub/spawn-pending/alice", api_url => "/hub/api/users/alice/server",
+        id => "server", restart_url => "/hub/restart/alice", can_restart => true,
+        image => "quay.io/jupyter/datascience-notebook:2026-11-03", memory => "4 GiB", cpu => "2 cores",
         name => "", title => "", kind => (), has_choice => false, must_choose => false, delete_url => "", active => (),
     }
 }
 
 fn named(name: &str, title: &str, kind: &str, state: &str) -> Value {
     context! {
-        name, title, kind, has_choice => true, delete_url => format!("/hub/delete-server/alice/{name}"),
+        id => format!("named-{name}"), name, title, kind, has_choice => true, delete_url => format!("/hub/delete-server/alice/{name}"),
         active => (state == "ready").then(|| moment(NOW)), ..server(state, "", 40, None),
     }
 }
@@ -114,6 +116,24 @@ fn tokens(made: Option<Value>, problem: &str) -> Value {
     }
 }
 
+fn device(name: &str, is_handheld: bool, is_this: bool) -> Value {
+    let from = if is_handheld { "2001:db8:85a3:8d3:1319:8a2e:370:7348" } else { "192.0.2.17" };
+    context! { id => "0123456789abcdef", name, is_handheld, is_this, from, created => moment(NOW), seen => moment(NOW) }
+}
+
+fn account(problem: Option<&str>) -> Value {
+    let devices = vec![
+        device("Firefox on Linux", false, true),
+        device("Safari on iPhone", true, false),
+        device("Edge on Windows", false, false),
+    ];
+    context! {
+        first_name => "Ada", last_name => "Lovelace", email => if problem.is_some() { "ada@" } else { "ada@example.org" },
+        first_name_error => (), last_name_error => (), email_error => problem,
+        done => if problem.is_some() { "" } else { "Your profile is saved." }, devices, hidden_devices => 0, groups => vec!["physics", "gpu-users"],
+    }
+}
+
 fn failure() -> Value {
     let log = "[I 2026-11-22 02:07:01.104 ServerApp] jupyterlab | extension was successfully linked.\n\
                [W 2026-11-22 02:07:01.371 ServerApp] <script>alert(1)</script>\n\
@@ -143,13 +163,6 @@ fn phases(now: usize) -> Value {
     Value::from(phases.collect::<Vec<_>>())
 }
 
-fn user(name: &str, admin: bool, authorised: bool, is_me: bool, is_running: bool) -> Value {
-    context! {
-        name, path => name, url => format!("/user/{name}/"), admin, authorised, is_me, is_running,
-        created => moment(NOW), last_activity => authorised.then(|| moment(NOW)), is_pending => false,
-    }
-}
-
 fn login(username: &str, error: &str, setup_name: Option<&str>) -> Value {
     context! { query => "next=%2Fuser%2Falice%2Flab", username, error, may_sign_up => true, setup_name, setup_needs_code => true }
 }
@@ -171,14 +184,79 @@ fn around(state: &str, failure: Option<Value>) -> Value {
 }
 
 /// File name, template, whether the reader is signed in and an administrator, address, values.
+/// A choice of the form of notices.
+fn option(value: &str, text: &str, is_chosen: bool) -> Value {
+    context! { value, text, is_chosen }
+}
+
+fn sent_notice(id: u64, message: &str, kind: &str, delivered: usize, total: usize, state: &str) -> Value {
+    let failure = context! { user => "barbara", server => "gpu", reason => "The server did not answer within 5 s", cure => "It may be busy or stuck." };
+    let failures = if state == "over" { vec![failure; (total - delivered).min(2)] } else { vec![] };
+    context! {
+        id, message, kind, kind_text => kind, by => "root", at => moment(NOW), total, delivered, state,
+        more_failures => (total - delivered).saturating_sub(2), failures,
+    }
+}
+
+/// The page of notices; `is_refused`: with what was wrong beside its fields.
+fn notices(is_refused: bool) -> Value {
+    let people: Vec<_> = (1..40)
+        .map(|number| {
+            let about = (number % 7 == 0).then_some(if number == 7 { "not ready" } else { "2 servers" });
+            context! { name => format!("student-{number:03}"), about, is_chosen => number < 3 && is_refused }
+        })
+        .collect();
+    context! {
+        limit => 140,
+        message => if is_refused { "x".repeat(150) } else { String::new() },
+        message_problem => is_refused.then_some("This is 10 characters too long."),
+        audience_problem => is_refused.then_some("Choose somebody, or send it to everybody."),
+        problem => (),
+        kinds => vec![option("info", "Information", true), option("warning", "Warning", false)],
+        kind => "info",
+        auto_closes => vec![option("never", "Stays until dismissed", true), option("30000", "After 30 seconds", false)],
+        is_for_some => is_refused, find => "", people_count => 39, servers_count => 44, people, others_count => 0,
+        active_url => "/hub/api/notifications/active-servers",
+        history => vec![
+            sent_notice(9, "Maintenance at 18:00. Save your work, please.", "warning", 12, 44, "under-way"),
+            sent_notice(8, "The new image has PyTorch 2.9", "success", 39, 39, "over"),
+            sent_notice(7, "The shared disk is nearly full: who can, delete what is old. Ask in the channel if you do not know what may go.", "error", 31, 39, "over"),
+            sent_notice(6, "Hello", "default", 0, 3, "over"),
+            sent_notice(5, "Copying the course material", "in-progress", 0, 3, "interrupted"),
+        ],
+        previous_url => (), next_url => "/hub/notifications?page=2#sent", page => 1, pages => 2,
+    }
+}
+
+/// The page of notices where nobody works and nothing was sent.
+fn no_notices() -> Value {
+    let nobody = context! { people_count => 0, servers_count => 0, people => Vec::<Value>::new(), history => Vec::<Value>::new(), pages => 1, next_url => () };
+    context! { ..nobody, ..notices(false) }
+}
+
+fn notice(state: &str) -> Value {
+    let result = |user: &str, server: Option<&str>, reason: Option<&str>, cure: Option<&str>| context! { user, server, reason, cure };
+    context! {
+        sent => sent_notice(7, "The shared disk is nearly full: who can, delete what is old.\nThank you.", "warning", 31, 39, state),
+        auto_close => "Stays until dismissed", done => 33, failed => 2, not_kept => 0,
+        results => vec![
+            result("barbara", Some("gpu"), Some("The server did not answer within 5 s"), Some("It may be busy or stuck.")),
+            result("carl", None, Some("The notifications extension is not installed on this server (HTTP 404)"), Some("Install jupyterlab-notifications-extension in its image.")),
+            result("alice", None, None, None),
+            result("dora", None, None, None),
+        ],
+        progress_url => "/hub/api/notifications/sent/7", previous_url => (), next_url => (), page => 1, pages => 1,
+    }
+}
+
 fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
     let nobody = || frame(None, false, "/hub/login");
     let alice = |page: &str| frame(Some("alice"), false, page);
     let admin = |page: &str| frame(Some("admin"), true, page);
     let home = |state: Value, waiting: usize| {
         context! {
-            server => state, waiting, named => Vec::<Value>::new(), may_have_named => false, states => "{}",
-            user_api_url => "/hub/api/users/alice", typed => "", problem => (),
+            server => state, waiting, named => Vec::<Value>::new(), may_have_named => false,
+            first_name => "Alice", visitors => vec![context! { name => "root", server => (), at => moment(NOW) }], more_visitors => 0, typed => "", problem => (),
         }
     };
     let several = |problem: Option<&str>| {
@@ -188,22 +266,6 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             named("old-course", "Old course 2024", "Small", "stopped"),
         ];
         context! { named, may_have_named => true, typed => problem.map_or("", |_| "42"), problem, ..home(server("ready", "", 100, None), 0) }
-    };
-    let people = Value::from(vec![
-        user("grace.hopper@example.org", false, false, false, false),
-        user("linus", false, false, false, false),
-        user("ada", false, true, false, true),
-        user("admin", true, true, true, true),
-        user("barbara", false, true, false, false),
-    ]);
-    let person = context! { name => "ada", path => "ada", back => "/hub/authorize?at=ada#ada", is_running => true };
-    let list = context! {
-        users => people, waiting => 2, total => 120, found => 5, text => "a", first => 1, last => 5, page => 1, pages => 2,
-        let_in => context! { name => "barbara", path => "barbara" }, previous_url => (), next_url => "/hub/authorize?q=a&page=2",
-    };
-    let nobody_found = context! {
-        users => Vec::<Value>::new(), waiting => 2, total => 120, found => 0, text => "zz", first => 1, last => 0, page => 1, pages => 1,
-        let_in => (), previous_url => (), next_url => (),
     };
     vec![
         ("login", "login.html", nobody(), login("", "", None)),
@@ -219,8 +281,38 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ),
         ("waiting", "waiting.html", nobody(), context! { username => "alice" }),
         ("logout", "logout.html", alice(""), context! {}),
-        ("password", "password.html", alice("/hub/change-password"), context! { error => "", is_done => false }),
-        ("password-done", "password.html", alice("/hub/change-password"), context! { error => "", is_done => true }),
+        (
+            "password",
+            "password.html",
+            alice("/hub/change-password"),
+            context! { error => "", is_done => false, is_required => false },
+        ),
+        (
+            "password-required",
+            "password.html",
+            alice("/hub/change-password"),
+            context! { error => "", is_done => false, is_required => true },
+        ),
+        ("account", "account.html", alice("/hub/account"), account(None)),
+        (
+            "account-refused",
+            "account.html",
+            admin("/hub/account"),
+            account(Some("The e-mail address is none: it needs a name, an @ and a host, as in ada@example.org.")),
+        ),
+        (
+            "end-session",
+            "end_session.html",
+            alice("/hub/account/sign-out/0"),
+            context! { device => device("Chrome on Android", true, false), others => 0 },
+        ),
+        ("end-sessions", "end_session.html", alice("/hub/account/sign-out"), context! { device => (), others => 3 }),
+        (
+            "password-done",
+            "password.html",
+            alice("/hub/change-password"),
+            context! { error => "", is_done => true, is_required => false },
+        ),
         ("home-ready", "home.html", alice("/hub/home"), home(server("ready", "", 100, None), 0)),
         ("home-stopped", "home.html", admin("/hub/home"), home(server("stopped", "", 0, None), 2)),
         (
@@ -229,6 +321,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             alice("/hub/home"),
             home(server("starting", "Starting your server", 55, None), 0),
         ),
+        ("home-restarting", "home.html", alice("/hub/home"), home(server("restarting", "", 0, None), 0)),
         ("home-stopping", "home.html", alice("/hub/home"), home(server("stopping", "", 0, None), 0)),
         ("home-failed", "home.html", alice("/hub/home"), home(server("failed", "", 0, Some(failure())), 0)),
         (
@@ -249,7 +342,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             "home-choice",
             "home.html",
             alice("/hub/home"),
-            context! { server => context! { kind => "Small", ..named("", "", "Small", "stopped") }, ..home(Value::from(()), 0) },
+            context! { server => context! { id => "server", kind => "Small", ..named("", "", "Small", "stopped") }, ..home(Value::from(()), 0) },
         ),
         ("spawn", "spawn.html", alice("/hub/spawn"), spawn("", true, "")),
         (
@@ -322,10 +415,13 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("stopping", "stopping.html", alice(""), around("stopping", None)),
         ("not-running", "not_running.html", alice(""), around("stopped", None)),
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
-        ("people", "authorize.html", admin("/hub/authorize"), list),
-        ("people-none", "authorize.html", admin("/hub/authorize"), nobody_found),
-        ("withdraw", "withdraw.html", admin(""), person.clone()),
-        ("discard", "discard.html", admin(""), person),
+        ("notices", "notices.html", admin("/hub/notifications"), notices(false)),
+        ("notices-refused", "notices.html", admin("/hub/notifications"), notices(true)),
+        ("notices-nobody", "notices.html", admin("/hub/notifications"), no_notices()),
+        ("notice", "notice.html", admin("/hub/notifications/7"), notice("over")),
+        ("notice-under-way", "notice.html", admin("/hub/notifications/7"), notice("under-way")),
+        ("clear-notices", "clear_notices.html", admin("/hub/notifications/clear"), context! { count => 12 }),
+        // -- users --
         (
             "consent",
             "consent.html",
