@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, account, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, servers,
-    settings, signup, spawn, tokens, users,
+    accept_share, account, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, restart,
+    servers, settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -63,6 +63,8 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("audit/check"), post(audit::check_chain))
         .route(&hub("settings"), get(settings::get))
         // -- life --
+        .route(&hub("restart/{user}"), get(restart::ask).post(restart::post))
+        .route(&hub("restart/{user}/{server}"), get(restart::ask).post(restart::post))
         // -- home --
         .route(&hub("account"), get(account::get).post(account::post))
         .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
@@ -218,6 +220,14 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/audit"), get(api::audit::get).options(api::options))
         .route(&api("/settings"), get(api::settings::get).options(api::options))
         // -- life --
+        .route(&api("/users/{user}/restart-server"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/server/restart"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/restart"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/server/logs"), get(api::server_log::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/logs"), get(api::server_log::get).options(api::options))
+        .route(&api("/users/{user}/lab-ready"), get(api::lab_ready::get).options(api::options))
+        .route(&api("/users/{user}/server/lab-ready"), get(api::lab_ready::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/lab-ready"), get(api::lab_ready::get).options(api::options))
         // -- home --
         .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --

@@ -32,6 +32,9 @@ pub(super) mod whoami;
 pub(super) mod audit;
 pub(super) mod settings;
 // -- life --
+pub(super) mod lab_ready;
+pub(super) mod restart;
+pub(super) mod server_log;
 // -- home --
 pub(super) mod live;
 // -- accounts --

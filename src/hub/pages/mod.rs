@@ -19,6 +19,7 @@ pub(super) mod tokens;
 pub(super) mod audit;
 pub(super) mod settings;
 // -- life --
+pub(super) mod restart;
 // -- home --
 pub(super) mod account;
 mod user_agent;

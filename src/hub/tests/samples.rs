@@ -444,6 +444,15 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             alice(""),
             context! { title => "GPU work", is_own => true, owner => "alice", is_running => true, action => "/hub/delete-server/alice/gpu" },
         ),
+        (
+            "restart",
+            "restart.html",
+            alice(""),
+            context! {
+                title => (), is_own => true, owner => "alice", is_running => true, can_restart => true,
+                action => "/hub/restart/alice", back => "/hub/home",
+            },
+        ),
         ("token", "token.html", admin("/hub/token"), tokens(None, "")),
         (
             "token-made",
