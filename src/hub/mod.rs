@@ -66,6 +66,10 @@ pub struct HubState {
     started_at: Timestamp,
     requests: Arc<Requests>,
     audit_check: Arc<audit_check::AuditCheck>,
+    /// What administrators have asked to be done to many users.
+    batches: Arc<pages::Batches>,
+    /// Forms for new users that have just been sent.
+    new_users: Arc<pages::NewUsers>,
     metrics_page: MetricsPage,
 }
 
@@ -95,6 +99,8 @@ impl HubState {
             started_at: clock.now(),
             requests: Arc::default(),
             audit_check: Arc::default(),
+            batches: Arc::default(),
+            new_users: Arc::default(),
             metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,

@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, servers,
-    settings, signup, spawn, tokens,
+    accept_share, account, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, servers,
+    settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -55,10 +55,6 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("token"), get(tokens::get).post(tokens::post))
         .route(&hub("token/revoke/{id}"), get(tokens::ask_revoke).post(tokens::revoke))
         .route(&hub("accept-share"), get(accept_share::get).post(accept_share::post))
-        .route(&hub("authorize"), get(admin::get))
-        .route(&hub("authorize/{user}"), get(admin::back_to_list).post(admin::authorise))
-        .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
-        .route(&hub("discard/{user}"), get(admin::ask_discard).post(admin::discard))
         .route(&hub("error/{code}"), get(home::error))
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
@@ -68,8 +64,20 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("settings"), get(settings::get))
         // -- life --
         // -- home --
+        .route(&hub("account"), get(account::get).post(account::post))
+        .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
+        .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
         // -- accounts --
         // -- users --
+        .route(&hub("admin"), get(users::list::get))
+        .route(&hub("admin/new"), get(users::new::get).post(users::new::post))
+        .route(&hub("admin/ask"), post(users::ask::ask))
+        .route(&hub("admin/do"), post(users::ask::act))
+        .route(&hub("admin/done/{question}"), get(users::ask::done))
+        .route(&hub("admin/users/{user}"), get(users::one::get))
+        .route(&hub("admin/users/{user}/rename"), post(users::one::change_name))
+        .route(&hub("authorize"), get(users::list::waiting))
+        .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --
         // -- groups --
         // -- notices --

@@ -11,6 +11,7 @@ mod named_api;
 mod oauth;
 mod openapi;
 mod pages;
+mod people;
 mod program;
 mod renames;
 mod samples;

@@ -358,7 +358,7 @@ async fn named_servers_run_beside_the_default_one_are_adopted_renamed_and_remove
     .await;
     let (default, gpu) = (alice(), ServerKey { name: ServerName::parse("gpu").expect("a name"), ..alice() });
     let options = ServerOptions::parse(serde_json::json!({ "profile": "small" })).expect("options");
-    let wish = Wish { options: Some(options), display_name: DisplayName::parse("My GPU").ok() };
+    let wish = Wish { options: Some(options), display_name: DisplayName::parse("My GPU").ok(), by: "test".into() };
     let (one, two) = tokio::join!(world.start(&default), async {
         world.spawner.start(&gpu, wish).await.expect("taken");
         world.settled(&gpu).await
@@ -418,7 +418,7 @@ async fn an_image_is_chosen_from_the_allowed_ones_and_looked_for_by_itself() {
     .await;
     let wish = |image: &str| {
         let options = ServerOptions::parse(serde_json::json!({ "image": image })).expect("options");
-        Wish { options: Some(options), display_name: None }
+        Wish { options: Some(options), display_name: None, by: "test".into() }
     };
     let refused = world.spawner.start(&alice(), wish(EXITS)).await;
     assert!(

@@ -112,7 +112,6 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/delete-server/alice/gpu", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "POST", "/hub/security/csp-report", [403, 403, 403, 200, 200, 200, 403, 403]),
     ("nav", "GET", "/hub/change-password", [302, 302, 302, 200, 200, 200, 302, 302]),
-    ("nav", "GET", "/hub/authorize", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("nav", "GET", "/hub/spawn/alice", [302, 302, 302, 404, 302, 302, 302, 302]),
     ("nav", "GET", "/hub/spawn-pending/alice", [302, 302, 302, 404, 302, 302, 302, 302]),
     ("nav", "GET", "/hub/spawn-pending/nobody", [302, 302, 302, 404, 404, 404, 302, 302]),
@@ -134,11 +133,28 @@ const TABLE: &[Row] = &[
     ("api", "OPTIONS", "/hub/api/settings", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- life --
     // -- home --
+    ("nav", "GET", "/hub/account", [302, 302, 302, 200, 200, 200, 302, 302]),
+    ("api", "POST", "/hub/account", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/account/sign-out", [302, 302, 302, 200, 200, 200, 302, 302]),
+    ("api", "POST", "/hub/account/sign-out", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/account/sign-out/a1", [302, 302, 302, 404, 404, 404, 302, 302]),
+    ("api", "POST", "/hub/account/sign-out/a1", [403, 403, 403, 403, 403, 403, 403, 403]),
     // A stream without an end is no row: `live.rs` opens it.
     ("api", "GET", "/hub/api/live?of=x", [403, 403, 403, 400, 400, 400, 403, 403]),
     ("api", "OPTIONS", "/hub/api/live", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- accounts --
     // -- users --
+    ("nav", "GET", "/hub/admin", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("nav", "GET", "/hub/admin/new", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/admin/new", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/admin/ask", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/admin/do", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/admin/done/x", [302, 302, 302, 403, 403, 404, 302, 302]),
+    ("nav", "GET", "/hub/admin/users/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/admin/users/alice/rename", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/authorize", [302, 302, 302, 403, 403, 302, 302, 302]),
+    ("nav", "GET", "/hub/authorize/alice", [302, 302, 302, 403, 403, 302, 302, 302]),
+    ("api", "POST", "/hub/authorize/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     // -- volumes --
     // -- groups --
     // -- notices --
@@ -174,12 +190,6 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/stop/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "POST", "/hub/stop/alice/gpu", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/user-redirect/x", [302, 302, 302, 302, 302, 302, 302, 302]),
-    ("nav", "GET", "/hub/authorize/alice", [302, 302, 302, 403, 403, 302, 302, 302]),
-    ("api", "POST", "/hub/authorize/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
-    ("nav", "GET", "/hub/withdraw/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
-    ("api", "POST", "/hub/withdraw/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
-    ("nav", "GET", "/hub/discard/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
-    ("api", "POST", "/hub/discard/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/api-docs", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/error/404", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/api/oauth2/authorize", [302, 302, 302, 400, 400, 400, 302, 302]),

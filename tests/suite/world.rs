@@ -207,6 +207,13 @@ pub fn xsrf_of(page: &str) -> String {
     field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a value").to_owned()
 }
 
+/// What the page before an administrator's act is to be answered with.
+#[track_caller]
+pub fn question_of(page: &str) -> String {
+    let rest = page.split("name=\"question\" value=\"").nth(1).unwrap_or_else(|| panic!("no question in {page}"));
+    rest.split('"').next().expect("a value").to_owned()
+}
+
 fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Config {
     let path = |name: &str| folder.join(name).to_str().expect("a plain path").to_owned();
     let mut environment = vec![

@@ -173,6 +173,7 @@
       for (const text of document.querySelectorAll("[data-message-of]")) {
         if (text.dataset.messageOf === server && message) text.textContent = message;
       }
+      document.dispatchEvent(new CustomEvent("live:progress", { detail: { server, progress } }));
     });
     events.addEventListener("error", () => {
       // Ours to open again, with what this page knows by then; ever more slowly, and not all pages at once.

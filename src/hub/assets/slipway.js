@@ -59,9 +59,10 @@ for (const form of document.querySelectorAll("form[data-keep-fragment]")) {
 
 // Browsers that do not know command= yet.
 if (!("commandForElement" in HTMLButtonElement.prototype)) {
-  for (const button of document.querySelectorAll("[data-open]")) {
-    button.addEventListener("click", () => document.getElementById(button.dataset.open).showModal());
-  }
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("button[data-open]");
+    if (button) document.getElementById(button.dataset.open)?.showModal();
+  });
 }
 
 for (const menu of document.querySelectorAll("details.menu")) {

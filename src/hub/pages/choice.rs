@@ -98,8 +98,9 @@ fn profile_view(profile: &Profile, is_chosen: bool) -> Value {
     }
 }
 
+/// `4 GiB`, `512 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "a memory of 2^53 bytes is 8 PiB")]
-fn memory_of(limits: &ResourceLimits) -> Option<String> {
+pub(super) fn memory_of(limits: &ResourceLimits) -> Option<String> {
     const GIB: f64 = (1_u64 << 30) as f64;
     limits.memory_bytes.map(|bytes| {
         let gib = bytes as f64 / GIB;
@@ -107,7 +108,8 @@ fn memory_of(limits: &ResourceLimits) -> Option<String> {
     })
 }
 
-fn cpu_of(limits: &ResourceLimits) -> Option<String> {
+/// `1 core`, `2.5 cores`.
+pub(super) fn cpu_of(limits: &ResourceLimits) -> Option<String> {
     limits.cpu_cores.map(|cores| {
         let unit = if (cores - 1.0).abs() < f64::EPSILON { "core" } else { "cores" };
         format!("{cores} {unit}")

@@ -6,7 +6,7 @@ use axum::response::Response;
 use minijinja::context;
 use minijinja::value::Value;
 
-use super::choice::{has_choice, must_choose};
+use super::choice::{cpu_of, has_choice, memory_of, must_choose};
 use super::{found, landing, page_of};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
@@ -63,21 +63,18 @@ pub(super) fn show(
     let all = state.spawner.servers_of(person.name());
     let named = all.iter().filter(|(server, _)| !server.name.is_default());
     let named = named.map(|(server, status)| server_view(state, server, status)).collect::<Vec<_>>();
-    // What the page shows, for its script to compare with what is.
-    let states: serde_json::Map<_, _> =
-        all.iter().map(|(server, status)| (server.name.as_str().to_owned(), word_of(&status.state).into())).collect();
     let waiting = if person.as_caller().is_admin() {
         state.auth.users().iter().filter(|user| !user.authorised).count()
     } else {
         0
     };
-    let user = percent_encode(person.name().as_str());
     let page = context! {
+        first_name => state.auth.profile(person.name()).map(|profile| profile.first_name().to_owned()),
         server => server_view(state, &server, &status),
         named,
         may_have_named => state.spawner.has_named_servers(),
-        states => serde_json::Value::from(states).to_string(),
-        user_api_url => format!("{}hub/api/users/{user}?include_stopped_servers=1", state.config.base),
+        visitors => Vec::<Value>::new(),
+        more_visitors => 0,
         typed => typed.name,
         problem => typed.problem,
         waiting,
@@ -132,6 +129,13 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
     context! {
         owner => server.user.to_string(),
         name => server.name.as_str(),
+        // Names its elements on the page: no two servers of one person have the same.
+        id => if server.name.is_default() { "server".to_owned() } else { format!("named-{}", percent_encode(server.name.as_str())) },
+        image => record.as_ref().and_then(|record| record.image.clone()),
+        memory => record.as_ref().and_then(|record| memory_of(&record.limits)),
+        cpu => record.as_ref().and_then(|record| cpu_of(&record.limits)),
+        can_restart => true,
+        restart_url => page_of(state, "restart", server),
         title => title.unwrap_or_else(|| server.name.as_str().to_owned()),
         kind => profile.map(|profile| if profile.display_name.is_empty() { &profile.name } else { &profile.display_name }),
         has_choice => has_choice(&offer),

@@ -26,13 +26,15 @@ fn server(state: &str, message: &str, progress: u8, failure: Option<Value>) -> V
         owner => "alice", url => "/user/alice/", state, message, progress, failure,
         since => moment(NOW), spawn_url => "/hub/spawn/alice", stop_url => "/hub/stop/alice",
         pending_url => "/hub/spawn-pending/alice", api_url => "/hub/api/users/alice/server",
+        id => "server", restart_url => "/hub/restart/alice", can_restart => true,
+        image => "quay.io/jupyter/datascience-notebook:2026-11-03", memory => "4 GiB", cpu => "2 cores",
         name => "", title => "", kind => (), has_choice => false, must_choose => false, delete_url => "", active => (),
     }
 }
 
 fn named(name: &str, title: &str, kind: &str, state: &str) -> Value {
     context! {
-        name, title, kind, has_choice => true, delete_url => format!("/hub/delete-server/alice/{name}"),
+        id => format!("named-{name}"), name, title, kind, has_choice => true, delete_url => format!("/hub/delete-server/alice/{name}"),
         active => (state == "ready").then(|| moment(NOW)), ..server(state, "", 40, None),
     }
 }
@@ -165,6 +167,24 @@ fn tokens(made: Option<Value>, problem: &str) -> Value {
     }
 }
 
+fn device(name: &str, is_handheld: bool, is_this: bool) -> Value {
+    let from = if is_handheld { "2001:db8:85a3:8d3:1319:8a2e:370:7348" } else { "192.0.2.17" };
+    context! { id => "0123456789abcdef", name, is_handheld, is_this, from, created => moment(NOW), seen => moment(NOW) }
+}
+
+fn account(problem: Option<&str>) -> Value {
+    let devices = vec![
+        device("Firefox on Linux", false, true),
+        device("Safari on iPhone", true, false),
+        device("Edge on Windows", false, false),
+    ];
+    context! {
+        first_name => "Ada", last_name => "Lovelace", email => if problem.is_some() { "ada@" } else { "ada@example.org" },
+        first_name_error => (), last_name_error => (), email_error => problem,
+        done => if problem.is_some() { "" } else { "Your profile is saved." }, devices, hidden_devices => 0, groups => vec!["physics", "gpu-users"],
+    }
+}
+
 fn failure() -> Value {
     let log = "[I 2026-11-22 02:07:01.104 ServerApp] jupyterlab | extension was successfully linked.\n\
                [W 2026-11-22 02:07:01.371 ServerApp] <script>alert(1)</script>\n\
@@ -192,13 +212,6 @@ fn phases(now: usize) -> Value {
         context! { name, text, state }
     });
     Value::from(phases.collect::<Vec<_>>())
-}
-
-fn user(name: &str, admin: bool, authorised: bool, is_me: bool, is_running: bool) -> Value {
-    context! {
-        name, path => name, url => format!("/user/{name}/"), admin, authorised, is_me, is_running,
-        created => moment(NOW), last_activity => authorised.then(|| moment(NOW)), is_pending => false,
-    }
 }
 
 fn login(username: &str, error: &str, setup_name: Option<&str>) -> Value {
@@ -293,8 +306,8 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
     let admin = |page: &str| frame(Some("admin"), true, page);
     let home = |state: Value, waiting: usize| {
         context! {
-            server => state, waiting, named => Vec::<Value>::new(), may_have_named => false, states => "{}",
-            user_api_url => "/hub/api/users/alice", typed => "", problem => (),
+            server => state, waiting, named => Vec::<Value>::new(), may_have_named => false,
+            first_name => "Alice", visitors => vec![context! { name => "root", server => (), at => moment(NOW) }], more_visitors => 0, typed => "", problem => (),
         }
     };
     let several = |problem: Option<&str>| {
@@ -304,22 +317,6 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             named("old-course", "Old course 2024", "Small", "stopped"),
         ];
         context! { named, may_have_named => true, typed => problem.map_or("", |_| "42"), problem, ..home(server("ready", "", 100, None), 0) }
-    };
-    let people = Value::from(vec![
-        user("grace.hopper@example.org", false, false, false, false),
-        user("linus", false, false, false, false),
-        user("ada", false, true, false, true),
-        user("admin", true, true, true, true),
-        user("barbara", false, true, false, false),
-    ]);
-    let person = context! { name => "ada", path => "ada", back => "/hub/authorize?at=ada#ada", is_running => true };
-    let list = context! {
-        users => people, waiting => 2, total => 120, found => 5, text => "a", first => 1, last => 5, page => 1, pages => 2,
-        let_in => context! { name => "barbara", path => "barbara" }, previous_url => (), next_url => "/hub/authorize?q=a&page=2",
-    };
-    let nobody_found = context! {
-        users => Vec::<Value>::new(), waiting => 2, total => 120, found => 0, text => "zz", first => 1, last => 0, page => 1, pages => 1,
-        let_in => (), previous_url => (), next_url => (),
     };
     vec![
         ("login", "login.html", nobody(), login("", "", None)),
@@ -335,8 +332,38 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ),
         ("waiting", "waiting.html", nobody(), context! { username => "alice" }),
         ("logout", "logout.html", alice(""), context! {}),
-        ("password", "password.html", alice("/hub/change-password"), context! { error => "", is_done => false }),
-        ("password-done", "password.html", alice("/hub/change-password"), context! { error => "", is_done => true }),
+        (
+            "password",
+            "password.html",
+            alice("/hub/change-password"),
+            context! { error => "", is_done => false, is_required => false },
+        ),
+        (
+            "password-required",
+            "password.html",
+            alice("/hub/change-password"),
+            context! { error => "", is_done => false, is_required => true },
+        ),
+        ("account", "account.html", alice("/hub/account"), account(None)),
+        (
+            "account-refused",
+            "account.html",
+            admin("/hub/account"),
+            account(Some("The e-mail address is none: it needs a name, an @ and a host, as in ada@example.org.")),
+        ),
+        (
+            "end-session",
+            "end_session.html",
+            alice("/hub/account/sign-out/0"),
+            context! { device => device("Chrome on Android", true, false), others => 0 },
+        ),
+        ("end-sessions", "end_session.html", alice("/hub/account/sign-out"), context! { device => (), others => 3 }),
+        (
+            "password-done",
+            "password.html",
+            alice("/hub/change-password"),
+            context! { error => "", is_done => true, is_required => false },
+        ),
         ("home-ready", "home.html", alice("/hub/home"), home(server("ready", "", 100, None), 0)),
         ("home-stopped", "home.html", admin("/hub/home"), home(server("stopped", "", 0, None), 2)),
         (
@@ -345,6 +372,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             alice("/hub/home"),
             home(server("starting", "Starting your server", 55, None), 0),
         ),
+        ("home-restarting", "home.html", alice("/hub/home"), home(server("restarting", "", 0, None), 0)),
         ("home-stopping", "home.html", alice("/hub/home"), home(server("stopping", "", 0, None), 0)),
         ("home-failed", "home.html", alice("/hub/home"), home(server("failed", "", 0, Some(failure())), 0)),
         (
@@ -365,7 +393,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             "home-choice",
             "home.html",
             alice("/hub/home"),
-            context! { server => context! { kind => "Small", ..named("", "", "Small", "stopped") }, ..home(Value::from(()), 0) },
+            context! { server => context! { id => "server", kind => "Small", ..named("", "", "Small", "stopped") }, ..home(Value::from(()), 0) },
         ),
         ("spawn", "spawn.html", alice("/hub/spawn"), spawn("", true, "")),
         (
@@ -429,8 +457,6 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("stopping", "stopping.html", alice(""), around("stopping", None)),
         ("not-running", "not_running.html", alice(""), around("stopped", None)),
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
-        ("people", "authorize.html", admin("/hub/authorize"), list),
-        ("people-none", "authorize.html", admin("/hub/authorize"), nobody_found),
         ("audit", "audit.html", admin("/hub/audit"), audit_log(false)),
         ("audit-broken", "audit.html", admin("/hub/audit"), audit_log(true)),
         ("settings", "settings.html", admin("/hub/settings"), settings()),
@@ -440,8 +466,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("notice", "notice.html", admin("/hub/notifications/7"), notice("over")),
         ("notice-under-way", "notice.html", admin("/hub/notifications/7"), notice("under-way")),
         ("clear-notices", "clear_notices.html", admin("/hub/notifications/clear"), context! { count => 12 }),
-        ("withdraw", "withdraw.html", admin(""), person.clone()),
-        ("discard", "discard.html", admin(""), person),
+        // -- users --
         (
             "consent",
             "consent.html",

@@ -261,6 +261,17 @@ impl Client<'_> {
         self.send(Method::POST, path, "application/x-www-form-urlencoded", &form.finish()).await
     }
 
+    /// Has an administrator's act done to these users: asks, and says yes to the question if there is one.
+    pub(super) async fn administer(&self, act: &str, names: &[&str], more: &[(&str, &str)]) -> Answer {
+        let mut fields = vec![("act", act)];
+        fields.extend(names.iter().map(|name| ("user", *name)));
+        let asked = self.post("/hub/admin/ask", &fields).await;
+        let Some(question) = asked.field("question") else { return asked };
+        let mut fields = vec![("question", question.as_str())];
+        fields.extend(more);
+        self.post("/hub/admin/do", &fields).await
+    }
+
     pub(super) async fn json(&self, method: Method, path: &str, body: &str) -> Answer {
         self.send(method, path, "application/json", body).await
     }
@@ -302,12 +313,17 @@ impl Answer {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
+    /// The value of the page's first hidden field of that name.
+    pub(super) fn field(&self, name: &str) -> Option<String> {
+        let rest = self.text.split(&format!("name=\"{name}\" value=\"")).nth(1)?;
+        rest.split('"').next().map(str::to_owned)
+    }
+
     /// The form token of the page.
     #[track_caller]
     pub(super) fn form_token(&self) -> String {
-        let field = self.text.split("name=\"_xsrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-        match field {
-            Some(token) => token.to_owned(),
+        match self.field("_xsrf") {
+            Some(token) => token,
             // A page without a form: the cookie has it, too.
             None => self.cookies().into_iter().find(|(name, _)| name == "_xsrf").expect("a form token").1,
         }
