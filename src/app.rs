@@ -398,7 +398,7 @@ impl ServerTokens for TokensOfServers {
         self.0.rename_server(from, to, also).await
     }
 
-    fn objection(&self, user: &UserName) -> Option<String> {
+    fn objection(&self, user: &crate::model::UserName) -> Option<String> {
         self.0.objection_to_start(user)
     }
 }

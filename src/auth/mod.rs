@@ -25,6 +25,7 @@ mod people;
 mod policy;
 mod profile;
 mod rights;
+mod roster;
 mod rules;
 mod service;
 mod services;
@@ -59,8 +60,11 @@ pub use mnemonic::{WORDS_MAX, WORDS_MIN};
 pub use new_people::{CreatedPeople, CreatedPerson, Creation, NEW_PEOPLE_LIMIT, NewPerson};
 pub use owner::Owner;
 pub use people::{Created, UserChange};
-pub use policy::{may_access_server, may_access_service, may_administer, may_start_server, must_change_password, scopes_of};
+pub use policy::{
+    may_access_server, may_access_service, may_administer, may_start_server, must_change_password, scopes_of,
+};
 pub use rights::{Access, Rights, Target};
+pub use roster::{Roster, RosterMistake};
 pub use rules::{CustomScopeConfig, GroupConfig, RoleConfig, RuleMistake};
 pub use service::{Service, ServiceClient};
 pub use session::Session;

@@ -2,18 +2,19 @@
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Router, handler::Handler};
 
 use super::counts::count;
 use super::error::HubError;
 use super::layers::{
     api_callers, check_api_token, check_form_token, check_session_token, navigations_only, no_head, note_form_token,
-    password_first, password_first_for_api, private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp, time_limit,
+    password_first, password_first_for_api, private_door, read_form, show_errors_as_json, show_errors_as_pages, stamp,
+    time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, signup, spawn,
-    tokens,
+    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, set_password,
+    signup, spawn, tokens,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -64,6 +65,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- life --
         // -- home --
         // -- accounts --
+        .route(&hub("change-password/{user}"), get(set_password::get).post(set_password::post))
         // -- users --
         // -- volumes --
         // -- groups --
@@ -195,6 +197,24 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- life --
         // -- home --
         // -- accounts --
+        .route(&api("/users/{user}/profile"), get(api::profiles::get).put(api::profiles::put).options(api::options))
+        .route(&api("/user-profiles"), get(api::profiles::list).options(api::options))
+        .route(
+            &api("/users/{user}/force-password-change"),
+            post(api::accounts::force_password_change).options(api::options),
+        )
+        .route(&api("/users/{user}/rename"), post(api::accounts::rename).options(api::options))
+        .route(&api("/users/{user}/password"), post(api::accounts::set_password).options(api::options))
+        .route(&api("/users/{user}/disable"), post(api::accounts::disable).options(api::options))
+        .route(&api("/users/{user}/enable"), post(api::accounts::enable).options(api::options))
+        .route(&api("/native-users"), get(api::accounts::native_users).options(api::options))
+        .route(&api("/native-users/{user}/authorization"), post(api::accounts::authorization).options(api::options))
+        .route(
+            &api("/users/{user}/sessions"),
+            get(api::sessions::list).delete(api::sessions::end_all).options(api::options),
+        )
+        .route(&api("/users/{user}/sessions/{session}"), delete(api::sessions::end).options(api::options))
+        .route(&api("/admin/users/bulk"), post(api::new_people::create).options(api::options))
         // -- users --
         // -- volumes --
         // -- groups --

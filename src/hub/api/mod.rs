@@ -32,6 +32,10 @@ pub(super) mod whoami;
 // -- life --
 // -- home --
 // -- accounts --
+pub(super) mod accounts;
+pub(super) mod new_people;
+pub(super) mod profiles;
+pub(super) mod sessions;
 // -- users --
 // -- volumes --
 // -- groups --

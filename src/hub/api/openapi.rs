@@ -12,8 +12,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, metrics, progress, proxy, refusals, servers, services, share_codes, shared_with, shares,
-    shutdown, tokens, user_acts, user_list, users, whoami,
+    accounts, activity, groups, info, metrics, new_people, profiles, progress, proxy, refusals, servers, services,
+    sessions, share_codes, shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -78,6 +78,9 @@ pub(super) struct PageQuery {
         // -- life --
         // -- home --
         // -- accounts --
+        profiles::get, profiles::put, profiles::list, accounts::force_password_change, accounts::rename,
+        accounts::set_password, accounts::disable, accounts::enable, accounts::native_users, accounts::authorization,
+        sessions::list, sessions::end_all, sessions::end, new_people::create,
         // -- users --
         // -- volumes --
         // -- groups --

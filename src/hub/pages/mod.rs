@@ -21,6 +21,7 @@ pub(super) mod tokens;
 // -- life --
 // -- home --
 // -- accounts --
+pub(super) mod set_password;
 // -- users --
 // -- volumes --
 // -- groups --
