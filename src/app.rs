@@ -23,7 +23,9 @@ use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
-use crate::model::{Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing};
+use crate::model::{
+    Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing, UserName,
+};
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
 use crate::services::{self, ServiceSpec, ServiceTokens, Services};
@@ -149,8 +151,13 @@ impl App {
         let metrics = Metrics::default();
         let figures = metrics.clone();
         let stop_wished = CancellationToken::new();
-        let program =
-            hub::Program { routes: routes.clone(), hub_url, stop: stop_wished.clone(), tasks: control_tasks.clone() };
+        let program = hub::Program {
+            routes: routes.clone(),
+            hub_url,
+            stop: stop_wished.clone(),
+            tasks: control_tasks.clone(),
+            store: store.clone(),
+        };
         let state =
             HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
                 .with_metrics_page(Arc::new(move || figures.page()));
@@ -368,7 +375,7 @@ fn stop_servers(spawner: &Spawner) -> control::StopServers {
             let ended = match afterwards {
                 Afterwards::Kept => {
                     let servers: Vec<_> = spawner.servers_of(&user).into_iter().map(|(server, _)| server).collect();
-                    spawner.stop_all(&servers).await
+                    spawner.stop_all(&servers, "command").await
                 }
                 Afterwards::Forgotten => spawner.forget_user(&user).await,
             };
@@ -398,7 +405,7 @@ impl ServerTokens for TokensOfServers {
         self.0.rename_server(from, to, also).await
     }
 
-    fn objection(&self, user: &crate::model::UserName) -> Option<String> {
+    fn objection(&self, user: &UserName) -> Option<String> {
         self.0.objection_to_start(user)
     }
 }

@@ -298,6 +298,7 @@ impl Shared {
             passwords,
             throttle: Mutex::new(Throttle::new(limits)),
             failures: Mutex::default(),
+            visits: Mutex::default(),
             setup_code: Mutex::default(),
             acts: Mutex::default(),
             unfinished: Mutex::default(),

@@ -34,7 +34,11 @@ impl Auth {
                 swept_at = Instant::now();
                 self.flush_activity().await
             } else {
-                self.run(|shared| shared.write_activity(RESOLUTION)).await
+                self.run(|shared| {
+                    shared.write_visits()?;
+                    shared.write_activity(RESOLUTION)
+                })
+                .await
             };
             if let Err(error) = done {
                 tracing::warn!(error = &error as &dyn std::error::Error, "activity could not be written down");
@@ -51,6 +55,7 @@ impl Auth {
         self.run(|shared| {
             shared.sweep()?;
             shared.write_failures()?;
+            shared.write_visits()?;
             shared.write_activity(Duration::ZERO)
         })
         .await

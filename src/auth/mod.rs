@@ -7,12 +7,14 @@
 mod accounts;
 mod activity;
 mod api_tokens;
+mod audit;
 mod caller;
 mod config;
 mod configured;
 mod counts;
 mod devices;
 mod directory;
+mod errands;
 mod error;
 mod expand;
 mod grants;
@@ -37,6 +39,7 @@ mod sign_in;
 mod throttle;
 mod token;
 mod user;
+mod visits;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -54,6 +57,7 @@ pub use config::Config;
 pub use counts::Figures;
 pub use devices::{Device, SessionId, SessionListing};
 pub use directory::Share;
+pub use errands::Errand;
 pub use error::{AccountError, ActError, SignInError};
 pub use groups::GroupListing;
 pub use mnemonic::{WORDS_MAX, WORDS_MIN};
@@ -72,6 +76,7 @@ pub use setup::SetupWindow;
 pub use share_codes::{ShareCode, WhichCodes};
 pub use token::Token;
 pub use user::{User, UserListing};
+pub use visits::Visitor;
 
 use activity::Unfinished;
 use directory::Directory;
@@ -108,6 +113,7 @@ struct Shared {
     passwords: PasswordGate,
     throttle: Mutex<Throttle>,
     failures: Mutex<Failures>,
+    visits: Mutex<visits::Visits>,
     setup_code: Mutex<Option<Secret>>,
     codes: Mutex<share_codes::CodeTable>,
     /// Held through every act that changes accounts, sessions or tokens: what was checked is still so when written.

@@ -1,10 +1,13 @@
 //! Tests of accounts, sessions and tokens with a real store.
 
+mod accounts;
+mod errands;
 mod faults;
 mod model;
 mod rbac;
 mod rbac_acts;
 mod rbac_model;
+mod visits;
 
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;

@@ -56,6 +56,8 @@ pub struct Token {
     pub(super) stored_use: AtomicI64,
     directory: Arc<Directory>,
     rights: RightsCell,
+    /// Made by us for an errand of ours: its owner does not know of it.
+    is_errand: bool,
 }
 
 impl Token {
@@ -79,6 +81,7 @@ impl Token {
             stored_use: AtomicI64::new(used),
             directory: Arc::clone(directory),
             rights: RightsCell::default(),
+            is_errand: false,
         }
     }
 
@@ -109,7 +112,19 @@ impl Token {
             stored_use: AtomicI64::new(NEVER),
             directory: Arc::clone(directory),
             rights: RightsCell::default(),
+            is_errand: false,
         }
+    }
+
+    /// A token of `owner` for an errand of ours to one server, only in memory.
+    pub(super) fn errand(
+        owner: Owner,
+        client: (&OAuthClient, String),
+        times: (Timestamp, Timestamp),
+        ended: CancellationToken,
+        directory: &Arc<Directory>,
+    ) -> Self {
+        Self { is_errand: true, note: "errand".into(), ..Self::visiting(owner, client, None, times, ended, directory) }
     }
 
     /// What it allows now: its scopes, as far as its owner holds them at this moment.
@@ -341,8 +356,8 @@ impl Auth {
         let now = self.0.now();
         let token = self.0.tokens.find(token, now)?;
         token.last_used.fetch_max(now.0, Ordering::Relaxed);
-        // A server that reports its own activity is not its owner doing something.
-        if let Some(user) = token.owner.user().filter(|_| !token.is_a_servers_own()) {
+        // A server that reports its own activity is not its owner doing something, and neither is an errand of ours.
+        if let Some(user) = token.owner.user().filter(|_| !token.is_a_servers_own() && !token.is_errand) {
             user.note_activity(now);
         }
         Some(token)

@@ -177,6 +177,10 @@ fn fill(read: &mut Reader<'_>) -> Config {
             default_url: read.optional("hub.default_url", page_address),
             default_server: read.optional("hub.default_server", server_name).filter(|name| !name.is_default()),
             authenticate_metrics: read.flag("metrics.authenticate"),
+            notices: hub::NoticesConfig {
+                concurrency: read.count("notices.concurrency"),
+                ..hub::NoticesConfig::default()
+            },
             ..hub::Config::default()
         },
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),

@@ -453,6 +453,12 @@ pub const KEYS: &[Key] = &[
         "One line for each request, on standard output.",
     ),
     key(
+        "notices.concurrency",
+        whole(1, 1000),
+        "16",
+        "How many servers are told at the same moment when an administrator sends a notice to all. Each has 5 s, and asks us about the token that it is shown; more would only make a loaded host slower.",
+    ),
+    key(
         "metrics.authenticate",
         Kind::Flag,
         "true",

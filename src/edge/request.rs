@@ -120,6 +120,7 @@ impl Edge {
                 if let Some(page) = self.admit_to_server(&caller, servers, &uri, manner)? {
                     return Ok(page);
                 }
+                self.parts.auth.note_visit(&caller, &found.server, site.client);
                 self.to_server(request, &found, &caller, &credentials, &site, manner).await
             }
             Destination::Service(ServiceRoute { service, route }) => {

@@ -44,6 +44,20 @@ pub fn leader_started_with(is_wanted: impl Fn(&[&[u8]]) -> bool) -> Option<Proce
     })
 }
 
+/// The variables that a running process was started with, as it shows them now: it can change them. A value that is
+/// no UTF-8 is left out. Only processes of our own account can be asked, for root all.
+///
+/// # Errors
+/// If it does not run any more or is somebody else's.
+pub fn environment_of(process: ProcessId) -> std::io::Result<Vec<(String, String)>> {
+    let variables = std::fs::read(format!("/proc/{}/environ", process.pid))?;
+    if !is_alive(process) {
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
+    let texts = variables.split(|byte| *byte == 0).filter_map(|variable| std::str::from_utf8(variable).ok());
+    Ok(texts.filter_map(|text| text.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect())
+}
+
 fn oldest_leader(is_wanted: impl Fn(i32) -> bool) -> Option<ProcessId> {
     let pids = std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let leads = |pid: &i32| read(*pid).is_some_and(|stat| stat.group == *pid);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::notices;
 use crate::model::{BasePath, ServerName};
 
 /// Everything the hub can be told.
@@ -54,10 +55,24 @@ pub struct Config {
     pub progress_limit_s: u64,
     /// 1,024 listeners of progress streams in all; one more gets 429 and its page reloads instead.
     pub progress_listeners: usize,
+    /// 4,096 live streams in all (each some 4 KiB, one a visible page); one more gets 429, and its page stays as it is.
+    pub live_streams: usize,
+    /// 16 live streams of one session: as many windows in sight of one person.
+    pub live_streams_per_session: usize,
+    /// 20 s: how often a silent live stream sends an empty line, so that nobody in between takes it for dead.
+    pub live_keep_alive_s: u64,
+    /// 1 h: a live stream older than that is closed; the page opens another.
+    pub live_limit_s: u64,
+    /// 250 ms between two events about one's own servers.
+    pub live_gap_ms: u64,
+    /// 1 s between two events about all servers: a course that starts changes a hundred at once.
+    pub live_gap_of_all_ms: u64,
     /// 4,096 OAuth codes alive at once (each some 500 bytes); the oldest makes room.
     pub oauth_codes: usize,
     /// 2 s: how long the page of a failed start waits for the log lines of what has just died.
     pub failure_details_wait_s: u64,
+    /// Bounds of broadcasts to running servers.
+    pub notices: notices::Config,
 }
 
 impl Default for Config {
@@ -86,8 +101,15 @@ impl Default for Config {
             progress_keep_alive_s: 8,
             progress_limit_s: 900,
             progress_listeners: 1024,
+            live_streams: 4096,
+            live_streams_per_session: 16,
+            live_keep_alive_s: 20,
+            live_limit_s: 3600,
+            live_gap_ms: 250,
+            live_gap_of_all_ms: 1000,
             oauth_codes: 4096,
             failure_details_wait_s: 2,
+            notices: notices::Config::default(),
         }
     }
 }

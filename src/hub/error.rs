@@ -229,6 +229,16 @@ impl From<SpawnerError> for HubError {
                 message: "There is a server of that name already.".to_owned(),
             },
             SpawnerError::Running => Self::bad("The server is running or on its way. Stop it first."),
+            SpawnerError::NotRunning => Self::bad("The server is not running. Start it first."),
+            SpawnerError::CannotRestart => Self::bad("Servers cannot be restarted here: somebody else starts them."),
+            SpawnerError::Engine(error) if error.is_silence() => Self::Busy {
+                sentence: "The container engine does not answer. Nothing has changed; try again in a minute.".into(),
+                retry_after: Duration::from_secs(10),
+            },
+            SpawnerError::Engine(error) => Self::Answer {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                message: format!("Nothing has changed, because {}", error.for_person()),
+            },
             SpawnerError::Stopping => Self::bad("The server is stopping. Wait a moment, then start it again."),
             SpawnerError::Closed => Self::Busy {
                 sentence: "Slipway is being restarted. Try again in a moment.".to_owned(),

@@ -21,6 +21,8 @@ pub(super) struct Frame {
     is_admin: bool,
     form_token: String,
     here: String,
+    /// How many changes there had been before the page was made: its script hears of the next one.
+    change_count: u64,
     cookies: Vec<NewCookie>,
 }
 
@@ -41,6 +43,7 @@ impl Frame {
             is_admin: session.is_some() && caller.is_admin(),
             form_token,
             here: path.to_owned(),
+            change_count: state.spawner.change_count(),
             cookies,
         }
     }
@@ -61,6 +64,7 @@ impl Frame {
             form_token => self.form_token,
             section => section_of(&self.here, &self.state.config.base.hub()),
             here => self.here,
+            change_count => self.change_count,
         };
         let html = self.state.views.render(template, context! { ..page, ..frame })?;
         let content_type = [(CONTENT_TYPE, "text/html; charset=utf-8")];

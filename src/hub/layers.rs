@@ -117,10 +117,16 @@ pub(super) async fn time_limit(State(state): State<HubState>, request: Request, 
 }
 
 /// A hub page is opened by a person. A script, a frame or a form of another page gets nothing, whoever is signed
-/// in: on one origin with the servers, this and the form token are what keeps their pages out of ours.
-pub(super) async fn navigations_only(request: Request, next: Next) -> Result<Response, HubError> {
+/// in: on one origin with the servers, this and the form token are what keeps their pages out of ours. A script that
+/// shows the session's form token in a header is on a page of ours (`live.js` looks at its own page again): nobody
+/// else's can read one, and it would be worth as much at the API.
+pub(super) async fn navigations_only(
+    State(state): State<HubState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, HubError> {
     let visit = request.extensions().get::<Visit>().ok_or(HubError::Wiring("the visit"))?;
-    if !is_by_a_person(request.method(), request.headers(), &visit.origin) {
+    if !is_by_a_person(request.method(), request.headers(), &visit.origin) && !is_read_by_our_page(&state, &request) {
         return Err(HubError::NotANavigation);
     }
     // The router answers HEAD by what GET does: signing out, or starting a server, for somebody who only looks.
@@ -133,6 +139,17 @@ pub(super) async fn navigations_only(request: Request, next: Next) -> Result<Res
         return Ok((StatusCode::SERVICE_UNAVAILABLE, [(header::CACHE_CONTROL, "no-store")]).into_response());
     }
     Ok(next.run(request).await)
+}
+
+fn is_read_by_our_page(state: &HubState, request: &Request) -> bool {
+    let headers = request.headers();
+    let has_session = request.extensions().get::<Caller>().is_some_and(|caller| caller.session().is_some());
+    request.method() == Method::GET
+        && has_session
+        && text_of(headers, &SEC_FETCH_SITE) == Some("same-origin")
+        && text_of(headers, &SEC_FETCH_DEST) == Some("empty")
+        && xsrf::is_in_header(headers)
+        && verdict_of(state, request) == Verdict::Passed
 }
 
 /// The same for callers with a session at the API: scripts of ours may ask, frames and other sites may not.

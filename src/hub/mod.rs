@@ -15,6 +15,7 @@ mod form;
 mod frame;
 mod landing;
 mod layers;
+mod notices;
 mod oauth;
 mod pages;
 mod program;
@@ -32,6 +33,7 @@ use tokio::sync::Semaphore;
 
 pub use config::Config;
 pub use counts::{RequestFigure, Requests};
+pub use notices::Config as NoticesConfig;
 pub use program::Program;
 pub use router::router;
 
@@ -58,6 +60,8 @@ pub struct HubState {
     visitor_key: xsrf::Key,
     /// One permit a listener of a progress stream.
     progress_listeners: Arc<Semaphore>,
+    notices: Arc<notices::Notices>,
+    live_streams: Arc<api::live::Places>,
     started_at: Timestamp,
     requests: Arc<Requests>,
     metrics_page: MetricsPage,
@@ -84,6 +88,8 @@ impl HubState {
             openapi: Arc::new(api::openapi::Document::new(&config)),
             visitor_key: xsrf::Key::new(random.bytes()),
             progress_listeners: Arc::new(Semaphore::new(config.progress_listeners)),
+            notices: Arc::default(),
+            live_streams: Arc::new(api::live::Places::new(config.live_streams, config.live_streams_per_session)),
             started_at: clock.now(),
             requests: Arc::default(),
             metrics_page: Arc::new(String::new),

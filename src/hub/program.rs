@@ -7,8 +7,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::model::Routes;
+use crate::model::{Actor, Routes};
 use crate::spawner::Spawner;
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// The program around the hub. Cheap to clone.
@@ -22,16 +23,18 @@ pub struct Program {
     pub stop: CancellationToken,
     /// Where tasks run.
     pub tasks: Tasks,
+    /// What is kept of the hub's own doings.
+    pub store: Store,
 }
 
 impl Program {
     /// Stops the program in a task of its own, so that whoever asks still gets an answer; first all users' servers if
-    /// `spawner` is given, for `limit` at most.
-    pub(super) fn stop(&self, spawner: Option<Spawner>, limit: Duration) {
+    /// `servers` is given, for `limit` at most.
+    pub(super) fn stop(&self, servers: Option<(Spawner, Actor)>, limit: Duration) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            if let Some(spawner) = spawner
-                && timeout(limit, stop_servers(&spawner)).await.is_err()
+            if let Some((spawner, by)) = servers
+                && timeout(limit, stop_servers(&spawner, &by)).await.is_err()
             {
                 warn!(limit_s = limit.as_secs(), "some servers have not stopped in time and go on");
             }
@@ -40,10 +43,10 @@ impl Program {
     }
 }
 
-async fn stop_servers(spawner: &Spawner) {
+async fn stop_servers(spawner: &Spawner, by: &Actor) {
     let active: Vec<_> = spawner.active().into_iter().map(|(server, _)| server).collect();
     info!(servers = active.len(), "stopping all servers");
-    if let Err(error) = spawner.stop_all(&active).await {
+    if let Err(error) = spawner.stop_all(&active, by).await {
         warn!(%error, "servers could not be stopped");
     }
 }

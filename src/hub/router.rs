@@ -13,14 +13,15 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, password, servers, set_password,
-    signup, spawn, tokens,
+    accept_share, admin, api_docs, csp_report, health, home, login, logout, named, notices, password, servers,
+    set_password, signup, spawn, tokens,
 };
 use super::{HubState, api, assets, oauth};
 
 /// The hub as a service. Requests come with `model::Visit` and `auth::Caller` in their extensions.
 pub fn router(state: HubState) -> Router {
-    let families = pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state));
+    let families =
+        pages(&state).merge(open(&state)).merge(servers(&state)).merge(rest_api(&state)).merge(broadcasts(&state));
     families
         .layer(from_fn_with_state(state.clone(), private_door))
         .layer(from_fn_with_state(state.clone(), stamp))
@@ -70,6 +71,9 @@ fn pages(state: &HubState) -> Router<HubState> {
         // -- volumes --
         // -- groups --
         // -- notices --
+        .route(&hub("notifications"), get(notices::get).post(notices::post))
+        .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
+        .route(&hub("notifications/{id}"), get(notices::one))
         // -- gpus --
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
@@ -78,7 +82,7 @@ fn pages(state: &HubState) -> Router<HubState> {
     others
         .merge(sign_in)
         .layer(from_fn_with_state(state.clone(), read_form))
-        .layer(from_fn(navigations_only))
+        .layer(from_fn_with_state(state.clone(), navigations_only))
         .layer(from_fn_with_state(state.clone(), time_limit))
         .layer(from_fn_with_state(state.clone(), show_errors_as_pages))
 }
@@ -196,6 +200,7 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- audit --
         // -- life --
         // -- home --
+        .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --
         .route(&api("/users/{user}/profile"), get(api::profiles::get).put(api::profiles::put).options(api::options))
         .route(&api("/user-profiles"), get(api::profiles::list).options(api::options))
@@ -219,6 +224,9 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- volumes --
         // -- groups --
         // -- notices --
+        .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))
+        .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))
+        .route(&api("/notifications/sent/{id}"), get(api::notices::progress).options(api::options))
         // -- gpus --
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(
@@ -293,6 +301,19 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))
         .layer(from_fn_with_state(state.clone(), time_limit))
+        .layer(from_fn_with_state(state.clone(), show_errors_as_json))
+}
+
+/// As the rest of the API, but it may take longer: its answer waits for many servers, and has a limit of its own.
+fn broadcasts(state: &HubState) -> Router<HubState> {
+    let api = |path: &str| state.config.hub(&format!("api{path}"));
+    Router::new()
+        .route(&api("/notifications/broadcast"), post(api::notices::broadcast).options(api::options))
+        .layer(from_fn_with_state(state.clone(), check_api_token))
+        .layer(from_fn(api_callers))
+        .layer(from_fn(no_head))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(state.config.api_body_limit_bytes))
         .layer(from_fn_with_state(state.clone(), show_errors_as_json))
 }
 

@@ -76,6 +76,11 @@ pub(super) fn token_of(headers: &HeaderMap, query: Option<&str>, fields: &Fields
     fields.find(NAME).map(str::to_owned).or_else(in_header).or_else(|| query_value(query, NAME))
 }
 
+/// True if the token comes in a header: no address and no form of another page can put it there.
+pub(super) fn is_in_header(headers: &HeaderMap) -> bool {
+    HEADERS.iter().any(|name| headers.contains_key(name))
+}
+
 /// Checks the token of a request against the key of its sender (`None`: a visitor whose id did not come along).
 pub(super) fn verdict(key: Option<&Key>, token: Option<&str>) -> Verdict {
     match (key, token.filter(|token| !token.is_empty())) {

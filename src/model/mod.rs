@@ -11,6 +11,7 @@ mod id;
 mod labels;
 mod name;
 mod network;
+mod notice;
 mod owner;
 mod path;
 mod profile;
@@ -33,6 +34,7 @@ pub use name::{
     BasePath, NameError, ServerKey, ServerName, UserName, docker_escape, percent_encode, percent_encode_keeping_slash,
 };
 pub use network::Network;
+pub use notice::{AutoClose, NOTICE_LIMIT, Notice, NoticeKind, NoticeText, NoticeTextError, Undelivered};
 pub use owner::{OAuthClient, OwnerName, ShareWith};
 pub use path::{NormalPath, PathError, ServerPath, ServicePath};
 pub use profile::{ProfileError, UserProfile};

@@ -43,6 +43,8 @@ pub enum ServerState {
     Starting(Phase),
     /// Answers requests.
     Ready,
+    /// Its program has been ended and begins anew, in the same container.
+    Restarting,
     /// On its way to stopped.
     Stopping,
     /// The last start, or the running server, failed; a new start may be asked for.
@@ -54,10 +56,16 @@ impl ServerState {
     #[must_use]
     pub fn pending(&self) -> Option<&'static str> {
         match self {
-            Self::Starting(_) => Some("spawn"),
+            Self::Starting(_) | Self::Restarting => Some("spawn"),
             Self::Stopping => Some("stop"),
             Self::Stopped | Self::Ready | Self::Failed(_) => None,
         }
+    }
+
+    /// True while it is on its way to answer: a wish to start it changes nothing.
+    #[must_use]
+    pub fn is_coming(&self) -> bool {
+        matches!(self, Self::Starting(_) | Self::Restarting)
     }
 
     /// True if it neither runs nor is on its way.

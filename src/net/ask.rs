@@ -13,7 +13,7 @@ use super::{DialError, dial};
 use crate::model::UpstreamAddress;
 
 /// Header lines that an answer may have.
-const HEADER_COUNT: usize = 128;
+pub(super) const HEADER_COUNT: usize = 128;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

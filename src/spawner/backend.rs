@@ -65,6 +65,18 @@ pub trait Backend: Send + Sync + 'static {
     /// If the engine refuses or does not answer.
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError>;
 
+    /// False where servers cannot be restarted; then nobody calls `restart`.
+    fn can_restart(&self) -> bool {
+        true
+    }
+
+    /// Asks its program to end, ends it after `grace`, and starts it again: the same container with all that is in it
+    /// and the same variables. Says how it is then, as `start` does; its address may be another. `Gone`: there is none.
+    ///
+    /// # Errors
+    /// If the engine refuses or does not answer.
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError>;
+
     /// Removes what is left of a stopped one; what the user keeps (volumes, folder) stays. Not there is a success.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+use super::changes::{Changes, is_only_progress};
 use super::record::ServerRecord;
 use crate::model::{Route, ServerKey, ServerState, ServerStatus, Timestamp, UserName};
 
@@ -16,6 +17,7 @@ pub(super) struct Board {
     entries: RwLock<BTreeMap<ServerKey, Entry>>,
     /// What servers that nobody has heard of have been since.
     opened_at: Timestamp,
+    pub(super) changes: Changes,
 }
 
 struct Entry {
@@ -33,7 +35,7 @@ struct Entry {
 
 impl Board {
     pub(super) fn new(opened_at: Timestamp) -> Self {
-        Self { entries: RwLock::default(), opened_at }
+        Self { entries: RwLock::default(), opened_at, changes: Changes::new() }
     }
 
     pub(super) fn status(&self, server: &ServerKey) -> ServerStatus {
@@ -57,6 +59,7 @@ impl Board {
 
     pub(super) fn set_record(&self, server: &ServerKey, record: Option<Arc<ServerRecord>>) {
         self.with(server, |entry| entry.record = record);
+        self.changes.tell(server, false);
     }
 
     /// The default server, then those with a name that exist or are still on their way out.
@@ -84,6 +87,9 @@ impl Board {
         if let Some(entry) = entries.remove(from) {
             entries.insert(to.clone(), entry);
         }
+        drop(entries);
+        self.changes.tell(from, false);
+        self.changes.tell(to, false);
     }
 
     pub(super) fn active(&self) -> Vec<(ServerKey, ServerStatus)> {
@@ -93,13 +99,18 @@ impl Board {
     }
 
     pub(super) fn publish(&self, server: &ServerKey, status: ServerStatus) {
+        let mut change = None;
         self.with(server, |entry| {
             entry.status.send_if_modified(|before| {
-                let is_new = *before != status;
+                change = (*before != status).then(|| is_only_progress(before, &status));
                 *before = status;
-                is_new
+                change.is_some()
             });
         });
+        // After the status can be read: whoever hears of it finds it.
+        if let Some(is_only_progress) = change {
+            self.changes.tell(server, is_only_progress);
+        }
     }
 
     pub(super) fn note_activity(&self, server: &ServerKey, at: Timestamp) {
@@ -152,6 +163,7 @@ impl Board {
 
     pub(super) fn forget(&self, server: &ServerKey) {
         self.entries.write().remove(server);
+        self.changes.tell(server, false);
     }
 
     fn with<T>(&self, server: &ServerKey, act: impl FnOnce(&mut Entry) -> T) -> T {

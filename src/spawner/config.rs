@@ -93,6 +93,8 @@ impl Config {
             queue: Duration::from_secs(self.queue_timeout_s),
             start: Duration::from_secs(self.start_timeout_s),
             ready: Duration::from_secs(self.ready_timeout_s),
+            // Asking it to end, then starting it and looking where it is.
+            restart: Duration::from_secs(self.stop_grace_s + self.start_timeout_s + self.engine_timeout_s),
             // Asking it to end, then finding, reading its log and removing it, each with its own limit.
             end: Duration::from_secs(self.stop_grace_s + 3 * self.engine_timeout_s),
             look: Duration::from_secs(self.engine_timeout_s),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Spawner;
-use super::life::{State, Why};
+use super::life::{Came, State, Why};
 use crate::model::{Count, Durations, ServerState, Timestamp, Timing};
 
 /// The counts of one spawner: a few a minute, so all threads share them.
@@ -73,7 +73,7 @@ fn is_starting(state: &State) -> bool {
             | State::Queued { .. }
             | State::Creating { .. }
             | State::Starting { .. }
-            | State::Awaiting { adopted: false, .. }
+            | State::Awaiting { came: Came::Started, .. }
     )
 }
 
@@ -115,7 +115,7 @@ impl Spawner {
             died: counts.died.get(),
             refused: counts.refused.get(),
             ready: counted(|state| *state == ServerState::Ready),
-            starting: counted(|state| matches!(state, ServerState::Starting(_))),
+            starting: counted(ServerState::is_coming),
             stopping: counted(|state| *state == ServerState::Stopping),
         }
     }
@@ -145,16 +145,16 @@ mod tests {
         let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
         let deadline = Timestamp(9);
         let ready = State::Ready { address: address.clone() };
-        let awaiting = |adopted| State::Awaiting { address: address.clone(), adopted, deadline };
+        let awaiting = |came| State::Awaiting { address: address.clone(), came, deadline };
         let wished = State::Ending { why: Why::Wished, again: false, deadline };
         let trouble = Why::Failed(Trouble::Because("it burns".into()), Timestamp(1));
         let failing = State::Ending { why: trouble, again: false, deadline };
         for (before, after, expected) in [
             (&State::Stopped, &State::Preparing { deadline }, Some(Outcome::Begins)),
             (&State::Preparing { deadline }, &State::Queued { deadline }, None),
-            (&awaiting(false), &ready, Some(Outcome::Started)),
-            (&awaiting(true), &ready, None),
-            (&awaiting(false), &failing, Some(Outcome::StartFailed)),
+            (&awaiting(Came::Started), &ready, Some(Outcome::Started)),
+            (&awaiting(Came::Found), &ready, None),
+            (&awaiting(Came::Started), &failing, Some(Outcome::StartFailed)),
             (&State::Creating { deadline }, &wished, Some(Outcome::Cancelled)),
             (&ready, &wished, Some(Outcome::Begins)),
             (&wished, &State::Stopped, Some(Outcome::Stopped)),

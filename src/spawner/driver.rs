@@ -7,6 +7,7 @@
 
 mod leaving;
 mod records;
+mod restart;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -18,31 +19,39 @@ use tracing::{info, warn};
 
 use self::leaving::Leaving;
 use self::records::{Writing, Written};
+use self::restart::RestartWritten;
 use super::backend::{Found, Handle, Notice};
 use super::board::Board;
 use super::counts::Begun;
-use super::life::{self, Action, Deadlines, Event, Fact, Life, State};
+use super::life::{self, Action, Came, Deadlines, Event, Fact, Life, State};
 use super::limits::Load;
 use super::profiles::Choice;
 use super::reconcile::events_of_listing;
 use super::record::{Change, Defined, ServerRecord, Wish};
+use super::rows::Note;
 use super::steps::Steps;
 use super::trouble::Trouble;
 use super::{GroupsOf, SpawnerError};
 use crate::model::{
-    Clock, DisplayName, Generation, Phase, Route, Routes, ServerKey, ServerOptions, ServerState, ServerStatus,
+    Actor, Clock, DisplayName, Generation, Phase, Route, Routes, ServerKey, ServerOptions, ServerState, ServerStatus,
     Timestamp, Unreachable, UpstreamAddress, UserName,
 };
-use crate::store::ServerRow;
+use crate::store::{ServerRow, StoreError};
 use crate::tasks::Tasks;
+
+/// Who starts and stops what nobody asked for.
+const OURSELVES: &str = "slipway";
 
 /// What the loop is told.
 pub(super) enum Mail {
     Start(ServerKey, Wish, Answer),
-    Stop(ServerKey, Answer),
+    Stop(ServerKey, Actor, Answer),
+    Restart(ServerKey, Actor, Answer),
+    /// The wish to restart it has been written down, or could not be.
+    RestartWritten(RestartWritten),
     Define(ServerKey, Option<DisplayName>, Option<ServerOptions>, oneshot::Sender<Result<Defined, SpawnerError>>),
     Change(ServerKey, Change, Changed),
-    Remove(ServerKey, Changed),
+    Remove(ServerKey, Actor, Changed),
     /// A record has been written, or could not be.
     Written(Written),
     Forget(UserName, oneshot::Sender<()>),
@@ -86,6 +95,8 @@ struct Ended {
     handle: Option<Handle>,
     /// The account has ended: its row is gone.
     is_orphan: bool,
+    /// What the audit has not been told because it could not be written.
+    untold: Vec<Note>,
 }
 
 /// What the loop stands among.
@@ -125,6 +136,7 @@ pub(super) struct Driver {
 enum Job {
     Act(Action),
     Write(Writing),
+    Restart(Actor),
 }
 
 /// One server.
@@ -145,6 +157,12 @@ struct Slot {
     record: Option<ServerRecord>,
     /// What the present start is made from.
     choice: Arc<Choice>,
+    /// Whose wish the start is that comes next, or is being prepared.
+    wished_by: Option<Actor>,
+    /// What the audit is told with the next row.
+    notes: Vec<Note>,
+    /// Who waits for the wish to restart it to be written; one wish for all of them.
+    restarts: Vec<Answer>,
     /// Who waits for its removal; it starts no more.
     removals: Vec<Changed>,
     /// Letters that are taken once it is quiet: it is stopped, but its last row is still on the way to the disk.
@@ -166,6 +184,9 @@ impl Slot {
             lane_is_busy: false,
             record: None,
             choice: Arc::default(),
+            wished_by: None,
+            notes: Vec::new(),
+            restarts: Vec::new(),
             removals: Vec::new(),
             later: Vec::new(),
             progress: None,
@@ -208,7 +229,7 @@ impl Driver {
         let now = self.clock.now();
         let record = ServerRecord::of_row(&row, now);
         let life = if row.wanted {
-            Life::recovering(row.generation, now, &self.deadlines)
+            Life::recovering(row.generation, row.restarting, now, &self.deadlines)
         } else {
             Life::at_rest(row.generation, row.failure)
         };
@@ -252,16 +273,18 @@ impl Driver {
             Mail::Start(server, wish, answer) => self.start(&server, wish, answer),
             Mail::Define(server, display_name, options, answer) => self.define(&server, display_name, options, answer),
             Mail::Change(server, change, answer) => self.change(&server, change, answer),
-            Mail::Remove(server, answer) => self.remove(&server, answer),
+            Mail::Remove(server, by, answer) => self.remove(&server, by, answer),
             Mail::Written(written) => self.written(written),
             Mail::Hold(user, hold, answer) => self.hold(user, hold, answer),
             Mail::Renamed(from, to, answer) => {
                 self.renamed(&from, &to);
                 let _ = answer.send(());
             }
-            Mail::Stop(server, answer) => {
+            Mail::Restart(server, by, answer) => self.restart(&server, by, answer),
+            Mail::RestartWritten(written) => self.restart_written(written),
+            Mail::Stop(server, by, answer) => {
                 if self.slots.contains_key(&server) {
-                    self.apply(&server, Event::Stop);
+                    self.stop(&server, by);
                 }
                 let _ = answer.send(Ok(self.board.status(&server)));
             }
@@ -286,6 +309,15 @@ impl Driver {
             }
             Mail::Done(done) => self.step_ended(done),
         }
+    }
+
+    /// The wish to stop it. The audit hears of it with the row that says that it ends.
+    fn stop(&mut self, server: &ServerKey, by: Actor) {
+        let at = self.clock.now();
+        if let Some(slot) = self.slots.get_mut(server).filter(|slot| slot.life.state.is_wanted()) {
+            slot.notes.push(Note { at, by, act: "stopped server" });
+        }
+        self.apply(server, Event::Stop);
     }
 
     fn take_list(&mut self, found: &[Found]) {
@@ -392,7 +424,7 @@ impl Driver {
                 if let Some(slot) = self.slots.get_mut(server) {
                     slot.cancel.cancel();
                     slot.cancel = CancellationToken::new();
-                    slot.lane.retain(|job| matches!(job, Job::Act(Action::Save) | Job::Write(_)));
+                    slot.lane.retain(|job| !matches!(job, Job::Act(action) if *action != Action::Save));
                 }
             }
             Action::Prepare => self.prepare(server),
@@ -408,6 +440,7 @@ impl Driver {
             Action::Create
             | Action::Start
             | Action::Inspect
+            | Action::Restart
             | Action::CleanUp
             | Action::RemoveLeftover
             | Action::Save => {
@@ -509,6 +542,15 @@ impl Driver {
         let action = match job {
             Job::Act(action) => action,
             Job::Write(writing) => return self.begin_writing(server, writing),
+            Job::Restart(by) => return self.begin_restart(server, by),
+        };
+        if action == Action::Create {
+            let by = slot.wished_by.take().unwrap_or_else(|| OURSELVES.into());
+            slot.notes.push(Note { at: self.clock.now(), by, act: "started server" });
+        }
+        let notes = match action {
+            Action::Create | Action::Save => std::mem::take(&mut slot.notes),
+            _ => vec![],
         };
         let (generation, handle) = (slot.life.generation, slot.handle.clone());
         let cancel = match action {
@@ -520,7 +562,7 @@ impl Driver {
         let (steps, mail, row, key) = (self.steps.clone(), self.mail.clone(), self.row(server), server.clone());
         let Some(row) = row else { return };
         self.tasks.spawn(async move {
-            let step = step_of(&steps, action, &key, generation, handle, row, &choice);
+            let step = step_of(&steps, action, &key, generation, handle, (row, notes), &choice);
             let ended = tokio::select! {
                 () = cancel.cancelled() => Ended::default(),
                 ended = step => ended,
@@ -530,7 +572,7 @@ impl Driver {
     }
 
     fn step_ended(&mut self, done: Done) {
-        let Done { server, generation, in_lane, ended: Ended { fact, handle, is_orphan } } = done;
+        let Done { server, generation, in_lane, ended: Ended { fact, handle, is_orphan, untold } } = done;
         let Some(slot) = self.slots.get_mut(&server) else { return };
         if slot.life.generation == generation && handle.is_some() {
             slot.handle = handle;
@@ -538,6 +580,7 @@ impl Driver {
         if in_lane {
             slot.lane_is_busy = false;
         }
+        slot.notes.splice(0..0, untold);
         if let Some(Fact::CleanedUp { log_tail, .. }) = &fact
             && !log_tail.is_empty()
         {
@@ -574,6 +617,7 @@ impl Driver {
             generation: slot.life.generation,
             handle: slot.handle.clone().map(|handle| handle.0),
             wanted: slot.life.state.is_wanted(),
+            restarting: slot.life.state.is_restarting(),
             started_at: slot.started_at,
             last_activity: self.board.last_activity(server),
             failure,
@@ -596,6 +640,10 @@ impl Driver {
                 let done = slot.progress.as_ref().and_then(|(_, percent)| *percent);
                 percent_of(*phase, done)
             }
+            ServerState::Restarting if matches!(slot.life.state, State::Awaiting { .. }) => {
+                Phase::Ready.progress_percent()
+            }
+            ServerState::Restarting => Phase::Create.progress_percent(),
             ServerState::Stopped | ServerState::Stopping | ServerState::Failed(_) => 0,
         };
         let started_at = slot.started_at.filter(|_| slot.life.state.is_wanted());
@@ -621,13 +669,13 @@ async fn step_of(
     server: &ServerKey,
     generation: Generation,
     handle: Option<Handle>,
-    row: ServerRow,
+    (row, notes): (ServerRow, Vec<Note>),
     choice: &Choice,
 ) -> Ended {
     let found = |fact: Fact| Ended { fact: Some(fact), ..Ended::default() };
     match (action, handle) {
         (Action::Create, _) => {
-            let (fact, handle) = steps.create(row, choice).await;
+            let (fact, handle) = steps.create(row, notes, choice).await;
             Ended { handle, ..found(fact) }
         }
         (Action::Start, Some(handle)) => found(steps.start(&handle, row).await),
@@ -635,12 +683,20 @@ async fn step_of(
             Some((fact, handle)) => Ended { handle, ..found(fact) },
             None => Ended::default(),
         },
+        (Action::Restart, handle) => {
+            let (fact, handle) = steps.restart(server, handle).await;
+            Ended { handle, ..found(fact) }
+        }
         (Action::CleanUp, handle) => found(steps.clean_up(server, handle).await),
         (Action::RemoveLeftover, _) => {
             steps.remove_leftover(server, generation).await;
             Ended::default()
         }
-        (Action::Save, _) => Ended { is_orphan: !steps.save(row).await, ..Ended::default() },
+        (Action::Save, _) => match steps.save(row, notes.clone()).await {
+            Ok(()) => Ended::default(),
+            Err(StoreError::Gone(_)) => Ended { is_orphan: true, ..Ended::default() },
+            Err(_) => Ended { untold: notes, ..Ended::default() },
+        },
         // The others do not run in the lane, and nothing is started that has not been created.
         _ => Ended::default(),
     }
@@ -652,7 +708,10 @@ fn log(server: &ServerKey, before: &State, after: &Life) {
         return;
     }
     match (&after.state, before) {
-        (State::Ready { .. }, State::Awaiting { adopted: true, .. }) => {
+        (State::Ready { .. }, State::Awaiting { came: Came::Restarted, .. }) => {
+            info!(user = %server.user, server = %server, generation = %generation, "server restarted");
+        }
+        (State::Ready { .. }, State::Awaiting { came: Came::Found, .. }) => {
             info!(user = %server.user, server = %server, generation = %generation, "running server adopted");
         }
         (State::Ready { .. }, State::Checking { .. }) => {

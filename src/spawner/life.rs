@@ -5,11 +5,16 @@
 //!
 //! ```text
 //!  Stopped ── start ─▶ Preparing ─▶ Queued ─▶ Creating ─▶ Starting ─▶ Awaiting ─▶ Ready ⇄ Checking
-//!  Failed  ──   ″                                   └────────┴──────────┴─────────┴────────┤
-//!     ▲                                                                  stop, exit, trouble │
+//!  Failed  ──   ″                                   └────────┴──────────┴────▲────┴───┬────┤
+//!     ▲                                                                      └ Restarting   │
+//!     │                                                                  stop, exit, trouble │
 //!     └───────────────────────────── cleaned up ── Ending ◀─────────────────────────────────┘
 //! ```
 //! `Recovering` is where a server begins that the store says should run: the engine has not been asked yet.
+//!
+//! A restart keeps the container and the generation, and on its way the engine says truthfully that nothing runs. So
+//! what a list or an event says of an end or of another address may be old: it is a reason to look. Only what the
+//! engine answers when it is asked (`Looked`), in the server's own lane, ends anything.
 
 use std::time::Duration;
 
@@ -28,6 +33,8 @@ pub(super) struct Deadlines {
     pub start: Duration,
     /// A started server to answer, or one that is doubted to answer again.
     pub ready: Duration,
+    /// The engine's part of a restart: asking it to end, and starting it.
+    pub restart: Duration,
     /// Stopping, keeping the log, removing.
     pub end: Duration,
     /// Between two looks for a server that should run.
@@ -51,7 +58,8 @@ pub(super) enum State {
     /// At rest after trouble; nothing exists.
     Failed(Failure),
     /// Should run, says the store; the engine has not answered yet. `again`: a start was wished meanwhile.
-    Recovering { again: bool, deadline: Timestamp },
+    /// `restarts`: it was being restarted when we ended, and is to be restarted whatever the engine says.
+    Recovering { again: bool, restarts: bool, deadline: Timestamp },
     /// The image is on its way.
     Preparing { deadline: Timestamp },
     /// Waits for its turn.
@@ -60,15 +68,29 @@ pub(super) enum State {
     Creating { deadline: Timestamp },
     /// The engine starts it.
     Starting { deadline: Timestamp },
-    /// It runs and is asked until it answers. `adopted`: it ran before we did.
-    Awaiting { address: UpstreamAddress, adopted: bool, deadline: Timestamp },
+    /// It runs and is asked until it answers.
+    Awaiting { address: UpstreamAddress, came: Came, deadline: Timestamp },
     /// It answers; its route is published.
     Ready { address: UpstreamAddress },
     /// The edge could not reach it. Its route stays while we ask it and the engine: open sockets may be alive.
     /// `again`: a start was wished meanwhile, so if it is dead the next one begins at once.
     Checking { address: UpstreamAddress, again: bool, deadline: Timestamp },
+    /// The engine ends its program and starts it again, in the same container. Its route is withdrawn. `afresh`: if it
+    /// does not come back a new start follows, because the restart was begun by a run of ours that ended in it.
+    Restarting { afresh: bool, deadline: Timestamp },
     /// Being cleaned up. `again`: a start was wished meanwhile.
     Ending { why: Why, again: bool, deadline: Timestamp },
+}
+
+/// How a server came to run that has not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// By a start.
+    Started,
+    /// By a restart.
+    Restarted,
+    /// It ran already, and what it is has been written down.
+    Found,
 }
 
 /// Why a server ends.
@@ -87,6 +109,8 @@ pub(super) enum Event {
     Start,
     /// Somebody wishes it not to run.
     Stop,
+    /// Somebody wishes that its program begins anew, in the same container. The wish is written down already.
+    Restart,
     /// Time has passed; counts only once the state's deadline is reached.
     Deadline,
     /// The engine has something of this generation that should not exist.
@@ -110,8 +134,14 @@ pub(super) enum Fact {
     Answered,
     /// A step went wrong.
     Troubled(Trouble),
-    /// The engine says how it is.
+    /// The engine's list or event says how it was, perhaps a moment ago.
     Sighted(Sight),
+    /// The engine was asked in the server's own turn, and says how it is.
+    Looked(Sight),
+    /// The engine has restarted it, and says how it is since then.
+    Restarted(Sight),
+    /// The engine was told to restart it and did not answer: nobody knows whether it did.
+    RestartUnknown,
     /// The engine's list does not have it. The list may be old, so this is a reason to look, not to act.
     Missing,
     /// The edge could not reach it.
@@ -135,8 +165,10 @@ pub(super) enum Action {
     Start,
     /// Ask it until it answers → `Answered`.
     Probe(UpstreamAddress),
-    /// Ask the engine how it is → `Sighted`.
+    /// Ask the engine how it is → `Looked`.
     Inspect,
+    /// End its program and start it again → `Restarted`, `RestartUnknown` or `Troubled`.
+    Restart,
     /// Let people in.
     Publish(UpstreamAddress),
     /// Let nobody in; what is open ends.
@@ -149,7 +181,9 @@ pub(super) enum Action {
     Save,
 }
 
-use Action::{Cancel, CleanUp, Create, Inspect, Prepare, Probe, Publish, RemoveLeftover, Save, Start, Withdraw};
+use Action::{
+    Cancel, CleanUp, Create, Inspect, Prepare, Probe, Publish, RemoveLeftover, Restart, Save, Start, Withdraw,
+};
 
 /// The table.
 pub(super) fn next(life: Life, event: Event, now: Timestamp, deadlines: &Deadlines) -> (Life, Vec<Action>) {
@@ -158,6 +192,10 @@ pub(super) fn next(life: Life, event: Event, now: Timestamp, deadlines: &Deadlin
         Event::Start => wish_start(generation, state, now, deadlines),
         Event::Stop => {
             let (state, actions) = wish_stop(state, now, deadlines);
+            (Life { generation, state }, actions)
+        }
+        Event::Restart => {
+            let (state, actions) = wish_restart(state, now, deadlines);
             (Life { generation, state }, actions)
         }
         Event::Deadline if state.deadline().is_some_and(|deadline| deadline <= now) => {
@@ -175,7 +213,7 @@ pub(super) fn next(life: Life, event: Event, now: Timestamp, deadlines: &Deadlin
 fn wish_start(generation: Generation, state: State, now: Timestamp, deadlines: &Deadlines) -> (Life, Vec<Action>) {
     let state = match state {
         State::Stopped | State::Failed(_) => return begin(generation, now, deadlines),
-        State::Recovering { deadline, .. } => State::Recovering { again: true, deadline },
+        State::Recovering { restarts, deadline, .. } => State::Recovering { again: true, restarts, deadline },
         State::Checking { address, deadline, .. } => State::Checking { address, again: true, deadline },
         // This start is about to be told as failed; whoever wishes it now waits for the same one.
         State::Ending { why: Why::Failed(trouble, at), again, deadline } if trouble.is_of_start() => {
@@ -202,11 +240,28 @@ fn wish_stop(state: State, now: Timestamp, deadlines: &Deadlines) -> (State, Vec
         State::Creating { .. } | State::Starting { .. } | State::Recovering { .. } => {
             end(Why::Wished, now, deadlines, vec![])
         }
+        // Likewise; but a restart may take longer than anything else, and the end comes after it.
+        State::Restarting { .. } => {
+            let state = State::Ending {
+                why: Why::Wished,
+                again: false,
+                deadline: now.plus(deadlines.restart).plus(deadlines.end),
+            };
+            (state, vec![Save, CleanUp])
+        }
         State::Awaiting { .. } => end(Why::Wished, now, deadlines, vec![Cancel]),
         State::Ready { .. } => end(Why::Wished, now, deadlines, vec![Withdraw]),
         State::Checking { .. } => end(Why::Wished, now, deadlines, vec![Withdraw, Cancel]),
         State::Ending { deadline, .. } => (State::Ending { why: Why::Wished, again: false, deadline }, vec![]),
     }
+}
+
+/// One that the edge could not reach may be restarted as well: people do that to a server that hangs.
+fn wish_restart(state: State, now: Timestamp, deadlines: &Deadlines) -> (State, Vec<Action>) {
+    if !state.may_restart() {
+        return (state, vec![]);
+    }
+    (State::Restarting { afresh: false, deadline: now.plus(deadlines.restart) }, vec![Withdraw, Cancel, Restart])
 }
 
 /// Into `Ending`: `first`, then the new state is written down before anything is removed, so that a crash of ours in
@@ -237,9 +292,10 @@ fn on_deadline(generation: Generation, state: State, now: Timestamp, deadlines: 
             (state.again(again), actions)
         }
         // The engine does not answer. Ask again: what should run may well be running.
-        State::Recovering { again, .. } => {
-            (State::Recovering { again, deadline: now.plus(deadlines.look) }, vec![Inspect])
+        State::Recovering { again, restarts, .. } => {
+            (State::Recovering { again, restarts, deadline: now.plus(deadlines.look) }, vec![Inspect])
         }
+        State::Restarting { .. } => look_again(now, deadlines, vec![Cancel]),
         // The engine does not let go of it. Whatever is left is removed by the next start, or by the next listing.
         State::Ending { why, again, .. } => {
             let (life, actions) = ended(generation, why, again, None, vec![], now, deadlines);
@@ -269,16 +325,36 @@ fn on_fact(
         (State::Creating { .. } | State::Starting { .. }, Fact::Troubled(trouble)) => {
             end(fail(trouble), now, deadlines, vec![])
         }
-        (State::Starting { .. }, Fact::Started(address)) => await_answer(address, false, now, deadlines, vec![]),
-        (State::Starting { .. }, Fact::Sighted(Sight::Exited(exit))) => {
+        (State::Starting { .. }, Fact::Started(address)) => {
+            await_answer(address, Came::Started, now, deadlines, vec![])
+        }
+        (State::Starting { .. }, Fact::Looked(Sight::Exited(exit))) => {
             end(fail(Trouble::Ended { exit, was_ready: false }), now, deadlines, vec![])
         }
-        (State::Starting { .. }, Fact::Sighted(Sight::Gone)) => end(fail(Trouble::Vanished), now, deadlines, vec![]),
-        (State::Awaiting { address, adopted, .. }, Fact::Answered) => {
-            // What an adopted server is has been written down before.
-            let save = if adopted { vec![] } else { vec![Save] };
+        (State::Starting { .. }, Fact::Looked(Sight::Gone)) => end(fail(Trouble::Vanished), now, deadlines, vec![]),
+        (State::Awaiting { address, came, .. }, Fact::Answered) => {
+            let save = if came == Came::Found { vec![] } else { vec![Save] };
             (State::Ready { address: address.clone() }, [vec![Publish(address)], save].concat())
         }
+
+        // --- its program begins anew; what lists and events say of it meanwhile is true and means nothing ---
+        (State::Restarting { .. }, Fact::Restarted(Sight::Running(address))) => {
+            await_answer(address, Came::Restarted, now, deadlines, vec![])
+        }
+        (State::Restarting { .. }, Fact::RestartUnknown) => look_again(now, deadlines, vec![]),
+        (State::Restarting { afresh: true, .. }, Fact::Restarted(_) | Fact::Troubled(_)) => {
+            start_afresh(now, deadlines)
+        }
+        (State::Restarting { .. }, Fact::Restarted(Sight::Exited(exit))) => {
+            end(fail(Trouble::Ended { exit, was_ready: false }), now, deadlines, vec![])
+        }
+        (State::Restarting { .. }, Fact::Restarted(Sight::Gone)) => {
+            end(fail(Trouble::Vanished), now, deadlines, vec![])
+        }
+        (State::Restarting { .. }, Fact::Restarted(Sight::Created | Sight::Astray)) => {
+            end(fail(Trouble::NoAddress), now, deadlines, vec![])
+        }
+        (State::Restarting { .. }, Fact::Troubled(trouble)) => end(fail(trouble), now, deadlines, vec![]),
 
         // --- it runs ---
         (State::Ready { address }, Fact::Unreachable) => {
@@ -287,54 +363,75 @@ fn on_fact(
         }
         // The engine's word is still awaited: behind a dead server's address somebody else may answer by now.
         (State::Checking { address, .. }, Fact::Answered) => (State::Ready { address }, vec![]),
-        (state @ (State::Ready { .. } | State::Awaiting { .. } | State::Checking { .. }), Fact::Missing) => {
-            (state, vec![Inspect])
-        }
+        // Old or not (a list that is a moment old may still say «created»): the engine is asked.
+        (
+            state @ (State::Ready { .. } | State::Awaiting { .. } | State::Checking { .. }),
+            Fact::Missing | Fact::Sighted(Sight::Exited(_) | Sight::Gone),
+        ) => (state, vec![Inspect]),
+        (
+            state @ (State::Ready { .. } | State::Awaiting { .. } | State::Checking { .. }),
+            Fact::Sighted(Sight::Running(seen)),
+        ) if !state.is_at(&seen) => (state, vec![Inspect]),
 
         // The engine shall say where it is now, if it is anywhere.
         (state @ (State::Ready { .. } | State::Awaiting { .. } | State::Checking { .. }), Fact::Displaced) => {
-            let again = state.is_wished_again();
-            (State::Recovering { again, deadline: now.plus(deadlines.look) }, vec![Withdraw, Cancel, Inspect])
+            let withdraw = if matches!(state, State::Awaiting { .. }) { vec![] } else { vec![Withdraw] };
+            let (again, deadline) = (state.is_wished_again(), now.plus(deadlines.look));
+            let state = State::Recovering { again, restarts: state.is_restarting(), deadline };
+            (state, [withdraw, vec![Cancel, Inspect]].concat())
         }
 
-        // --- the engine says that it has ended (a list that is a moment old may still say «created») ---
-        (State::Awaiting { .. }, Fact::Sighted(Sight::Exited(exit))) => {
+        // --- the engine says that it has ended ---
+        (State::Awaiting { .. }, Fact::Looked(Sight::Exited(exit))) => {
             end(fail(Trouble::Ended { exit, was_ready: false }), now, deadlines, vec![Cancel])
         }
-        (State::Awaiting { .. }, Fact::Sighted(Sight::Gone)) => {
+        (State::Awaiting { .. }, Fact::Looked(Sight::Gone)) => {
             end(fail(Trouble::Vanished), now, deadlines, vec![Cancel])
         }
-        (state @ (State::Ready { .. } | State::Checking { .. }), Fact::Sighted(Sight::Exited(exit))) => {
+        (state @ (State::Ready { .. } | State::Checking { .. }), Fact::Looked(Sight::Exited(exit))) => {
             let why = fail(Trouble::Ended { exit, was_ready: true });
             let (ending, actions) = end(why, now, deadlines, vec![Withdraw, Cancel]);
             (ending.again(state.is_wished_again()), actions)
         }
-        (state @ (State::Ready { .. } | State::Checking { .. }), Fact::Sighted(Sight::Gone)) => {
+        (state @ (State::Ready { .. } | State::Checking { .. }), Fact::Looked(Sight::Gone)) => {
             let (ending, actions) = end(fail(Trouble::Vanished), now, deadlines, vec![Withdraw, Cancel]);
             (ending.again(state.is_wished_again()), actions)
         }
 
         // --- the engine says that it runs: perhaps elsewhere, since an engine's restart may move it ---
-        (State::Awaiting { address, adopted, .. }, Fact::Sighted(Sight::Running(seen))) if seen != address => {
-            await_answer(seen, adopted, now, deadlines, vec![Cancel])
+        (State::Awaiting { address, came, .. }, Fact::Looked(Sight::Running(seen))) if seen != address => {
+            await_answer(seen, came, now, deadlines, vec![Cancel])
         }
-        (State::Ready { address } | State::Checking { address, .. }, Fact::Sighted(Sight::Running(seen)))
+        (State::Ready { address } | State::Checking { address, .. }, Fact::Looked(Sight::Running(seen)))
             if seen != address =>
         {
-            await_answer(seen, true, now, deadlines, vec![Withdraw, Cancel])
+            await_answer(seen, Came::Found, now, deadlines, vec![Withdraw, Cancel])
         }
 
         // --- we have just started, and the engine answers ---
-        (State::Recovering { .. }, Fact::Sighted(Sight::Running(address))) => {
-            await_answer(address, true, now, deadlines, vec![])
+        // It was promised a restart. The one that our last run began may be half way, so it is done once more.
+        (
+            State::Recovering { restarts: true, .. },
+            Fact::Sighted(Sight::Running(_) | Sight::Exited(_) | Sight::Astray)
+            | Fact::Looked(Sight::Running(_) | Sight::Exited(_) | Sight::Astray),
+        ) => (State::Restarting { afresh: true, deadline: now.plus(deadlines.restart) }, vec![Restart]),
+        (
+            State::Recovering { restarts: true, .. },
+            Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created) | Fact::Looked(Sight::Gone | Sight::Created),
+        ) => start_afresh(now, deadlines),
+        (State::Recovering { .. }, Fact::Sighted(Sight::Running(address)) | Fact::Looked(Sight::Running(address))) => {
+            await_answer(address, Came::Found, now, deadlines, vec![])
         }
-        (State::Recovering { again, .. }, Fact::Sighted(Sight::Exited(exit))) => {
+        (state @ State::Recovering { .. }, Fact::Sighted(Sight::Exited(_))) => (state, vec![Inspect]),
+        (State::Recovering { again, .. }, Fact::Looked(Sight::Exited(exit))) => {
             let (state, actions) = end(fail(Trouble::Ended { exit, was_ready: true }), now, deadlines, vec![]);
             (state.again(again), actions)
         }
         (
             State::Recovering { again, .. },
-            Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray),
+            Fact::Missing
+            | Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray)
+            | Fact::Looked(Sight::Gone | Sight::Created | Sight::Astray),
         ) => {
             let (state, actions) = end(Why::Wished, now, deadlines, vec![]);
             (state.again(again), actions)
@@ -353,13 +450,25 @@ fn on_fact(
 
 fn await_answer(
     address: UpstreamAddress,
-    adopted: bool,
+    came: Came,
     now: Timestamp,
     deadlines: &Deadlines,
     first: Vec<Action>,
 ) -> (State, Vec<Action>) {
-    let state = State::Awaiting { address: address.clone(), adopted, deadline: now.plus(deadlines.ready) };
+    let state = State::Awaiting { address: address.clone(), came, deadline: now.plus(deadlines.ready) };
     (state, [first, vec![Probe(address)]].concat())
+}
+
+/// Nobody knows what came of a restart: what runs is found again, and what has ended is told as such.
+fn look_again(now: Timestamp, deadlines: &Deadlines, first: Vec<Action>) -> (State, Vec<Action>) {
+    let state = State::Recovering { again: false, restarts: false, deadline: now.plus(deadlines.look) };
+    (state, [first, vec![Save, Inspect]].concat())
+}
+
+/// What is left goes, and a new start follows.
+fn start_afresh(now: Timestamp, deadlines: &Deadlines) -> (State, Vec<Action>) {
+    let (state, actions) = end(Why::Wished, now, deadlines, vec![]);
+    (state.again(true), actions)
 }
 
 /// Out of `Ending`: to rest, or to the start that was wished meanwhile.
@@ -388,9 +497,9 @@ impl Life {
         Self { generation, state: failure.map_or(State::Stopped, State::Failed) }
     }
 
-    /// A server that the store says should run: due for a look at once.
-    pub(super) fn recovering(generation: Generation, now: Timestamp, deadlines: &Deadlines) -> Self {
-        Self { generation, state: State::Recovering { again: false, deadline: now.plus(deadlines.look) } }
+    /// A server that the store says should run: due for a look at once. `restarts`: it was being restarted.
+    pub(super) fn recovering(generation: Generation, restarts: bool, now: Timestamp, deadlines: &Deadlines) -> Self {
+        Self { generation, state: State::Recovering { again: false, restarts, deadline: now.plus(deadlines.look) } }
     }
 }
 
@@ -406,6 +515,7 @@ impl State {
             | Self::Starting { deadline }
             | Self::Awaiting { deadline, .. }
             | Self::Checking { deadline, .. }
+            | Self::Restarting { deadline, .. }
             | Self::Ending { deadline, .. } => Some(*deadline),
         }
     }
@@ -423,11 +533,27 @@ impl State {
             | Self::Starting { .. }
             | Self::Awaiting { .. }
             | Self::Ready { .. }
-            | Self::Checking { .. } => true,
+            | Self::Checking { .. }
+            | Self::Restarting { .. } => true,
             Self::Stopped | Self::Failed(_) | Self::Preparing { .. } | Self::Queued { .. } | Self::Ending { .. } => {
                 false
             }
         }
+    }
+
+    /// True from the wish to restart it until it answers again: what the store keeps as `restarting`.
+    pub(super) fn is_restarting(&self) -> bool {
+        matches!(
+            self,
+            Self::Restarting { .. }
+                | Self::Awaiting { came: Came::Restarted, .. }
+                | Self::Recovering { restarts: true, .. }
+        )
+    }
+
+    /// True if its program runs and people have been let in.
+    pub(super) fn may_restart(&self) -> bool {
+        matches!(self, Self::Ready { .. } | Self::Checking { .. })
     }
 
     /// True if it is taken to listen at `address`.
@@ -442,7 +568,7 @@ impl State {
 
     /// True while it counts towards `starts_at_once`.
     pub(super) fn has_turn(&self) -> bool {
-        matches!(self, Self::Creating { .. } | Self::Starting { .. } | Self::Awaiting { adopted: false, .. })
+        matches!(self, Self::Creating { .. } | Self::Starting { .. } | Self::Awaiting { came: Came::Started, .. })
     }
 
     /// True while a start waits before its turn.
@@ -463,6 +589,9 @@ impl State {
             Self::Preparing { .. } | Self::Ending { again: true, .. } => ServerState::Starting(Phase::Image),
             Self::Queued { .. } | Self::Creating { .. } => ServerState::Starting(Phase::Create),
             Self::Starting { .. } => ServerState::Starting(Phase::Start),
+            Self::Restarting { .. }
+            | Self::Recovering { restarts: true, .. }
+            | Self::Awaiting { came: Came::Restarted, .. } => ServerState::Restarting,
             Self::Recovering { .. } | Self::Awaiting { .. } | Self::Checking { .. } => {
                 ServerState::Starting(Phase::Ready)
             }
@@ -482,6 +611,8 @@ impl State {
     pub(super) fn message(&self) -> &'static str {
         match self {
             Self::Stopped | Self::Failed(_) | Self::Ready { .. } => "",
+            Self::Restarting { .. } | Self::Recovering { restarts: true, .. } => "Restarting your server",
+            Self::Awaiting { came: Came::Restarted, .. } => "Your server runs again; waiting until it answers",
             Self::Recovering { .. } => "Looking for your running server",
             Self::Preparing { .. } => "Looking for the image",
             Self::Queued { .. } => "Other servers are starting; yours is next in line",

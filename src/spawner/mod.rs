@@ -7,6 +7,7 @@
 mod activity;
 mod backend;
 mod board;
+mod changes;
 mod config;
 mod counts;
 mod driver;
@@ -29,13 +30,14 @@ pub mod static_upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
 pub use backend::{
     Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
 };
+pub use changes::ServerChange;
 pub use config::Config;
 pub use counts::Figures;
 pub use limits::NamedServers;
@@ -43,7 +45,7 @@ pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
 
 use crate::model::{
-    BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
+    Actor, BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
     Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
@@ -120,6 +122,15 @@ pub enum SpawnerError {
     /// What was asked for is only done to a stopped server.
     #[error("the server is not stopped")]
     Running,
+    /// Only a server that runs can be restarted.
+    #[error("the server is not running")]
+    NotRunning,
+    /// Servers of this backend are not started by us.
+    #[error("servers cannot be restarted here: somebody else starts them")]
+    CannotRestart,
+    /// The engine refused or did not answer, and nothing has changed.
+    #[error("the container engine does not answer")]
+    Engine(#[source] Arc<BackendError>),
     /// The account has ended meanwhile.
     #[error("there is no such user")]
     NoSuchUser,
@@ -282,17 +293,38 @@ impl Spawner {
     ///
     /// # Errors
     /// If the program stops.
-    pub async fn stop(&self, server: &ServerKey) -> Result<ServerStatus, SpawnerError> {
-        self.ask(|answer| Mail::Stop(server.clone(), answer)).await
+    pub async fn stop(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<ServerStatus, SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Stop(server.clone(), by, answer)).await
+    }
+
+    /// Ends the program of a server that runs and starts it again in the same container: its volumes, what was
+    /// installed in it, its variables and its token stay; unsaved work and its address may not. Returns once the wish is
+    /// durable and the route is withdrawn; follow the status to see it come back. One that is being restarted already is
+    /// restarted once.
+    ///
+    /// # Errors
+    /// If it does not run, cannot be restarted here, its user is leaving, the engine or the store fails, or the program
+    /// stops. Nothing has changed then.
+    pub async fn restart(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<ServerStatus, SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Restart(server.clone(), by, answer)).await
+    }
+
+    /// False where servers cannot be restarted, because somebody else starts them.
+    #[must_use]
+    pub fn can_restart(&self) -> bool {
+        self.backend.can_restart()
     }
 
     /// Stops these servers and returns once all are down; their records stay. Each ends within its own deadline.
     ///
     /// # Errors
     /// If the program stops.
-    pub async fn stop_all(&self, servers: &[ServerKey]) -> Result<(), SpawnerError> {
+    pub async fn stop_all(&self, servers: &[ServerKey], by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let by = by.into();
         for server in servers {
-            self.stop(server).await?;
+            self.stop(server, &by).await?;
         }
         for server in servers {
             // An error is the end of the watch: then nothing of it is left.
@@ -375,8 +407,9 @@ impl Spawner {
     ///
     /// # Errors
     /// If there is none, the store fails, or the program stops.
-    pub async fn remove(&self, server: &ServerKey) -> Result<(), SpawnerError> {
-        self.ask(|answer| Mail::Remove(server.clone(), answer)).await
+    pub async fn remove(&self, server: &ServerKey, by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let by = by.into();
+        self.ask(|answer| Mail::Remove(server.clone(), by, answer)).await
     }
 
     /// Holds all servers of a user still, for giving the account another name: none may run, none starts or changes until
@@ -395,6 +428,19 @@ impl Spawner {
     #[must_use]
     pub fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
         self.board.watch(server)
+    }
+
+    /// Hears of every change of any server from here on. Who is slow hears that some were missed.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<ServerChange> {
+        self.board.changes.subscribe()
+    }
+
+    /// How many changes there have been since the start of the program, progress of starts aside: what was read before
+    /// at the same count is still true.
+    #[must_use]
+    pub fn change_count(&self) -> u64 {
+        self.board.changes.count()
     }
 
     /// All servers that are not plainly stopped.
@@ -431,15 +477,19 @@ impl Spawner {
         self.board.last_activity(server)
     }
 
-    /// The server's last log lines: of the running one, or those kept of the last run. Empty if there are none.
-    pub async fn log_tail(&self, server: &ServerKey) -> Vec<String> {
+    /// The server's last `lines` log lines: of the running one, or those kept of the last run (at most `log_lines`).
+    /// Empty if there are none.
+    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Vec<String> {
         let asked = async {
             let found = self.backend.find(server).await.ok()??;
-            self.backend.log_tail(&found.handle, self.config.log_lines).await.ok()
+            self.backend.log_tail(&found.handle, lines).await.ok()
         };
         match timeout(self.config.engine_timeout(), asked).await {
             Ok(Some(lines)) => lines,
-            Ok(None) | Err(_) => self.board.log_tail(server).to_vec(),
+            Ok(None) | Err(_) => {
+                let kept = self.board.log_tail(server);
+                kept[kept.len().saturating_sub(lines)..].to_vec()
+            }
         }
     }
 }

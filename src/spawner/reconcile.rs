@@ -147,8 +147,10 @@ mod tests {
     fn a_listing_is_turned_into_the_same_events_as_everything_else() {
         let ready =
             |generation| Life { generation: Generation(generation), state: State::Ready { address: address() } };
-        let recovering =
-            Life { generation: Generation(4), state: State::Recovering { again: false, deadline: Timestamp(9) } };
+        let recovering = Life {
+            generation: Generation(4),
+            state: State::Recovering { again: false, restarts: false, deadline: Timestamp(9) },
+        };
         let sighted = |generation| Event::Fact(Generation(generation), Fact::Sighted(Sight::Running(address())));
         check(
             &[("a", ready(2)), ("b", recovering), ("c", Life::at_rest(Generation(3), None)), ("d", ready(7))],

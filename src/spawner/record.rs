@@ -2,16 +2,26 @@
 
 use super::backend::ResourceLimits;
 use super::profiles::Choice;
-use crate::model::{DisplayName, ServerName, ServerOptions, Timestamp};
+use crate::model::{Actor, DisplayName, ServerName, ServerOptions, Timestamp};
 use crate::store::{MadeFrom, ServerRow};
 
 /// What a start says beside «start». What is left out is as it was at the previous start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// The options of this and further starts.
     pub options: Option<ServerOptions>,
     /// The server's name for people.
     pub display_name: Option<DisplayName>,
+    /// Whose wish it is.
+    pub by: Actor,
+}
+
+impl Wish {
+    /// A start as the previous one was.
+    #[must_use]
+    pub fn of(by: impl Into<Actor>) -> Self {
+        Self { options: None, display_name: None, by: by.into() }
+    }
 }
 
 /// A change of a stopped server. What is left out stays.

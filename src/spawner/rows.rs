@@ -1,19 +1,27 @@
 //! The spawner's rows in the store, from async code: each call runs on the blocking pool and ends after the fsync.
 
-use crate::model::{ServerKey, Timestamp};
+use crate::model::{Actor, ServerKey, Timestamp};
 use crate::store::{ServerRow, Store, StoreError, Transaction};
 
 /// The store as the spawner uses it.
 #[derive(Clone)]
 pub(super) struct Rows(pub(super) Store);
 
+/// What somebody did to a server, for the audit: written with the row that says what comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) at: Timestamp,
+    pub(super) by: Actor,
+    pub(super) act: &'static str,
+}
+
 impl Rows {
     pub(super) async fn all(&self) -> Result<Vec<ServerRow>, StoreError> {
         self.run(|store| store.servers()).await
     }
 
-    pub(super) async fn put(&self, row: ServerRow) -> Result<(), StoreError> {
-        self.run(move |store| store.write(|transaction| put(transaction, row))).await
+    pub(super) async fn put(&self, row: ServerRow, notes: Vec<Note>) -> Result<(), StoreError> {
+        self.run(move |store| store.write(|transaction| put(transaction, row, &notes))).await
     }
 
     /// Writes down when these servers were last used. What has no row has been forgotten meanwhile, and stays so.
@@ -42,13 +50,15 @@ impl Rows {
     }
 }
 
-/// Adds or replaces a row within a commit. Here, and not before, it is certain that the account is still there: whoever
+/// Adds or replaces a row within a commit, and tells the audit what led to it. Here, and not before, it is certain that the account is still there: whoever
 /// looked earlier may have been overtaken by its end, and the next person of that name must find nothing.
 ///
 /// # Errors
 /// `Gone` if there is no such user.
-pub(super) fn put(transaction: &mut Transaction<'_>, mut row: ServerRow) -> Result<(), StoreError> {
+pub(super) fn put(transaction: &mut Transaction<'_>, mut row: ServerRow, notes: &[Note]) -> Result<(), StoreError> {
     check_owner(transaction, &row.key)?;
+    let object = row.key.to_string();
+    notes.iter().try_for_each(|note| transaction.audit(note.at, &note.by, note.act, &object))?;
     // Activity is written beside the steps of a server; a step that began earlier must not take it back.
     let stored = transaction.server(&row.key)?.and_then(|stored| stored.last_activity);
     row.last_activity = row.last_activity.max(stored);

@@ -14,9 +14,9 @@ use super::counts::Counts;
 use super::environment::{self, environment};
 use super::life::Fact;
 use super::profiles::Choice;
-use super::rows::{self, Rows};
+use super::rows::{self, Note, Rows};
 use super::trouble::Trouble;
-use super::{Also, Config, ServerTokens, ready};
+use super::{Also, Config, ServerTokens, SpawnerError, ready};
 use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
 use crate::store::{ServerRow, StoreError};
 
@@ -45,10 +45,11 @@ impl Steps {
     }
 
     /// The intent is durable before the engine hears of it, so that a crash in between leaves nothing unknown.
-    pub(super) async fn create(&self, row: ServerRow, choice: &Choice) -> (Fact, Option<Handle>) {
+    pub(super) async fn create(&self, row: ServerRow, notes: Vec<Note>, choice: &Choice) -> (Fact, Option<Handle>) {
         let (server, generation) = (row.key.clone(), row.generation);
-        // Intent and token in one commit: the engine waits for one fsync.
-        let token = match self.tokens.issue(&server, Box::new(|transaction| rows::put(transaction, row))).await {
+        // Intent, audit and token in one commit: the engine waits for one fsync.
+        let also: Also = Box::new(move |transaction| rows::put(transaction, row, &notes));
+        let token = match self.tokens.issue(&server, also).await {
             Ok(token) => token,
             Err(error) => {
                 warn!(server = %server, error = &error as &dyn std::error::Error, "the start could not be written down");
@@ -90,7 +91,7 @@ impl Steps {
     /// Starts it, and writes down by which handle it is found meanwhile.
     pub(super) async fn start(&self, handle: &Handle, row: ServerRow) -> Fact {
         let server = row.key.clone();
-        let (started, saved) = tokio::join!(self.backend.start(handle), self.rows.put(row));
+        let (started, saved) = tokio::join!(self.backend.start(handle), self.rows.put(row, vec![]));
         if let Err(error) = saved {
             // It is found by its name as well.
             warn!(server = %server, error = &error as &dyn std::error::Error, "the handle could not be written down");
@@ -99,10 +100,9 @@ impl Steps {
             Ok(Sight::Running(address)) => Fact::Started(address),
             Ok(Sight::Created | Sight::Astray) => {
                 warn!(server = %server, "started, and now it runs nowhere or has no address");
-                let text = "the container engine gave it no address. Try again; if it stays so, tell an administrator.";
-                Fact::Troubled(Trouble::Because(text.into()))
+                Fact::Troubled(Trouble::NoAddress)
             }
-            Ok(ended) => Fact::Sighted(ended),
+            Ok(ended) => Fact::Looked(ended),
             Err(error) => because(&server, &error),
         }
     }
@@ -115,18 +115,66 @@ impl Steps {
 
     /// How it is; none if the engine does not say.
     pub(super) async fn inspect(&self, server: &ServerKey, handle: Option<&Handle>) -> Option<(Fact, Option<Handle>)> {
-        let sight = match handle {
+        match self.look(server, handle).await {
+            Ok((sight, handle)) => Some((Fact::Looked(sight), handle)),
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "the engine does not say how a server is");
+                None
+            }
+        }
+    }
+
+    /// How it is, and by which handle it was found if none was known.
+    async fn look(&self, server: &ServerKey, handle: Option<&Handle>) -> Result<(Sight, Option<Handle>), BackendError> {
+        match handle {
             Some(handle) => self.limited("inspect it", self.backend.inspect(handle)).await.map(|sight| (sight, None)),
             None => self
                 .limited("find it", self.backend.find(server))
                 .await
                 .map(|found| found.map_or((Sight::Gone, None), |found| (found.sight, Some(found.handle)))),
-        };
-        match sight {
-            Ok((sight, handle)) => Some((Fact::Sighted(sight), handle)),
+        }
+    }
+
+    /// Before a restart: the engine must answer and the server must run, else nobody's work is touched; then the intent
+    /// is written down, so that a crash of ours in the middle ends in a server that runs.
+    pub(super) async fn begin_restart(
+        &self,
+        row: ServerRow,
+        note: Note,
+        handle: Option<&Handle>,
+    ) -> (Result<(), SpawnerError>, Option<Sight>) {
+        match self.look(&row.key, handle).await {
             Err(error) => {
-                warn!(server = %server, error = &error as &dyn std::error::Error, "the engine does not say how a server is");
-                None
+                warn!(server = %row.key, error = &error as &dyn std::error::Error, "a restart was not begun");
+                (Err(SpawnerError::Engine(Arc::new(error))), None)
+            }
+            Ok((Sight::Running(_) | Sight::Astray, _)) => {
+                (self.rows.put(row, vec![note]).await.map_err(SpawnerError::from), None)
+            }
+            Ok((ended, _)) => (Err(SpawnerError::NotRunning), Some(ended)),
+        }
+    }
+
+    /// Ends its program and starts it again.
+    pub(super) async fn restart(&self, server: &ServerKey, handle: Option<Handle>) -> (Fact, Option<Handle>) {
+        let grace = Duration::from_secs(self.config.stop_grace_s);
+        let limit = grace + Duration::from_secs(self.config.start_timeout_s);
+        let restarted = async {
+            let found = match handle {
+                Some(handle) => Some(handle),
+                None => self.limited("find it", self.backend.find(server)).await?.map(|found| found.handle),
+            };
+            let Some(handle) = found else { return Ok((Sight::Gone, None)) };
+            let sight = self.limited_to(limit, "restart it", self.backend.restart(&handle, grace)).await?;
+            Ok((sight, Some(handle)))
+        };
+        match restarted.await {
+            Ok((sight, handle)) => (Fact::Restarted(sight), handle),
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "a restart failed");
+                let is_silence = BackendError::is_silence(&error);
+                let trouble = || Fact::Troubled(Trouble::Because(error.for_person()));
+                (if is_silence { Fact::RestartUnknown } else { trouble() }, None)
             }
         }
     }
@@ -213,17 +261,17 @@ impl Steps {
         self.tokens.rename(&from, &to, also).await
     }
 
-    /// False if the server has no owner any more; then nothing has been written.
-    pub(super) async fn save(&self, row: ServerRow) -> bool {
+    /// # Errors
+    /// If it could not be written; `Gone`: the server has no owner any more.
+    pub(super) async fn save(&self, row: ServerRow, notes: Vec<Note>) -> Result<(), StoreError> {
         let server = row.key.clone();
-        match self.rows.put(row).await {
-            Ok(()) => true,
-            Err(StoreError::Gone(_)) => false,
-            Err(error) => {
-                warn!(server = %server, error = &error as &dyn std::error::Error, "a server's state could not be written down");
-                true
-            }
+        let saved = self.rows.put(row, notes).await;
+        if let Err(error) = saved.as_ref()
+            && !matches!(error, StoreError::Gone(_))
+        {
+            warn!(server = %server, error = error as &dyn std::error::Error, "a server's state could not be written down");
         }
+        saved
     }
 
     async fn limited<T>(

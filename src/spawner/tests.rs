@@ -49,6 +49,15 @@ struct Stage {
     /// … unless the engine gives it somebody else's.
     addresses: Mutex<HashMap<ServerKey, UpstreamAddress>>,
     is_down: std::sync::atomic::AtomicBool,
+    /// Restarts take one each, with the program ended; a closed gate holds them up.
+    restart_gate: Semaphore,
+    restarting: AtomicUsize,
+    /// What each restart found in the store.
+    rows_at_restart: Mutex<Vec<store::ServerRow>>,
+    /// How the next restart ends, if not well.
+    restart_ends_in: Mutex<Option<Sight>>,
+    /// How many restarts have moved a server.
+    moved: AtomicUsize,
 }
 
 impl Stage {
@@ -73,7 +82,8 @@ impl Stage {
     }
 
     fn address_of(&self, server: &ServerKey) -> UpstreamAddress {
-        let number = u8::try_from(self.addresses.lock().len() + 1).expect("a test has few servers");
+        let number = self.addresses.lock().len() + 1 + 20 * self.moved.load(Ordering::SeqCst);
+        let number = u8::try_from(number).expect("a test has few servers");
         let own = UpstreamAddress::Tcp(([127, 0, 0, number], self.port).into());
         self.addresses.lock().entry(server.clone()).or_insert(own).clone()
     }
@@ -133,6 +143,28 @@ impl Backend for Stage {
     }
     async fn stop(&self, _handle: &Handle, _grace: Duration) -> Result<(), BackendError> {
         self.check()
+    }
+    async fn restart(&self, handle: &Handle, _grace: Duration) -> Result<Sight, BackendError> {
+        self.check()?;
+        let server = server_of(handle);
+        self.restarting.fetch_add(1, Ordering::SeqCst);
+        if self.servers.lock().contains_key(&server) {
+            self.dies(&server, true);
+        }
+        self.restart_gate.acquire().await.map(tokio::sync::SemaphorePermit::forget).expect("never closed");
+        self.check()?;
+        let row = self.store.server(&server).expect("readable").expect("the intent is written down first");
+        self.rows_at_restart.lock().push(row);
+        if let Some(sight) = self.restart_ends_in.lock().take() {
+            if let Some((_, now)) = self.servers.lock().get_mut(&server) {
+                *now = sight.clone();
+            }
+            return Ok(sight);
+        }
+        // An engine may give it another address.
+        self.addresses.lock().remove(&server);
+        self.moved.fetch_add(1, Ordering::SeqCst);
+        self.start(handle).await
     }
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
         self.check()?;
@@ -241,6 +273,11 @@ impl World {
             port: answering().await,
             addresses: Mutex::default(),
             is_down: false.into(),
+            restart_gate: Semaphore::new(1_000),
+            restarting: AtomicUsize::new(0),
+            rows_at_restart: Mutex::default(),
+            restart_ends_in: Mutex::default(),
+            moved: AtomicUsize::new(0),
         });
         Self::open(config, stage, Arc::new(MovedClock(AtomicI64::new(1_000_000))), folder).await
     }
@@ -288,14 +325,14 @@ impl World {
     }
 
     async fn ready(&self, server: &ServerKey) -> ServerStatus {
-        self.spawner.start(server, Wish::default()).await.expect("the wish is taken");
+        self.spawner.start(server, Wish::of("test")).await.expect("the wish is taken");
         self.until(server, |state| *state == ServerState::Ready).await
     }
 
     /// Moves the clock, and writes a letter so that the loop looks at it.
     async fn pass(&self, time: Duration) {
         self.clock.0.fetch_add(i64::try_from(time.as_millis()).expect("short"), Ordering::SeqCst);
-        self.spawner.stop(&user("nobody")).await.expect("the wish is taken");
+        self.spawner.stop(&user("nobody"), "test").await.expect("the wish is taken");
     }
 
     async fn nothing_is_left_of(&self, server: &ServerKey) {
@@ -348,11 +385,11 @@ async fn the_intent_is_durable_before_the_engine_hears_of_it() {
     world.ready(&user("alice")).await;
     let row = world.stage.rows_at_create.lock().first().cloned().expect("created");
     assert_eq!((row.generation, row.wanted, row.handle), (Generation(1), true, None));
-    world.spawner.stop(&user("alice")).await.expect("the wish is taken");
+    world.spawner.stop(&user("alice"), "test").await.expect("the wish is taken");
     world.until(&user("alice"), |state| *state == ServerState::Stopped).await;
     assert_eq!(world.tokens.ended_under_a_route.load(Ordering::SeqCst), 0);
     assert!(world.tokens.live.lock().is_empty());
-    assert_eq!(world.spawner.log_tail(&user("alice")).await, ["last words"]);
+    assert_eq!(world.spawner.log_tail(&user("alice"), 50).await, ["last words"]);
 }
 
 #[tokio::test]
@@ -361,7 +398,7 @@ async fn servers_start_so_many_at_once_in_the_order_of_their_wishes() {
     let users: Vec<ServerKey> = (0..7).map(|number| user(&format!("u{number}"))).collect();
     world.stage.gate.forget_permits(1_000);
     for server in &users {
-        world.spawner.start(server, Wish::default()).await.expect("the wish is taken");
+        world.spawner.start(server, Wish::of("test")).await.expect("the wish is taken");
     }
     world.creating(2).await;
     world.stage.gate.add_permits(users.len());
@@ -386,16 +423,16 @@ async fn more_starts_than_may_wait_are_asked_to_come_again() {
     })
     .await;
     world.stage.gate.forget_permits(1_000);
-    world.spawner.start(&user("first"), Wish::default()).await.expect("the wish is taken");
+    world.spawner.start(&user("first"), Wish::of("test")).await.expect("the wish is taken");
     world.creating(1).await;
-    world.spawner.start(&user("a"), Wish::default()).await.expect("one may wait");
-    world.spawner.start(&user("b"), Wish::default()).await.expect("two may wait");
-    let refused = world.spawner.start(&user("c"), Wish::default()).await;
+    world.spawner.start(&user("a"), Wish::of("test")).await.expect("one may wait");
+    world.spawner.start(&user("b"), Wish::of("test")).await.expect("two may wait");
+    let refused = world.spawner.start(&user("c"), Wish::of("test")).await;
     assert!(matches!(refused, Err(SpawnerError::TooMany { .. })), "{refused:?}");
     // Whoever waits already may wish again.
-    world.spawner.start(&user("a"), Wish::default()).await.expect("the same wish");
-    world.spawner.stop(&user("a")).await.expect("the wish is taken");
-    world.spawner.start(&user("c"), Wish::default()).await.expect("a place is free");
+    world.spawner.start(&user("a"), Wish::of("test")).await.expect("the same wish");
+    world.spawner.stop(&user("a"), "test").await.expect("the wish is taken");
+    world.spawner.start(&user("c"), Wish::of("test")).await.expect("a place is free");
 }
 
 #[tokio::test]
@@ -403,7 +440,7 @@ async fn an_engine_that_hangs_in_create_costs_its_deadline_and_no_more() {
     let world = World::new(|_| {}).await;
     world.stage.gate.forget_permits(1_000);
     let alice = user("alice");
-    world.spawner.start(&alice, Wish::default()).await.expect("the wish is taken");
+    world.spawner.start(&alice, Wish::of("test")).await.expect("the wish is taken");
     world.creating(1).await;
     world.pass(Duration::from_secs(59)).await;
     assert_eq!(world.spawner.status(&alice).state.pending(), Some("spawn"));
@@ -473,7 +510,7 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     assert_eq!(world.spawner.status(&alice).state.pending(), Some("spawn"));
     assert_eq!(world.spawner.last_activity(&alice), Some(Timestamp(5_000_000)));
     // A person asks meanwhile; that is no reason for a second one.
-    world.spawner.start(&alice, Wish::default()).await.expect("the wish is taken");
+    world.spawner.start(&alice, Wish::of("test")).await.expect("the wish is taken");
     world.pass(Duration::from_secs(11)).await;
     assert_eq!(world.spawner.status(&alice).state.pending(), Some("spawn"));
     world.stage.is_down.store(false, Ordering::SeqCst);
@@ -492,7 +529,7 @@ async fn a_user_who_leaves_takes_all_servers_along_and_starts_none_meanwhile() {
     world.ready(&named).await;
     world.ready(&user("bob")).await;
     let (forgotten, refused) =
-        tokio::join!(world.spawner.forget_user(&alice.user), world.spawner.start(&alice, Wish::default()));
+        tokio::join!(world.spawner.forget_user(&alice.user), world.spawner.start(&alice, Wish::of("test")));
     forgotten.expect("forgotten");
     assert!(matches!(refused, Err(SpawnerError::Stopping)), "{refused:?}");
     assert!(!world.has_route(&alice) && !world.has_route(&named) && world.has_route(&user("bob")));
@@ -511,11 +548,11 @@ async fn what_is_wished_for_an_account_that_has_ended_leaves_nothing() {
     let named = ServerKey { name: crate::model::ServerName::parse("gpu").expect("a name"), ..ghost.clone() };
     let defined = world.spawner.define(&named, None, None).await;
     assert!(matches!(defined, Err(SpawnerError::NoSuchUser)), "{defined:?}");
-    let started = world.spawner.start(&named, Wish::default()).await;
+    let started = world.spawner.start(&named, Wish::of("test")).await;
     assert!(matches!(started, Err(SpawnerError::NoSuchUser)), "{started:?}");
     world.nothing_is_left_of(&named).await;
     // A default server's first row is written with its start: this wish is taken.
-    let started = world.spawner.start(&ghost, Wish::default()).await;
+    let started = world.spawner.start(&ghost, Wish::of("test")).await;
     assert!(matches!(started, Ok(_) | Err(SpawnerError::Stopping)), "{started:?}");
     world.nothing_is_left_of(&ghost).await;
     assert!(world.stage.created.lock().is_empty(), "the engine never heard of them");
@@ -540,7 +577,7 @@ async fn a_spawner_that_is_stopped_leaves_servers_and_ends_soon() {
     let world = World::new(|_| {}).await;
     world.ready(&user("alice")).await;
     assert!(world.tasks.stop(Duration::from_secs(5)).await, "something kept us from stopping");
-    assert!(matches!(world.spawner.start(&user("bob"), Wish::default()).await, Err(SpawnerError::Closed)));
+    assert!(matches!(world.spawner.start(&user("bob"), Wish::of("test")).await, Err(SpawnerError::Closed)));
     assert_eq!(world.stage.sight(&user("alice")), Sight::Running(world.stage.address_of(&user("alice"))));
     assert!(world.has_route(&user("alice")));
 }

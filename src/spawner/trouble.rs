@@ -27,6 +27,8 @@ pub(super) enum Trouble {
         /// True if it had answered before.
         was_ready: bool,
     },
+    /// It runs, but nobody can reach it.
+    NoAddress,
     /// It is not there any more, and not by our doing.
     Vanished,
 }
@@ -53,6 +55,7 @@ impl Trouble {
             | Self::QueueSlow(_)
             | Self::StartSlow(_)
             | Self::NeverAnswered(_)
+            | Self::NoAddress
             | Self::Ended { was_ready: false, .. } => true,
             Self::StoppedAnswering(_) | Self::Ended { was_ready: true, .. } | Self::Vanished => false,
         }
@@ -98,6 +101,11 @@ impl Trouble {
             ),
             Self::Ended { was_ready: true, .. } => {
                 format!("Your server ended{}. Your files are kept. Start it again.", with_code(exit.code))
+            }
+            Self::NoAddress => {
+                "Your server could not start because the container engine gave it no address. Try again; \
+                                if it stays so, tell an administrator."
+                    .into()
             }
             Self::Vanished => {
                 "Your server is not there any more: somebody removed it. Your files are kept. Start it again.".into()

@@ -8,6 +8,7 @@ mod counts;
 mod error;
 mod files;
 mod groups;
+mod notices;
 mod open;
 mod rows;
 mod seal;
@@ -32,6 +33,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditPage, AuditRetention, AuditRow, Ch
 pub use counts::Figures;
 pub use error::StoreError;
 pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
+pub use notices::{DeliveryRow, NoticeId, NoticeRow};
 pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 
@@ -61,10 +63,11 @@ const GROUPS: Table = TableDefinition::new("groups");
 const SERVICES: Table = TableDefinition::new("services");
 const SHARES: Table = TableDefinition::new("shares");
 const SHARE_CODES: Table = TableDefinition::new("share_codes");
+const NOTICES: Table = TableDefinition::new("notices");
 /// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
 /// Tables that came later: an older database has none of them until the first write to each.
-const LATER_TABLES: [Table; 4] = [GROUPS, SERVICES, SHARES, SHARE_CODES];
+const LATER_TABLES: [Table; 5] = [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.
@@ -198,6 +201,37 @@ impl Store {
             let rows = transaction.open_table(table).map_err(unreadable)?;
             let Some(value) = rows.get(key).map_err(unreadable)? else { return Ok(None) };
             self.0.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)
+        })
+    }
+
+    /// As `row`, in a table that came later.
+    fn row_if_table<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.read(|transaction| {
+            let rows = match transaction.open_table(table) {
+                Ok(rows) => rows,
+                Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+                Err(error) => return Err(unreadable(error)),
+            };
+            let Some(value) = rows.get(key).map_err(unreadable)? else { return Ok(None) };
+            self.0.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)
+        })
+    }
+
+    /// The last `limit` rows of a table that came later, last first.
+    fn newest<T: DeserializeOwned>(&self, table: Table, limit: usize) -> Result<Vec<T>, StoreError> {
+        self.read(|transaction| {
+            let rows = match transaction.open_table(table) {
+                Ok(rows) => rows,
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(unreadable(error)),
+            };
+            let newest = rows.iter().map_err(unreadable)?.rev().take(limit);
+            newest
+                .map(|entry| {
+                    let (key, value) = entry.map_err(unreadable)?;
+                    self.0.sealer.open(redb::TableHandle::name(&table), key.value(), value.value())
+                })
+                .collect()
         })
     }
 

@@ -144,6 +144,9 @@ pub struct ServerRow {
     /// true while it is meant to run
     #[serde(default)]
     pub wanted: bool,
+    /// True while its program is being restarted in the same container.
+    #[serde(default)]
+    pub restarting: bool,
     /// When the running one was started.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
@@ -176,6 +179,7 @@ impl ServerRow {
             generation: Generation::default(),
             handle: None,
             wanted: false,
+            restarting: false,
             started_at: None,
             last_activity: None,
             failure: None,

@@ -66,6 +66,11 @@ impl Sealer {
         self.mac("witness", &[], VALUE_VERSION, &sequence.to_le_bytes())
     }
 
+    /// MAC over a setting of the configuration.
+    pub(super) fn mac_of_setting(&self, key: &str, value: &str) -> [u8; MAC_BYTES] {
+        self.mac("configuration", key.as_bytes(), VALUE_VERSION, value.as_bytes())
+    }
+
     fn mac(&self, table: &str, key: &[u8], version: u8, payload: &[u8]) -> [u8; MAC_BYTES] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         for part in [table.as_bytes(), key] {

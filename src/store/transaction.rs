@@ -187,7 +187,7 @@ impl<'a> Transaction<'a> {
         self.put(META, key.as_bytes(), row)
     }
 
-    fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+    pub(super) fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
         let rows = self.write.open_table(table).map_err(unreadable)?;
         let Some(value) = rows.get(key).map_err(unreadable)? else { return Ok(None) };
         self.sealer.open(redb::TableHandle::name(&table), key, value.value()).map(Some)

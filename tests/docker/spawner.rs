@@ -47,7 +47,7 @@ async fn a_start_costs_little_more_than_the_engines_own_share() {
 async fn a_thousand_wishes_are_one_create() {
     let world = World::with(INSTANT, |_| {}).await;
     let wishes = (0..1_000).map(|_| async {
-        world.spawner.start(&alice(), Wish::default()).await.expect("taken");
+        world.spawner.start(&alice(), Wish::of("test")).await.expect("taken");
         world.settled(&alice()).await.state
     });
     let states = futures_util::future::join_all(wishes).await;
@@ -75,7 +75,7 @@ async fn a_deaf_server_fails_at_its_deadline_and_is_removed() {
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(failure(&status).sentence.contains("did not answer within 2 seconds"), "{status:?}");
     assert_eq!(docker(&["ps", "-aq", "--filter", &format!("label=slipway.instance={}", world.instance())]), "");
-    world.spawner.start(&alice(), Wish::default()).await.expect("taken");
+    world.spawner.start(&alice(), Wish::of("test")).await.expect("taken");
     let again = world.until(&alice(), |now| now.generation == Generation(2)).await;
     assert_eq!(again.state.pending(), Some("spawn"));
 }
@@ -130,7 +130,7 @@ async fn servers_outlive_us_and_are_adopted() {
     let count: usize = std::env::var("SLIPWAY_ADOPT").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
     let world = World::with(INSTANT, |_| {}).await;
     let servers: Vec<_> = (0..count).map(|number| user(&format!("u{number}"))).collect();
-    futures_util::future::join_all(servers.iter().map(|server| world.spawner.start(server, Wish::default()))).await;
+    futures_util::future::join_all(servers.iter().map(|server| world.spawner.start(server, Wish::of("test")))).await;
     for server in &servers {
         let waited = tokio::time::timeout(Duration::from_secs(300), async {
             world.spawner.watch(server).wait_for(|status| status.state.pending().is_none()).await.map(|_| ())
@@ -250,7 +250,7 @@ async fn a_missing_image_is_pulled_once_for_all_who_wait() {
     let users: Vec<_> = (0..4).map(|number| user(&format!("u{number}"))).collect();
     let mut seen = world.spawner.watch(&users[0]);
     for server in &users {
-        world.spawner.start(server, Wish::default()).await.expect("the wish is taken");
+        world.spawner.start(server, Wish::of("test")).await.expect("the wish is taken");
     }
     let pulling = seen.wait_for(|status| status.message.starts_with("Pulling image")).await;
     assert_eq!(pulling.expect("the spawner lives").state, ServerState::Starting(Phase::Image));
@@ -302,7 +302,7 @@ async fn an_engine_that_is_gone_leaves_running_servers_alone() {
 async fn a_start_is_stopped_in_every_phase() {
     let world = World::with(INSTANT, |_| {}).await;
     for wait_ms in [0, 5, 20, 60, 120, 200, 300, 400] {
-        world.spawner.start(&alice(), Wish::default()).await.expect("taken");
+        world.spawner.start(&alice(), Wish::of("test")).await.expect("taken");
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         assert_eq!(world.stop(&alice()).await.state, ServerState::Stopped, "after {wait_ms} ms");
         let label = format!("label=slipway.instance={}", world.instance());
@@ -318,7 +318,7 @@ async fn a_start_is_stopped_in_every_phase() {
 async fn a_slipway_that_dies_in_any_phase_of_a_start_leaves_one_container_or_none() {
     let mut world = World::with(INSTANT, |_| {}).await;
     for wait_ms in [0, 3, 10, 30, 80, 150, 250, 400] {
-        let before = world.spawner.start(&alice(), Wish::default()).await.expect("taken").generation;
+        let before = world.spawner.start(&alice(), Wish::of("test")).await.expect("taken").generation;
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
         (world, _) = world.die().reopen().await;
         let status = world.start(&alice()).await;
@@ -402,7 +402,7 @@ async fn named_servers_run_beside_the_default_one_are_adopted_renamed_and_remove
     assert_eq!(docker(&["inspect", "-f", "{{.HostConfig.Memory}}", &world.container(&cpu)]), "67108864");
 
     let volumes = docker(&["volume", "ls", "-q", "--filter", &format!("name={}_", world.container(&alice()))]);
-    world.spawner.remove(&cpu).await.expect("removed");
+    world.spawner.remove(&cpu, "test").await.expect("removed");
     assert!(!world.has_route(&cpu) && world.spawner.record(&cpu).is_none());
     assert_eq!(docker(&["ps", "-aq", "--filter", &format!("name=^/{}$", world.container(&cpu))]), "");
     assert_eq!(docker(&["volume", "ls", "-q", "--filter", &format!("name={}_", world.container(&alice()))]), volumes);

@@ -17,10 +17,10 @@ fn docker(arguments: &[&str]) -> String {
 }
 
 /// Removes containers and volumes that begin with `prefix`: only tests name theirs so.
-struct Cleaner(String);
+pub(crate) struct Cleaner(String);
 
 impl Cleaner {
-    fn new(prefix: &str) -> Self {
+    pub(crate) fn new(prefix: &str) -> Self {
         let cleaner = Self(prefix.to_owned());
         cleaner.clean();
         cleaner

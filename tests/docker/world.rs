@@ -137,7 +137,7 @@ impl World {
     }
 
     pub(crate) async fn start(&self, server: &ServerKey) -> ServerStatus {
-        self.spawner.start(server, Wish::default()).await.expect("the wish is taken");
+        self.spawner.start(server, Wish::of("test")).await.expect("the wish is taken");
         self.settled(server).await
     }
 
@@ -285,6 +285,9 @@ impl Backend for Timed {
     }
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError> {
         self.timed("stop", self.inner.stop(handle, grace)).await
+    }
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
+        self.timed("restart", self.inner.restart(handle, grace)).await
     }
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
         self.timed("remove", self.inner.remove(handle)).await

@@ -4,6 +4,8 @@
 #
 #   slipway-lab:4.1 :5.4 :6.1   JupyterLab with jupyterhub-singleuser of that JupyterHub; :local is :6.1.
 #                               One root file system of one layer; the tags differ in their settings alone.
+#                               :6.1 and :local show notices (jupyterlab-notifications-extension); the others lack
+#                               the extension, as many images of users do.
 #   slipway-instant:test        answers 200 to everything a few ms after its start (tests/lab/stub.c)
 #   slipway-exits:test          three lines on stderr, exit status 7
 #   slipway-deaf:test           starts, never listens
@@ -25,6 +27,7 @@ label=io.slipway.recipe
 # so that a release of some dependency never turns a green run red.
 jupyterlab=4.6.6
 ipykernel=7.4.0
+notifications=1.2.29
 declare -A hubs=([4.1]=4.1.6 [5.4]=5.4.2 [6.1]=6.1.1)
 
 say() { printf 'lab: %s\n' "$*"; }
@@ -48,6 +51,9 @@ inside() {
     python3 -m pip --disable-pip-version-check --python "/opt/hub${pair%%=*}/bin/python" install --quiet \
       --constraint /build/constraints.txt "jupyterhub==${pair#*=}"
   done
+  # Beside one hub alone: a venv's settings and lab extensions are seen from that venv only.
+  python3 -m pip --disable-pip-version-check --python /opt/hub6/bin/python install --quiet \
+    --constraint /build/constraints.txt "jupyterlab-notifications-extension==$notifications"
   useradd --create-home --uid 1000 --user-group --shell /bin/bash jovyan
   # Volumes are mounted here: Docker gives a new volume the owner of the folder that it covers.
   install -d -o jovyan -g jovyan /home/jovyan/work /home/jovyan/.cache
@@ -86,7 +92,7 @@ suite=bookworm
 hub_pairs=$(for version in 4.1 5.4 6.1; do printf '%s=%s ' "${version%%.*}" "${hubs[$version]}"; done)
 
 # `declare -f` prints a function without its comments, so that a better comment rebuilds nothing.
-lab_fingerprint=$( { declare -f inside slim lab_settings; echo "$jupyterlab $ipykernel $hub_pairs $packages $suite"
+lab_fingerprint=$( { declare -f inside slim lab_settings; echo "$jupyterlab $ipykernel $notifications $hub_pairs $packages $suite"
                      grep -v "^#" "$here/constraints.txt"; } | sha256sum | cut -c1-16)
 stub_fingerprint=$(sha256sum <"$here/stub.c" | cut -c1-16)
 
@@ -122,11 +128,11 @@ build_root() { # folder
       PIP_CACHE_DIR=/build/pip-cache PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1 PIP_DEFAULT_TIMEOUT=180 \
       ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} ${https_proxy:+https_proxy="$https_proxy"} \
       ${http_proxy:+http_proxy="$http_proxy"} $([ -r "$root/build/ca.crt" ] && echo PIP_CERT=/build/ca.crt) \
-      jupyterlab="$jupyterlab" ipykernel="$ipykernel" hub_pairs="$hub_pairs" \
+      jupyterlab="$jupyterlab" ipykernel="$ipykernel" notifications="$notifications" hub_pairs="$hub_pairs" \
       chroot "$root" bash /build/inside.sh
   # What was installed, for whoever renews constraints.txt.
   find "$root"/usr/local/lib "$root"/opt -name '*.dist-info' -printf '%f\n' | sed 's/\.dist-info$//; s/-/==/' \
-    | grep -v -E '^(jupyterhub|jupyterlab|ipykernel)==' | sort -u >"$cache/lab-packages.txt"
+    | grep -v -E '^(jupyterhub|jupyterlab|ipykernel|jupyterlab_notifications_extension)==' | sort -u >"$cache/lab-packages.txt"
   slim "$root"
   : >"$root/etc/resolv.conf"
 }

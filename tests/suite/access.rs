@@ -127,11 +127,56 @@ const TABLE: &[Row] = &[
     // -- audit --
     // -- life --
     // -- home --
+    // A stream without an end is no row: `live.rs` opens it.
+    ("api", "GET", "/hub/api/live?of=x", [403, 403, 403, 400, 400, 400, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/live", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- accounts --
+    ("nav", "GET", "/hub/change-password/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/change-password/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "GET", "/hub/api/users/alice/profile", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "PUT", "/hub/api/users/alice/profile", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/profile", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/user-profiles", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/user-profiles", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users/alice/force-password-change", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/force-password-change", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users/alice/rename", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/rename", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users/alice/password", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/password", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users/alice/disable", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/disable", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/users/alice/enable", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/enable", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/native-users", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/native-users", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/native-users/alice/authorization", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/native-users/alice/authorization", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/users/alice/sessions", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "DELETE", "/hub/api/users/alice/sessions", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/sessions", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "DELETE", "/hub/api/users/alice/sessions/x", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/sessions/x", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/admin/users/bulk", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/admin/users/bulk", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- users --
     // -- volumes --
     // -- groups --
     // -- notices --
+    ("nav", "GET", "/hub/notifications", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/notifications", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/notifications/a1", [302, 302, 302, 403, 403, 404, 302, 302]),
+    ("nav", "GET", "/hub/notifications/clear", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/notifications/clear", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/api/notifications/broadcast", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/notifications/broadcast", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/notifications/active-servers", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/notifications/active-servers", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/notifications/sent", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "DELETE", "/hub/api/notifications/sent", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/notifications/sent", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/notifications/sent/a1", [403, 403, 403, 403, 403, 404, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/notifications/sent/a1", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- gpus --
     // The rest of the router. What changes something is refused to all: no form token comes along.
     ("api", "POST", "/hub/login", [403, 403, 403, 403, 403, 403, 403, 403]),

@@ -295,7 +295,7 @@ async fn a_server_is_ready_by_its_status_alone() {
         format!("HTTP/1.1 401 No\r\n{}\r\n", "X: y\r\n".repeat(10_000)),
     ] {
         world.backend.behave("alice", Behaviour::Says(said));
-        world.app.spawner.start(&server("alice"), slipway::spawner::Wish::default()).await.expect("a start");
+        world.app.spawner.start(&server("alice"), slipway::spawner::Wish::of("test")).await.expect("a start");
         world
             .wait_until("alice", "asked", |status| {
                 status.state == slipway::model::ServerState::Starting(slipway::model::Phase::Ready)

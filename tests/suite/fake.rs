@@ -40,8 +40,118 @@ pub enum Behaviour {
     ImageMissing,
     /// Waits in `create` until `let_go` is called.
     WaitsInCreate,
+    /// Waits in `restart`, with its program ended, until `let_go` is called.
+    WaitsInRestart,
     /// Says this to every connection, and closes it.
     Says(String),
+    /// Answers every question, and a notice like this.
+    Hears(Hearing),
+}
+
+/// What a server makes of a notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// Says this, and closes the connection; nothing at all is a connection closed.
+    Says(String),
+    /// Says nothing, and waits.
+    Silence,
+    /// Never comes to an end of its answer.
+    Endless,
+    /// Takes it, once `Ear::let_go` was called.
+    Waits,
+}
+
+/// What servers that hear notices have heard.
+pub struct Ear {
+    /// Whole requests, as they came.
+    pub heard: Mutex<Vec<String>>,
+    /// How many are being answered, and the most that there were.
+    busy: Mutex<(usize, usize)>,
+    changed: Notify,
+    gate: tokio::sync::Semaphore,
+}
+
+/// What the extension says when it has taken a notice.
+pub const TAKEN: &str =
+    "HTTP/1.1 200 OK\r\ncontent-length: 49\r\n\r\n{\"success\": true, \"notification_id\": \"notif_1_2\"}";
+
+impl Default for Ear {
+    fn default() -> Self {
+        Self {
+            heard: Mutex::default(),
+            busy: Mutex::default(),
+            changed: Notify::new(),
+            gate: tokio::sync::Semaphore::new(0),
+        }
+    }
+}
+
+impl Ear {
+    /// Lets one server that waits take its notice.
+    pub fn let_go(&self) {
+        self.gate.add_permits(1);
+    }
+
+    /// The most that were being told at one moment.
+    pub fn most_at_once(&self) -> usize {
+        self.busy.lock().1
+    }
+
+    /// Waits until so many are being told.
+    pub async fn until_busy(&self, count: usize) {
+        loop {
+            let changed = self.changed.notified();
+            if self.busy.lock().0 == count {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut usize)) {
+        let mut busy = self.busy.lock();
+        change(&mut busy.0);
+        busy.1 = busy.1.max(busy.0);
+        self.changed.notify_waiters();
+    }
+
+    async fn hear(&self, mut stream: tokio::net::TcpStream, hearing: Hearing) {
+        let mut request = Vec::new();
+        let is_whole = |request: &[u8]| {
+            let text = String::from_utf8_lossy(request);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+            body.len() >= length.unwrap_or(0_usize)
+        };
+        while !is_whole(&request) {
+            if !matches!(stream.read_buf(&mut request).await, Ok(1..)) {
+                return;
+            }
+        }
+        let request = String::from_utf8_lossy(&request).into_owned();
+        if !request.starts_with("POST ") {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            return;
+        }
+        self.heard.lock().push(request);
+        self.note(|busy| *busy += 1);
+        match hearing {
+            Hearing::Says(words) => drop(stream.write_all(words.as_bytes()).await),
+            Hearing::Silence => drop(stream.read(&mut [0]).await),
+            Hearing::Endless => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                while stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
+            }
+            Hearing::Waits => {
+                self.gate.acquire().await.expect("never closed").forget();
+                // One place is free before the next can be taken, whatever the order of wake-ups.
+                self.note(|busy| *busy -= 1);
+                let _ = stream.write_all(TAKEN.as_bytes()).await;
+                return;
+            }
+        }
+        self.note(|busy| *busy -= 1);
+    }
 }
 
 struct FakeServer {
@@ -68,6 +178,8 @@ pub struct FakeBackend {
     notices: broadcast::Sender<Notice>,
     gate: Notify,
     creates: AtomicUsize,
+    pub ear: Arc<Ear>,
+    restarts: AtomicUsize,
 }
 
 /// What happens to servers may wait here; tests are short.
@@ -82,6 +194,8 @@ impl FakeBackend {
             notices: broadcast::channel(NOTICES).0,
             gate: Notify::new(),
             creates: AtomicUsize::new(0),
+            ear: Arc::default(),
+            restarts: AtomicUsize::new(0),
         })
     }
 
@@ -90,7 +204,7 @@ impl FakeBackend {
         self.behaviours.lock().insert(user.to_owned(), behaviour);
     }
 
-    /// Lets one server go on that waits in `create`.
+    /// Lets one server go on that waits in `create` or `restart`.
     pub fn let_go(&self) {
         self.gate.notify_one();
     }
@@ -98,6 +212,11 @@ impl FakeBackend {
     /// How many servers have been created since the beginning.
     pub fn creates(&self) -> usize {
         self.creates.load(Ordering::SeqCst)
+    }
+
+    /// How many servers have been restarted since the beginning.
+    pub fn restarts(&self) -> usize {
+        self.restarts.load(Ordering::SeqCst)
     }
 
     /// Everything that servers were sent, without the probes for readiness.
@@ -136,6 +255,10 @@ impl FakeBackend {
             servers.values_mut().find(|server| server.server.user.as_str() == user).expect("a server of that user"),
             137,
         );
+    }
+
+    fn user_of(&self, name: &str) -> String {
+        self.servers.lock().get(name).map(|server| server.server.user.to_string()).unwrap_or_default()
     }
 
     fn behaviour_of(&self, server: &ServerKey) -> Behaviour {
@@ -215,6 +338,7 @@ impl Backend for FakeBackend {
         server.sight = Sight::Running(address);
         server.task = Some(match self.behaviour_of(&server.server) {
             Behaviour::Says(words) => tokio::spawn(say(listener, words)),
+            Behaviour::Hears(hearing) => tokio::spawn(hear(listener, hearing, self.ear.clone())),
             _ => tokio::spawn(serve(listener, server.server.clone(), self.seen.clone())),
         });
         Ok(server.sight.clone())
@@ -225,6 +349,24 @@ impl Backend for FakeBackend {
             end(server, 0);
         }
         Ok(())
+    }
+
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
+        // As an engine does: everybody is told that it ends, and its address is another one afterwards.
+        let name = name_of(handle);
+        self.stop(handle, grace).await?;
+        let ended = self.servers.lock().get(&name).map(|server| Notice {
+            server: server.server.clone(),
+            generation: server.generation,
+            sight: server.sight.clone(),
+        });
+        let Some(ended) = ended else { return Ok(Sight::Gone) };
+        let _ = self.notices.send(ended);
+        self.restarts.fetch_add(1, Ordering::SeqCst);
+        if self.behaviours.lock().get(&self.user_of(&name)) == Some(&Behaviour::WaitsInRestart) {
+            self.gate.notified().await;
+        }
+        self.start(handle).await
     }
 
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
@@ -294,6 +436,15 @@ async fn say(listener: TcpListener, words: String) {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let _ = stream.read(&mut [0; 1024]).await;
         let _ = stream.write_all(words.as_bytes()).await;
+    }
+}
+
+async fn hear(listener: TcpListener, hearing: Hearing, ear: Arc<Ear>) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let (hearing, ear) = (hearing.clone(), ear.clone());
+        connections.spawn(async move { ear.hear(stream, hearing).await });
     }
 }
 

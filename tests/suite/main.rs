@@ -21,8 +21,11 @@ mod commands;
 mod dependencies;
 #[allow(dead_code)]
 mod fake;
+mod forced_password;
+mod live;
 mod login;
 mod metrics;
+mod notices;
 mod openapi;
 mod puppet;
 mod routes;

@@ -72,7 +72,7 @@ async fn a_script_is_told_that_the_server_is_stopped_and_starts_nothing() {
     assert!(answer.json()["message"].as_str().expect("a message").contains("/hub/spawn/alice"), "{}", answer.text());
     assert_eq!(script.send(Wire::WebSocket, Method::GET, "/user/alice/ws", Bytes::new()).await.status, 424);
     world.backend.behave("alice", Behaviour::WaitsInCreate);
-    world.app.spawner.start(&server("alice"), Wish::default()).await.expect("a start");
+    world.app.spawner.start(&server("alice"), Wish::of("test")).await.expect("a start");
     let answer = script.get("/user/alice/api/contents").await.is(503);
     assert!(!answer.header("retry-after").is_empty());
     world.backend.let_go();
@@ -157,7 +157,7 @@ async fn stopping_a_server_cuts_its_open_answers() {
     let world = World::new().await;
     let browser = world.user_with_server("alice").await;
     let mut socket = browser.open_websocket("/user/alice/ws").await.1.expect("a WebSocket");
-    world.app.spawner.stop(&server("alice")).await.expect("a stop");
+    world.app.spawner.stop(&server("alice"), "test").await.expect("a stop");
     world.wait_until("alice", "stopped", |status| status.state == ServerState::Stopped).await;
     let mut rest = Vec::new();
     // An end without TLS's goodbye is an end as well.

@@ -65,7 +65,7 @@ async fn check(upstream: &str) {
     world.wait_until("alice", "ready again", |status| status.state == ServerState::Ready).await;
     let alice = world.sign_in("alice").await;
     alice.get("/user/alice/lab").await.is(200);
-    world.app.spawner.stop(&server("alice")).await.expect("a stop");
+    world.app.spawner.stop(&server("alice"), "test").await.expect("a stop");
     world.wait_until("alice", "stopped", |status| status.state == ServerState::Stopped).await;
     alice.scripting().get("/user/alice/lab").await.is(424);
 }
@@ -89,7 +89,7 @@ async fn an_upstream_that_is_down_is_said_by_its_address() {
     };
     let world = world_of(&upstream).await;
     world.user("alice").await;
-    world.app.spawner.start(&server("alice"), Wish::default()).await.expect("a start");
+    world.app.spawner.start(&server("alice"), Wish::of("test")).await.expect("a start");
     let failed = |status: &slipway::model::ServerStatus| matches!(status.state, ServerState::Failed(_));
     world.wait_until("alice", "failed", failed).await;
     let ServerState::Failed(failure) = world.app.spawner.status(&server("alice")).state else { return };

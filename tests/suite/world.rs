@@ -148,13 +148,13 @@ impl World {
     /// Starts the server of `name` and waits until it is ready.
     pub async fn start_server(&self, name: &str) {
         let server = server(name);
-        self.app.spawner.start(&server, Wish::default()).await.expect("a start");
+        self.app.spawner.start(&server, Wish::of("test")).await.expect("a start");
         self.wait_until(name, "ready", |status| status.state == slipway::model::ServerState::Ready).await;
     }
 
     /// Stops the server of `name` and waits until it has stopped.
     pub async fn stop_server(&self, name: &str) {
-        self.app.spawner.stop(&server(name)).await.expect("a stop");
+        self.app.spawner.stop(&server(name), "test").await.expect("a stop");
         self.wait_until(name, "stopped", |status| status.state == slipway::model::ServerState::Stopped).await;
     }
 

@@ -354,7 +354,7 @@ fn changeable(state: &HubState, caller: &Caller, name: &str) -> Result<Arc<User>
 }
 
 /// Their tokens have ended: their servers could not ask us about anybody any more.
-async fn stop_servers(state: &HubState, _by: &Actor, name: &UserName) -> Result<(), HubError> {
+async fn stop_servers(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
     let servers: Vec<_> = state.spawner.servers_of(name).into_iter().map(|(server, _)| server).collect();
-    Ok(state.spawner.stop_all(&servers).await?)
+    Ok(state.spawner.stop_all(&servers, by).await?)
 }

@@ -31,6 +31,7 @@ pub(super) mod whoami;
 // -- audit --
 // -- life --
 // -- home --
+pub(super) mod live;
 // -- accounts --
 pub(super) mod accounts;
 pub(super) mod new_people;
@@ -40,6 +41,7 @@ pub(super) mod sessions;
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::Json;

@@ -12,8 +12,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    accounts, activity, groups, info, metrics, new_people, profiles, progress, proxy, refusals, servers, services,
-    sessions, share_codes, shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
+    accounts, activity, groups, info, live, metrics, new_people, notices, profiles, progress, proxy, refusals, servers,
+    services, sessions, share_codes, shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -57,6 +57,7 @@ pub(super) struct PageQuery {
         (name = "Servers", description = "What people start: look, start, watch, stop."),
         (name = "Groups", description = "People together."),
         (name = "Services", description = "Programs beside the hub."),
+        (name = "Notices", description = "What administrators tell everybody whose server runs."),
         (name = "Shares", description = "Access to a server for others, and codes that give it."),
         (name = "OAuth", description = "How servers and services learn who visits them."),
     ),
@@ -77,6 +78,7 @@ pub(super) struct PageQuery {
         // -- audit --
         // -- life --
         // -- home --
+        live::get,
         // -- accounts --
         profiles::get, profiles::put, profiles::list, accounts::force_password_change, accounts::rename,
         accounts::set_password, accounts::disable, accounts::enable, accounts::native_users, accounts::authorization,
@@ -85,6 +87,7 @@ pub(super) struct PageQuery {
         // -- volumes --
         // -- groups --
         // -- notices --
+        notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         // -- gpus --
         authorize::get, authorize::post, token::post,
     ),

@@ -102,7 +102,7 @@ impl Listener {
             }
             Step::First => {
                 self.step = Step::Following { at_once: true };
-                if matches!(self.watch.borrow().state, ServerState::Starting(_)) {
+                if self.watch.borrow().state.is_coming() {
                     return Some(bytes_of(&json!({ "progress": 0, "message": "Server requested" })));
                 }
             }
@@ -153,6 +153,10 @@ fn event_of(status: &ServerStatus, prefix: &str) -> (Value, bool) {
         ServerState::Stopped | ServerState::Stopping => {
             let message = "Spawn cancelled";
             (json!({ "progress": 100, "failed": true, "message": message, "start": status.generation }), true)
+        }
+        ServerState::Restarting => {
+            let (progress, message) = (status.progress_percent, &status.message);
+            (json!({ "progress": progress, "message": message, "phase": "restart", "start": status.generation }), false)
         }
         ServerState::Starting(phase) => {
             let message = if status.message.is_empty() { "Spawning server..." } else { &status.message };

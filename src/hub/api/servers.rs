@@ -21,7 +21,7 @@ use super::server_path::{ServerPath, bad_name, told};
 use crate::auth::{Caller, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{By, CallerOf};
 use crate::model::{NameError, ServerKey, ServerState, ServerStatus};
 use crate::spawner::{Defined, SpawnerError};
 
@@ -81,6 +81,7 @@ pub(in crate::hub) async fn get(
 )]
 pub(in crate::hub) async fn define(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: ServerPath,
     body: Bytes,
@@ -89,7 +90,7 @@ pub(in crate::hub) async fn define(
     if key.name.is_default() {
         return Err(HubError::conflict(format!("User {} already has a default server", key.user)));
     }
-    let wish = read_wish(&body)?;
+    let wish = read_wish(&body, by)?;
     let defined = state.spawner.define(&key, wish.display_name, wish.options).await;
     match defined.map_err(|error| in_words(error, &key))? {
         Defined::Created => Ok((StatusCode::CREATED, Json(model(&state, &caller, &key)))),
@@ -114,12 +115,13 @@ pub(in crate::hub) async fn define(
 )]
 pub(in crate::hub) async fn start(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: ServerPath,
     body: Bytes,
 ) -> Result<Done, HubError> {
     let key = path.reach(&state, &caller, &["start:servers"])?;
-    let mut wish = read_wish(&body)?;
+    let mut wish = read_wish(&body, by)?;
     require_named_servers(&state, &key)?;
     if key.name.is_default() {
         // As in JupyterHub: a start gives a name to named servers only.
@@ -128,7 +130,7 @@ pub(in crate::hub) async fn start(
     match state.spawner.status(&key).state {
         ServerState::Ready => return Err(HubError::bad(format!("{} is already running", told(&key)))),
         ServerState::Stopping => return Err(HubError::bad(format!("{} is pending stop", told(&key)))),
-        ServerState::Starting(_) => return Ok(Done(StatusCode::ACCEPTED)),
+        ServerState::Starting(_) | ServerState::Restarting => return Ok(Done(StatusCode::ACCEPTED)),
         ServerState::Stopped | ServerState::Failed(_) => {}
     }
     state.spawner.start(&key, wish).await.map_err(|error| in_words(error, &key))?;
@@ -201,6 +203,7 @@ pub(in crate::hub) async fn change(
 )]
 pub(in crate::hub) async fn stop(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     path: ServerPath,
     body: Bytes,
@@ -217,7 +220,7 @@ pub(in crate::hub) async fn stop(
     }
     let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
     if removes {
-        return match tokio::time::timeout(limit, state.spawner.remove(&key)).await {
+        return match tokio::time::timeout(limit, state.spawner.remove(&key, by)).await {
             Ok(removed) => removed.map(|()| Done(StatusCode::NO_CONTENT)).map_err(HubError::from),
             Err(_) => Ok(Done(StatusCode::ACCEPTED)),
         };
@@ -225,9 +228,9 @@ pub(in crate::hub) async fn stop(
     match state.spawner.status(&key).state {
         ServerState::Stopped | ServerState::Failed(_) => return Ok(Done(StatusCode::NO_CONTENT)),
         ServerState::Stopping => return Ok(Done(StatusCode::ACCEPTED)),
-        ServerState::Starting(_) | ServerState::Ready => {}
+        ServerState::Starting(_) | ServerState::Restarting | ServerState::Ready => {}
     }
-    state.spawner.stop(&key).await?;
+    state.spawner.stop(&key, by).await?;
     let is_settled = settled(&state, &key, limit).await.is_some();
     Ok(Done(if is_settled { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED }))
 }

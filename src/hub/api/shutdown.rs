@@ -15,7 +15,7 @@ use super::scopes;
 use crate::auth::Target;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::CallerOf;
+use crate::hub::extract::{By, CallerOf};
 
 /// What else stops.
 #[derive(Default, Deserialize, ToSchema)]
@@ -45,6 +45,7 @@ pub(in crate::hub) struct Answer {
 )]
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
+    By(by): By,
     CallerOf(caller): CallerOf,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Answer>), HubError> {
@@ -56,7 +57,7 @@ pub(in crate::hub) async fn post(
     let also_servers = flag(&body, "servers")?;
     flag(&body, "proxy")?;
     let limit = Duration::from_secs(state.config.stop_servers_timeout_s);
-    state.program.stop(also_servers.then(|| state.spawner.clone()), limit);
+    state.program.stop(also_servers.then(|| (state.spawner.clone(), by)), limit);
     Ok((StatusCode::ACCEPTED, Json(Answer { message: "Shutting down Hub" })))
 }
 

@@ -18,7 +18,7 @@ use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
 use crate::hub::to_its_end::to_its_end;
-use crate::model::{ServerKey, ServerState, UserName};
+use crate::model::{Actor, ServerKey, ServerState, UserName};
 
 /// Any of these shows a user, each with fields of its own.
 const READ_USER: [&str; 6] =
@@ -72,7 +72,7 @@ pub(in crate::hub) async fn delete(
     if state.spawner.status(&ServerKey::default_of(name.clone())).state == ServerState::Stopping {
         return Err(stopping());
     }
-    if !stop_all(&state, &name).await? {
+    if !stop_all(&state, &name, &by).await? {
         return Err(stopping());
     }
     let state = state.clone();
@@ -136,11 +136,11 @@ pub(super) fn target_of(name: Option<&UserName>) -> Target<'_> {
 }
 
 /// Stops all servers of a user; true if they are down within the time that a stop may take.
-async fn stop_all(state: &HubState, user: &UserName) -> Result<bool, HubError> {
+async fn stop_all(state: &HubState, user: &UserName, by: &Actor) -> Result<bool, HubError> {
     let servers = state.spawner.servers_of(user).into_iter().filter(|(_, status)| !status.state.is_down());
     let up: Vec<_> = servers.map(|(key, _)| key).collect();
     let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
-    match tokio::time::timeout(limit, state.spawner.stop_all(&up)).await {
+    match tokio::time::timeout(limit, state.spawner.stop_all(&up, by)).await {
         Ok(stopped) => Ok(stopped.map(|()| true)?),
         Err(_) => Ok(false),
     }

@@ -14,13 +14,23 @@ const sayAge = (moment) => {
   return asDay.format(moment);
 };
 
-for (const time of document.querySelectorAll("time[data-local]")) {
+const sayMoment = (time) => {
   const moment = new Date(time.dateTime);
-  if (Number.isNaN(moment.getTime())) continue;
-  time.title = time.dataset.local ? asMoment.format(moment) : time.textContent;
+  if (Number.isNaN(moment.getTime())) return;
+  if (time.dataset.said !== time.dateTime) {
+    time.dataset.said = time.dateTime;
+    time.title = time.dataset.local ? asMoment.format(moment) : time.textContent;
+  }
   if (time.dataset.local === "ago") time.textContent = sayAge(moment);
   else time.textContent = (time.dataset.local === "day" ? asDay : asMoment).format(moment);
-}
+};
+
+const localise = (part) => {
+  for (const time of part.querySelectorAll("time[data-local]")) sayMoment(time);
+};
+
+localise(document);
+setInterval(() => document.querySelectorAll('time[data-local="ago"]').forEach(sayMoment), 60_000);
 
 // A form is sent once: the second click of a double click would start or sign in twice.
 document.addEventListener("submit", (event) => {

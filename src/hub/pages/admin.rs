@@ -126,10 +126,10 @@ pub(in crate::hub) async fn withdraw(
     not_oneself(&person, &name)?;
     let location = list_at(&state, &name);
     to_its_end(async move {
-        state.auth.authorise(by, &name, false).await?;
+        state.auth.authorise(&by, &name, false).await?;
         // Their tokens have ended with the others: they could not ask us about anybody any more.
         let servers: Vec<_> = state.spawner.servers_of(&name).into_iter().map(|(server, _)| server).collect();
-        Ok(state.spawner.stop_all(&servers).await?)
+        Ok(state.spawner.stop_all(&servers, by).await?)
     })
     .await?;
     Ok(see_other(&location))

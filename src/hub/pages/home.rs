@@ -104,6 +104,7 @@ fn word_of(state: &ServerState) -> &'static str {
     match state {
         ServerState::Stopped => "stopped",
         ServerState::Starting(_) => "starting",
+        ServerState::Restarting => "restarting",
         ServerState::Ready => "ready",
         ServerState::Stopping => "stopping",
         ServerState::Failed(_) => "failed",

@@ -26,6 +26,7 @@ pub(super) mod set_password;
 // -- volumes --
 // -- groups --
 // -- notices --
+pub(super) mod notices;
 // -- gpus --
 
 use axum::http::StatusCode;

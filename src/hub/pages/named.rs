@@ -11,10 +11,10 @@ use super::{page_of, see_other};
 use crate::auth::may_start_server;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::{Named, Person};
+use crate::hub::extract::{By, Named, Person};
 use crate::hub::form::Fields;
 use crate::hub::frame::Frame;
-use crate::model::{DisplayName, ServerKey, ServerName};
+use crate::model::{Actor, DisplayName, ServerKey, ServerName};
 use crate::spawner::{Defined, Wish};
 
 /// The longest name of a new server, in bytes: JupyterHub's, which is part of host names.
@@ -23,12 +23,13 @@ const NAME_LIMIT_BYTES: usize = 30;
 /// `POST {base}hub/home`: a new named server. It starts at once unless there is something to choose.
 pub(in crate::hub) async fn create(
     State(state): State<HubState>,
+    By(by): By,
     person: Person,
     frame: Frame,
     fields: Fields,
 ) -> Result<Response, HubError> {
     let typed = fields.get("name").split_whitespace().collect::<Vec<_>>().join(" ");
-    match make(&state, &person, &typed).await {
+    match make(&state, &person, by, &typed).await {
         Ok(location) => Ok(see_other(&location)),
         Err(error) if !error.status().is_server_error() => {
             let (_, sentence) = error.for_people();
@@ -38,7 +39,7 @@ pub(in crate::hub) async fn create(
     }
 }
 
-async fn make(state: &HubState, person: &Person, typed: &str) -> Result<String, HubError> {
+async fn make(state: &HubState, person: &Person, by: Actor, typed: &str) -> Result<String, HubError> {
     let too_odd = || HubError::bad("Give it a name that begins with a letter, as in “GPU work”.");
     let name = name_of(typed).ok_or_else(too_odd)?;
     let display_name = DisplayName::parse(typed).map_err(|_| too_odd())?;
@@ -52,7 +53,7 @@ async fn make(state: &HubState, person: &Person, typed: &str) -> Result<String, 
     if has_choice(&state.spawner.offer(&server.user)) {
         return Ok(page_of(state, "spawn", &server));
     }
-    state.spawner.start(&server, Wish::default()).await?;
+    state.spawner.start(&server, Wish::of(by)).await?;
     Ok(page_of(state, "spawn-pending", &server))
 }
 
@@ -96,11 +97,12 @@ pub(in crate::hub) async fn ask_delete(
 /// `POST {base}hub/delete-server/{user}/{server}`: stops it, if it runs, and forgets it. Files stay.
 pub(in crate::hub) async fn delete(
     State(state): State<HubState>,
+    By(by): By,
     person: Person,
     named: Named,
 ) -> Result<Response, HubError> {
     let server = deletable(&state, &person, named)?;
-    state.spawner.remove(&server).await?;
+    state.spawner.remove(&server, by).await?;
     let is_own = server.user == *person.name();
     Ok(see_other(&state.config.hub(if is_own { "home" } else { "authorize" })))
 }

@@ -16,7 +16,7 @@ use crate::auth::{Caller, may_access_server, may_start_server};
 use crate::hub::HubState;
 use crate::hub::api::progress;
 use crate::hub::error::HubError;
-use crate::hub::extract::{CallerOf, Named, Person, VisitOf, is_there, next_of, path_and_query, server_of_path};
+use crate::hub::extract::{By, CallerOf, Named, Person, VisitOf, is_there, next_of, path_and_query, server_of_path};
 use crate::hub::form::query_value;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
@@ -32,6 +32,7 @@ const ASK_AGAIN_S: u16 = 2;
 pub(in crate::hub) async fn pending(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,
+    By(by): By,
     person: Person,
     Named(named): Named,
     uri: Uri,
@@ -52,7 +53,7 @@ pub(in crate::hub) async fn pending(
     if is_own && state.config.lazy_start && starts_by_visit(&status, watched_start(&uri)) {
         // Also when it is ready: the spawner takes the edge's report of a dead one before this wish, so what comes
         // back is the truth, and nobody is sent in circles.
-        status = state.spawner.start(&server, Wish::default()).await?;
+        status = state.spawner.start(&server, Wish::of(by)).await?;
     }
     if matches!(&status.state, ServerState::Failed(failure) if failure.log_tail.is_empty()) {
         status = with_details(&state, &server, status).await;
@@ -61,6 +62,7 @@ pub(in crate::hub) async fn pending(
     match &status.state {
         ServerState::Ready => Ok(found(&next)),
         ServerState::Starting(phase) => page.start(frame, &status, *phase),
+        ServerState::Restarting => page.start(frame, &status, Phase::Ready),
         ServerState::Stopping => page.plain(frame, &status, StatusCode::OK, "stopping.html"),
         ServerState::Stopped => page.plain(frame, &status, StatusCode::OK, "not_running.html"),
         ServerState::Failed(_) => page.plain(frame, &status, StatusCode::INTERNAL_SERVER_ERROR, "failed.html"),
@@ -79,7 +81,7 @@ fn starts_by_visit(status: &ServerStatus, watched: Option<Generation>) -> bool {
         ServerState::Ready => true,
         ServerState::Stopped | ServerState::Failed(_) => watched != Some(status.generation),
         // One that fell silent counts as starting while it is looked at: the wish holds if it proves dead.
-        ServerState::Starting(_) => watched.is_none(),
+        ServerState::Starting(_) | ServerState::Restarting => watched.is_none(),
         ServerState::Stopping => false,
     }
 }
@@ -149,6 +151,7 @@ fn words_of(phase: Phase) -> (&'static str, &'static str) {
 /// `POST {base}hub/stop/{user}[/{server}]`
 pub(in crate::hub) async fn stop(
     State(state): State<HubState>,
+    By(by): By,
     person: Person,
     Named(named): Named,
 ) -> Result<Response, HubError> {
@@ -156,7 +159,7 @@ pub(in crate::hub) async fn stop(
     if !is_there(&state, &server) || !may_start_server(&person.as_caller(), &server) {
         return Err(HubError::NoSuchResource);
     }
-    state.spawner.stop(&server).await?;
+    state.spawner.stop(&server, by).await?;
     let is_own = server.user == *person.name();
     Ok(see_other(&state.config.hub(if is_own { "home" } else { "authorize" })))
 }
@@ -230,7 +233,7 @@ fn has_api_segment(path: &str) -> bool {
 /// 424 says "start it" and 503 "come again": JupyterLab shows its own dialog for either.
 fn for_a_program(state: &HubState, server: &ServerKey, status: &ServerStatus, path: &str, origin: &str) -> Response {
     match &status.state {
-        ServerState::Starting(_) | ServerState::Ready => {
+        ServerState::Starting(_) | ServerState::Restarting | ServerState::Ready => {
             let message = format!("The server at {path} is starting. Ask again in a moment.");
             let body = Json(json!({ "status": 503, "message": message }));
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, ASK_AGAIN_S.to_string())], body).into_response()

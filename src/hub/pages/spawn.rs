@@ -11,7 +11,7 @@ use super::{found, page_of, see_other};
 use crate::auth::may_start_server;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::{Named, Person, VisitOf, next_of};
+use crate::hub::extract::{By, Named, Person, VisitOf, next_of};
 use crate::hub::form::Fields;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
@@ -24,6 +24,7 @@ use crate::spawner::Wish;
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,
+    By(by): By,
     person: Person,
     named: Named,
     uri: Uri,
@@ -32,9 +33,9 @@ pub(in crate::hub) async fn get(
 ) -> Result<Response, HubError> {
     let asking = Asking::new(&state, &visit, &person, named, &uri)?;
     let status = state.spawner.status(&asking.server);
-    if matches!(status.state, ServerState::Ready | ServerState::Starting(_)) && asking.is_own {
+    if (status.state == ServerState::Ready || status.state.is_coming()) && asking.is_own {
         // The wish changes nothing for one that runs; the spawner may know better than its board that it does not.
-        return Ok(found(&asking.start(Wish::default()).await?));
+        return Ok(found(&asking.start(Wish::of(by)).await?));
     }
     let offer = state.spawner.offer(&asking.server.user);
     let options = options_of_query(&uri).map_err(HubError::bad)?;
@@ -42,7 +43,7 @@ pub(in crate::hub) async fn get(
     let says_all = options.is_some() && is_from_here || !has_choice(&offer);
     if asking.is_own && asking.is_there() && says_all {
         let options = options.filter(|_| has_choice(&offer) && is_from_here);
-        return Ok(found(&asking.start(Wish { options, ..Wish::default() }).await?));
+        return Ok(found(&asking.start(Wish { options, ..Wish::of(by) }).await?));
     }
     if !asking.is_own && !has_choice(&offer) {
         return Ok(found(&asking.start_page()));
@@ -54,6 +55,7 @@ pub(in crate::hub) async fn get(
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,
+    By(by): By,
     person: Person,
     named: Named,
     uri: Uri,
@@ -63,11 +65,11 @@ pub(in crate::hub) async fn post(
     let asking = Asking::new(&state, &visit, &person, named, &uri)?;
     let options = options_of_form(&fields).map_err(HubError::bad)?;
     let status = state.spawner.status(&asking.server);
-    if options.is_some() && matches!(status.state, ServerState::Ready | ServerState::Starting(_)) {
+    if options.is_some() && (status.state == ServerState::Ready || status.state.is_coming()) {
         let sentence = "This server runs already. Stop it first to start it as something else.";
         return asking.show(frame, StatusCode::BAD_REQUEST, options.as_ref(), Some(sentence));
     }
-    match asking.start(Wish { options: options.clone(), ..Wish::default() }).await {
+    match asking.start(Wish { options: options.clone(), ..Wish::of(by) }).await {
         Ok(location) => Ok(see_other(&location)),
         Err(error) if has_choice(&state.spawner.offer(&asking.server.user)) && !error.status().is_server_error() => {
             let (_, sentence) = error.for_people();

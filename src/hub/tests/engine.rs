@@ -136,6 +136,11 @@ impl Backend for Engine {
         Ok(())
     }
 
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
+        self.stop(handle, grace).await?;
+        self.start(handle).await
+    }
+
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
         self.servers.lock().remove(name_of(handle));
         Ok(())

@@ -18,7 +18,7 @@ use crate::model::Timestamp;
 const NOW: Timestamp = Timestamp(1_795_313_227_732);
 
 fn frame(person: Option<&str>, is_admin: bool, here: &str) -> Value {
-    context! { person, is_admin, form_token => "0".repeat(56), section => section_of(here, "/hub/"), here }
+    context! { person, is_admin, form_token => "0".repeat(56), section => section_of(here, "/hub/"), here, change_count => 3 }
 }
 
 fn server(state: &str, message: &str, progress: u8, failure: Option<Value>) -> Value {
@@ -171,6 +171,71 @@ fn around(state: &str, failure: Option<Value>) -> Value {
 }
 
 /// File name, template, whether the reader is signed in and an administrator, address, values.
+/// A choice of the form of notices.
+fn option(value: &str, text: &str, is_chosen: bool) -> Value {
+    context! { value, text, is_chosen }
+}
+
+fn sent_notice(id: u64, message: &str, kind: &str, delivered: usize, total: usize, state: &str) -> Value {
+    let failure = context! { user => "barbara", server => "gpu", reason => "The server did not answer within 5 s", cure => "It may be busy or stuck." };
+    let failures = if state == "over" { vec![failure; (total - delivered).min(2)] } else { vec![] };
+    context! {
+        id, message, kind, kind_text => kind, by => "root", at => moment(NOW), total, delivered, state,
+        more_failures => (total - delivered).saturating_sub(2), failures,
+    }
+}
+
+/// The page of notices; `is_refused`: with what was wrong beside its fields.
+fn notices(is_refused: bool) -> Value {
+    let people: Vec<_> = (1..40)
+        .map(|number| {
+            let about = (number % 7 == 0).then_some(if number == 7 { "not ready" } else { "2 servers" });
+            context! { name => format!("student-{number:03}"), about, is_chosen => number < 3 && is_refused }
+        })
+        .collect();
+    context! {
+        limit => 140,
+        message => if is_refused { "x".repeat(150) } else { String::new() },
+        message_problem => is_refused.then_some("This is 10 characters too long."),
+        audience_problem => is_refused.then_some("Choose somebody, or send it to everybody."),
+        problem => (),
+        kinds => vec![option("info", "Information", true), option("warning", "Warning", false)],
+        kind => "info",
+        auto_closes => vec![option("never", "Stays until dismissed", true), option("30000", "After 30 seconds", false)],
+        is_for_some => is_refused, find => "", people_count => 39, servers_count => 44, people, others_count => 0,
+        active_url => "/hub/api/notifications/active-servers",
+        history => vec![
+            sent_notice(9, "Maintenance at 18:00. Save your work, please.", "warning", 12, 44, "under-way"),
+            sent_notice(8, "The new image has PyTorch 2.9", "success", 39, 39, "over"),
+            sent_notice(7, "The shared disk is nearly full: who can, delete what is old. Ask in the channel if you do not know what may go.", "error", 31, 39, "over"),
+            sent_notice(6, "Hello", "default", 0, 3, "over"),
+            sent_notice(5, "Copying the course material", "in-progress", 0, 3, "interrupted"),
+        ],
+        previous_url => (), next_url => "/hub/notifications?page=2#sent", page => 1, pages => 2,
+    }
+}
+
+/// The page of notices where nobody works and nothing was sent.
+fn no_notices() -> Value {
+    let nobody = context! { people_count => 0, servers_count => 0, people => Vec::<Value>::new(), history => Vec::<Value>::new(), pages => 1, next_url => () };
+    context! { ..nobody, ..notices(false) }
+}
+
+fn notice(state: &str) -> Value {
+    let result = |user: &str, server: Option<&str>, reason: Option<&str>, cure: Option<&str>| context! { user, server, reason, cure };
+    context! {
+        sent => sent_notice(7, "The shared disk is nearly full: who can, delete what is old.\nThank you.", "warning", 31, 39, state),
+        auto_close => "Stays until dismissed", done => 33, failed => 2, not_kept => 0,
+        results => vec![
+            result("barbara", Some("gpu"), Some("The server did not answer within 5 s"), Some("It may be busy or stuck.")),
+            result("carl", None, Some("The notifications extension is not installed on this server (HTTP 404)"), Some("Install jupyterlab-notifications-extension in its image.")),
+            result("alice", None, None, None),
+            result("dora", None, None, None),
+        ],
+        progress_url => "/hub/api/notifications/sent/7", previous_url => (), next_url => (), page => 1, pages => 1,
+    }
+}
+
 fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
     let nobody = || frame(None, false, "/hub/login");
     let alice = |page: &str| frame(Some("alice"), false, page);
@@ -220,6 +285,24 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("waiting", "waiting.html", nobody(), context! { username => "alice" }),
         ("logout", "logout.html", alice(""), context! {}),
         ("password", "password.html", alice("/hub/change-password"), context! { error => "", is_done => false }),
+        (
+            "password-forced",
+            "password.html",
+            alice("/hub/change-password"),
+            context! { error => "", is_done => false, is_forced => true, query => "next=%2Fuser%2Falice%2Flab" },
+        ),
+        (
+            "set-password",
+            "set_password.html",
+            admin("/hub/change-password/bob"),
+            context! { name => "bob", path => "bob", error => "", is_done => false, must_change => true },
+        ),
+        (
+            "set-password-done",
+            "set_password.html",
+            admin("/hub/change-password/bob"),
+            context! { name => "bob", path => "bob", error => "", is_done => true, must_change => true, password => "maple-orbit-velvet-crane" },
+        ),
         ("password-done", "password.html", alice("/hub/change-password"), context! { error => "", is_done => true }),
         ("home-ready", "home.html", alice("/hub/home"), home(server("ready", "", 100, None), 0)),
         ("home-stopped", "home.html", admin("/hub/home"), home(server("stopped", "", 0, None), 2)),
@@ -315,6 +398,12 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
         ("people", "authorize.html", admin("/hub/authorize"), list),
         ("people-none", "authorize.html", admin("/hub/authorize"), nobody_found),
+        ("notices", "notices.html", admin("/hub/notifications"), notices(false)),
+        ("notices-refused", "notices.html", admin("/hub/notifications"), notices(true)),
+        ("notices-nobody", "notices.html", admin("/hub/notifications"), no_notices()),
+        ("notice", "notice.html", admin("/hub/notifications/7"), notice("over")),
+        ("notice-under-way", "notice.html", admin("/hub/notifications/7"), notice("under-way")),
+        ("clear-notices", "clear_notices.html", admin("/hub/notifications/clear"), context! { count => 12 }),
         ("withdraw", "withdraw.html", admin(""), person.clone()),
         ("discard", "discard.html", admin(""), person),
         (

@@ -99,7 +99,7 @@ async fn a_program_is_told_and_starts_nothing() {
     alice.send(Method::POST, "/user/alice/api/sessions", "application/json", "{}").await.is(424);
     assert_eq!(world.spawner.active().len(), 0);
     world.engine.behave(Behaviour::Waits);
-    world.spawner.start(&server("alice"), Wish::default()).await.expect("a start");
+    world.spawner.start(&server("alice"), Wish::of("test")).await.expect("a start");
     let answer = alice.get("/user/alice/api/contents").await.is(503);
     assert_eq!(answer.header("retry-after"), "2");
 }

@@ -107,7 +107,7 @@ impl World {
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         let parts = spawner::Parts {
             backend: engine.clone(),
-            store,
+            store: store.clone(),
             routes: routes.clone(),
             tokens: Arc::new(TokensOf(auth.clone())),
             groups: Arc::new(|_| vec![]),
@@ -127,7 +127,7 @@ impl World {
         };
         let services = services::Services::new(services::Config::default(), service_parts);
         let stop = CancellationToken::new();
-        let program = Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks };
+        let program = Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks, store };
         let router = router(HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random));
         Self { stop, auth, spawner, engine, clock, router, _folder: folder }
     }

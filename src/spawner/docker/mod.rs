@@ -22,7 +22,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
@@ -302,6 +303,23 @@ impl Backend for DockerBackend {
         };
         let limit = grace + Duration::from_secs(self.config.call_timeout_s);
         self.engine.call_for(limit, "stop the container", stop).await
+    }
+
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
+        let id = id_of(handle)?;
+        let grace_s = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = RestartContainerOptionsBuilder::default().t(grace_s).build();
+        let restart = async {
+            match self.engine.docker.restart_container(id, Some(options)).await {
+                // It is not there: `inspect` says so.
+                Err(error) if status_of(&error) == Some(404) => Ok(()),
+                result => result,
+            }
+        };
+        let limit = grace + Duration::from_secs(self.config.call_timeout_s);
+        self.engine.call_for(limit, "restart the container", restart).await?;
+        // An engine may give it another address.
+        self.inspect(handle).await
     }
 
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {

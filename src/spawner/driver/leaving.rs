@@ -5,10 +5,9 @@ use std::sync::Weak;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use super::{Changed, Driver, Mail, Slot};
+use super::{Changed, Driver, Mail, OURSELVES, Slot};
 use crate::model::{ServerKey, UserName};
 use crate::spawner::SpawnerError;
-use crate::spawner::life::Event;
 
 /// A user who is leaving.
 #[derive(Default)]
@@ -23,7 +22,8 @@ impl Driver {
         self.leaving.entry(user.clone()).or_default().answers.push(answer);
         let theirs = self.servers_of(&user);
         for server in theirs {
-            self.apply(&server, Event::Stop);
+            // Who ended the account is in the audit already.
+            self.stop(&server, OURSELVES.into());
         }
         self.finish_leaving(&user);
     }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::{Answer, Changed, Driver, Job, Mail, Slot};
-use crate::model::{DisplayName, Generation, ServerKey, ServerOptions};
+use crate::model::{Actor, DisplayName, Generation, ServerKey, ServerOptions};
 use crate::spawner::life::{Event, Life, State};
 use crate::spawner::profiles::{Choice, choose};
 use crate::spawner::record::{Change, Defined, ServerRecord, Wish};
@@ -71,8 +71,16 @@ impl Driver {
             has_changed = record != known || (before.is_none() && !server.name.is_default());
             self.set_record(server, record);
         }
+        let life = |driver: &Self| driver.slots.get(server).map(|slot| slot.life.clone());
+        let life_before = life(self);
         // Whoever asked may have gone; the wish stands.
         self.apply(server, Event::Start);
+        // Of many who wish one start the first is told of; whoever finds it under way has changed nothing.
+        if life(self) != life_before
+            && let Some(slot) = self.slots.get_mut(server)
+        {
+            slot.wished_by = Some(wish.by);
+        }
         if !has_changed {
             let _ = answer.send(Ok(self.board.status(server)));
             return;
@@ -229,13 +237,13 @@ impl Driver {
         Ok(record)
     }
 
-    pub(super) fn remove(&mut self, server: &ServerKey, answer: Changed) {
+    pub(super) fn remove(&mut self, server: &ServerKey, by: Actor, answer: Changed) {
         let Some(slot) = self.slots.get_mut(server).filter(|slot| slot.record.is_some()) else {
             let _ = answer.send(Err(SpawnerError::NoSuchServer));
             return;
         };
         slot.removals.push(answer);
-        self.apply(server, Event::Stop);
+        self.stop(server, by);
         self.finish_removal(server);
     }
 
@@ -288,7 +296,7 @@ impl Driver {
             let Writing { what, undo, settle } = writing;
             let is_deleted = matches!(what, What::Delete);
             let result = match what {
-                What::Put => steps.rows.put(row).await,
+                What::Put => steps.rows.put(row, vec![]).await,
                 What::Rename { from } => steps.rename(from, row).await,
                 What::Delete => steps.forget(vec![server.clone()]).await,
             };

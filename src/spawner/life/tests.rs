@@ -8,6 +8,7 @@ const DEADLINES: Deadlines = Deadlines {
     queue: Duration::from_secs(600),
     start: Duration::from_secs(60),
     ready: Duration::from_secs(30),
+    restart: Duration::from_secs(80),
     end: Duration::from_secs(40),
     look: Duration::from_secs(10),
 };
@@ -77,6 +78,8 @@ fn a_stop_withdraws_the_route_before_anything_ends() {
 fn a_crash_shows_at_once_and_is_told_with_its_code_and_last_lines() {
     let exit = Exit { code: Some(7), out_of_memory: false };
     let (life, actions) = tell(ready(), vec![fact(1, Fact::Sighted(Sight::Exited(exit)))]);
+    assert_eq!((&life, actions), (&ready(), vec![Inspect]), "an event may be old; the engine is asked");
+    let (life, actions) = tell(life, vec![fact(1, Fact::Looked(Sight::Exited(exit)))]);
     assert!(matches!(life.state.public(), ServerState::Failed(failure) if failure.exit_code == Some(7)));
     assert_eq!(actions, [Withdraw, Cancel, Save, CleanUp]);
     let (life, _) = tell(life, vec![fact(1, Fact::CleanedUp { exit: Some(exit), log_tail: vec!["boom".into()] })]);
@@ -94,7 +97,7 @@ fn a_start_wished_while_the_last_one_is_cleared_away_follows_it() {
 #[test]
 fn a_start_that_fails_is_told_once_its_last_lines_are_there() {
     let awaiting = tell(stopped(), start_of(1).into_iter().take(5).collect()).0;
-    let exited = fact(1, Fact::Sighted(Sight::Exited(Exit { code: Some(7), out_of_memory: false })));
+    let exited = fact(1, Fact::Looked(Sight::Exited(Exit { code: Some(7), out_of_memory: false })));
     // Tabs that reload meanwhile wait for the same start; else a server that cannot start would start for ever.
     let (ending, actions) = tell(awaiting, vec![exited, Event::Start]);
     assert_eq!(ending.state.public(), ServerState::Starting(Phase::Ready));
@@ -112,14 +115,14 @@ fn a_server_that_could_not_be_reached_keeps_its_route_until_it_is_known_to_be_de
     assert_eq!(actions, [Inspect, Probe(address(1))]);
     let (back, actions) = tell(checking.clone(), vec![fact(1, Fact::Answered)]);
     assert_eq!((back, actions), (ready(), vec![]));
-    let (dead, actions) = tell(checking, vec![fact(1, Fact::Sighted(Sight::Gone))]);
+    let (dead, actions) = tell(checking, vec![fact(1, Fact::Looked(Sight::Gone))]);
     assert!(matches!(dead.state, State::Ending { .. }));
     assert_eq!(actions, [Withdraw, Cancel, Save, CleanUp]);
 }
 
 #[test]
 fn a_running_server_is_adopted_without_being_written_down_again() {
-    let recovering = Life::recovering(Generation(4), Timestamp(0), &DEADLINES);
+    let recovering = Life::recovering(Generation(4), false, Timestamp(0), &DEADLINES);
     let sighted = fact(4, Fact::Sighted(Sight::Running(address(9))));
     let (life, actions) = tell(recovering, vec![sighted, fact(4, Fact::Answered)]);
     assert_eq!(life, Life { generation: Generation(4), state: State::Ready { address: address(9) } });
@@ -128,7 +131,7 @@ fn a_running_server_is_adopted_without_being_written_down_again() {
 
 #[test]
 fn what_should_run_and_does_not_is_stopped_or_started_anew_if_somebody_waits() {
-    let recovering = Life::recovering(Generation(4), Timestamp(0), &DEADLINES);
+    let recovering = Life::recovering(Generation(4), false, Timestamp(0), &DEADLINES);
     let cleaned = || fact(4, Fact::CleanedUp { exit: None, log_tail: vec![] });
     let (life, _) = tell(recovering.clone(), vec![fact(4, Fact::Missing), cleaned()]);
     assert_eq!(life.state, State::Stopped);
@@ -149,12 +152,20 @@ fn a_list_that_is_a_moment_old_harms_nobody() {
     for old_news in [Fact::Sighted(Sight::Created), Fact::Sighted(Sight::Running(address(1)))] {
         assert_eq!(tell(ready(), vec![fact(1, old_news)]), (ready(), vec![]));
     }
-    assert_eq!(tell(ready(), vec![fact(1, Fact::Missing)]), (ready(), vec![Inspect]));
+    let exit = Exit { code: Some(7), out_of_memory: false };
+    for reason_to_look in [
+        Fact::Missing,
+        Fact::Sighted(Sight::Exited(exit)),
+        Fact::Sighted(Sight::Gone),
+        Fact::Sighted(Sight::Running(address(2))),
+    ] {
+        assert_eq!(tell(ready(), vec![fact(1, reason_to_look)]), (ready(), vec![Inspect]));
+    }
 }
 
 #[test]
 fn a_server_moved_by_its_engine_gets_a_new_route() {
-    let (life, actions) = tell(ready(), vec![fact(1, Fact::Sighted(Sight::Running(address(2))))]);
+    let (life, actions) = tell(ready(), vec![fact(1, Fact::Looked(Sight::Running(address(2))))]);
     assert_eq!(actions, [Withdraw, Cancel, Probe(address(2))]);
     assert_eq!(tell(life, vec![fact(1, Fact::Answered)]).1, [Publish(address(2))]);
 }
@@ -169,6 +180,10 @@ struct World {
     under_way: Vec<(Generation, Action)>,
     /// What exists at the engine.
     exists: Option<Generation>,
+    /// Its program has ended.
+    has_exited: bool,
+    /// Where it is.
+    address: UpstreamAddress,
     published: bool,
 }
 
@@ -187,6 +202,12 @@ enum Turn {
     Vanish,
     Unreachable,
     Missing,
+    Restart,
+    /// The restart under way, if it is the oldest step, ends without a word of the engine.
+    Silence,
+    Displace,
+    /// The engine's list or event tells what it was like at any moment of this generation.
+    OldNews(u8),
     /// News of an earlier start.
     Late(u8),
     Leftover(u8),
@@ -203,13 +224,17 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Turn::Vanish),
         1 => Just(Turn::Unreachable),
         1 => Just(Turn::Missing),
+        3 => Just(Turn::Restart),
+        1 => Just(Turn::Silence),
+        1 => Just(Turn::Displace),
+        2 => any::<u8>().prop_map(Turn::OldNews),
         1 => any::<u8>().prop_map(Turn::Late),
         1 => (0_u8..40).prop_map(Turn::Leftover),
     ]
 }
 
 fn any_fact(number: u8) -> Fact {
-    match number % 10 {
+    match number % 13 {
         0 => Fact::ImageReady,
         1 => Fact::Turn,
         2 => Fact::Created,
@@ -219,6 +244,9 @@ fn any_fact(number: u8) -> Fact {
         6 => Fact::Sighted(Sight::Gone),
         7 => Fact::Unreachable,
         8 => Fact::Displaced,
+        9 => Fact::Looked(Sight::Gone),
+        10 => Fact::Restarted(Sight::Gone),
+        11 => Fact::RestartUnknown,
         _ => Fact::CleanedUp { exit: None, log_tail: vec![] },
     }
 }
@@ -226,12 +254,23 @@ fn any_fact(number: u8) -> Fact {
 impl World {
     fn new(life: Life) -> Self {
         let exists = matches!(life.state, State::Recovering { .. }).then_some(life.generation);
-        Self { life, now: Timestamp(0), under_way: vec![], exists, published: false }
+        Self {
+            life,
+            now: Timestamp(0),
+            under_way: vec![],
+            exists,
+            has_exited: false,
+            address: address(1),
+            published: false,
+        }
     }
 
     fn tell(&mut self, event: Event) {
         let before = self.life.clone();
         let (after, actions) = next(before.clone(), event.clone(), self.now, &DEADLINES);
+        if matches!(event, Event::Fact(_, Fact::Sighted(_))) && !matches!(before.state, State::Recovering { .. }) {
+            assert_eq!(after, before, "what may be old has changed something");
+        }
 
         if matches!(&event, Event::Fact(of, _) if *of != before.generation) {
             assert_eq!((&after, &actions), (&before, &vec![]), "news of another start changed something");
@@ -278,7 +317,9 @@ impl World {
             match self.life.state {
                 State::Queued { .. } => self.fact(Fact::Turn),
                 State::Recovering { .. } if self.exists == Some(self.life.generation) => {
-                    self.fact(Fact::Sighted(Sight::Running(address(1))));
+                    let address = self.address.clone();
+                    let exited = Sight::Exited(Exit::default());
+                    self.fact(Fact::Looked(if self.has_exited { exited } else { Sight::Running(address) }));
                 }
                 State::Recovering { .. } => self.fact(Fact::Missing),
                 _ => {}
@@ -291,12 +332,22 @@ impl World {
             Create => {
                 // The contract of `Backend::create`: a leftover of ours is replaced.
                 self.exists = Some(generation);
+                self.has_exited = false;
                 Fact::Created
             }
-            Start => Fact::Started(address(1)),
+            Start => Fact::Started(self.address.clone()),
+            // Nothing answers there; the question ends with its deadline.
+            Probe(_) if self.exists != Some(generation) || self.has_exited => return,
             Probe(_) => Fact::Answered,
-            Inspect if self.exists == Some(generation) => Fact::Sighted(Sight::Running(address(1))),
-            Inspect => Fact::Sighted(Sight::Gone),
+            Inspect if self.exists != Some(generation) => Fact::Looked(Sight::Gone),
+            Inspect if self.has_exited => Fact::Looked(Sight::Exited(Exit::default())),
+            Inspect => Fact::Looked(Sight::Running(self.address.clone())),
+            Restart if self.exists != Some(generation) => Fact::Restarted(Sight::Gone),
+            Restart => {
+                self.has_exited = false;
+                self.address = if self.address == address(1) { address(2) } else { address(1) };
+                Fact::Restarted(Sight::Running(self.address.clone()))
+            }
             CleanUp => {
                 self.exists = None;
                 Fact::CleanedUp { exit: None, log_tail: vec![] }
@@ -321,7 +372,24 @@ impl World {
                 self.now = self.now.plus(Duration::from_secs(seconds.into()));
                 self.tell(Event::Deadline);
             }
-            Turn::Exit if self.exists == Some(live) => self.fact(Fact::Sighted(Sight::Exited(Exit::default()))),
+            Turn::Exit if self.exists == Some(live) => {
+                self.has_exited = true;
+                self.fact(Fact::Sighted(Sight::Exited(Exit::default())));
+            }
+            Turn::Restart => self.tell(Event::Restart),
+            Turn::Silence if matches!(self.under_way.first(), Some((_, Restart))) => {
+                let (generation, _) = self.under_way.remove(0);
+                self.tell(Event::Fact(generation, Fact::RestartUnknown));
+            }
+            Turn::Silence => {}
+            // Only one that is at an address can lose it.
+            Turn::Displace => self.fact(Fact::Displaced),
+            Turn::OldNews(number) => {
+                let exited = Sight::Exited(Exit::default());
+                let old =
+                    [Sight::Running(address(1)), Sight::Running(address(2)), exited, Sight::Created, Sight::Astray];
+                self.fact(Fact::Sighted(old[usize::from(number) % old.len()].clone()));
+            }
             Turn::Vanish if self.exists == Some(live) => {
                 self.exists = None;
                 self.fact(Fact::Sighted(Sight::Gone));
@@ -356,7 +424,7 @@ impl World {
 fn beginning() -> impl Strategy<Value = Life> {
     prop_oneof![
         Just(stopped()),
-        Just(Life::recovering(Generation(3), Timestamp(0), &DEADLINES)),
+        any::<bool>().prop_map(|restarts| Life::recovering(Generation(3), restarts, Timestamp(0), &DEADLINES)),
         Just(Life::at_rest(Generation(5), Some(Trouble::Vanished.failure(Timestamp(0), None, vec![])))),
     ]
 }

@@ -7,6 +7,7 @@ mod account;
 mod config;
 mod log_file;
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -27,7 +28,9 @@ use tracing::warn;
 
 pub use config::Config;
 
-use super::backend::{Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
+use super::backend::{
+    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
+};
 use super::log_lines;
 use crate::host::account::{Account, PASSWD};
 use crate::host::process::{self as table, ProcessId, signal_group};
@@ -53,8 +56,10 @@ struct Shared {
     notices: broadcast::Sender<Notice>,
     /// Servers created and not yet started; their variables hold a token and are written nowhere.
     orders: Mutex<Vec<Order>>,
+    /// What the running ones were started with, to restart them with the same.
+    running: Mutex<HashMap<ServerKey, Order>>,
     /// How processes that ended had ended.
-    exits: Mutex<std::collections::HashMap<ServerKey, (Generation, Exit)>>,
+    exits: Mutex<HashMap<ServerKey, (ProcessId, Exit)>>,
 }
 
 /// What is kept beside a server's home.
@@ -66,6 +71,9 @@ struct Record {
     listen: SocketAddr,
     /// None until it has been started.
     process: Option<ProcessId>,
+    /// What runs, if it is not what the settings say.
+    #[serde(default)]
+    command: Option<Vec<String>>,
 }
 
 impl ProcessBackend {
@@ -84,8 +92,15 @@ impl ProcessBackend {
         }
         let poll_interval = Duration::from_millis(config.poll_interval_ms.max(10));
         let (notices, _) = broadcast::channel(NOTICES_LENGTH);
-        let shared =
-            Arc::new(Shared { config, instance, account, notices, orders: Mutex::default(), exits: Mutex::default() });
+        let shared = Arc::new(Shared {
+            config,
+            instance,
+            account,
+            notices,
+            orders: Mutex::default(),
+            running: Mutex::default(),
+            exits: Mutex::default(),
+        });
         let (watched, stopping) = (shared.clone(), tasks.stopping().clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -94,6 +109,62 @@ impl ProcessBackend {
             }
         });
         Ok(Self { shared, tasks })
+    }
+
+    /// Runs the order's program and writes down which process it is.
+    async fn begin(&self, order: Order) -> Result<Sight, BackendError> {
+        let server = order.server.clone();
+        let command = {
+            let order = order.clone();
+            self.blocking(move |shared| {
+                let home = shared.folder_of(&order.server).join("home");
+                shared.command_of(&order, &home)
+            })
+            .await?
+        };
+        let mut child = tokio::process::Command::from(command).spawn().map_err(|error| {
+            let command = order.command.as_ref().unwrap_or(&self.shared.config.command);
+            let program = command.first().map_or("", String::as_str);
+            match error.kind() {
+                ErrorKind::NotFound => BackendError::Settings(format!(
+                    "spawner.process.command: there is no program {program:?} in PATH ({}). Install it, or name its \
+                     full path",
+                    self.shared.config.path
+                )),
+                _ => refused("run it", &error),
+            }
+        })?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        let process = pid.and_then(table::of_pid);
+        let record = Record {
+            instance: self.shared.instance.clone(),
+            server: server.clone(),
+            generation: order.generation,
+            listen: order.listen,
+            process,
+            command: order.command.clone(),
+        };
+        let (shared, generation, stopping) = (self.shared.clone(), order.generation, self.tasks.stopping().clone());
+        self.tasks.spawn(async move {
+            let ended = tokio::select! {
+                // It lives on without us.
+                () = stopping.cancelled() => return,
+                ended = child.wait() => ended,
+            };
+            let exit = Exit { code: ended.ok().and_then(code_of), out_of_memory: false };
+            if let Some(process) = process {
+                shared.note_exit(&server, generation, process, exit);
+            }
+        });
+        let listen = order.listen;
+        self.blocking(move |shared| {
+            shared.write_record(&record)?;
+            shared.orders.lock().retain(|order| order.server != record.server);
+            shared.running.lock().insert(record.server, order);
+            Ok(())
+        })
+        .await?;
+        Ok(Sight::Running(UpstreamAddress::Tcp(listen)))
     }
 
     /// Runs file work on the blocking pool.
@@ -170,6 +241,7 @@ impl Shared {
             generation: order.generation,
             listen: order.listen,
             process: None,
+            command: order.command.clone(),
         };
         self.write_record(&record)?;
         self.exits.lock().remove(&order.server);
@@ -177,6 +249,32 @@ impl Shared {
         orders.retain(|waiting| waiting.server != order.server);
         orders.push(order.clone());
         Ok(handle_of(&order.server))
+    }
+
+    /// With what the server's program was started: as we remember it, or after a restart of ours as the process itself
+    /// shows it. None: there is no such process any more.
+    fn order_of_running(&self, server: &ServerKey) -> Result<Option<Order>, BackendError> {
+        if let Some(order) = self.running.lock().get(server) {
+            return Ok(Some(order.clone()));
+        }
+        let Some(record) = self.record_of(server)? else { return Ok(None) };
+        let Some(process) = record.process.filter(|process| table::is_alive(*process)) else { return Ok(None) };
+        let environment = table::environment_of(process).map_err(|error| refused("read its variables", &error))?;
+        Ok(Some(Order {
+            server: server.clone(),
+            generation: record.generation,
+            listen: record.listen,
+            image: None,
+            command: record.command,
+            // What it is not given by an order: `command_of` says that anew.
+            environment: Environment(
+                environment
+                    .into_iter()
+                    .filter(|(name, _)| !["PATH", "LANG", "HOME"].contains(&name.as_str()))
+                    .collect(),
+            ),
+            limits: ResourceLimits::default(),
+        }))
     }
 
     fn command_of(&self, order: &Order, home: &Path) -> Result<Command, BackendError> {
@@ -215,7 +313,7 @@ impl Shared {
             return Sight::Running(UpstreamAddress::Tcp(record.listen));
         }
         let exits = self.exits.lock();
-        let known = exits.get(&record.server).filter(|(generation, _)| *generation == record.generation);
+        let known = exits.get(&record.server).filter(|(ended, _)| *ended == process);
         Sight::Exited(known.map(|(_, exit)| *exit).unwrap_or_default())
     }
 
@@ -229,8 +327,8 @@ impl Shared {
         Ok(records)
     }
 
-    fn note_exit(&self, server: &ServerKey, generation: Generation, exit: Exit) {
-        self.exits.lock().insert(server.clone(), (generation, exit));
+    fn note_exit(&self, server: &ServerKey, generation: Generation, process: ProcessId, exit: Exit) {
+        self.exits.lock().insert(server.clone(), (process, exit));
         // Nobody may be listening yet: the list says it as well.
         let _ = self.notices.send(Notice { server: server.clone(), generation, sight: Sight::Exited(exit) });
     }
@@ -254,9 +352,9 @@ impl Shared {
             if let Err(error) = log_file::cut(&log, self.config.log_limit_bytes) {
                 warn!(server = %record.server, error = &error as &dyn std::error::Error, "a log could not be cut");
             }
-            let is_told = self.exits.lock().get(&record.server).is_some_and(|(told, _)| *told == record.generation);
+            let is_told = self.exits.lock().get(&record.server).is_some_and(|(told, _)| *told == process);
             if !is_told && !table::is_alive(process) {
-                self.note_exit(&record.server, record.generation, Exit::default());
+                self.note_exit(&record.server, record.generation, process, Exit::default());
             }
         }
         Ok(())
@@ -292,53 +390,15 @@ impl Backend for ProcessBackend {
         let server = server_of(handle)?;
         let order = self.shared.orders.lock().iter().find(|order| order.server == server).cloned();
         let Some(order) = order else { return Ok(Sight::Gone) };
-        let command = {
-            let order = order.clone();
-            self.blocking(move |shared| {
-                let home = shared.folder_of(&order.server).join("home");
-                shared.command_of(&order, &home)
-            })
-            .await?
-        };
-        let mut child = tokio::process::Command::from(command).spawn().map_err(|error| {
-            let command = order.command.as_ref().unwrap_or(&self.shared.config.command);
-            let program = command.first().map_or("", String::as_str);
-            match error.kind() {
-                ErrorKind::NotFound => BackendError::Settings(format!(
-                    "spawner.process.command: there is no program {program:?} in PATH ({}). Install it, or name its \
-                     full path",
-                    self.shared.config.path
-                )),
-                _ => refused("run it", &error),
-            }
-        })?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let process = pid.and_then(table::of_pid);
-        let record = Record {
-            instance: self.shared.instance.clone(),
-            server: server.clone(),
-            generation: order.generation,
-            listen: order.listen,
-            process,
-        };
-        let (shared, generation, stopping) = (self.shared.clone(), order.generation, self.tasks.stopping().clone());
-        self.tasks.spawn(async move {
-            let ended = tokio::select! {
-                // It lives on without us.
-                () = stopping.cancelled() => return,
-                ended = child.wait() => ended,
-            };
-            let exit = Exit { code: ended.ok().and_then(code_of), out_of_memory: false };
-            shared.note_exit(&server, generation, exit);
-        });
-        let listen = order.listen;
-        self.blocking(move |shared| {
-            shared.write_record(&record)?;
-            shared.orders.lock().retain(|order| order.server != record.server);
-            Ok(())
-        })
-        .await?;
-        Ok(Sight::Running(UpstreamAddress::Tcp(listen)))
+        self.begin(order).await
+    }
+
+    async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
+        let server = server_of(handle)?;
+        let order = self.blocking(move |shared| shared.order_of_running(&server)).await?;
+        let Some(order) = order else { return self.inspect(handle).await };
+        self.stop(handle, grace).await?;
+        self.begin(order).await
     }
 
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError> {
@@ -364,6 +424,7 @@ impl Backend for ProcessBackend {
         let server = server_of(handle)?;
         self.blocking(move |shared| {
             shared.orders.lock().retain(|order| order.server != server);
+            shared.running.lock().remove(&server);
             shared.exits.lock().remove(&server);
             // The home stays, and the log, which the next start replaces.
             match std::fs::remove_file(shared.folder_of(&server).join("record.json")) {

@@ -90,6 +90,15 @@ impl Backend for StaticBackend {
         self.inspect(handle).await
     }
 
+    fn can_restart(&self) -> bool {
+        false
+    }
+
+    async fn restart(&self, handle: &Handle, _grace: Duration) -> Result<Sight, BackendError> {
+        // Whoever started it restarts it.
+        self.inspect(handle).await
+    }
+
     async fn stop(&self, _handle: &Handle, _grace: Duration) -> Result<(), BackendError> {
         Ok(())
     }

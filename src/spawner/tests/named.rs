@@ -66,7 +66,8 @@ async fn a_named_server_exists_once_defined_and_is_there_after_a_crash() {
 async fn options_stay_for_the_next_starts_and_what_was_chosen_is_what_is_made() {
     let world = World::new(with_named).await;
     let alice = user("alice");
-    let wish = Wish { options: options(json!({ "profile": "big", "cells": 3 })), display_name: None };
+    let wish =
+        Wish { options: options(json!({ "profile": "big", "cells": 3 })), display_name: None, by: "test".into() };
     world.spawner.start(&alice, wish).await.expect("taken");
     assert!(world.stored(&alice).is_some_and(|row| row.options.is_some()), "durable before the answer");
     world.until(&alice, |state| *state == ServerState::Ready).await;
@@ -76,9 +77,9 @@ async fn options_stay_for_the_next_starts_and_what_was_chosen_is_what_is_made() 
         assert_eq!(order.environment.0.get("SIZE").map(String::as_str), Some("big"));
         assert_eq!(order.environment.0.get("MEM_LIMIT").map(String::as_str), Some("8589934592"));
         // One that runs takes no options; the next start has those of the one before.
-        let other = Wish { options: options(json!({})), display_name: None };
+        let other = Wish { options: options(json!({})), display_name: None, by: "test".into() };
         world.spawner.start(&alice, other).await.expect("taken");
-        world.spawner.stop(&alice).await.expect("taken");
+        world.spawner.stop(&alice, "test").await.expect("taken");
         world.until(&alice, |state| *state == ServerState::Stopped).await;
         world.ready(&alice).await;
     }
@@ -86,9 +87,9 @@ async fn options_stay_for_the_next_starts_and_what_was_chosen_is_what_is_made() 
     let record = world.spawner.record(&alice).expect("known");
     assert_eq!((record.profile.as_deref(), record.limits.cpu_cores), (Some("big"), Some(4.0)));
     world.until(&alice, |state| *state == ServerState::Ready).await;
-    world.spawner.stop(&alice).await.expect("taken");
+    world.spawner.stop(&alice, "test").await.expect("taken");
     world.until(&alice, |state| *state == ServerState::Stopped).await;
-    let plain = Wish { options: options(json!({})), display_name: None };
+    let plain = Wish { options: options(json!({})), display_name: None, by: "test".into() };
     world.spawner.start(&alice, plain).await.expect("taken");
     world.until(&alice, |state| *state == ServerState::Ready).await;
     assert_eq!(world.last_order().limits, ResourceLimits::default());
@@ -99,12 +100,12 @@ async fn options_that_may_not_be_chosen_start_nothing_and_change_nothing() {
     let world = World::new(with_named).await;
     let (alice, bob) = (user("alice"), user("bob"));
     for (server, value) in [(&alice, json!({ "profile": "tpu" })), (&bob, json!({ "profile": "staff" }))] {
-        let wish = Wish { options: options(value), display_name: None };
+        let wish = Wish { options: options(value), display_name: None, by: "test".into() };
         let refused = world.spawner.start(server, wish).await;
         assert!(matches!(&refused, Err(SpawnerError::BadOptions(text)) if text.contains("big")), "{refused:?}");
         assert_eq!((world.spawner.record(server), world.stored(server)), (None, None));
     }
-    let wish = Wish { options: options(json!({ "profile": "staff" })), display_name: None };
+    let wish = Wish { options: options(json!({ "profile": "staff" })), display_name: None, by: "test".into() };
     world.spawner.start(&alice, wish).await.expect("she is in that group");
     world.until(&alice, |state| *state == ServerState::Ready).await;
     let names =
@@ -120,7 +121,7 @@ async fn two_who_come_for_the_last_place_do_not_both_get_it() {
         if number % 2 == 0 {
             world.spawner.define(server, None, None).await.map(|_| ())
         } else {
-            world.spawner.start(server, Wish::default()).await.map(|_| ())
+            world.spawner.start(server, Wish::of("test")).await.map(|_| ())
         }
     });
     let results = futures_util::future::join_all(wishes).await;
@@ -137,7 +138,7 @@ async fn two_who_come_for_the_last_place_do_not_both_get_it() {
 async fn names_and_the_switch_are_looked_at_for_new_servers() {
     let world = World::new(with_named).await;
     for bad in ["GPU", "my_gpu", "2x"] {
-        let refused = world.spawner.start(&named(bad), Wish::default()).await;
+        let refused = world.spawner.start(&named(bad), Wish::of("test")).await;
         assert!(matches!(refused, Err(SpawnerError::BadName(_))), "{bad}: {refused:?}");
     }
     // One of an older hub, as an import writes it.
@@ -149,11 +150,11 @@ async fn names_and_the_switch_are_looked_at_for_new_servers() {
     let world = world.reopen().await;
     world.until(&named("My_GPU"), |state| *state == ServerState::Ready).await;
     assert!(matches!(world.spawner.define(&named("x"), None, None).await, Err(SpawnerError::NamedServersOff)));
-    world.spawner.stop(&named("My_GPU")).await.expect("what runs can be stopped");
+    world.spawner.stop(&named("My_GPU"), "test").await.expect("what runs can be stopped");
     world.until(&named("My_GPU"), |state| *state == ServerState::Stopped).await;
-    let refused = world.spawner.start(&named("My_GPU"), Wish::default()).await;
+    let refused = world.spawner.start(&named("My_GPU"), Wish::of("test")).await;
     assert!(matches!(refused, Err(SpawnerError::NamedServersOff)), "{refused:?}");
-    world.spawner.remove(&named("My_GPU")).await.expect("and removed");
+    world.spawner.remove(&named("My_GPU"), "test").await.expect("and removed");
 }
 
 #[tokio::test]
@@ -161,14 +162,14 @@ async fn no_more_servers_run_than_may() {
     let world = World::new(|config| config.active_servers = Some(2)).await;
     world.ready(&user("a")).await;
     world.ready(&user("b")).await;
-    let refused = world.spawner.start(&user("c"), Wish::default()).await;
+    let refused = world.spawner.start(&user("c"), Wish::of("test")).await;
     assert!(matches!(refused, Err(SpawnerError::TooManyActive { .. })), "{refused:?}");
-    assert!(world.spawner.start(&user("a"), Wish::default()).await.is_ok(), "it runs already");
+    assert!(world.spawner.start(&user("a"), Wish::of("test")).await.is_ok(), "it runs already");
     let world = world.reopen().await;
-    let refused = world.spawner.start(&user("c"), Wish::default()).await;
+    let refused = world.spawner.start(&user("c"), Wish::of("test")).await;
     assert!(matches!(refused, Err(SpawnerError::TooManyActive { .. })), "those that run on count: {refused:?}");
     world.until(&user("a"), |state| *state == ServerState::Ready).await;
-    world.spawner.stop(&user("a")).await.expect("taken");
+    world.spawner.stop(&user("a"), "test").await.expect("taken");
     world.until(&user("a"), |state| *state == ServerState::Stopped).await;
     world.ready(&user("c")).await;
 }
@@ -181,7 +182,7 @@ async fn a_stopped_server_can_be_changed_and_gets_another_name() {
     let change = || Change { display_name: display("Big"), options: options(json!({ "profile": "big" })), name: None };
     assert!(matches!(world.spawner.change(&gpu, change()).await, Err(SpawnerError::Running)));
     assert!(matches!(world.spawner.change(&cpu, change()).await, Err(SpawnerError::NoSuchServer)));
-    world.spawner.stop(&gpu).await.expect("taken");
+    world.spawner.stop(&gpu, "test").await.expect("taken");
     world.until(&gpu, |state| *state == ServerState::Stopped).await;
     world.spawner.change(&gpu, change()).await.expect("it is stopped");
     let bad = Change { options: options(json!({ "profile": "tpu" })), ..Change::default() };
@@ -207,13 +208,13 @@ async fn a_stopped_server_can_be_changed_and_gets_another_name() {
 async fn a_removed_server_is_stopped_and_forgotten_and_starts_none_meanwhile() {
     let world = World::new(with_named).await;
     let gpu = named("gpu");
-    assert!(matches!(world.spawner.remove(&gpu).await, Err(SpawnerError::NoSuchServer)));
+    assert!(matches!(world.spawner.remove(&gpu, "test").await, Err(SpawnerError::NoSuchServer)));
     world.ready(&gpu).await;
     world.ready(&user("alice")).await;
     let (removed, again, refused) = tokio::join!(
-        world.spawner.remove(&gpu),
-        world.spawner.remove(&gpu),
-        world.spawner.start(&gpu, Wish::default())
+        world.spawner.remove(&gpu, "test"),
+        world.spawner.remove(&gpu, "test"),
+        world.spawner.start(&gpu, Wish::of("test"))
     );
     removed.expect("removed");
     again.expect("the same");
@@ -230,14 +231,14 @@ async fn servers_go_with_the_account_that_gets_another_name() {
     let world = World::new(with_named).await;
     let (alice, gpu) = (user("alice"), named("gpu"));
     let to = UserName::parse("alicia").expect("a name");
-    let wish = Wish { options: options(json!({ "profile": "big" })), display_name: display("Mine") };
+    let wish = Wish { options: options(json!({ "profile": "big" })), display_name: display("Mine"), by: "test".into() };
     world.spawner.start(&gpu, wish).await.expect("taken");
     world.until(&gpu, |state| *state == ServerState::Ready).await;
     assert!(matches!(world.spawner.hold(&alice.user).await, Err(SpawnerError::Running)));
-    world.spawner.stop(&gpu).await.expect("taken");
+    world.spawner.stop(&gpu, "test").await.expect("taken");
     world.until(&gpu, |state| *state == ServerState::Stopped).await;
     let hold = world.spawner.hold(&alice.user).await.expect("all is stopped");
-    assert!(matches!(world.spawner.start(&alice, Wish::default()).await, Err(SpawnerError::Stopping)));
+    assert!(matches!(world.spawner.start(&alice, Wish::of("test")).await, Err(SpawnerError::Stopping)));
     let renamed = world.stage.store.write(|transaction| {
         transaction.rename_servers(&alice.user, &to)?;
         transaction.put_user(&account(to.as_str()))
@@ -268,12 +269,12 @@ async fn a_start_that_waits_can_be_taken_back_and_the_named_server_stays_defined
     })
     .await;
     world.stage.gate.forget_permits(1_000);
-    world.spawner.start(&user("first"), Wish::default()).await.expect("taken");
+    world.spawner.start(&user("first"), Wish::of("test")).await.expect("taken");
     world.creating(1).await;
-    let wish = Wish { options: options(json!({ "profile": "big" })), display_name: None };
+    let wish = Wish { options: options(json!({ "profile": "big" })), display_name: None, by: "test".into() };
     world.spawner.start(&named("gpu"), wish).await.expect("taken");
     assert_eq!(world.spawner.status(&named("gpu")).state.pending(), Some("spawn"));
-    let status = world.spawner.stop(&named("gpu")).await.expect("taken");
+    let status = world.spawner.stop(&named("gpu"), "test").await.expect("taken");
     assert_eq!(status.state, ServerState::Stopped);
     world.stage.gate.add_permits(1_000);
     world.until(&user("first"), |state| *state == ServerState::Ready).await;

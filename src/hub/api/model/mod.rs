@@ -3,6 +3,7 @@
 
 pub(in crate::hub) mod error;
 pub(in crate::hub) mod group;
+pub(in crate::hub) mod notice;
 pub(in crate::hub) mod route;
 pub(in crate::hub) mod server;
 pub(in crate::hub) mod server_wish;

@@ -171,7 +171,7 @@ impl FailureModel {
 
 fn pending_of(state: &ServerState) -> Option<Pending> {
     match state {
-        ServerState::Starting(_) => Some(Pending::Spawn),
+        ServerState::Starting(_) | ServerState::Restarting => Some(Pending::Spawn),
         ServerState::Stopping => Some(Pending::Stop),
         ServerState::Stopped | ServerState::Ready | ServerState::Failed(_) => None,
     }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::hub::api::body::{any_json, short};
 use crate::hub::api::server_path::bad_name;
 use crate::hub::error::HubError;
-use crate::model::{DisplayName, ServerName, ServerOptions};
+use crate::model::{Actor, DisplayName, ServerName, ServerOptions};
 use crate::spawner::{Change, Wish};
 
 /// With what a server is started or made. A body with neither key is taken whole as `user_options`, as JupyterHub 5
@@ -51,14 +51,14 @@ pub(in crate::hub) struct ChangeBody {
 ///
 /// # Errors
 /// 400 that says which part is wrong.
-pub(in crate::hub) fn read_wish(body: &Bytes) -> Result<Wish, HubError> {
+pub(in crate::hub) fn read_wish(body: &Bytes, by: Actor) -> Result<Wish, HubError> {
     let body = match any_json(body)? {
-        None | Some(Value::Null) => return Ok(Wish::default()),
+        None | Some(Value::Null) => return Ok(Wish::of(by)),
         Some(Value::Object(body)) => body,
         Some(_) => return Err(HubError::bad("Body must be a JSON object")),
     };
     if body.is_empty() {
-        return Ok(Wish::default());
+        return Ok(Wish::of(by));
     }
     let display_name = body.get("display_name").map(display_name).transpose()?.flatten();
     let is_new_style = body.contains_key("display_name") || body.contains_key("user_options");
@@ -69,7 +69,7 @@ pub(in crate::hub) fn read_wish(body: &Bytes) -> Result<Wish, HubError> {
         None if is_new_style => None,
         None => Some(parse_options(body)?),
     };
-    Ok(Wish { options, display_name })
+    Ok(Wish { options, display_name, by })
 }
 
 /// Reads what is to change.
@@ -123,7 +123,8 @@ mod tests {
     use serde_json::json;
 
     fn wish(text: &str) -> Result<(Option<Value>, Option<String>), String> {
-        let wish = read_wish(&Bytes::from(text.to_owned())).map_err(|error| error.message().unwrap_or_default())?;
+        let wish = read_wish(&Bytes::from(text.to_owned()), "test".into())
+            .map_err(|error| error.message().unwrap_or_default())?;
         let options = wish.options.map(|options| Value::Object(options.as_map().clone()));
         Ok((options, wish.display_name.map(|name| name.to_string())))
     }
