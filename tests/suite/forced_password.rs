@@ -62,8 +62,10 @@ async fn no_server_starts_before_the_change_whoever_starts_it() {
     world.app.auth.require_password_change("root", &alice, true).await.expect("stored");
     let started = world.app.spawner.start(&server("alice"), Wish::of("root")).await;
     assert!(matches!(started, Err(SpawnerError::MayNotStart(_))), "{started:?}");
-    let page = admin.get("/hub/spawn/alice").await;
-    assert!(page.status.as_u16() == 403 || page.text().contains("must change the password"), "{}", page.text());
+    let page = admin.get("/hub/spawn-pending/alice").await.is(200);
+    let xsrf = xsrf_of(&page.text());
+    let refused = take_cookies(admin, &page).post_form("/hub/spawn/alice", &[("_xsrf", &xsrf)]).await.is(403);
+    assert!(refused.text().contains("must change the password"), "{}", refused.text());
     world.app.auth.require_password_change("root", &alice, false).await.expect("stored");
     world.start_server("alice").await;
 }
