@@ -2,7 +2,7 @@
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Router, handler::Handler};
 
 use super::counts::count;
@@ -14,7 +14,7 @@ use super::layers::{
 };
 use super::pages::{
     accept_share, account, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, restart,
-    servers, settings, signup, spawn, tokens, users,
+    servers, set_password, settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -70,6 +70,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
         .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
         // -- accounts --
+        .route(&hub("change-password/{user}"), get(set_password::get).post(set_password::post))
         // -- users --
         .route(&hub("admin"), get(users::list::get))
         .route(&hub("admin/new"), get(users::new::get).post(users::new::post))
@@ -231,6 +232,24 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         // -- home --
         .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --
+        .route(&api("/users/{user}/profile"), get(api::profiles::get).put(api::profiles::put).options(api::options))
+        .route(&api("/user-profiles"), get(api::profiles::list).options(api::options))
+        .route(
+            &api("/users/{user}/force-password-change"),
+            post(api::accounts::force_password_change).options(api::options),
+        )
+        .route(&api("/users/{user}/rename"), post(api::accounts::rename).options(api::options))
+        .route(&api("/users/{user}/password"), post(api::accounts::set_password).options(api::options))
+        .route(&api("/users/{user}/disable"), post(api::accounts::disable).options(api::options))
+        .route(&api("/users/{user}/enable"), post(api::accounts::enable).options(api::options))
+        .route(&api("/native-users"), get(api::accounts::native_users).options(api::options))
+        .route(&api("/native-users/{user}/authorization"), post(api::accounts::authorization).options(api::options))
+        .route(
+            &api("/users/{user}/sessions"),
+            get(api::sessions::list).delete(api::sessions::end_all).options(api::options),
+        )
+        .route(&api("/users/{user}/sessions/{session}"), delete(api::sessions::end).options(api::options))
+        .route(&api("/admin/users/bulk"), post(api::new_people::create).options(api::options))
         // -- users --
         // -- volumes --
         .route(

@@ -38,6 +38,10 @@ pub(super) mod server_log;
 // -- home --
 pub(super) mod live;
 // -- accounts --
+pub(super) mod accounts;
+pub(super) mod new_people;
+pub(super) mod profiles;
+pub(super) mod sessions;
 // -- users --
 // -- volumes --
 pub(super) mod volumes;

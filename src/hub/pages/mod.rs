@@ -24,6 +24,7 @@ pub(super) mod restart;
 pub(super) mod account;
 mod user_agent;
 // -- accounts --
+pub(super) mod set_password;
 // -- users --
 pub(super) mod users;
 // -- volumes --
