@@ -5,6 +5,7 @@
 //! `static_upstream`.
 
 mod activity;
+mod answering;
 mod backend;
 mod board;
 mod changes;
@@ -22,6 +23,7 @@ mod record;
 mod rows;
 mod steps;
 mod trouble;
+mod volumes;
 
 pub mod docker;
 pub mod process;
@@ -34,8 +36,10 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
+pub use answering::Answering;
 pub use backend::{
-    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
+    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, ResourceLimits,
+    Sight, Volume,
 };
 pub use changes::ServerChange;
 pub use config::Config;
@@ -43,10 +47,11 @@ pub use counts::Figures;
 pub use limits::NamedServers;
 pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
+pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
-    Actor, BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
-    Unreachable, UserName,
+    Actor, BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerState,
+    ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
@@ -125,6 +130,9 @@ pub enum SpawnerError {
     /// Only a server that runs can be restarted.
     #[error("the server is not running")]
     NotRunning,
+    /// It should run, and the engine says that it is not there any more.
+    #[error("the server's container is not there any more")]
+    ContainerGone,
     /// Servers of this backend are not started by us.
     #[error("servers cannot be restarted here: somebody else starts them")]
     CannotRestart,
@@ -140,9 +148,28 @@ pub enum SpawnerError {
     /// The program is being stopped.
     #[error("Slipway is stopping")]
     Closed,
+    /// There are no volumes on which anybody has to decide.
+    #[error("there are no left-over volumes")]
+    NoLeftOver,
     /// The rows could not be read or written.
     #[error("the store failed")]
     Store(#[source] StoreError),
+}
+
+impl From<volumes::NoVolumes> for SpawnerError {
+    fn from(error: volumes::NoVolumes) -> Self {
+        match error {
+            volumes::NoVolumes::Backend(error) => error.into(),
+            volumes::NoVolumes::Store(error) => error.into(),
+            error => BackendError::Settings(error.to_string()).into(),
+        }
+    }
+}
+
+impl From<BackendError> for SpawnerError {
+    fn from(error: BackendError) -> Self {
+        Self::Engine(Arc::new(error))
+    }
 }
 
 impl From<StoreError> for SpawnerError {
@@ -180,11 +207,15 @@ pub struct Spawner {
     config: Arc<Config>,
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
+    volumes: Arc<volumes::Keeper>,
+    base: BasePath,
+    /// Places for questions that people's pages have put to servers.
+    questions: Arc<Semaphore>,
     tokens: Arc<dyn ServerTokens>,
 }
 
 /// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Hold {
     user: UserName,
     mail: mpsc::Sender<Mail>,
@@ -215,6 +246,7 @@ impl Spawner {
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
         let Parts { backend, store, routes, tokens, groups, base, clock, tasks } = parts;
         let rows = Rows(store);
+        volumes::give_owners(&rows).await?;
         let known = rows.all().await?;
         let board = Arc::new(Board::new(clock.now()));
         let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
@@ -237,6 +269,7 @@ impl Spawner {
             }
         };
 
+        let own_base = base.clone();
         let ready = ready::Config::default();
         let probes = Semaphore::new(ready.tries_at_once);
         let shared_config = Arc::new(config.clone());
@@ -244,7 +277,26 @@ impl Spawner {
         let counts = Arc::<counts::Counts>::default();
         let of_servers = Arc::clone(&tokens);
         let (engine, counting) = (backend.clone(), counts.clone());
-        let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
+        let volumes = Arc::new(volumes::Keeper {
+            backend: backend.clone(),
+            rows: rows.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            sizes: volumes::Sizes::default(),
+            gives_left_over: config.gives_left_over_volumes,
+        });
+        tasks.spawn(volumes.clone().keep_sizes(config.volume_sizes_pace(), tasks.stopping().clone()));
+        let steps = Arc::new(Steps {
+            config,
+            ready,
+            probes,
+            base,
+            backend: engine,
+            tokens,
+            rows,
+            volumes: volumes.clone(),
+            counts: counting,
+        });
         let around = Surroundings {
             routes,
             board: board.clone(),
@@ -268,7 +320,20 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, config: shared_config, counts, groups, tokens: of_servers })
+        let questions = Arc::new(Semaphore::new(answering::QUESTIONS_AT_ONCE));
+        let config = shared_config;
+        Ok(Self {
+            mail,
+            board,
+            backend,
+            config,
+            counts,
+            groups,
+            volumes,
+            base: own_base,
+            questions,
+            tokens: of_servers,
+        })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
@@ -477,20 +542,30 @@ impl Spawner {
         self.board.last_activity(server)
     }
 
-    /// The server's last `lines` log lines: of the running one, or those kept of the last run (at most `log_lines`).
-    /// Empty if there are none.
-    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Vec<String> {
+    /// The server's last `lines` log lines: of what the engine has of it, or those kept of the last run (at most
+    /// `log_lines`). Empty if there are none. Each is fit for a page: no control characters, no endless line.
+    ///
+    /// # Errors
+    /// If the engine does not answer while the server runs.
+    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Result<Vec<String>, SpawnerError> {
         let asked = async {
-            let found = self.backend.find(server).await.ok()??;
-            self.backend.log_tail(&found.handle, lines).await.ok()
+            let Some(found) = self.backend.find(server).await? else { return Ok(None) };
+            self.backend.log_tail(&found.handle, lines).await.map(Some)
         };
-        match timeout(self.config.engine_timeout(), asked).await {
-            Ok(Some(lines)) => lines,
-            Ok(None) | Err(_) => {
-                let kept = self.board.log_tail(server);
-                kept[kept.len().saturating_sub(lines)..].to_vec()
-            }
+        let (engine, limit) = (self.backend.name(), self.config.engine_timeout());
+        let silent = BackendError::Slow { engine, act: "give its log", limit };
+        let status = self.board.status(server);
+        match timeout(limit, asked).await.unwrap_or(Err(silent)) {
+            Ok(Some(found)) => return Ok(found),
+            Err(error) if !status.state.is_down() => return Err(SpawnerError::Engine(Arc::new(error))),
+            Ok(None) | Err(_) => {}
         }
+        let kept = self.board.log_tail(server);
+        let kept = match &status.state {
+            ServerState::Failed(failure) if kept.is_empty() => &failure.log_tail,
+            _ => &*kept,
+        };
+        Ok(kept[kept.len().saturating_sub(lines)..].to_vec())
     }
 }
 

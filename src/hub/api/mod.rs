@@ -29,12 +29,18 @@ pub(super) mod user_list;
 pub(super) mod users;
 pub(super) mod whoami;
 // -- audit --
+pub(super) mod audit;
+pub(super) mod settings;
 // -- life --
+pub(super) mod lab_ready;
+pub(super) mod restart;
+pub(super) mod server_log;
 // -- home --
 pub(super) mod live;
 // -- accounts --
 // -- users --
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 // -- notices --
 pub(super) mod notices;
