@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::profiles::profiles_of;
-use super::settings::{Mistake, Settings};
+use super::settings::{Mistake, Setting, SettingTold, Settings};
 use crate::model::{BasePath, Network, Secret, ServerName, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
 use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
@@ -46,6 +46,10 @@ const HUB_PORT: u16 = 8081;
 pub struct Config {
     /// The store.
     pub store: store::Config,
+    /// How much of the audit log is kept.
+    pub audit: store::AuditRetention,
+    /// What it was made from, to be shown and compared.
+    pub settings: Vec<SettingTold>,
     /// People.
     pub auth: auth::Config,
     /// Sockets and certificates.
@@ -91,6 +95,7 @@ pub fn load(
     let (settings, mistakes) = Settings::read(file, environment);
     let mut read = Reader { settings: &settings, mistakes };
     let mut config = fill(&mut read);
+    config.settings = settings.iter().map(Setting::told).collect();
     config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
     check_rules(&mut read, &config.auth);
@@ -123,6 +128,11 @@ fn fill(read: &mut Reader<'_>) -> Config {
     let signup = read.flag("auth.signup");
     Config {
         store: store::Config { data_dir: data_dir.clone() },
+        audit: store::AuditRetention {
+            age: Duration::from_secs(read.seconds("audit.retention_days") * 86_400),
+            rows_limit: read.seconds("audit.rows_max"),
+        },
+        settings: Vec::new(),
         auth: auth::Config {
             admins: read.parsed_all("auth.admins", |name| UserName::parse(name).map_err(|error| error.to_string())),
             signup,

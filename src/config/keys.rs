@@ -482,6 +482,18 @@ pub const KEYS: &[Key] = &[
         "true",
         "Prometheus reads /hub/metrics (or /hub/api/metrics, also on hub.bind) with a token that holds read:metrics. false: whoever reaches the address reads how many people and servers there are.",
     ),
+    key(
+        "audit.retention_days",
+        whole(1, 36_500),
+        "365",
+        "How many days the audit log keeps a row. Older ones go a few at a time, with the next rows that are written; what is left can still be checked as a chain.",
+    ),
+    key(
+        "audit.rows_max",
+        whole(1000, 10_000_000),
+        "200000",
+        "How many rows the audit log keeps at most. 200000 are some 50 MB on disk, and half a second of each start, which reads all of them.",
+    ),
 ];
 
 /// The text of `config/slipway.toml`: every key, explained, commented out at its default.

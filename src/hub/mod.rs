@@ -6,6 +6,7 @@
 
 mod api;
 mod assets;
+mod audit_check;
 mod config;
 mod cookies;
 mod counts;
@@ -35,7 +36,7 @@ use tokio::sync::Semaphore;
 pub use config::Config;
 pub use counts::{RequestFigure, Requests};
 pub use notices::Config as NoticesConfig;
-pub use program::Program;
+pub use program::{Program, SettingShown};
 pub use router::router;
 
 use crate::auth::Auth;
@@ -69,6 +70,7 @@ pub struct HubState {
     batches: Arc<pages::Batches>,
     /// Forms for new users that have just been sent.
     new_users: Arc<pages::NewUsers>,
+    audit_check: Arc<audit_check::AuditCheck>,
     metrics_page: MetricsPage,
 }
 
@@ -99,6 +101,7 @@ impl HubState {
             requests: Arc::default(),
             batches: Arc::default(),
             new_users: Arc::default(),
+            audit_check: Arc::default(),
             metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,

@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, account, api_docs, csp_report, health, home, login, logout, named, notices, password, servers,
-    signup, spawn, tokens, users,
+    accept_share, account, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, restart,
+    servers, settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -59,7 +59,12 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         // -- audit --
+        .route(&hub("audit"), get(audit::get))
+        .route(&hub("audit/check"), post(audit::check_chain))
+        .route(&hub("settings"), get(settings::get))
         // -- life --
+        .route(&hub("restart/{user}"), get(restart::ask).post(restart::post))
+        .route(&hub("restart/{user}/{server}"), get(restart::ask).post(restart::post))
         // -- home --
         .route(&hub("account"), get(account::get).post(account::post))
         .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
@@ -71,6 +76,8 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("admin/ask"), post(users::ask::ask))
         .route(&hub("admin/do"), post(users::ask::act))
         .route(&hub("admin/done/{question}"), get(users::ask::done))
+        .route(&hub("admin/users/{user}"), get(users::one::get))
+        .route(&hub("admin/users/{user}/rename"), post(users::one::change_name))
         .route(&hub("authorize"), get(users::list::waiting))
         .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --
@@ -210,7 +217,17 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         // -- audit --
+        .route(&api("/audit"), get(api::audit::get).options(api::options))
+        .route(&api("/settings"), get(api::settings::get).options(api::options))
         // -- life --
+        .route(&api("/users/{user}/restart-server"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/server/restart"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/restart"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/server/logs"), get(api::server_log::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/logs"), get(api::server_log::get).options(api::options))
+        .route(&api("/users/{user}/lab-ready"), get(api::lab_ready::get).options(api::options))
+        .route(&api("/users/{user}/server/lab-ready"), get(api::lab_ready::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/lab-ready"), get(api::lab_ready::get).options(api::options))
         // -- home --
         .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --

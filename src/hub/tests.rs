@@ -1,7 +1,9 @@
 //! The hub as a whole: its router with the real accounts, store and spawner behind it, and an engine of our own whose
 //! servers are tasks of the test. What can be decided without all that is tested where it is decided.
 
+mod account;
 mod api;
+mod audit;
 mod doors;
 mod engine;
 mod groups;
@@ -13,6 +15,7 @@ mod pages;
 mod people;
 mod program;
 mod renames;
+mod restarts;
 mod samples;
 mod server_api;
 mod servers;

@@ -143,7 +143,7 @@ impl World {
     }
 
     pub(crate) async fn stop(&self, server: &ServerKey) -> ServerStatus {
-        self.spawner.stop(server).await.expect("the wish is taken");
+        self.spawner.stop(server, "test").await.expect("the wish is taken");
         self.settled(server).await
     }
 

@@ -83,6 +83,12 @@ impl World {
         Self::start(backend, clock, folder, overrides).await
     }
 
+    /// The same with these variables set besides.
+    pub async fn restart_with(mut self, more: &[(&str, &str)]) -> Self {
+        self.overrides.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.restart().await
+    }
+
     /// Where the deployment lives under its host.
     pub fn base(&self) -> BasePath {
         let base = self.overrides.iter().find(|(name, _)| name == "SLIPWAY_BASE_URL");

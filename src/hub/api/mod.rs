@@ -29,7 +29,12 @@ pub(super) mod user_list;
 pub(super) mod users;
 pub(super) mod whoami;
 // -- audit --
+pub(super) mod audit;
+pub(super) mod settings;
 // -- life --
+pub(super) mod lab_ready;
+pub(super) mod restart;
+pub(super) mod server_log;
 // -- home --
 pub(super) mod live;
 // -- accounts --

@@ -12,8 +12,8 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, groups, info, live, metrics, notices, progress, proxy, refusals, servers, services, share_codes,
-    shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
+    activity, groups, info, lab_ready, live, metrics, notices, progress, proxy, refusals, restart, server_log, servers,
+    services, share_codes, shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -76,7 +76,9 @@ pub(super) struct PageQuery {
         shared_with::list_of_group, shared_with::of_group, shared_with::leave_group,
         share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
         // -- audit --
+        super::audit::get, super::settings::get,
         // -- life --
+        restart::post, server_log::get, lab_ready::get,
         // -- home --
         live::get,
         // -- accounts --

@@ -194,7 +194,7 @@ pub(in crate::hub) async fn change(
 }
 
 /// Gives an account and its servers another name. Nothing of either name starts or changes meanwhile.
-async fn rename(
+pub(in crate::hub) async fn rename(
     state: &HubState,
     by: &Actor,
     old: &UserName,

@@ -8,6 +8,7 @@ use minijinja::value::Value;
 
 use super::choice::{cpu_of, has_choice, memory_of, must_choose};
 use super::{found, landing, page_of};
+use crate::auth::Visitor;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{Person, VisitOf, next_of};
@@ -68,13 +69,14 @@ pub(super) fn show(
     } else {
         0
     };
+    let visits = state.auth.visits_of(person.name());
     let page = context! {
         first_name => state.auth.profile(person.name()).map(|profile| profile.first_name().to_owned()),
         server => server_view(state, &server, &status),
         named,
         may_have_named => state.spawner.has_named_servers(),
-        visitors => Vec::<Value>::new(),
-        more_visitors => 0,
+        visitors => visits.iter().take(VISITORS_SHOWN).map(|visit| visitor_view(state, visit)).collect::<Vec<_>>(),
+        more_visitors => visits.len().saturating_sub(VISITORS_SHOWN),
         typed => typed.name,
         problem => typed.problem,
         waiting,
@@ -97,11 +99,23 @@ pub(in crate::hub) async fn error(Path(code): Path<String>, frame: Frame) -> Res
     frame.show(StatusCode::OK, "error.html", context! { status => status.as_u16(), title, sentence })
 }
 
+/// So many of those who opened one's servers are named.
+const VISITORS_SHOWN: usize = 3;
+
+fn visitor_view(state: &HubState, visit: &Visitor) -> Value {
+    let server = Some(&visit.server).filter(|server| !server.name.is_default());
+    let title = server.map(|server| {
+        let record = state.spawner.record(server);
+        let title = record.and_then(|record| record.display_name.as_ref().map(ToString::to_string));
+        title.unwrap_or_else(|| server.name.as_str().to_owned())
+    });
+    context! { name => &visit.name, server => title, at => moment(visit.at) }
+}
+
 fn word_of(state: &ServerState) -> &'static str {
     match state {
         ServerState::Stopped => "stopped",
-        ServerState::Starting(_) => "starting",
-        ServerState::Restarting => "restarting",
+        ServerState::Starting(_) | ServerState::Restarting => "starting",
         ServerState::Ready => "ready",
         ServerState::Stopping => "stopping",
         ServerState::Failed(_) => "failed",
@@ -134,7 +148,7 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
         image => record.as_ref().and_then(|record| record.image.clone()),
         memory => record.as_ref().and_then(|record| memory_of(&record.limits)),
         cpu => record.as_ref().and_then(|record| cpu_of(&record.limits)),
-        can_restart => true,
+        can_restart => state.spawner.can_restart(),
         restart_url => page_of(state, "restart", server),
         title => title.unwrap_or_else(|| server.name.as_str().to_owned()),
         kind => profile.map(|profile| if profile.display_name.is_empty() { &profile.name } else { &profile.display_name }),
@@ -144,6 +158,9 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
         active => state.spawner.last_activity(server).map(moment),
         url => server.prefix(base),
         state => word,
+        is_restarting => status.state == ServerState::Restarting,
+        can_restart => state.spawner.can_restart(),
+        restart_url => page_of(state, "restart", server),
         message => &status.message,
         progress => status.progress_percent,
         since => (status.generation.0 > 0).then(|| moment(status.started_at.filter(|_| word == "ready").unwrap_or(status.since))),

@@ -16,7 +16,10 @@ pub(super) mod spawn;
 mod token_choice;
 pub(super) mod tokens;
 // -- audit --
+pub(super) mod audit;
+pub(super) mod settings;
 // -- life --
+pub(super) mod restart;
 // -- home --
 pub(super) mod account;
 mod user_agent;

@@ -1,27 +1,34 @@
 //! Change of one's own password; it ends all other sessions of that person.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use minijinja::context;
+use minijinja::value::Value;
 
 use super::signup::status_of;
 use super::with_retry_after;
 use crate::auth::AccountError;
 use crate::hub::HubState;
 use crate::hub::error::{HubError, sentence_of};
-use crate::hub::extract::{Person, VisitOf};
+use crate::hub::extract::{Person, VisitOf, next_of};
 use crate::hub::form::Fields;
 use crate::hub::frame::Frame;
+use crate::hub::landing::next_url;
 use crate::model::Secret;
 
-/// `GET {base}hub/change-password`
-pub(in crate::hub) async fn get(person: Person, frame: Frame) -> Result<Response, HubError> {
-    let is_required = person.0.user.must_change_password();
-    frame.show(StatusCode::OK, "password.html", context! { error => "", is_done => false, is_required })
+/// `GET {base}hub/change-password?next=`
+pub(in crate::hub) async fn get(
+    VisitOf(visit): VisitOf,
+    person: Person,
+    uri: Uri,
+    frame: Frame,
+) -> Result<Response, HubError> {
+    let next = next_url(next_of(&uri).as_deref(), &visit.origin);
+    frame.show(StatusCode::OK, "password.html", view(&person, next.as_deref(), ""))
 }
 
-/// `POST {base}hub/change-password` with `old_password`, `new_password`, `new_password_confirmation`, `_xsrf`.
+/// `POST {base}hub/change-password` with `old_password`, `new_password`, `new_password_confirmation`, `next`, `_xsrf`.
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,
@@ -29,20 +36,21 @@ pub(in crate::hub) async fn post(
     fields: Fields,
     frame: Frame,
 ) -> Result<Response, HubError> {
-    let is_required = person.0.user.must_change_password();
+    let next = next_url(fields.find("next"), &visit.origin);
     if fields.get("new_password") != fields.get("new_password_confirmation") {
         let error = "The two new passwords are not the same. Type them again.";
-        return frame.show(StatusCode::BAD_REQUEST, "password.html", context! { error, is_done => false, is_required });
+        return frame.show(StatusCode::BAD_REQUEST, "password.html", view(&person, next.as_deref(), error));
     }
     let (old, new) = (Secret::new(fields.get("old_password")), Secret::new(fields.get("new_password")));
     match state.auth.change_password(&person.0, &old, &new, visit.address).await {
         Ok(()) => {
-            frame.show(StatusCode::OK, "password.html", context! { error => "", is_done => true, is_required => false })
+            let page = context! { is_done => true, ..view(&person, next.as_deref(), "") };
+            frame.show(StatusCode::OK, "password.html", page)
         }
         Err(AccountError::Store(error)) => Err(error.into()),
         Err(error) => {
             let (status, retry_after) = status_of(&error);
-            let page = context! { error => sentence_of(&error), is_done => false, is_required };
+            let page = view(&person, next.as_deref(), &sentence_of(&error));
             let response = frame.show(status, "password.html", page)?;
             Ok(match retry_after {
                 Some(wait) => with_retry_after(response, wait),
@@ -50,4 +58,9 @@ pub(in crate::hub) async fn post(
             })
         }
     }
+}
+
+/// `next`: where they were when they were led here.
+fn view(person: &Person, next: Option<&str>, error: &str) -> Value {
+    context! { error, next, is_done => false, is_required => person.0.user.must_change_password() }
 }

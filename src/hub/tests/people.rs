@@ -262,6 +262,32 @@ async fn what_is_wrong_with_a_list_is_said_beside_it_and_nobody_is_made() {
 }
 
 #[tokio::test]
+async fn the_page_of_one_user_tells_all_and_acts_lead_back_to_it() {
+    let world = World::new().await;
+    let root = world.admin("root").await;
+    let ann = world.user("ann").await;
+    ann.get("/hub/admin/users/ann").await.is(403);
+    let fields = [("just", "start ann"), ("from", "user")];
+    let started = root.post("/hub/admin/ask", &fields).await.is(303);
+    assert!(started.location().starts_with("/hub/admin/users/ann?done="), "{}", started.location());
+    let page = root.get(started.location()).await.is(200);
+    for told in ["ann: server started.", "Open as administrator", "Signed in on 1 device", "10.0.0.1", "added user"] {
+        assert!(page.text.contains(told), "no {told} in {}", page.text);
+    }
+    // A running server keeps the name.
+    let refused = root.post("/hub/admin/users/ann/rename", &[("name", "anna")]).await.is(400);
+    assert!(refused.text.contains("must be stopped") && refused.text.contains("value=\"anna\""));
+    root.administer("stop", &["ann"], &[]).await.is(303);
+    root.post("/hub/admin/users/ann/rename", &[("name", "a/b")]).await.is(400);
+    root.post("/hub/admin/users/ann/rename", &[("name", "root")]).await.is(400);
+    let renamed = root.post("/hub/admin/users/ann/rename", &[("name", "Anna")]).await.is(303);
+    assert_eq!(renamed.location(), "/hub/admin/users/anna");
+    root.get("/hub/admin/users/ann").await.is(404);
+    root.get("/hub/admin/users/anna").await.is(200);
+    assert!(!root.get("/hub/admin/users/root").await.is(200).text.contains("delete root"));
+}
+
+#[tokio::test]
 #[expect(clippy::print_stderr, reason = "docs/figures.md quotes what an optimised build of this says")]
 async fn the_list_of_ten_thousand_users_takes_milliseconds() {
     // The goal is the optimised build's; the other one shares its machine with all other tests, and is not held to any.

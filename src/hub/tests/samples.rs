@@ -39,6 +39,57 @@ fn named(name: &str, title: &str, kind: &str, state: &str) -> Value {
     }
 }
 
+/// A page of the audit log.
+fn audit_log(is_broken: bool) -> Value {
+    let row = |number: u64, actor: &str, act: &str, object: &str, kind: &str, from: Option<&str>| {
+        context! {
+            number, at => moment(NOW), noted => (number == 6).then(|| moment(NOW)), actor, actor_query => actor, act, object,
+            kind, label => kind, from, token => (number == 5).then_some("a12"),
+        }
+    };
+    let rows = vec![
+        row(9, "root", "opened server of", "alice", "visit", Some("192.0.2.7")),
+        row(8, "unknown", "failed to sign in as", "alice", "failure", Some("2001:db8::7:1:2")),
+        row(7, "alice", "signed in", "", "sign-in", Some("192.0.2.12")),
+        row(6, "slipway", "changed configuration", "auth.password_length, spawner.docker.image", "configuration", None),
+        row(
+            5,
+            "service report",
+            "made token",
+            "a14 of a-person-with-a-rather-long-name@example.org",
+            "token",
+            Some("192.0.2.7"),
+        ),
+        row(4, "root", "added alice to group", "docker-privileged", "grant", Some("192.0.2.7")),
+    ];
+    let kinds = vec![context! { word => "sign-in", label => "Sign-ins", is_chosen => false }];
+    let chain = context! {
+        is_running => false, at => moment(NOW), is_read => true, rows => 12_345, unchained => (), head => (),
+        problem => is_broken.then_some("3 rows from number 17 on are missing"),
+    };
+    context! {
+        rows => if is_broken { vec![] } else { rows }, kinds, who => "", text => "", since => "", until => "",
+        is_searched => is_broken, is_first => true, is_cut_short => is_broken, looked_back_to => moment(NOW),
+        newest_url => "/hub/audit", older_url => "/hub/audit?before=4", export_url => "/hub/api/audit", chain,
+    }
+}
+
+fn settings() -> Value {
+    let one = |key: &str, value: &str, is_set: bool| {
+        let description = "How long open requests may go on after the first Ctrl-C or SIGTERM. Servers go on running.";
+        context! { key, value, default => "10", source => "/etc/slipway/slipway.toml:12", description, is_set }
+    };
+    let group = |name: &str, settings: Vec<Value>| context! { name, settings };
+    let groups = vec![
+        group("general", vec![one("base_url", "\"/\"", false), one("stop_timeout_s", "30", true)]),
+        group(
+            "spawner.docker",
+            vec![one("spawner.docker.image", "\"quay.io/jupyter/minimal-notebook:2026-11-03\"", true)],
+        ),
+    ];
+    context! { text => "", only_set => false, total => 3, count => 3, count_set => 2, groups }
+}
+
 fn disks() -> Vec<Value> {
     let disk = |suffix: &str, mount: &str, description: &str, size: Option<&str>| {
         context! { suffix, title => suffix, name => format!("jupyterlab-alice_{suffix}"), mount, description, size, resettable => true }
@@ -310,13 +361,13 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             "password",
             "password.html",
             alice("/hub/change-password"),
-            context! { error => "", is_done => false, is_required => false },
+            context! { error => "", is_done => false, is_required => false, next => () },
         ),
         (
             "password-required",
             "password.html",
             alice("/hub/change-password"),
-            context! { error => "", is_done => false, is_required => true },
+            context! { error => "", is_done => false, is_required => true, next => "/user/alice/lab" },
         ),
         ("account", "account.html", alice("/hub/account"), account(None)),
         (
@@ -336,7 +387,7 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             "password-done",
             "password.html",
             alice("/hub/change-password"),
-            context! { error => "", is_done => true, is_required => false },
+            context! { error => "", is_done => true, is_required => false, next => () },
         ),
         ("home-ready", "home.html", alice("/hub/home"), home(server("ready", "", 100, None), 0)),
         ("home-stopped", "home.html", admin("/hub/home"), home(server("stopped", "", 0, None), 2)),
@@ -393,6 +444,15 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             alice(""),
             context! { title => "GPU work", is_own => true, owner => "alice", is_running => true, action => "/hub/delete-server/alice/gpu" },
         ),
+        (
+            "restart",
+            "restart.html",
+            alice(""),
+            context! {
+                title => (), is_own => true, owner => "alice", is_running => true, can_restart => true,
+                action => "/hub/restart/alice", back => "/hub/home",
+            },
+        ),
         ("token", "token.html", admin("/hub/token"), tokens(None, "")),
         (
             "token-made",
@@ -431,6 +491,9 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("stopping", "stopping.html", alice(""), around("stopping", None)),
         ("not-running", "not_running.html", alice(""), around("stopped", None)),
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
+        ("audit", "audit.html", admin("/hub/audit"), audit_log(false)),
+        ("audit-broken", "audit.html", admin("/hub/audit"), audit_log(true)),
+        ("settings", "settings.html", admin("/hub/settings"), settings()),
         ("notices", "notices.html", admin("/hub/notifications"), notices(false)),
         ("notices-refused", "notices.html", admin("/hub/notifications"), notices(true)),
         ("notices-nobody", "notices.html", admin("/hub/notifications"), no_notices()),

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use super::engine::{Engine, engine};
 use crate::auth::{Auth, Caller};
-use crate::hub::{Config, HubState, Program, router};
+use crate::hub::{Config, HubState, Program, SettingShown, router};
 use crate::model::{
     BasePath, Clock, Door, Random, Routes, Secret, ServerKey, ServerStatus, ServiceName, Timestamp, UserName, Visit,
 };
@@ -127,7 +127,15 @@ impl World {
         };
         let services = services::Services::new(services::Config::default(), service_parts);
         let stop = CancellationToken::new();
-        let program = Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks, store };
+        let setting = |key: &str, value: &str| SettingShown {
+            key: key.into(),
+            category: "hub".into(),
+            value: value.into(),
+            ..SettingShown::default()
+        };
+        let settings = [setting("hub.first", "1"), setting("hub.second", "\"<b>\"")].into();
+        let hub_url = "http://127.0.0.1:8081".to_owned();
+        let program = Program { routes, hub_url, stop: stop.clone(), tasks, settings, store };
         let router = router(HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random));
         Self { stop, auth, spawner, engine, clock, router, _folder: folder }
     }

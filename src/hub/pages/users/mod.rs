@@ -7,6 +7,7 @@
 pub(in crate::hub) mod ask;
 pub(in crate::hub) mod list;
 pub(in crate::hub) mod new;
+pub(in crate::hub) mod one;
 
 mod act;
 mod batch;
