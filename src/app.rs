@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use tracing::{info, warn};
 
 use crate::auth::{self, Auth, session_cookie_name};
-use crate::config::{BackendChoice, Config, HubBind};
+use crate::config::{BackendChoice, Config, HubBind, Origin, SettingTold};
 use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
 use crate::hub::{self, HubState};
@@ -105,6 +105,7 @@ impl App {
 
         let store_config = config.store.clone();
         let store = run_blocking(move || Store::open(&store_config)).await?;
+        store.keep_audit(config.audit);
         let https = Listener::bind(&config.listener.https, &config.listener.limits, &config.listener.trusted_proxies)?;
         let http = Listener::bind(&config.listener.http, &config.listener.limits, &config.listener.trusted_proxies)?;
         let (https_addresses, http_addresses) = (https.addresses(), http.addresses());
@@ -156,12 +157,14 @@ impl App {
             hub_url,
             stop: stop_wished.clone(),
             tasks: control_tasks.clone(),
+            settings: config.settings.iter().map(shown).collect(),
             store: store.clone(),
         };
         let state =
             HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
                 .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
+        let checks = state.clone();
         let listener_config = config.listener.clone();
         let (host_name, certificate_clock) = (host_name(), clock.clone());
         let certificates =
@@ -201,12 +204,15 @@ impl App {
         };
         metrics::register(&metrics, sources);
 
-        control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone()));
+        let taken_up = note_certificates(&auth, &control_tasks);
+        control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone(), taken_up));
         control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
         control_tasks.spawn(control::serve(commands, auth.clone(), stop_servers(&spawner), control_tasks.clone()));
         private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
         http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
         https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
+        note_start(&config, &auth).await;
+        checks.check_audit();
         services.start(specs_of_services(&config, &auth));
         announce(&config, &auth, https_port);
         Ok(Self {
@@ -242,6 +248,41 @@ impl App {
     pub fn hard_stop(&self) -> impl Fn() + Send + Sync + 'static {
         let tasks = self.tasks.clone();
         move || tasks.drop_all()
+    }
+}
+
+/// A setting as the hub shows it.
+fn shown(setting: &SettingTold) -> hub::SettingShown {
+    let SettingTold { key, value, origin, .. } = setting;
+    hub::SettingShown {
+        key: key.name.to_owned(),
+        category: key.name.rsplit_once('.').map_or("general", |(category, _)| category).to_owned(),
+        value: value.clone(),
+        default: key.default.to_owned(),
+        source: origin.to_string(),
+        description: key.text.to_owned(),
+        is_set: *origin != Origin::Default,
+    }
+}
+
+/// What the audit log says of this start. Without it we start all the same: a full disk stops nobody's work.
+async fn note_start(config: &Config, auth: &Auth) {
+    let settings = config.settings.iter().map(|told| (told.key.name.to_owned(), told.exact.expose().to_owned()));
+    if let Err(error) = auth.note_start(env!("CARGO_PKG_VERSION"), settings.collect()).await {
+        warn!(error = &error as &dyn std::error::Error, "the start could not be noted in the audit log");
+    }
+}
+
+/// Notes in the audit log what certificates are served from now on.
+fn note_certificates(auth: &Auth, tasks: &Tasks) -> impl Fn(&Certificates) + Send + 'static {
+    let (auth, tasks) = (auth.clone(), tasks.clone());
+    move |certificates| {
+        let (auth, names) = (auth.clone(), certificates.names().join(", "));
+        tasks.spawn(async move {
+            if let Err(error) = auth.note_act("slipway", "took up certificates", names).await {
+                warn!(error = &error as &dyn std::error::Error, "new certificates could not be noted in the audit log");
+            }
+        });
     }
 }
 

@@ -68,8 +68,13 @@ impl Auth {
     /// # Errors
     /// `MayNot` without the scope `tokens` for that user (for a service: without being an administrator), `NotHeld`
     /// if the owner lacks a scope that is asked for, `NotYours` if who asks may not give it, `BadLife`, `UnknownScope`.
-    pub async fn create_token(&self, owner: &OwnerName, new: NewToken) -> Result<(Secret, Arc<Token>), ActError> {
-        let owner = owner.clone();
+    pub async fn create_token(
+        &self,
+        actor: impl Into<Actor>,
+        owner: &OwnerName,
+        new: NewToken,
+    ) -> Result<(Secret, Arc<Token>), ActError> {
+        let (actor, owner) = (actor.into(), owner.clone());
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let scopes = shared.check_new_token(&owner, &new)?;
@@ -83,7 +88,10 @@ impl Auth {
                 expires_at: life.map(|life| row.created.plus(life)),
                 ..row
             };
-            let token = shared.issue(row, &secret, &[])?;
+            let now = shared.now();
+            let token = shared.issue_with(row, &secret, &[], |t, row| {
+                t.audit(now, &actor, "made token", &format!("{} of {}", row.id, row.owner))
+            })?;
             Ok((secret, token))
         })
         .await

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::token::{Token, VISITING_TOKENS_LIMIT, Visitor};
 use super::{Auth, Caller, Owner, Shared, User, expand, may_access_server, may_access_service};
 use crate::model::{
-    OAuthClient, OwnerName, Scope, ScopeName, Secret, ServerKey, ServiceName, StoredToken, Timestamp, UserName,
+    Actor, OAuthClient, OwnerName, Scope, ScopeName, Secret, ServerKey, ServiceName, StoredToken, Timestamp, UserName,
 };
 use crate::store::{StoreError, TokenKind, TokenRow, Transaction};
 
@@ -58,7 +58,7 @@ impl Auth {
                 note: format!("Server at {}", server.scope_name()),
                 ..shared.new_row(&OwnerName::User(server.user.clone()), &secret)
             };
-            shared.issue_with(row, &secret, &older, also)?;
+            shared.issue_with(row, &secret, &older, |t, _| also(t))?;
             Ok(secret)
         })
         .await
@@ -106,12 +106,18 @@ impl Auth {
             let row = shared.new_row(&OwnerName::User(owner.clone()), &secret);
             let row = TokenRow {
                 expires_at: Some(row.created.plus(Duration::from_secs(shared.config.absolute_timeout_s))),
-                kind: TokenKind::OAuth { client_id, client: Some(client) },
+                kind: TokenKind::OAuth { client_id, client: Some(client.clone()) },
                 scopes,
-                session_id,
+                session_id: session_id.clone(),
                 ..row
             };
-            let token = shared.issue(row, &secret, &older[..too_many])?;
+            let place = place_of(&client, &owner);
+            let from = session_id.as_ref().and_then(|id| shared.address_of_session(&owner, id));
+            let (now, by) = (row.created, Actor { from, ..owner.as_str().into() });
+            let token = shared.issue_with(row, &secret, &older[..too_many], |t, _| match place {
+                Some(place) => t.audit(now, &by, "signed in to", &place),
+                None => Ok(()),
+            })?;
             Ok((secret, token))
         })
         .await
@@ -183,6 +189,12 @@ impl Auth {
 }
 
 impl Shared {
+    /// From where this browser came, if it says.
+    fn address_of_session(&self, owner: &UserName, id: &str) -> Option<std::net::IpAddr> {
+        let sessions = self.sessions.of_user(owner);
+        sessions.iter().find(|session| session.hub_session_id == id).and_then(|session| session.from)
+    }
+
     /// The OAuth client id; None for a service that is not there or has no pages.
     fn client_id(&self, client: &OAuthClient) -> Option<String> {
         match client {
@@ -209,16 +221,16 @@ impl Shared {
 
     /// Ends `older`, stores the new token and their end in one commit, and only then lets the new one be found.
     pub(super) fn issue(&self, row: TokenRow, secret: &Secret, older: &[Arc<Token>]) -> Result<Arc<Token>, StoreError> {
-        self.issue_with(row, secret, older, |_| Ok(()))
+        self.issue_with(row, secret, older, |_, _| Ok(()))
     }
 
     /// The same with something else in the commit.
-    fn issue_with(
+    pub(super) fn issue_with(
         &self,
         mut row: TokenRow,
         secret: &Secret,
         older: &[Arc<Token>],
-        also: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>,
+        also: impl FnOnce(&mut Transaction<'_>, &TokenRow) -> Result<(), StoreError>,
     ) -> Result<Arc<Token>, StoreError> {
         let owner = self.owner(&row.owner).filter(Owner::is_active).ok_or(StoreError::Gone("the owner"))?;
         if self.tokens.of(&row.owner).len() >= TOKENS_PER_USER_LIMIT + older.len() {
@@ -229,7 +241,7 @@ impl Shared {
             older.iter().filter_map(|token| token.id).try_for_each(|id| t.delete_token(id))?;
             row.id = t.next_token_id()?;
             t.put_token(&row)?;
-            also(t)?;
+            also(t, &row)?;
             Ok(row)
         });
         if stored.is_err() {
@@ -301,5 +313,14 @@ impl Shared {
         self.tokens.add_visiting(&token, secret.expose());
         visiting.insert(visit, (secret.clone(), token));
         Some(secret)
+    }
+}
+
+/// Where a token of this client lets `owner` in, for the log. Their own server is nothing to tell of.
+fn place_of(client: &OAuthClient, owner: &UserName) -> Option<String> {
+    match client {
+        OAuthClient::Server(server) if server.user == *owner => None,
+        OAuthClient::Server(server) => Some(format!("server {}", server.scope_name())),
+        OAuthClient::Service(service) => Some(format!("service {service}")),
     }
 }

@@ -63,7 +63,9 @@ pub use mnemonic::{WORDS_MAX, WORDS_MIN};
 pub use new_people::{CreatedPeople, CreatedPerson, Creation, NEW_PEOPLE_LIMIT, NewPerson};
 pub use owner::Owner;
 pub use people::{Created, UserChange};
-pub use policy::{may_access_server, may_access_service, may_administer, may_start_server, must_change_password, scopes_of};
+pub use policy::{
+    may_access_server, may_access_service, may_administer, may_start_server, must_change_password, scopes_of,
+};
 pub use rights::{Access, Rights, Target};
 pub use rules::{CustomScopeConfig, GroupConfig, RoleConfig, RuleMistake};
 pub use service::{Service, ServiceClient};

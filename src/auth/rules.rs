@@ -159,8 +159,8 @@ impl Rules {
 /// What a server's own token may do (contract §1.3).
 const SERVER: [&str; 2] = ["users:activity!user", "access:servers!server"];
 
-/// The role `admin` (contract §4.4).
-const ADMIN: [&str; 16] = [
+/// The role `admin` (contract §4.4), and what only we have.
+const ADMIN: [&str; 17] = [
     "admin-ui",
     "admin:users",
     "admin:servers",
@@ -176,6 +176,7 @@ const ADMIN: [&str; 16] = [
     "access:servers",
     "read:roles",
     "read:metrics",
+    "read:audit",
     "shares",
 ];
 

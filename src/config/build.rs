@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::profiles::profiles_of;
-use super::settings::{Mistake, Settings};
+use super::settings::{Mistake, Setting, SettingTold, Settings};
 use crate::model::{BasePath, Network, Secret, ServerName, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
 use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
@@ -46,6 +46,10 @@ const HUB_PORT: u16 = 8081;
 pub struct Config {
     /// The store.
     pub store: store::Config,
+    /// How much of the audit log is kept.
+    pub audit: store::AuditRetention,
+    /// What it was made from, to be shown and compared.
+    pub settings: Vec<SettingTold>,
     /// People.
     pub auth: auth::Config,
     /// Sockets and certificates.
@@ -91,6 +95,7 @@ pub fn load(
     let (settings, mistakes) = Settings::read(file, environment);
     let mut read = Reader { settings: &settings, mistakes };
     let mut config = fill(&mut read);
+    config.settings = settings.iter().map(Setting::told).collect();
     config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
     check_rules(&mut read, &config.auth);
@@ -123,6 +128,11 @@ fn fill(read: &mut Reader<'_>) -> Config {
     let signup = read.flag("auth.signup");
     Config {
         store: store::Config { data_dir: data_dir.clone() },
+        audit: store::AuditRetention {
+            age: Duration::from_secs(read.seconds("audit.retention_days") * 86_400),
+            rows_limit: read.seconds("audit.rows_max"),
+        },
+        settings: Vec::new(),
         auth: auth::Config {
             admins: read.parsed_all("auth.admins", |name| UserName::parse(name).map_err(|error| error.to_string())),
             signup,
@@ -217,6 +227,8 @@ fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
             cpu_cores: Some(read.float("spawner.docker.cpu_limit")).filter(|cores| *cores > 0.0),
         },
         environment: read.map("spawner.environment").into_iter().collect(),
+        gives_left_over_volumes: read.text("spawner.left_over_volumes") == "give",
+        volume_sizes_interval_s: read.seconds("spawner.volume_sizes_interval_s"),
         ..spawner::Config::default()
     }
 }
@@ -262,18 +274,7 @@ fn backend_choice(read: &mut Reader<'_>) -> BackendChoice {
 }
 
 fn docker_config(read: &mut Reader<'_>) -> docker::Config {
-    let mount = |(suffix, path): (String, String)| docker::UserVolume { suffix, path };
-    let shared = |(name, path): (String, String)| docker::SharedVolume { name, path };
-    for key in ["spawner.docker.volumes", "spawner.docker.shared_volumes"] {
-        for (name, path) in read.map(key) {
-            if !path.starts_with('/') {
-                read.refuse(
-                    key,
-                    format!("{name}: {path:?} must be an absolute path in the container, as in \"/home/jovyan\""),
-                );
-            }
-        }
-    }
+    let (volumes, shared_volumes) = volumes(read);
     docker::Config {
         host: read.text("spawner.docker.host"),
         image: read.text("spawner.docker.image"),
@@ -285,8 +286,8 @@ fn docker_config(read: &mut Reader<'_>) -> docker::Config {
         pull_timeout_s: read.seconds("spawner.pull_timeout_s"),
         network: read.text("spawner.docker.network"),
         name_prefix: read.text("spawner.docker.name_prefix"),
-        volumes: read.map("spawner.docker.volumes").into_iter().map(mount).collect(),
-        shared_volumes: read.map("spawner.docker.shared_volumes").into_iter().map(shared).collect(),
+        volumes,
+        shared_volumes,
         command: Some(read.texts("spawner.docker.command")).filter(|words| !words.is_empty()),
         pids_limit: Some(read.integer("spawner.docker.pids_limit")).filter(|limit| *limit > 0),
         no_new_privileges: !read.flag("spawner.docker.allow_sudo"),
@@ -294,6 +295,60 @@ fn docker_config(read: &mut Reader<'_>) -> docker::Config {
         publish_on_loopback: read.flag("spawner.docker.publish_on_loopback"),
         ..docker::Config::default()
     }
+}
+
+/// What people are told of one volume.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VolumeNote {
+    /// Its suffix, or its name if it is shared.
+    name: String,
+    #[serde(default)]
+    label: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
+}
+
+/// The volumes of each user and those for all, with what people are told of them.
+fn volumes(read: &mut Reader<'_>) -> (Vec<docker::UserVolume>, Vec<docker::SharedVolume>) {
+    const NOTES: &str = "spawner.docker.volume_notes";
+    for key in ["spawner.docker.volumes", "spawner.docker.shared_volumes"] {
+        for (name, path) in read.map(key) {
+            if !path.starts_with('/') {
+                read.refuse(
+                    key,
+                    format!("{name}: {path:?} must be an absolute path in the container, as in \"/home/jovyan\""),
+                );
+            }
+            let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+            if name.is_empty() || !name.chars().all(is_fine) {
+                read.refuse(
+                    key,
+                    format!("{name:?} cannot be part of a volume's name: letters, digits and \"_.-\" can"),
+                );
+            }
+        }
+    }
+    let own = read.map("spawner.docker.volumes").into_iter();
+    let mut own: Vec<_> = own.map(|(suffix, path)| docker::UserVolume::new(suffix, path)).collect();
+    let shared = read.map("spawner.docker.shared_volumes").into_iter();
+    let mut shared: Vec<_> = shared.map(|(name, path)| docker::SharedVolume::new(name, path)).collect();
+    for (number, note) in read.tables::<VolumeNote>(NOTES).into_iter().enumerate() {
+        let VolumeNote { name, label, description } = note;
+        let of_own = own.iter_mut().filter(|volume| volume.suffix == name);
+        let of_own = of_own.map(|volume| (&mut volume.label, &mut volume.description));
+        let of_shared = shared.iter_mut().filter(|volume| volume.name == name);
+        let of_shared = of_shared.map(|volume| (&mut volume.label, &mut volume.description));
+        let Some((its_label, its_description)) = of_own.chain(of_shared).next() else {
+            read.refuse_table(NOTES, number, &name, "there is no volume of this name".into());
+            continue;
+        };
+        *its_label = label.or(its_label.take());
+        if let Some(description) = description {
+            *its_description = description;
+        }
+    }
+    (own, shared)
 }
 
 fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {

@@ -351,6 +351,18 @@ pub const KEYS: &[Key] = &[
         "{}",
         "More environment for every server, as in { TZ = \"Europe/Berlin\" }. It wins over what Slipway and profiles set.",
     ),
+    key(
+        "spawner.left_over_volumes",
+        Kind::Choice(&["ask", "give"]),
+        r#""ask""#,
+        "Whose volumes are that were there before an account of their name: of an account that was deleted, or of another platform. \"ask\": nobody's until an administrator decides on the page of volumes; until then no server of that account starts. \"give\": the account's; right where names have always been the same people's.",
+    ),
+    key(
+        "spawner.volume_sizes_interval_s",
+        whole(0, YEAR_S),
+        "3600",
+        "How often volumes are measured, which makes the engine walk through all their files. 0: never.",
+    ),
     key("spawner.docker.host", Kind::Text, r#""unix:///var/run/docker.sock""#, "The engine's address."),
     key(
         "spawner.docker.image",
@@ -393,6 +405,12 @@ pub const KEYS: &[Key] = &[
         Kind::TextMap,
         "{}",
         "Volumes that everybody shares, and where they are mounted, as in { jupyterhub_shared = \"/mnt/shared\" }.",
+    ),
+    key(
+        "spawner.docker.volume_notes",
+        Kind::Tables { secrets: &[] },
+        "[]",
+        "What people are told of volumes, one [[spawner.docker.volume_notes]] each, with the fields name (the end of its name as in spawner.docker.volumes, or a shared one's name), label and description.",
     ),
     key("spawner.docker.memory_limit", Kind::Text, r#""""#, "Memory of one server, as in \"4G\". Empty: no limit."),
     key("spawner.docker.cpu_limit", Kind::Number, "0", "Cores of one server, as in 1.5. 0: no limit."),
@@ -463,6 +481,18 @@ pub const KEYS: &[Key] = &[
         Kind::Flag,
         "true",
         "Prometheus reads /hub/metrics (or /hub/api/metrics, also on hub.bind) with a token that holds read:metrics. false: whoever reaches the address reads how many people and servers there are.",
+    ),
+    key(
+        "audit.retention_days",
+        whole(1, 36_500),
+        "365",
+        "How many days the audit log keeps a row. Older ones go a few at a time, with the next rows that are written; what is left can still be checked as a chain.",
+    ),
+    key(
+        "audit.rows_max",
+        whole(1000, 10_000_000),
+        "200000",
+        "How many rows the audit log keeps at most. 200000 are some 50 MB on disk, and half a second of each start, which reads all of them.",
     ),
 ];
 

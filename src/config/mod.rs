@@ -10,4 +10,4 @@ mod settings;
 
 pub use build::{BackendChoice, Config, HubBind, load};
 pub use keys::{KEYS, Key, Kind, template};
-pub use settings::{Mistake, Origin, Setting, Settings};
+pub use settings::{Mistake, Origin, Setting, SettingTold, Settings};

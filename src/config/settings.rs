@@ -10,6 +10,7 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key, Kind};
+use crate::model::Secret;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,34 @@ impl Setting {
             _ => self.value.to_string(),
         }
     }
+
+    /// The setting in words.
+    #[must_use]
+    pub fn told(&self) -> SettingTold {
+        let is_empty = self.value.as_str().is_some_and(str::is_empty);
+        let value = match self.key.kind {
+            Kind::Secret if is_empty => "not set".into(),
+            Kind::Secret => "set".into(),
+            // Names of variables are told; what is in them may be a password.
+            Kind::TextMap if self.key.name.ends_with("environment") => without_values(&self.value).to_string(),
+            _ => self.shown(),
+        };
+        let exact = Secret::new(self.value.to_string());
+        SettingTold { key: self.key, value, origin: self.origin.clone(), exact }
+    }
+}
+
+/// A setting in words, for whoever shows it.
+#[derive(Clone, Debug)]
+pub struct SettingTold {
+    /// Its key.
+    pub key: &'static Key,
+    /// Its value as TOML; a secret is `set` or `not set`, and `***` within others.
+    pub value: String,
+    /// Where the value came from.
+    pub origin: Origin,
+    /// The value itself, to tell whether it is another than before.
+    pub exact: Secret,
 }
 
 /// All settings in force, one for each key.
@@ -312,6 +341,15 @@ fn without(secrets: &[&str], tables: &Value) -> Value {
     tables
 }
 
+/// A table of texts, with `***` in the place of all values.
+fn without_values(table: &Value) -> Value {
+    let mut table = table.clone();
+    for (_, value) in table.as_table_mut().into_iter().flatten() {
+        *value = Value::String("***".into());
+    }
+    table
+}
+
 fn unknown(name: String, origin: Origin, known: impl Iterator<Item = String>) -> Mistake {
     let nearest = known.max_by(|a, b| strsim::jaro_winkler(a, &name).total_cmp(&strsim::jaro_winkler(b, &name)));
     let problem = nearest.map_or_else(String::new, |nearest| format!("there is no such key; did you mean {nearest}?"));
@@ -374,6 +412,14 @@ mod tests {
     fn a_secret_is_never_shown() {
         let settings = read("", &[("SLIPWAY_ADMIN_PASSWORD", "hunter2")]).expect("sound");
         assert_eq!(settings.get("auth.admin_password").shown(), "***");
+        assert_eq!(settings.get("auth.admin_password").told().value, "set");
+        assert_eq!(read("", &[]).expect("sound").get("auth.admin_password").told().value, "not set");
+        let file =
+            "[spawner]\nenvironment = { KEY = \"hunter2\" }\n[[services]]\nname = \"x\"\napi_token = \"hunter2\"";
+        let settings = read(file, &[("SLIPWAY_ADMIN_PASSWORD", "hunter2")]).expect("sound");
+        for told in settings.iter().map(Setting::told) {
+            assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
+        }
     }
 
     #[test]

@@ -69,7 +69,7 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
                 expires_in: expires_in_s.map(Duration::from_secs),
                 by: Asker::Operator,
             };
-            let (secret, _) = auth.create_token(&owner_of(&owner)?, new).await.map_err(|e| sentence(&e))?;
+            let (secret, _) = auth.create_token(ACTOR, &owner_of(&owner)?, new).await.map_err(|e| sentence(&e))?;
             Ok(Answer::Token { token: WireSecret(secret) })
         }
         Request::TokenList { owner } => {

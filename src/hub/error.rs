@@ -244,6 +244,9 @@ impl From<SpawnerError> for HubError {
                 sentence: "Slipway is being restarted. Try again in a moment.".to_owned(),
                 retry_after: Duration::from_secs(5),
             },
+            SpawnerError::NoLeftOver => {
+                Self::conflict("Nobody has to decide on volumes here any more. Reload the page.")
+            }
             SpawnerError::Store(error) => Self::Store(error),
         }
     }

@@ -6,6 +6,7 @@
 
 mod api;
 mod assets;
+mod audit_check;
 mod config;
 mod cookies;
 mod counts;
@@ -15,6 +16,7 @@ mod form;
 mod frame;
 mod landing;
 mod layers;
+mod leave;
 mod notices;
 mod oauth;
 mod pages;
@@ -34,7 +36,7 @@ use tokio::sync::Semaphore;
 pub use config::Config;
 pub use counts::{RequestFigure, Requests};
 pub use notices::Config as NoticesConfig;
-pub use program::Program;
+pub use program::{Program, SettingShown};
 pub use router::router;
 
 use crate::auth::Auth;
@@ -64,6 +66,11 @@ pub struct HubState {
     live_streams: Arc<api::live::Places>,
     started_at: Timestamp,
     requests: Arc<Requests>,
+    /// What administrators have asked to be done to many users.
+    batches: Arc<pages::Batches>,
+    /// Forms for new users that have just been sent.
+    new_users: Arc<pages::NewUsers>,
+    audit_check: Arc<audit_check::AuditCheck>,
     metrics_page: MetricsPage,
 }
 
@@ -92,6 +99,9 @@ impl HubState {
             live_streams: Arc::new(api::live::Places::new(config.live_streams, config.live_streams_per_session)),
             started_at: clock.now(),
             requests: Arc::default(),
+            batches: Arc::default(),
+            new_users: Arc::default(),
+            audit_check: Arc::default(),
             metrics_page: Arc::new(String::new),
             config: Arc::new(config),
             auth,

@@ -23,8 +23,29 @@ pub struct Program {
     pub stop: CancellationToken,
     /// Where tasks run.
     pub tasks: Tasks,
+    /// The configuration in force, as it may be shown.
+    pub settings: Arc<[SettingShown]>,
     /// What is kept of the hub's own doings.
     pub store: Store,
+}
+
+/// One setting as administrators see it: without secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingShown {
+    /// Its dotted name.
+    pub key: String,
+    /// The part of the name before the last dot; `general` if there is none.
+    pub category: String,
+    /// As TOML; a secret is `set` or `not set`, and `***` within others.
+    pub value: String,
+    /// Its default, as TOML.
+    pub default: String,
+    /// Where the value comes from.
+    pub source: String,
+    /// What it does.
+    pub description: String,
+    /// Whether somebody set it.
+    pub is_set: bool,
 }
 
 impl Program {

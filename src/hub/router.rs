@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, account, admin, api_docs, csp_report, health, home, login, logout, named, notices, password, servers,
-    signup, spawn, tokens,
+    accept_share, account, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, servers,
+    settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -55,14 +55,13 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("token"), get(tokens::get).post(tokens::post))
         .route(&hub("token/revoke/{id}"), get(tokens::ask_revoke).post(tokens::revoke))
         .route(&hub("accept-share"), get(accept_share::get).post(accept_share::post))
-        .route(&hub("authorize"), get(admin::get))
-        .route(&hub("authorize/{user}"), get(admin::back_to_list).post(admin::authorise))
-        .route(&hub("withdraw/{user}"), get(admin::ask_withdraw).post(admin::withdraw))
-        .route(&hub("discard/{user}"), get(admin::ask_discard).post(admin::discard))
         .route(&hub("error/{code}"), get(home::error))
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
         // -- audit --
+        .route(&hub("audit"), get(audit::get))
+        .route(&hub("audit/check"), post(audit::check_chain))
+        .route(&hub("settings"), get(settings::get))
         // -- life --
         // -- home --
         .route(&hub("account"), get(account::get).post(account::post))
@@ -70,7 +69,23 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
         // -- accounts --
         // -- users --
+        .route(&hub("admin"), get(users::list::get))
+        .route(&hub("admin/new"), get(users::new::get).post(users::new::post))
+        .route(&hub("admin/ask"), post(users::ask::ask))
+        .route(&hub("admin/do"), post(users::ask::act))
+        .route(&hub("admin/done/{question}"), get(users::ask::done))
+        .route(&hub("admin/users/{user}"), get(users::one::get))
+        .route(&hub("admin/users/{user}/rename"), post(users::one::change_name))
+        .route(&hub("authorize"), get(users::list::waiting))
+        .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
         // -- volumes --
+        .route(&hub("volumes"), get(super::pages::volumes::get_own))
+        .route(&hub("volumes/{user}"), get(super::pages::volumes::get))
+        .route(&hub("volumes/{user}/reset"), get(super::pages::volumes::ask_reset).post(super::pages::volumes::reset))
+        .route(
+            &hub("volumes/{user}/settle"),
+            get(super::pages::volumes::ask_settle).post(super::pages::volumes::settle),
+        )
         // -- groups --
         // -- notices --
         .route(&hub("notifications"), get(notices::get).post(notices::post))
@@ -200,12 +215,18 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
         // -- audit --
+        .route(&api("/audit"), get(api::audit::get).options(api::options))
+        .route(&api("/settings"), get(api::settings::get).options(api::options))
         // -- life --
         // -- home --
         .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --
         // -- users --
         // -- volumes --
+        .route(
+            &api("/users/{user}/manage-volumes"),
+            get(api::volumes::list).delete(api::volumes::reset).options(api::options),
+        )
         // -- groups --
         // -- notices --
         .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))

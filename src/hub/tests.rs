@@ -3,6 +3,7 @@
 
 mod account;
 mod api;
+mod audit;
 mod doors;
 mod engine;
 mod groups;
@@ -11,6 +12,7 @@ mod named_api;
 mod oauth;
 mod openapi;
 mod pages;
+mod people;
 mod program;
 mod renames;
 mod samples;

@@ -130,8 +130,8 @@ impl Certificates {
         self.served.load().is_self_signed
     }
 
-    /// Looks at the folder again and again until told to stop.
-    pub async fn watch(self: Arc<Self>, stopping: CancellationToken) {
+    /// Looks at the folder again and again until told to stop, and tells `taken_up` whenever something else is served.
+    pub async fn watch(self: Arc<Self>, stopping: CancellationToken, taken_up: impl Fn(&Self) + Send) {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
@@ -139,7 +139,9 @@ impl Certificates {
             }
             let certificates = self.clone();
             // Reads files: not on the threads that carry requests. A panic in there is logged by its hook.
-            let _ = tokio::task::spawn_blocking(move || certificates.look()).await;
+            if let Ok(true) = tokio::task::spawn_blocking(move || certificates.look()).await {
+                taken_up(&self);
+            }
         }
     }
 

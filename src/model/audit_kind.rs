@@ -83,7 +83,7 @@ impl AuditKind {
     /// is told by how it begins or ends before any word within it counts.
     #[must_use]
     pub fn of(act: &str) -> Self {
-        let has = |word: &str| act.split(' ').any(|part| part == word);
+        let has = |word: &str| act.split([' ', ',']).any(|part| part == word);
         let fits = |sign: &Sign| match sign {
             Sign::Begins(with) => act.starts_with(with),
             Sign::Ends(with) => act.ends_with(with),
@@ -111,6 +111,8 @@ const SIGNS: &[(Sign, AuditKind)] = &[
     (Sign::Begins("failed to sign in"), AuditKind::Failure),
     (Sign::Begins("opened server"), AuditKind::Visit),
     (Sign::Begins("renamed "), AuditKind::Account),
+    (Sign::Begins("enabled"), AuditKind::Account),
+    (Sign::Begins("disabled"), AuditKind::Account),
     (Sign::Begins("shared "), AuditKind::Share),
     (Sign::Begins("unshared "), AuditKind::Share),
     (Sign::Ends(" group"), AuditKind::Grant),

@@ -23,6 +23,7 @@ mod server_options;
 mod service;
 mod tally;
 mod visit;
+mod volume;
 
 pub use actor::Actor;
 pub use audit_kind::AuditKind;
@@ -46,3 +47,4 @@ pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
 pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
+pub use volume::VolumeStem;

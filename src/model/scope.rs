@@ -31,6 +31,8 @@ const SCOPES: &[(&str, &[&str])] = &[
     ("list:services", &["read:services:name"]),
     ("list:users", &["read:users:name"]),
     ("proxy", &[]),
+    // Ours: JupyterHub has no audit log.
+    ("read:audit", &[]),
     ("read:groups", &["read:groups:name"]),
     ("read:groups:name", &[]),
     ("read:groups:shares", &[]),

@@ -3,7 +3,7 @@
 //! Three real ones exist: `docker`, `process` and `static_upstream`. A backend does what it is told and says what it sees; it keeps no
 //! state of a server's life and decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Generation, ServerKey, UpstreamAddress};
+use crate::model::{Generation, ServerKey, UpstreamAddress, VolumeStem};
 use crate::net::DialError;
 
 /// Where servers run. Every call may be dropped at any await; what it left behind is found by `find` and `list`.
@@ -112,6 +112,65 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// If the engine does not answer.
     async fn events(&self) -> Result<BoxStream<'static, Notice>, BackendError>;
+
+    /// True if users can have a volume with this suffix that is theirs alone.
+    fn has_volume(&self, _suffix: &str) -> bool {
+        false
+    }
+
+    /// Which volumes of `stem` exist, in the order of the settings, and which shared ones after them.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn volumes(&self, _stem: &VolumeStem) -> Result<Vec<Volume>, BackendError> {
+        Ok(vec![])
+    }
+
+    /// Removes a volume of `stem` with all that is in it; never a shared one. None of the user's servers runs meanwhile.
+    /// In one step as the user sees it: afterwards it is as it was, or gone.
+    ///
+    /// # Errors
+    /// If the engine refuses or does not answer.
+    async fn remove_volume(&self, _stem: &VolumeStem, _suffix: &str) -> Result<Removal, BackendError> {
+        Ok(Removal::Absent)
+    }
+
+    /// How many bytes each volume has, by name, as far as that is known. Slow, for the engine as well: for the background
+    /// alone, and the caller has the deadline.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
+        Ok(HashMap::new())
+    }
+}
+
+/// A volume that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// The part of its name after the owner's: `home`.
+    pub suffix: String,
+    /// Its real name.
+    pub name: String,
+    /// Where servers see it.
+    pub mount: String,
+    /// What people call it; none: the suffix.
+    pub label: Option<String>,
+    /// What it is for; may be empty.
+    pub description: String,
+    /// It is everybody's: nobody resets it.
+    pub is_shared: bool,
+}
+
+/// What became of a volume that was to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Removed,
+    /// There was none.
+    Absent,
+    /// Something still uses it; by what it is known.
+    InUse(String),
 }
 
 /// Where `prepare` says how far it is: a sentence, and percent where known. Cheap; may be called often.
@@ -134,6 +193,8 @@ pub struct Order {
     pub environment: Environment,
     /// What it may use.
     pub limits: ResourceLimits,
+    /// Whose volumes it sees.
+    pub volumes: VolumeStem,
 }
 
 /// What one server may use; `None` is no limit.

@@ -55,6 +55,12 @@ pub struct Config {
     pub default_url: Option<String>,
     /// The administrator's variables for every server; they win over ours.
     pub environment: BTreeMap<String, String>,
+    /// Volumes that are there before an account of their name starts its first server are its own, without a question.
+    pub gives_left_over_volumes: bool,
+    /// How often volumes are measured. 1 h: an engine walks through all files for it. 0: never.
+    pub volume_sizes_interval_s: u64,
+    /// How long measuring them may take. 10 min: an engine with many took two.
+    pub volume_sizes_timeout_s: u64,
 }
 
 impl Default for Config {
@@ -81,6 +87,9 @@ impl Default for Config {
             limits: ResourceLimits::default(),
             default_url: None,
             environment: BTreeMap::new(),
+            gives_left_over_volumes: false,
+            volume_sizes_interval_s: 3_600,
+            volume_sizes_timeout_s: 600,
         }
     }
 }
@@ -98,6 +107,14 @@ impl Config {
             // Asking it to end, then finding, reading its log and removing it, each with its own limit.
             end: Duration::from_secs(self.stop_grace_s + 3 * self.engine_timeout_s),
             look: Duration::from_secs(self.engine_timeout_s),
+        }
+    }
+
+    pub(super) fn volume_sizes_pace(&self) -> super::volumes::Pace {
+        super::volumes::Pace {
+            interval: Duration::from_secs(self.volume_sizes_interval_s),
+            limit: Duration::from_secs(self.volume_sizes_timeout_s),
+            soon: Duration::from_secs(10),
         }
     }
 

@@ -598,7 +598,9 @@ impl Driver {
     /// After a step: the next one, or what waits for the server to be quiet.
     fn go_on(&mut self, server: &ServerKey) {
         self.next_in_lane(server);
-        if let Some(slot) = self.slots.get_mut(server).filter(|slot| slot.is_quiet() && !slot.later.is_empty()) {
+        // One that has been started meanwhile is not quiet for a long time: whoever waited is told so.
+        let is_time = |slot: &&mut Slot| slot.is_quiet() || !slot.life.state.is_at_rest();
+        if let Some(slot) = self.slots.get_mut(server).filter(is_time).filter(|slot| !slot.later.is_empty()) {
             std::mem::take(&mut slot.later).into_iter().for_each(|letter| self.take(letter));
         }
         self.finish_removal(server);

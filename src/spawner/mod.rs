@@ -22,6 +22,7 @@ mod record;
 mod rows;
 mod steps;
 mod trouble;
+mod volumes;
 
 pub mod docker;
 pub mod process;
@@ -35,7 +36,8 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub use backend::{
-    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
+    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, ResourceLimits,
+    Sight, Volume,
 };
 pub use changes::ServerChange;
 pub use config::Config;
@@ -43,6 +45,7 @@ pub use counts::Figures;
 pub use limits::NamedServers;
 pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
+pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
     Actor, BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerStatus, Timestamp,
@@ -140,9 +143,28 @@ pub enum SpawnerError {
     /// The program is being stopped.
     #[error("Slipway is stopping")]
     Closed,
+    /// There are no volumes on which anybody has to decide.
+    #[error("there are no left-over volumes")]
+    NoLeftOver,
     /// The rows could not be read or written.
     #[error("the store failed")]
     Store(#[source] StoreError),
+}
+
+impl From<volumes::NoVolumes> for SpawnerError {
+    fn from(error: volumes::NoVolumes) -> Self {
+        match error {
+            volumes::NoVolumes::Backend(error) => error.into(),
+            volumes::NoVolumes::Store(error) => error.into(),
+            error => BackendError::Settings(error.to_string()).into(),
+        }
+    }
+}
+
+impl From<BackendError> for SpawnerError {
+    fn from(error: BackendError) -> Self {
+        Self::Engine(Arc::new(error))
+    }
 }
 
 impl From<StoreError> for SpawnerError {
@@ -180,11 +202,12 @@ pub struct Spawner {
     config: Arc<Config>,
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
+    volumes: Arc<volumes::Keeper>,
     tokens: Arc<dyn ServerTokens>,
 }
 
 /// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Hold {
     user: UserName,
     mail: mpsc::Sender<Mail>,
@@ -215,6 +238,7 @@ impl Spawner {
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
         let Parts { backend, store, routes, tokens, groups, base, clock, tasks } = parts;
         let rows = Rows(store);
+        volumes::give_owners(&rows).await?;
         let known = rows.all().await?;
         let board = Arc::new(Board::new(clock.now()));
         let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
@@ -244,7 +268,26 @@ impl Spawner {
         let counts = Arc::<counts::Counts>::default();
         let of_servers = Arc::clone(&tokens);
         let (engine, counting) = (backend.clone(), counts.clone());
-        let steps = Arc::new(Steps { config, ready, probes, base, backend: engine, tokens, rows, counts: counting });
+        let volumes = Arc::new(volumes::Keeper {
+            backend: backend.clone(),
+            rows: rows.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            sizes: volumes::Sizes::default(),
+            gives_left_over: config.gives_left_over_volumes,
+        });
+        tasks.spawn(volumes.clone().keep_sizes(config.volume_sizes_pace(), tasks.stopping().clone()));
+        let steps = Arc::new(Steps {
+            config,
+            ready,
+            probes,
+            base,
+            backend: engine,
+            tokens,
+            rows,
+            volumes: volumes.clone(),
+            counts: counting,
+        });
         let around = Surroundings {
             routes,
             board: board.clone(),
@@ -268,7 +311,7 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, config: shared_config, counts, groups, tokens: of_servers })
+        Ok(Self { mail, board, backend, config: shared_config, counts, groups, volumes, tokens: of_servers })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was

@@ -1,7 +1,9 @@
 //! The spawner's rows in the store, from async code: each call runs on the blocking pool and ends after the fsync.
 
-use crate::model::{Actor, ServerKey, Timestamp};
-use crate::store::{ServerRow, Store, StoreError, Transaction};
+use std::collections::HashSet;
+
+use crate::model::{Actor, ServerKey, Timestamp, UserName, VolumeStem};
+use crate::store::{ServerRow, Store, StoreError, Transaction, VolumesRow};
 
 /// The store as the spawner uses it.
 #[derive(Clone)]
@@ -36,6 +38,27 @@ impl Rows {
             })
         })
         .await
+    }
+
+    pub(super) async fn volumes_of(&self, owner: &UserName) -> Result<Option<VolumesRow>, StoreError> {
+        let owner = owner.clone();
+        self.run(move |store| store.volumes_of(&owner)).await
+    }
+
+    /// Under which names volumes are somebody's.
+    pub(super) async fn stems(&self) -> Result<HashSet<VolumeStem>, StoreError> {
+        self.run(|store| Ok(store.volumes()?.into_iter().map(|row| row.stem).collect())).await
+    }
+
+    pub(super) async fn stem_is_owned(&self, stem: &VolumeStem) -> Result<bool, StoreError> {
+        Ok(self.stems().await?.contains(stem))
+    }
+
+    pub(super) async fn write(
+        &self,
+        act: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.run(move |store| store.write(act)).await
     }
 
     async fn run<T: Send + 'static>(

@@ -16,7 +16,7 @@ use super::life::Fact;
 use super::profiles::Choice;
 use super::rows::{self, Note, Rows};
 use super::trouble::Trouble;
-use super::{Also, Config, ServerTokens, SpawnerError, ready};
+use super::{Also, Config, ServerTokens, SpawnerError, ready, volumes};
 use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
 use crate::store::{ServerRow, StoreError};
 
@@ -33,6 +33,7 @@ pub(super) struct Steps {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) tokens: Arc<dyn ServerTokens>,
     pub(super) rows: Rows,
+    pub(super) volumes: Arc<volumes::Keeper>,
     pub(super) counts: Arc<Counts>,
 }
 
@@ -47,9 +48,20 @@ impl Steps {
     /// The intent is durable before the engine hears of it, so that a crash in between leaves nothing unknown.
     pub(super) async fn create(&self, row: ServerRow, notes: Vec<Note>, choice: &Choice) -> (Fact, Option<Handle>) {
         let (server, generation) = (row.key.clone(), row.generation);
-        // Intent, audit and token in one commit: the engine waits for one fsync.
-        let also: Also = Box::new(move |transaction| rows::put(transaction, row, &notes));
-        let token = match self.tokens.issue(&server, also).await {
+        let stem = match self.volumes.stem_for(&server.user).await {
+            Ok(stem) => stem,
+            Err(error) => {
+                warn!(server = %server, error = &error as &dyn std::error::Error, "a start has no volumes");
+                return (Fact::Troubled(Trouble::Because(error.for_person())), None);
+            }
+        };
+        let claimed = stem.clone();
+        let intent: Also = Box::new(move |transaction| {
+            volumes::claim(transaction, &row.key.user, &claimed)?;
+            rows::put(transaction, row, &notes)
+        });
+        // Intent, audit, token and whose the volumes are in one commit: the engine waits for one fsync.
+        let token = match self.tokens.issue(&server, intent).await {
             Ok(token) => token,
             Err(error) => {
                 warn!(server = %server, error = &error as &dyn std::error::Error, "the start could not be written down");
@@ -79,6 +91,7 @@ impl Steps {
                 command: choice.command.clone(),
                 environment,
                 limits: choice.limits,
+                volumes: stem,
             };
             self.backend.create(&order).await
         };

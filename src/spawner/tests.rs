@@ -1,6 +1,7 @@
 //! The driver with a real store, real routes and real probes; only the engine is a stage, and time is moved by hand.
 
 mod named;
+mod volumes;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -49,6 +50,7 @@ struct Stage {
     /// … unless the engine gives it somebody else's.
     addresses: Mutex<HashMap<ServerKey, UpstreamAddress>>,
     is_down: std::sync::atomic::AtomicBool,
+    disks: volumes::Disks,
     /// Restarts take one each, with the program ended; a closed gate holds them up.
     restart_gate: Semaphore,
     restarting: AtomicUsize,
@@ -130,6 +132,7 @@ impl Backend for Stage {
         self.creating.fetch_sub(1, Ordering::SeqCst);
         passed.expect("the gate is never closed");
         self.check()?;
+        self.disks.mount(order);
         self.servers.lock().insert(order.server.clone(), (order.generation, Sight::Created));
         Ok(handle_of(&order.server))
     }
@@ -169,6 +172,7 @@ impl Backend for Stage {
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
         self.check()?;
         self.servers.lock().remove(&server_of(handle));
+        self.disks.unmount(&server_of(handle));
         Ok(())
     }
     async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
@@ -193,6 +197,21 @@ impl Backend for Stage {
             receiver.recv().await.ok().map(|notice| (notice, receiver))
         });
         Ok(stream.boxed())
+    }
+    fn has_volume(&self, suffix: &str) -> bool {
+        volumes::SUFFIXES.contains(&suffix)
+    }
+    async fn volumes(&self, stem: &crate::model::VolumeStem) -> Result<Vec<Volume>, BackendError> {
+        self.check()?;
+        Ok(self.disks.of(stem))
+    }
+    async fn remove_volume(&self, stem: &crate::model::VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
+        self.check()?;
+        Ok(self.disks.remove(stem, suffix).await)
+    }
+    async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
+        self.check()?;
+        Ok(self.disks.sizes())
     }
 }
 
@@ -273,6 +292,7 @@ impl World {
             port: answering().await,
             addresses: Mutex::default(),
             is_down: false.into(),
+            disks: volumes::Disks::default(),
             restart_gate: Semaphore::new(1_000),
             restarting: AtomicUsize::new(0),
             rows_at_restart: Mutex::default(),

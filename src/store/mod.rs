@@ -14,6 +14,7 @@ mod rows;
 mod seal;
 mod staged;
 mod transaction;
+mod volumes;
 mod witness;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
 pub use notices::{DeliveryRow, NoticeId, NoticeRow};
 pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
+pub use volumes::VolumesRow;
 
 use error::unreadable;
 use files::{DataDir, LOCK_PATIENCE};
@@ -64,10 +66,11 @@ const SERVICES: Table = TableDefinition::new("services");
 const SHARES: Table = TableDefinition::new("shares");
 const SHARE_CODES: Table = TableDefinition::new("share_codes");
 const NOTICES: Table = TableDefinition::new("notices");
+const VOLUMES: Table = TableDefinition::new("volumes");
 /// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
 /// Tables that came later: an older database has none of them until the first write to each.
-const LATER_TABLES: [Table; 5] = [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES];
+const LATER_TABLES: [Table; 6] = [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.

@@ -49,7 +49,7 @@ impl<'a> Transaction<'a> {
         self.put(USERS, row.name.as_str().as_bytes(), row)
     }
 
-    /// Removes the user with all sessions, tokens and server rows of his.
+    /// Removes the user with all sessions, tokens and server rows of his, and what says which volumes are his.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -57,6 +57,7 @@ impl<'a> Transaction<'a> {
         self.remove(USERS, name.as_str().as_bytes())?;
         self.remove_where(SESSIONS, |row: &SessionRecord| row.belongs_to(name))?;
         self.remove_where(TOKENS, |row: &TokenRow| row.owner.user() == Some(name))?;
+        self.forget_volumes(name)?;
         let (first, end) = servers_range(name);
         let mut table = self.write.open_table(SERVERS).map_err(unreadable)?;
         table.retain_in(first.as_slice()..end.as_slice(), |_, _| false).map_err(unwritten)
@@ -143,7 +144,7 @@ impl<'a> Transaction<'a> {
         self.remove(SERVERS, &server_key(key))
     }
 
-    /// Gives all servers of `from` to `to`, who has none: a part of renaming a user.
+    /// Gives all servers of `from` to `to`, who has none, and the volumes with them: a part of renaming a user.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -165,7 +166,7 @@ impl<'a> Transaction<'a> {
             let key = ServerKey { user: to.clone(), name: row.key.name.clone() };
             self.put_server(&ServerRow { key, ..row })?;
         }
-        Ok(())
+        self.rename_volumes(from, to)
     }
 
     /// Counts this commit; the witness is told the number.

@@ -129,14 +129,17 @@ step("another person asks for an account, and waits", async () => {
 
 step("the administrator approves, and the other person gets in", async () => {
   await admin.goto("/hub/authorize");
-  await look(admin, "authorize-waiting", artefacts);
-  await submit(admin, '[action$="/hub/authorize/bob"]');
-  assert.equal(await admin.locator('form[action$="/hub/authorize/bob"]').count(), 0);
-  await look(admin, "authorize", artefacts);
-  for (const question of ["withdraw", "discard"]) {
-    await admin.goto(`/hub/${question}/bob`);
-    await look(admin, question, artefacts);
-  }
+  assert.equal(path(admin), "/hub/admin");
+  await look(admin, "users-waiting", artefacts);
+  await admin.click('[name=just][value="approve bob"]');
+  assert.match(await admin.locator(".note-good").innerText(), /bob: approved/);
+  assert.equal(await admin.locator('[value="approve bob"]').count(), 0);
+  await admin.goto("/hub/admin");
+  await look(admin, "users", artefacts);
+  await admin.goto("/hub/admin/users/bob");
+  await look(admin, "user", artefacts);
+  await admin.click('[name=just][value="delete bob"]');
+  await look(admin, "user-delete", artefacts);
   await signIn(bob, "bob", passwords.bob);
   assert.equal(path(bob), "/hub/home");
 });

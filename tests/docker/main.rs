@@ -19,4 +19,5 @@ mod program;
 mod registry;
 mod spawner;
 mod story;
+mod volumes;
 mod world;

@@ -185,7 +185,7 @@ async fn volumes_stay_after_a_stop_and_are_writable_however_they_are_nested() {
     let world = World::with(LAB, |plan| {
         plan.docker.command = Some(["python3", "-m", "http.server", "8888"].map(String::from).to_vec());
         for (suffix, path) in [("deep", "/home/jovyan/not/in/the/image"), ("data", "/data")] {
-            plan.docker.volumes.push(UserVolume { suffix: suffix.into(), path: path.into() });
+            plan.docker.volumes.push(UserVolume::new(suffix, path));
         }
     })
     .await;
@@ -358,7 +358,7 @@ async fn named_servers_run_beside_the_default_one_are_adopted_renamed_and_remove
     .await;
     let (default, gpu) = (alice(), ServerKey { name: ServerName::parse("gpu").expect("a name"), ..alice() });
     let options = ServerOptions::parse(serde_json::json!({ "profile": "small" })).expect("options");
-    let wish = Wish { options: Some(options), display_name: DisplayName::parse("My GPU").ok() };
+    let wish = Wish { options: Some(options), display_name: DisplayName::parse("My GPU").ok(), by: "test".into() };
     let (one, two) = tokio::join!(world.start(&default), async {
         world.spawner.start(&gpu, wish).await.expect("taken");
         world.settled(&gpu).await
@@ -418,7 +418,7 @@ async fn an_image_is_chosen_from_the_allowed_ones_and_looked_for_by_itself() {
     .await;
     let wish = |image: &str| {
         let options = ServerOptions::parse(serde_json::json!({ "image": image })).expect("options");
-        Wish { options: Some(options), display_name: None }
+        Wish { options: Some(options), display_name: None, by: "test".into() }
     };
     let refused = world.spawner.start(&alice(), wish(EXITS)).await;
     assert!(

@@ -1,5 +1,6 @@
 //! One installation of the spawner on the host's real engine, and a look at what is there from outside.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -9,12 +10,12 @@ use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use slipway::model::{
     BasePath, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, Timestamp,
-    UserName,
+    UserName, VolumeStem,
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
-    Also, Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, ServerTokens, Sight,
-    Spawner, Wish,
+    Also, Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, Removal, ServerTokens,
+    Sight, Spawner, Volume, Wish,
 };
 use slipway::store::{self, Store, StoreError, UserRow};
 use slipway::tasks::Tasks;
@@ -36,7 +37,7 @@ pub(crate) struct World {
     pub(crate) backend: Arc<Timed>,
     pub(crate) tokens: Arc<Tokens>,
     plan: Plan,
-    store: Store,
+    pub(crate) store: Store,
     tasks: Running,
     names: Names,
     _folder: Arc<tempfile::TempDir>,
@@ -142,7 +143,7 @@ impl World {
     }
 
     pub(crate) async fn stop(&self, server: &ServerKey) -> ServerStatus {
-        self.spawner.stop(server).await.expect("the wish is taken");
+        self.spawner.stop(server, "test").await.expect("the wish is taken");
         self.settled(server).await
     }
 
@@ -306,6 +307,19 @@ impl Backend for Timed {
     }
     async fn events(&self) -> Result<BoxStream<'static, Notice>, BackendError> {
         self.inner.events().await
+    }
+
+    fn has_volume(&self, suffix: &str) -> bool {
+        self.inner.has_volume(suffix)
+    }
+    async fn volumes(&self, stem: &VolumeStem) -> Result<Vec<Volume>, BackendError> {
+        self.inner.volumes(stem).await
+    }
+    async fn remove_volume(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
+        self.inner.remove_volume(stem, suffix).await
+    }
+    async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
+        self.inner.volume_sizes().await
     }
 }
 

@@ -112,7 +112,6 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/delete-server/alice/gpu", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "POST", "/hub/security/csp-report", [403, 403, 403, 200, 200, 200, 403, 403]),
     ("nav", "GET", "/hub/change-password", [302, 302, 302, 200, 200, 200, 302, 302]),
-    ("nav", "GET", "/hub/authorize", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("nav", "GET", "/hub/spawn/alice", [302, 302, 302, 404, 302, 302, 302, 302]),
     ("nav", "GET", "/hub/spawn-pending/alice", [302, 302, 302, 404, 302, 302, 302, 302]),
     ("nav", "GET", "/hub/spawn-pending/nobody", [302, 302, 302, 404, 404, 404, 302, 302]),
@@ -125,6 +124,13 @@ const TABLE: &[Row] = &[
     ("api", "DELETE", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "GET", "/hub/api/nothing", [404, 404, 404, 404, 404, 404, 404, 404]),
     // -- audit --
+    ("nav", "GET", "/hub/audit", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/audit/check", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/settings", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "GET", "/hub/api/audit", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "GET", "/hub/api/settings", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/audit", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "OPTIONS", "/hub/api/settings", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- life --
     // -- home --
     ("nav", "GET", "/hub/account", [302, 302, 302, 200, 200, 200, 302, 302]),
@@ -138,7 +144,26 @@ const TABLE: &[Row] = &[
     ("api", "OPTIONS", "/hub/api/live", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- accounts --
     // -- users --
+    ("nav", "GET", "/hub/admin", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("nav", "GET", "/hub/admin/new", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/admin/new", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/admin/ask", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "POST", "/hub/admin/do", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/admin/done/x", [302, 302, 302, 403, 403, 404, 302, 302]),
+    ("nav", "GET", "/hub/admin/users/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "POST", "/hub/admin/users/alice/rename", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/authorize", [302, 302, 302, 403, 403, 302, 302, 302]),
+    ("nav", "GET", "/hub/authorize/alice", [302, 302, 302, 403, 403, 302, 302, 302]),
+    ("api", "POST", "/hub/authorize/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     // -- volumes --
+    ("nav", "GET", "/hub/volumes", [302, 302, 302, 200, 200, 200, 302, 302]),
+    ("nav", "GET", "/hub/volumes/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
+    ("nav", "GET", "/hub/volumes/alice/reset", [302, 302, 302, 404, 400, 400, 302, 302]),
+    ("api", "POST", "/hub/volumes/alice/reset", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/volumes/alice/settle?do=give", [302, 302, 302, 403, 403, 303, 302, 302]),
+    ("api", "POST", "/hub/volumes/alice/settle", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "GET", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 404, 200, 200, 403, 403]),
+    ("api", "DELETE", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 403, 403, 403, 403, 403]),
     // -- groups --
     // -- notices --
     ("nav", "GET", "/hub/notifications", [302, 302, 302, 403, 403, 200, 302, 302]),
@@ -173,12 +198,6 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/stop/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "POST", "/hub/stop/alice/gpu", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/user-redirect/x", [302, 302, 302, 302, 302, 302, 302, 302]),
-    ("nav", "GET", "/hub/authorize/alice", [302, 302, 302, 403, 403, 302, 302, 302]),
-    ("api", "POST", "/hub/authorize/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
-    ("nav", "GET", "/hub/withdraw/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
-    ("api", "POST", "/hub/withdraw/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
-    ("nav", "GET", "/hub/discard/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
-    ("api", "POST", "/hub/discard/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/api-docs", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/error/404", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/api/oauth2/authorize", [302, 302, 302, 400, 400, 400, 302, 302]),

@@ -227,8 +227,7 @@ async fn codes_and_tokens_end_with_the_session_the_server_and_the_account() {
     world.start_server("alice").await;
     let (code, token) = (code_for(&alice, "alice", "").await, token_by(&alice).await);
     let secret = world.backend.environment_of("alice")["JUPYTERHUB_API_TOKEN"].clone();
-    let list = admin.get("/hub/authorize").await.is(200).text();
-    admin.post_form("/hub/discard/alice", &[("_xsrf", &xsrf_of(&list))]).await.is(303);
+    admin.administer("delete", &["alice"]).await.is(200);
     assert_eq!(exchange_with(&world, "alice", &secret, &code, &[]).await.status, 401);
     token.get("/hub/api/user").await.is(403);
 }

@@ -46,7 +46,7 @@ impl Site {
     async fn token_of(&self, name: &str) -> String {
         let owner = OwnerName::from(user(name));
         let new = NewToken { scopes: None, note: "test".into(), expires_in: None, by: Asker::Operator };
-        self.world.app.auth.create_token(&owner, new).await.expect("a token").0.expose().to_owned()
+        self.world.app.auth.create_token("test", &owner, new).await.expect("a token").0.expose().to_owned()
     }
 
     /// What a service posts to have its code exchanged.

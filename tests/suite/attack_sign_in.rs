@@ -5,7 +5,7 @@ use std::time::Duration;
 use slipway::model::{ServerState, UserName};
 
 use crate::client::{ANSWER_LIMIT, Answer, Client};
-use crate::world::{PASSWORD, World, server, sign_up_at, take_cookies, xsrf_of};
+use crate::world::{PASSWORD, World, question_of, server, sign_up_at, take_cookies, xsrf_of};
 
 /// A proxy in front of us, so that one machine can speak for many addresses.
 const BEHIND_A_PROXY: [(&str, &str); 1] = [("SLIPWAY_LISTENER_TRUSTED_PROXIES", "127.0.0.1")];
@@ -196,8 +196,7 @@ async fn a_name_that_comes_back_inherits_nothing() {
     let client = slipway::model::ServerKey::default_of(name("alice")).into();
     let (token, _) =
         world.app.auth.issue_oauth_token(&name("alice"), &client, vec!["inherit".into()], None).await.expect("a token");
-    let list = admin.get("/hub/authorize").await.is(200).text();
-    admin.post_form("/hub/discard/alice", &[("_xsrf", &xsrf_of(&list))]).await.is(303);
+    admin.administer("delete", &["alice"]).await.is(200);
     world.add_user("alice", false).await;
     old.get("/hub/home").await.is(302);
     for token in [server_token.as_str(), token.expose()] {
@@ -235,14 +234,17 @@ async fn a_server_without_an_account_is_ended_at_the_next_start() {
 async fn a_deletion_that_nobody_waits_for_is_done_to_its_end() {
     let world = World::new().await;
     let admin = world.admin("root").await;
-    let list = admin.get("/hub/authorize").await.is(200).text();
-    let body = format!("_xsrf={}", xsrf_of(&list));
+    let list = admin.get("/hub/admin").await.is(200).text();
     for n in 0..6 {
         let user = format!("user{n}");
         world.user_with_server(&user).await;
         let mut tls = admin.tls(b"http/1.1").await;
+        let token = xsrf_of(&list);
+        let fields = [("_xsrf", token.as_str()), ("act", "delete"), ("user", user.as_str())];
+        let question = question_of(&admin.post_form("/hub/admin/ask", &fields).await.is(200).text());
+        let body = format!("_xsrf={}&question={question}", xsrf_of(&list));
         let request = format!(
-            "POST /hub/discard/{user} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /hub/admin/do HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
             admin.host(),
             admin.cookie_line(),
             body.len()
@@ -272,8 +274,8 @@ async fn somebody_shut_out_is_out_at_once() {
     let alice = world.user_with_server("alice").await;
     let token = world.backend.environment_of("alice")["JUPYTERHUB_API_TOKEN"].clone();
     let mut socket = alice.open_websocket("/user/alice/ws").await.1.expect("a WebSocket");
-    let list = admin.get("/hub/authorize").await.is(200).text();
-    admin.post_form("/hub/withdraw/alice", &[("_xsrf", &xsrf_of(&list))]).await.is(303);
+    let list = admin.get("/hub/admin").await.is(200).text();
+    admin.administer("disable", &["alice"]).await.is(200);
     let mut rest = Vec::new();
     let reading = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest);
     let _ = tokio::time::timeout(Duration::from_secs(1), reading).await.expect("cut within a second");
@@ -283,7 +285,7 @@ async fn somebody_shut_out_is_out_at_once() {
     try_to_sign_in(&world.client().navigating(), "alice", PASSWORD).await.is(403);
     assert!(world.backend.servers().is_empty(), "{:?}", world.backend.servers());
     // Let in again, everything works as on the first day.
-    admin.post_form("/hub/authorize/alice", &[("_xsrf", &xsrf_of(&list))]).await.is(303);
+    admin.post_form("/hub/admin/ask", &[("_xsrf", &xsrf_of(&list)), ("just", "enable alice")]).await.is(303);
     world.start_server("alice").await;
     world.sign_in("alice").await.scripting().get("/user/alice/x").await.is(200);
 }
@@ -294,12 +296,18 @@ async fn two_administrators_cannot_both_go() {
     for _ in 0..5 {
         let world = World::new().await;
         let (one, two) = (world.admin("one").await, world.admin("two").await);
-        let list_of = async |browser: &Client| xsrf_of(&browser.get("/hub/authorize").await.is(200).text());
-        let (ones, twos) = (list_of(&one).await, list_of(&two).await);
-        let act = async |browser: &Client, token: &str, other: &str| {
-            browser.post_form(&format!("/hub/discard/{other}"), &[("_xsrf", token)]).await.status
+        // Both look at the question before either says yes.
+        let ask = async |browser: &Client, other: &str| {
+            let token = xsrf_of(&browser.get("/hub/admin").await.is(200).text());
+            let fields = [("_xsrf", token.as_str()), ("act", "delete"), ("user", other)];
+            let question = question_of(&browser.post_form("/hub/admin/ask", &fields).await.is(200).text());
+            (token, question)
         };
-        let _ = tokio::join!(act(&one, &ones, "two"), act(&two, &twos, "one"));
+        let (ones, twos) = (ask(&one, "two").await, ask(&two, "one").await);
+        let act = async |browser: &Client, (token, question): &(String, String)| {
+            browser.post_form("/hub/admin/do", &[("_xsrf", token), ("question", question)]).await.status
+        };
+        let _ = tokio::join!(act(&one, &ones), act(&two, &twos));
         assert_eq!(world.app.auth.users().iter().filter(|user| user.admin && user.authorised).count(), 1);
     }
 }

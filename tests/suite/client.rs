@@ -132,6 +132,29 @@ impl Client {
         client.send(Wire::Http1, Method::POST, path, form.into()).await
     }
 
+    /// Has an administrator's act done to these users: asks, says yes to the question, and waits for the end of it.
+    /// Returns the page that says what became of each.
+    pub async fn administer(&self, act: &str, names: &[&str]) -> Answer {
+        let token = crate::world::xsrf_of(&self.get("/hub/admin").await.is(200).text());
+        let mut fields = vec![("_xsrf", token.as_str()), ("act", act)];
+        fields.extend(names.iter().map(|name| ("user", *name)));
+        let asked = self.post_form("/hub/admin/ask", &fields).await;
+        if asked.status != 200 {
+            return asked;
+        }
+        let question = crate::world::question_of(&asked.text());
+        let fields = [("_xsrf", token.as_str()), ("question", question.as_str())];
+        let mut answer = self.post_form("/hub/admin/do", &fields).await.is(303);
+        let address = answer.header("location").to_owned();
+        loop {
+            answer = self.get(&address).await.is(200);
+            if !answer.text().contains("so far") {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     /// Sends one request on a connection of its own and reads the whole answer.
     pub async fn send(&self, wire: Wire, method: Method, path: &str, body: Bytes) -> Answer {
         let exchange = async {

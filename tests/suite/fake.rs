@@ -1,7 +1,7 @@
 //! A backend whose servers are tasks in this process: each listens on a port of its own, answers with what it was
 //! sent, and can be told to fail in every way that a container fails.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,8 +21,10 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde_json::json;
 use sha1::{Digest as _, Sha1};
-use slipway::model::{Generation, ServerKey, UpstreamAddress};
-use slipway::spawner::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
+use slipway::model::{Generation, ServerKey, UpstreamAddress, VolumeStem};
+use slipway::spawner::{
+    Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, Sight, Volume,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast};
@@ -178,9 +180,19 @@ pub struct FakeBackend {
     notices: broadcast::Sender<Notice>,
     gate: Notify,
     creates: AtomicUsize,
+    /// Names of volumes that exist.
+    volumes: Mutex<BTreeSet<String>>,
     pub ear: Arc<Ear>,
     restarts: AtomicUsize,
 }
+
+/// What each user has, and what everybody shares.
+const VOLUMES: [(&str, &str, &str); 4] = [
+    ("home", "/home/jovyan", "Home files and configuration"),
+    ("workspace", "/home/jovyan/work", "Project files, notebooks, code"),
+    ("cache", "/home/jovyan/.cache", "Temporary files, pip and conda cache"),
+    ("shared", "/mnt/shared", "Files that everybody here shares"),
+];
 
 /// What happens to servers may wait here; tests are short.
 const NOTICES: usize = 256;
@@ -194,9 +206,20 @@ impl FakeBackend {
             notices: broadcast::channel(NOTICES).0,
             gate: Notify::new(),
             creates: AtomicUsize::new(0),
+            volumes: Mutex::new(BTreeSet::from(["fake_shared".to_owned()])),
             ear: Arc::default(),
             restarts: AtomicUsize::new(0),
         })
+    }
+
+    /// The names of all volumes.
+    pub fn volumes(&self) -> Vec<String> {
+        self.volumes.lock().iter().cloned().collect()
+    }
+
+    /// A volume that somebody has made beside us.
+    pub fn add_volume(&self, name: &str) {
+        self.volumes.lock().insert(name.to_owned());
     }
 
     /// From now on servers of `user` behave like this.
@@ -309,6 +332,8 @@ impl Backend for FakeBackend {
         if self.behaviour_of(&order.server) == Behaviour::WaitsInCreate {
             self.gate.notified().await;
         }
+        let own = VOLUMES[..3].iter().map(|(suffix, ..)| volume_name(&order.volumes, suffix));
+        self.volumes.lock().extend(own);
         let name = order.server.docker_name("fake");
         let server = FakeServer {
             server: order.server.clone(),
@@ -404,6 +429,32 @@ impl Backend for FakeBackend {
         });
         Ok(stream.boxed())
     }
+
+    fn has_volume(&self, suffix: &str) -> bool {
+        VOLUMES[..3].iter().any(|(own, ..)| *own == suffix)
+    }
+
+    async fn volumes(&self, stem: &VolumeStem) -> Result<Vec<Volume>, BackendError> {
+        let there = self.volumes.lock();
+        let volumes = VOLUMES.iter().map(|(suffix, mount, description)| Volume {
+            suffix: (*suffix).to_owned(),
+            name: volume_name(stem, suffix),
+            mount: (*mount).to_owned(),
+            label: None,
+            description: (*description).to_owned(),
+            is_shared: *suffix == "shared",
+        });
+        Ok(volumes.filter(|volume| there.contains(&volume.name)).collect())
+    }
+
+    async fn remove_volume(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
+        let is_gone = self.volumes.lock().remove(&volume_name(stem, suffix));
+        Ok(if is_gone { Removal::Removed } else { Removal::Absent })
+    }
+}
+
+fn volume_name(stem: &VolumeStem, suffix: &str) -> String {
+    if suffix == "shared" { "fake_shared".to_owned() } else { format!("fake-{stem}_{suffix}") }
 }
 
 /// A program of its own that answers as servers do, under this name.

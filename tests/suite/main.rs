@@ -14,6 +14,7 @@ mod attack_sign_in;
 mod attack_spawn;
 mod attack_tenant;
 mod attack_wire;
+mod audit;
 mod chp;
 #[allow(dead_code)]
 mod client;
@@ -31,4 +32,5 @@ mod routes;
 mod shutdown;
 mod spawn;
 mod static_upstream;
+mod volumes;
 mod world;

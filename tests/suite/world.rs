@@ -83,6 +83,12 @@ impl World {
         Self::start(backend, clock, folder, overrides).await
     }
 
+    /// The same with these variables set besides.
+    pub async fn restart_with(mut self, more: &[(&str, &str)]) -> Self {
+        self.overrides.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.restart().await
+    }
+
     /// Where the deployment lives under its host.
     pub fn base(&self) -> BasePath {
         let base = self.overrides.iter().find(|(name, _)| name == "SLIPWAY_BASE_URL");
@@ -199,6 +205,13 @@ pub fn xsrf_of(page: &str) -> String {
         .find(|input| input.contains("name=\"_xsrf\""))
         .unwrap_or_else(|| panic!("no _xsrf in {page}"));
     field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a value").to_owned()
+}
+
+/// What the page before an administrator's act is to be answered with.
+#[track_caller]
+pub fn question_of(page: &str) -> String {
+    let rest = page.split("name=\"question\" value=\"").nth(1).unwrap_or_else(|| panic!("no question in {page}"));
+    rest.split('"').next().expect("a value").to_owned()
 }
 
 fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Config {

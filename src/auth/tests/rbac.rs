@@ -353,7 +353,7 @@ impl Run {
             expires_in: None,
             by: Asker::Caller(owner_name(&by), rights),
         };
-        let result = auth.create_token(&owner_name(&owner), new).await;
+        let result = auth.create_token("test", &owner_name(&owner), new).await;
         let (kind, owner_text) = owner.split_once(' ').expect("kind and name");
         let held = self.model.of_owner(&owner);
         let of_by = self.model.of_owner(&by);

@@ -75,7 +75,7 @@ async fn a_token_is_asked_for_with_scopes_and_an_end() {
     let world = World::with(|config| config.token_expires_in_max_s = 3600).await;
     let (alice, root) = (plain(&world, "alice").await, world.admin("root").await);
     let (owner, by) = (OwnerName::from(alice.clone()), rights(&world, &alice));
-    let make = |new| world.auth.create_token(&owner, new);
+    let make = |new| world.auth.create_token("test", &owner, new);
     assert!(matches!(make(asked(&["admin:users"], &by)).await, Err(ActError::NotHeld { .. })));
     assert!(matches!(make(asked(&["custom:none:such"], &by)).await, Err(ActError::UnknownScope(_))));
     let narrow = make(asked(&["tokens!user", "read:tokens!user"], &by)).await.expect("she holds it").1;
@@ -87,7 +87,7 @@ async fn a_token_is_asked_for_with_scopes_and_an_end() {
     let (secret, token) = make(NewToken { scopes: None, ..asked(&[], &by) }).await.expect("the default is inherit");
     assert_eq!(token.rights().scopes(), by.scopes());
     assert!(matches!(
-        world.auth.create_token(&OwnerName::from(root.clone()), asked(&["self"], &by)).await,
+        world.auth.create_token("test", &OwnerName::from(root.clone()), asked(&["self"], &by)).await,
         Err(ActError::MayNot(_))
     ));
     make(asked_by("root", &["self"], &rights(&world, &root))).await.expect("an administrator may");
@@ -106,7 +106,7 @@ async fn who_holds_tokens_for_others_gives_what_those_hold_and_never_an_administ
     let by = rights(&world, &name("bot"));
     let make = |owner: UserName| {
         let new = asked_by("bot", &["inherit"], &by);
-        async { world.auth.create_token(&OwnerName::from(owner), new).await }
+        async { world.auth.create_token("test", &OwnerName::from(owner), new).await }
     };
     let (_, token) = make(alice).await.expect("JupyterHub's launchers live by it");
     assert!(token.rights().allows("start:servers", Target::User(&name("alice"))));
@@ -119,7 +119,7 @@ async fn a_revoked_token_is_gone_for_good() {
     let alice = plain(&world, "alice").await;
     let owner = OwnerName::from(alice.clone());
     let (secret, token) =
-        world.auth.create_token(&owner, asked(&["self"], &rights(&world, &alice))).await.expect("stored");
+        world.auth.create_token("test", &owner, asked(&["self"], &rights(&world, &alice))).await.expect("stored");
     let id = token.id.expect("it is stored");
     world.auth.revoke_token("alice", id).await.expect("stored");
     assert!(token.is_over() && world.auth.token_by_id(id).is_none());
@@ -160,7 +160,8 @@ async fn a_rename_carries_what_hangs_on_the_name_and_leaves_nothing_behind() {
     let (alice, bob) = (world.user("alice").await, plain(&world, "bob").await);
     let (cookie, _) = world.sign_in("alice").await;
     let by = rights(&world, &alice);
-    let (api, _) = world.auth.create_token(&alice.clone().into(), asked(&["inherit"], &by)).await.expect("stored");
+    let (api, _) =
+        world.auth.create_token("test", &alice.clone().into(), asked(&["inherit"], &by)).await.expect("stored");
     world.auth.create_groups("root", &[group("g")], std::slice::from_ref(&alice)).await.expect("stored");
     let with = ShareWith::User(bob.clone());
     world.auth.share("alice", &server_of(&alice), &with, vec![], by).await.expect("stored");
@@ -250,7 +251,7 @@ async fn a_deleted_user_leaves_every_table_as_it_was_before() {
         world.auth.create_share_code("alice", &server, vec![], None, of_alice.clone()).await.expect("stored");
     }
     world.auth.issue_oauth_token(&alice, &client("bob"), vec![], None).await.expect("stored");
-    world.auth.create_token(&alice.clone().into(), asked(&["self"], &of_alice)).await.expect("stored");
+    world.auth.create_token("test", &alice.clone().into(), asked(&["self"], &of_alice)).await.expect("stored");
     world.auth.share("bob", &server_of(&bob), &ShareWith::User(alice.clone()), vec![], of_bob).await.expect("stored");
     world.auth.add_to_group("root", &group("g"), std::slice::from_ref(&alice)).await.expect("stored");
     assert!(tables(&world).matches("alice").count() > 20, "every table knows of her");

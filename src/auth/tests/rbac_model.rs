@@ -37,7 +37,7 @@ custom:app:write > custom:app:read
 ";
 
 pub(super) const ADMIN: &str = "admin-ui admin:users admin:servers admin:services tokens admin:groups list:services \
-     read:services read:hub proxy shutdown access:services access:servers read:roles read:metrics shares";
+     read:services read:hub proxy shutdown access:services access:servers read:roles read:metrics read:audit shares";
 
 /// What somebody may do: by scope the things it reaches, one bit each (`all`, `user u0`, `server u0/x`, `group g0`,
 /// `service conf`).

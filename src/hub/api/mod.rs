@@ -29,12 +29,15 @@ pub(super) mod user_list;
 pub(super) mod users;
 pub(super) mod whoami;
 // -- audit --
+pub(super) mod audit;
+pub(super) mod settings;
 // -- life --
 // -- home --
 pub(super) mod live;
 // -- accounts --
 // -- users --
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 // -- notices --
 pub(super) mod notices;

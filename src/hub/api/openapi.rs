@@ -76,12 +76,14 @@ pub(super) struct PageQuery {
         shared_with::list_of_group, shared_with::of_group, shared_with::leave_group,
         share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
         // -- audit --
+        super::audit::get, super::settings::get,
         // -- life --
         // -- home --
         live::get,
         // -- accounts --
         // -- users --
         // -- volumes --
+        crate::hub::api::volumes::list, crate::hub::api::volumes::reset,
         // -- groups --
         // -- notices --
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,

@@ -20,7 +20,7 @@ use crate::auth::{ActError, Asker, Caller, NewToken, Owner, SignInError, Target,
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf, VisitOf};
-use crate::model::{OwnerName, RoleName, Scope, Secret, TokenId, UserName};
+use crate::model::{Actor, OwnerName, RoleName, Scope, Secret, TokenId, UserName};
 
 /// A user's token.
 #[derive(IntoParams)]
@@ -99,6 +99,7 @@ pub(in crate::hub) async fn create(
     body: Bytes,
 ) -> Result<(StatusCode, Json<TokenModel>), HubError> {
     let wish = json_body::<TokenWish>(&body)?.unwrap_or_default();
+    let token = caller.token().and_then(|token| token.id);
     let (requester, rights) = match caller.owner() {
         Some(requester) => (requester, caller.rights()),
         None => {
@@ -115,8 +116,9 @@ pub(in crate::hub) async fn create(
     let note = note_of(&wish, &requester, &owner);
     let scopes = scopes_of(&state, &wish)?;
     let expires_in = wish.expires_in.as_ref().map(lifetime).transpose()?;
+    let by = Actor { name: requester.as_str().to_owned(), from: Some(visit.address), token };
     let new = NewToken { scopes, note, expires_in, by: Asker::Caller(requester.name(), rights) };
-    let made = state.auth.create_token(&OwnerName::User(owner), new).await;
+    let made = state.auth.create_token(by, &OwnerName::User(owner), new).await;
     let (secret, token) = made.map_err(|error| match error {
         ActError::MayNot(_) | ActError::NoUser(_) => refused(),
         error => error.into(),

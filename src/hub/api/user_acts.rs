@@ -54,7 +54,7 @@ pub(in crate::hub) struct NewUser {
 #[schema(example = json!({ "admin": true }))]
 #[serde(deny_unknown_fields)]
 pub(in crate::hub) struct UserPatch {
-    /// Another name. Volumes of servers stay under the old one.
+    /// Another name. The account keeps its volumes, whose names do not change.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     name: Option<String>,
@@ -194,7 +194,7 @@ pub(in crate::hub) async fn change(
 }
 
 /// Gives an account and its servers another name. Nothing of either name starts or changes meanwhile.
-async fn rename(
+pub(in crate::hub) async fn rename(
     state: &HubState,
     by: &Actor,
     old: &UserName,

@@ -17,6 +17,7 @@ use crate::auth::{Caller, Target, User};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
+use crate::hub::leave::end_account;
 use crate::hub::to_its_end::to_its_end;
 use crate::model::{Actor, ServerKey, ServerState, UserName};
 
@@ -49,12 +50,13 @@ pub(in crate::hub) async fn get(
 /// `DELETE /hub/api/users/{u}` → 204
 #[utoipa::path(
     delete, path = "/users/{user}", operation_id = "delete_user", tag = "Users",
-    summary = "Delete an account", description = "Its servers are stopped first; their volumes stay. Its tokens and sessions end.",
-    params(UserPath),
+    summary = "Delete an account", description = "Its servers are stopped first; their volumes stay unless they are to go with it, for which `admin:servers` is needed as well. Its tokens and sessions end.",
+    params(UserPath, ("volumes" = Option<String>, Query, description = "`delete`: the user's own volumes go first, with all that is in them. `keep`: they stay, and are nobody's.")),
     security(("token" = ["delete:users"])),
     responses(
         (status = 204, description = "It is gone."),
         (status = 400, description = "It is one's own, or a server of it is still stopping.", body = ErrorModel),
+        (status = 409, description = "A volume cannot be deleted; the account stays.", body = ErrorModel),
     ),
 )]
 pub(in crate::hub) async fn delete(
@@ -62,8 +64,17 @@ pub(in crate::hub) async fn delete(
     By(by): By,
     CallerOf(caller): CallerOf,
     Path(name): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<StatusCode, HubError> {
     let user = reachable_user(&state, &caller, &name, &["delete:users"])?;
+    let with_volumes = match Query::parse(query.as_deref()).get("volumes") {
+        None | Some("keep") => false,
+        Some("delete") => true,
+        Some(_) => return Err(HubError::bad("volumes must be \"keep\" or \"delete\"")),
+    };
+    if with_volumes {
+        scopes::require(&caller, &["admin:servers"], Target::User(&user.name))?;
+    }
     if caller.user().is_some_and(|own| own.name == user.name) {
         return Err(HubError::bad("Cannot delete yourself!"));
     }
@@ -76,12 +87,7 @@ pub(in crate::hub) async fn delete(
         return Err(stopping());
     }
     let state = state.clone();
-    to_its_end(async move {
-        // First the account, then what is left of its servers: nobody may start one again in between.
-        state.auth.delete_user(&by, &user.name).await?;
-        Ok(state.spawner.forget_user(&user.name).await?)
-    })
-    .await?;
+    to_its_end(async move { end_account(&state, &by, &user.name, with_volumes).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -25,6 +25,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("list:services", "List services"),
     ("list:users", "List people"),
     ("proxy", "See and change where addresses lead"),
+    ("read:audit", "Read the audit log: who did what, and from where"),
     ("read:groups", "See groups and who is in them"),
     ("read:groups:name", "See names of groups"),
     ("read:groups:shares", "See what is shared with groups"),

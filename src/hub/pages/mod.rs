@@ -1,7 +1,6 @@
 //! The pages: one file each, with `get` and `post`; what they look like is in `templates/`.
 
 pub(super) mod accept_share;
-pub(super) mod admin;
 pub(super) mod api_docs;
 mod choice;
 pub(super) mod csp_report;
@@ -11,20 +10,23 @@ pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod named;
 pub(super) mod password;
-mod people;
 pub(super) mod servers;
 pub(super) mod signup;
 pub(super) mod spawn;
 mod token_choice;
 pub(super) mod tokens;
 // -- audit --
+pub(super) mod audit;
+pub(super) mod settings;
 // -- life --
 // -- home --
 pub(super) mod account;
 mod user_agent;
 // -- accounts --
 // -- users --
+pub(super) mod users;
 // -- volumes --
+pub(super) mod volumes;
 // -- groups --
 // -- notices --
 pub(super) mod notices;
@@ -37,6 +39,7 @@ use axum::response::{IntoResponse, Response};
 use super::HubState;
 use super::landing::with_other_parameters;
 use crate::model::{ServerKey, ServerState, UserName};
+pub(super) use users::{Batches, NewUsers};
 
 /// 302: a read goes on elsewhere.
 pub(super) fn found(location: &str) -> Response {

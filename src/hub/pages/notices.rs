@@ -201,7 +201,7 @@ async fn show(
         people => shown.collect::<Vec<_>>(),
         others_count => found.len().saturating_sub(PEOPLE_SHOWN),
         active_url => state.config.hub("api/notifications/active-servers"),
-        history => on_page.map(|sent| row_of(sent)).collect::<Vec<_>>(),
+        history => on_page.map(row_of).collect::<Vec<_>>(),
         previous_url => (page > 1).then(|| address_of(page - 1)),
         next_url => (page < pages).then(|| address_of(page + 1)),
         page,

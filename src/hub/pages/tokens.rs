@@ -14,7 +14,7 @@ use super::token_choice::{CHOICES, Life, scopes_of_form};
 use crate::auth::{ActError, Asker, NewToken, Target, Token};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::Person;
+use crate::hub::extract::{By, Person};
 use crate::hub::form::Fields;
 use crate::hub::frame::Frame;
 use crate::hub::templates::moment;
@@ -37,13 +37,14 @@ pub(in crate::hub) async fn get(
 /// it, this once.
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
+    By(by): By,
     person: Person,
     frame: Frame,
     fields: Fields,
 ) -> Result<Response, HubError> {
     let page = Showing { state: &state, person: &person };
     let made = match wish_of(&person, &fields) {
-        Ok(wish) => state.auth.create_token(&owner(&person), wish).await.map_err(|error| match error {
+        Ok(wish) => state.auth.create_token(by, &owner(&person), wish).await.map_err(|error| match error {
             ActError::Store(error) => Err(HubError::Store(error)),
             error => Ok(sentence_of(&error)),
         }),
@@ -71,12 +72,13 @@ pub(in crate::hub) async fn ask_revoke(
 /// `POST {base}hub/token/revoke/{id}`: ends it; of an app, all that it has of this person.
 pub(in crate::hub) async fn revoke(
     State(state): State<HubState>,
+    By(by): By,
     person: Person,
     Path(id): Path<String>,
 ) -> Result<Response, HubError> {
     let token = own_token(&state, &person, &id)?;
     let id = token.id.ok_or(HubError::NoSuchResource)?;
-    match state.auth.revoke_token(person.name().as_str(), id).await {
+    match state.auth.revoke_token(by, id).await {
         // Whoever else revoked it meanwhile: it has ended.
         Ok(()) | Err(ActError::NoToken(_)) => Ok(see_other(&state.config.hub("token"))),
         Err(ActError::Store(error)) => Err(error.into()),

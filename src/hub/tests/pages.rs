@@ -207,46 +207,6 @@ async fn a_change_of_password_keeps_this_session_and_ends_the_others() {
 }
 
 #[tokio::test]
-async fn administrators_let_people_in_and_out() {
-    let world = World::new().await;
-    let root = world.admin("root").await;
-    world
-        .stranger()
-        .post(
-            "/hub/signup",
-            &[("username", "alice"), ("signup_password", PASSWORD), ("signup_password_confirmation", PASSWORD)],
-        )
-        .await
-        .is(200);
-    let list = root.get("/hub/authorize").await.is(200);
-    assert!(list.text.contains("One person waits") && list.text.contains("alice"));
-    assert!(root.get("/hub/home").await.text.contains("One person waits"));
-
-    // Looking changes nothing, whatever the address is called.
-    root.get("/hub/authorize/alice").await.is(302);
-    root.get("/hub/withdraw/alice").await.is(200);
-    root.get("/hub/discard/alice").await.is(200);
-    assert!(!world.auth.user(&super::world::server("alice").user).expect("a user").is_authorised());
-
-    assert_eq!(root.post("/hub/authorize/alice", &[]).await.is(303).location(), "/hub/authorize?let_in=alice");
-    assert!(root.get("/hub/authorize?let_in=alice").await.is(200).text.contains("alice is let in"));
-    // Whatever an address says, the page says it only of those who are in.
-    assert!(!root.get("/hub/authorize?let_in=mallory").await.is(200).text.contains("mallory"));
-    let alice = world.signed_in("alice").await;
-    alice.get("/hub/authorize").await.is(403);
-    for path in ["/hub/authorize/alice", "/hub/withdraw/root", "/hub/discard/root"] {
-        alice.post(path, &[]).await.is(403);
-    }
-    assert_eq!(root.post("/hub/withdraw/alice", &[]).await.is(303).location(), "/hub/authorize?at=alice#alice");
-    assert!(alice.caller.ended().expect("a session").is_cancelled());
-    root.post("/hub/discard/alice", &[]).await.is(303);
-    assert!(world.auth.user(&super::world::server("alice").user).is_none());
-    root.post("/hub/discard/alice", &[]).await.is(404);
-    root.post("/hub/withdraw/root", &[]).await.is(400);
-    root.post("/hub/discard/root", &[]).await.is(400);
-}
-
-#[tokio::test]
 async fn health_is_for_everybody_and_tells_of_nobody() {
     let world = World::new().await;
     world.user("alice").await;

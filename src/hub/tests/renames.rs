@@ -135,10 +135,10 @@ async fn who_is_let_in_again_finds_their_servers() {
     send(&root, Method::PUT, "users/alice/servers/gpu", r#"{"display_name": "Mine", "user_options": {"a": 1}}"#, 201)
         .await;
     send(&root, Method::POST, "users/alice/servers/gpu", "", 201).await;
-    admin.post("/hub/withdraw/alice", &[]).await.is(303);
+    admin.administer("disable", &["alice"], &[]).await.is(303);
     let gpu = send(&root, Method::GET, "users/alice/servers/gpu", "", 200).await;
     assert_eq!((&gpu["stopped"], &gpu["display_name"]), (&json!(true), &json!("Mine")));
-    admin.post("/hub/authorize/alice", &[]).await.is(303);
+    admin.administer("enable", &["alice"], &[]).await.is(303);
     let gpu = send(&root, Method::GET, "users/alice/servers/gpu", "", 200).await;
     assert_eq!(gpu["user_options"], json!({ "a": 1 }));
 }

@@ -39,6 +39,82 @@ fn named(name: &str, title: &str, kind: &str, state: &str) -> Value {
     }
 }
 
+/// A page of the audit log.
+fn audit_log(is_broken: bool) -> Value {
+    let row = |number: u64, actor: &str, act: &str, object: &str, kind: &str, from: Option<&str>| {
+        context! {
+            number, at => moment(NOW), noted => (number == 6).then(|| moment(NOW)), actor, actor_query => actor, act, object,
+            kind, label => kind, from, token => (number == 5).then_some("a12"),
+        }
+    };
+    let rows = vec![
+        row(9, "root", "opened server of", "alice", "visit", Some("192.0.2.7")),
+        row(8, "unknown", "failed to sign in as", "alice", "failure", Some("2001:db8::7:1:2")),
+        row(7, "alice", "signed in", "", "sign-in", Some("192.0.2.12")),
+        row(6, "slipway", "changed configuration", "auth.password_length, spawner.docker.image", "configuration", None),
+        row(
+            5,
+            "service report",
+            "made token",
+            "a14 of a-person-with-a-rather-long-name@example.org",
+            "token",
+            Some("192.0.2.7"),
+        ),
+        row(4, "root", "added alice to group", "docker-privileged", "grant", Some("192.0.2.7")),
+    ];
+    let kinds = vec![context! { word => "sign-in", label => "Sign-ins", is_chosen => false }];
+    let chain = context! {
+        is_running => false, at => moment(NOW), is_read => true, rows => 12_345, unchained => (), head => (),
+        problem => is_broken.then_some("3 rows from number 17 on are missing"),
+    };
+    context! {
+        rows => if is_broken { vec![] } else { rows }, kinds, who => "", text => "", since => "", until => "",
+        is_searched => is_broken, is_first => true, is_cut_short => is_broken, looked_back_to => moment(NOW),
+        newest_url => "/hub/audit", older_url => "/hub/audit?before=4", export_url => "/hub/api/audit", chain,
+    }
+}
+
+fn settings() -> Value {
+    let one = |key: &str, value: &str, is_set: bool| {
+        let description = "How long open requests may go on after the first Ctrl-C or SIGTERM. Servers go on running.";
+        context! { key, value, default => "10", source => "/etc/slipway/slipway.toml:12", description, is_set }
+    };
+    let group = |name: &str, settings: Vec<Value>| context! { name, settings };
+    let groups = vec![
+        group("general", vec![one("base_url", "\"/\"", false), one("stop_timeout_s", "30", true)]),
+        group(
+            "spawner.docker",
+            vec![one("spawner.docker.image", "\"quay.io/jupyter/minimal-notebook:2026-11-03\"", true)],
+        ),
+    ];
+    context! { text => "", only_set => false, total => 3, count => 3, count_set => 2, groups }
+}
+
+fn disks() -> Vec<Value> {
+    let disk = |suffix: &str, mount: &str, description: &str, size: Option<&str>| {
+        context! { suffix, title => suffix, name => format!("jupyterlab-alice_{suffix}"), mount, description, size, resettable => true }
+    };
+    vec![
+        disk("home", "/home/jovyan", "Home files and configuration", Some("1.5 GB")),
+        disk("workspace", "/home/jovyan/work", "Project files, notebooks, code", Some("12 GB")),
+        disk("cache", "/home/jovyan/.cache", "Temporary files, pip and conda cache", None),
+    ]
+}
+
+fn volumes(more: Value) -> Value {
+    let shared = context! {
+        suffix => "shared", title => "shared", name => "jupyterhub_shared", mount => "/mnt/shared",
+        description => "Files that everybody here shares", size => "88 GB", resettable => false,
+    };
+    let mut all = disks();
+    all.push(shared);
+    let page = context! {
+        volumes => all, has_own => true, owner => "alice", is_own => true, measured => moment(NOW),
+        reset_url => "/hub/volumes/alice/reset", settle_url => "/hub/volumes/alice/settle", back => "/hub/volumes",
+    };
+    context! { ..more, ..page }
+}
+
 /// The offer of a hub with three profiles.
 fn offer() -> Value {
     let profile =
@@ -163,13 +239,6 @@ fn phases(now: usize) -> Value {
     Value::from(phases.collect::<Vec<_>>())
 }
 
-fn user(name: &str, admin: bool, authorised: bool, is_me: bool, is_running: bool) -> Value {
-    context! {
-        name, path => name, url => format!("/user/{name}/"), admin, authorised, is_me, is_running,
-        created => moment(NOW), last_activity => authorised.then(|| moment(NOW)), is_pending => false,
-    }
-}
-
 fn login(username: &str, error: &str, setup_name: Option<&str>) -> Value {
     context! { query => "next=%2Fuser%2Falice%2Flab", username, error, may_sign_up => true, setup_name, setup_needs_code => true }
 }
@@ -273,22 +342,6 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             named("old-course", "Old course 2024", "Small", "stopped"),
         ];
         context! { named, may_have_named => true, typed => problem.map_or("", |_| "42"), problem, ..home(server("ready", "", 100, None), 0) }
-    };
-    let people = Value::from(vec![
-        user("grace.hopper@example.org", false, false, false, false),
-        user("linus", false, false, false, false),
-        user("ada", false, true, false, true),
-        user("admin", true, true, true, true),
-        user("barbara", false, true, false, false),
-    ]);
-    let person = context! { name => "ada", path => "ada", back => "/hub/authorize?at=ada#ada", is_running => true };
-    let list = context! {
-        users => people, waiting => 2, total => 120, found => 5, text => "a", first => 1, last => 5, page => 1, pages => 2,
-        let_in => context! { name => "barbara", path => "barbara" }, previous_url => (), next_url => "/hub/authorize?q=a&page=2",
-    };
-    let nobody_found = context! {
-        users => Vec::<Value>::new(), waiting => 2, total => 120, found => 0, text => "zz", first => 1, last => 0, page => 1, pages => 1,
-        let_in => (), previous_url => (), next_url => (),
     };
     vec![
         ("login", "login.html", nobody(), login("", "", None)),
@@ -429,16 +482,16 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("stopping", "stopping.html", alice(""), around("stopping", None)),
         ("not-running", "not_running.html", alice(""), around("stopped", None)),
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
-        ("people", "authorize.html", admin("/hub/authorize"), list),
-        ("people-none", "authorize.html", admin("/hub/authorize"), nobody_found),
+        ("audit", "audit.html", admin("/hub/audit"), audit_log(false)),
+        ("audit-broken", "audit.html", admin("/hub/audit"), audit_log(true)),
+        ("settings", "settings.html", admin("/hub/settings"), settings()),
         ("notices", "notices.html", admin("/hub/notifications"), notices(false)),
         ("notices-refused", "notices.html", admin("/hub/notifications"), notices(true)),
         ("notices-nobody", "notices.html", admin("/hub/notifications"), no_notices()),
         ("notice", "notice.html", admin("/hub/notifications/7"), notice("over")),
         ("notice-under-way", "notice.html", admin("/hub/notifications/7"), notice("under-way")),
         ("clear-notices", "clear_notices.html", admin("/hub/notifications/clear"), context! { count => 12 }),
-        ("withdraw", "withdraw.html", admin(""), person.clone()),
-        ("discard", "discard.html", admin(""), person),
+        // -- users --
         (
             "consent",
             "consent.html",
@@ -455,6 +508,41 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
                 elsewhere => "https://news.example.org",
                 rights => vec!["See which groups people are in (only yours)"],
                 scopes => vec!["access:services!service=announcements", "read:users:groups!user"],
+            },
+        ),
+        ("volumes", "volumes.html", alice("volumes"), volumes(context! { reset => vec!["cache"] })),
+        (
+            "volumes-running",
+            "volumes.html",
+            alice("volumes"),
+            volumes(context! { running => vec![context! { title => "", stop_url => "/hub/stop/alice" }] }),
+        ),
+        (
+            "volumes-left-over",
+            "volumes.html",
+            admin("volumes/alice"),
+            context! {
+                left_over => disks(), may_settle => true, owner => "alice", is_own => false, has_own => false,
+                settle_url => "/hub/volumes/alice/settle", back => "/hub/volumes/alice",
+            },
+        ),
+        ("volumes-none", "volumes.html", alice("volumes"), context! { owner => "alice", is_own => true }),
+        (
+            "volumes-failed",
+            "volumes.html",
+            alice("volumes"),
+            volumes(context! { outcomes => vec![
+                context! { suffix => "home", reason => "still used by the container backup; try again in a moment" },
+                context! { suffix => "cache", reason => () },
+            ] }),
+        ),
+        ("volumes-reset", "reset_volumes.html", alice("volumes"), volumes(context! { volumes => disks() })),
+        (
+            "volumes-settle",
+            "settle_volumes.html",
+            admin("volumes/alice"),
+            context! {
+                volumes => disks(), word => "delete", owner => "alice", settle_url => "/x", back => "/hub/volumes/alice",
             },
         ),
         (

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use super::engine::{Engine, engine};
 use crate::auth::{Auth, Caller};
-use crate::hub::{Config, HubState, Program, router};
+use crate::hub::{Config, HubState, Program, SettingShown, router};
 use crate::model::{
     BasePath, Clock, Door, Random, Routes, Secret, ServerKey, ServerStatus, ServiceName, Timestamp, UserName, Visit,
 };
@@ -127,7 +127,15 @@ impl World {
         };
         let services = services::Services::new(services::Config::default(), service_parts);
         let stop = CancellationToken::new();
-        let program = Program { routes, hub_url: "http://127.0.0.1:8081".to_owned(), stop: stop.clone(), tasks, store };
+        let setting = |key: &str, value: &str| SettingShown {
+            key: key.into(),
+            category: "hub".into(),
+            value: value.into(),
+            ..SettingShown::default()
+        };
+        let settings = [setting("hub.first", "1"), setting("hub.second", "\"<b>\"")].into();
+        let hub_url = "http://127.0.0.1:8081".to_owned();
+        let program = Program { routes, hub_url, stop: stop.clone(), tasks, settings, store };
         let router = router(HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random));
         Self { stop, auth, spawner, engine, clock, router, _folder: folder }
     }
@@ -253,6 +261,17 @@ impl Client<'_> {
         self.send(Method::POST, path, "application/x-www-form-urlencoded", &form.finish()).await
     }
 
+    /// Has an administrator's act done to these users: asks, and says yes to the question if there is one.
+    pub(super) async fn administer(&self, act: &str, names: &[&str], more: &[(&str, &str)]) -> Answer {
+        let mut fields = vec![("act", act)];
+        fields.extend(names.iter().map(|name| ("user", *name)));
+        let asked = self.post("/hub/admin/ask", &fields).await;
+        let Some(question) = asked.field("question") else { return asked };
+        let mut fields = vec![("question", question.as_str())];
+        fields.extend(more);
+        self.post("/hub/admin/do", &fields).await
+    }
+
     pub(super) async fn json(&self, method: Method, path: &str, body: &str) -> Answer {
         self.send(method, path, "application/json", body).await
     }
@@ -294,12 +313,17 @@ impl Answer {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
+    /// The value of the page's first hidden field of that name.
+    pub(super) fn field(&self, name: &str) -> Option<String> {
+        let rest = self.text.split(&format!("name=\"{name}\" value=\"")).nth(1)?;
+        rest.split('"').next().map(str::to_owned)
+    }
+
     /// The form token of the page.
     #[track_caller]
     pub(super) fn form_token(&self) -> String {
-        let field = self.text.split("name=\"_xsrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
-        match field {
-            Some(token) => token.to_owned(),
+        match self.field("_xsrf") {
+            Some(token) => token,
             // A page without a form: the cookie has it, too.
             None => self.cookies().into_iter().find(|(name, _)| name == "_xsrf").expect("a form token").1,
         }

@@ -19,6 +19,25 @@ pub struct UserVolume {
     pub suffix: String,
     /// Where the server sees it.
     pub path: String,
+    /// What people call it; none: the suffix.
+    pub label: Option<String>,
+    /// What it is for; may be empty.
+    pub description: String,
+}
+
+impl UserVolume {
+    /// A volume whose suffix says what it is for, where it is one of the usual three.
+    #[must_use]
+    pub fn new(suffix: impl Into<String>, path: impl Into<String>) -> Self {
+        let suffix = suffix.into();
+        let description = match suffix.as_str() {
+            "home" => "Home files and configuration",
+            "workspace" => "Project files, notebooks, code",
+            "cache" => "Temporary files, pip and conda cache",
+            _ => "",
+        };
+        Self { path: path.into(), label: None, description: description.into(), suffix }
+    }
 }
 
 /// One volume that all servers see.
@@ -28,6 +47,19 @@ pub struct SharedVolume {
     pub name: String,
     /// Where the servers see it.
     pub path: String,
+    /// What people call it; none: its name.
+    pub label: Option<String>,
+    /// What it is for; may be empty.
+    pub description: String,
+}
+
+impl SharedVolume {
+    /// A volume that nobody has described.
+    #[must_use]
+    pub fn new(name: impl Into<String>, path: impl Into<String>) -> Self {
+        let description = "Files that everybody here shares".into();
+        Self { name: name.into(), path: path.into(), label: None, description }
+    }
 }
 
 /// Settings of the Docker backend.
@@ -72,7 +104,6 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let volume = |suffix: &str, path: &str| UserVolume { suffix: suffix.into(), path: path.into() };
         Self {
             host: "unix:///var/run/docker.sock".into(),
             image: "quay.io/jupyter/base-notebook".into(),
@@ -81,9 +112,9 @@ impl Default for Config {
             network: "slipway".into(),
             name_prefix: "jupyterlab".into(),
             volumes: vec![
-                volume("home", "/home/jovyan"),
-                volume("workspace", "/home/jovyan/work"),
-                volume("cache", "/home/jovyan/.cache"),
+                UserVolume::new("home", "/home/jovyan"),
+                UserVolume::new("workspace", "/home/jovyan/work"),
+                UserVolume::new("cache", "/home/jovyan/.cache"),
             ],
             shared_volumes: vec![],
             command: None,

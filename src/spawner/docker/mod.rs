@@ -8,6 +8,7 @@ mod engine;
 mod image;
 mod labels;
 mod network;
+mod sizes;
 mod spec;
 mod tar;
 mod volumes;
@@ -32,8 +33,8 @@ use parking_lot::Mutex;
 
 pub use config::{Config, PullPolicy, SharedVolume, UserVolume};
 
-use super::backend::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
-use crate::model::{InstanceId, ServerKey, UpstreamAddress, UserName};
+use super::backend::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, Sight, Volume};
+use crate::model::{InstanceId, ServerKey, UpstreamAddress, VolumeStem};
 use crate::tasks::Tasks;
 use engine::{Engine, NAME, refused, status_of};
 use image::Images;
@@ -55,7 +56,7 @@ pub struct DockerBackend {
     /// Who each image's programs run as, once it has been looked at.
     image_users: Mutex<HashMap<String, String>>,
     /// Whose volumes we have seen to belong to which of those: only missing ones are looked at again.
-    settled: Mutex<HashSet<(UserName, String)>>,
+    settled: Mutex<HashSet<(VolumeStem, String)>>,
 }
 
 impl DockerBackend {
@@ -160,9 +161,9 @@ impl DockerBackend {
         self.images.ensure(image, PullPolicy::Never, &|_, _| {}).await
     }
 
-    /// Which of the server's volumes do not exist yet.
-    async fn missing_volumes(&self, server: &ServerKey) -> Result<Vec<String>, BackendError> {
-        let looks = spec::volumes(&self.config, server).into_iter().map(async |(name, path)| {
+    /// The mount points of those volumes that do not exist yet.
+    async fn missing_volumes(&self, stem: &VolumeStem) -> Result<Vec<String>, BackendError> {
+        let looks = spec::volumes(&self.config, stem).into_iter().map(async |(name, path)| {
             let found = self.engine.look("look for a volume", self.engine.docker.inspect_volume(&name)).await?;
             Ok::<_, BackendError>(found.is_none().then_some(path))
         });
@@ -262,12 +263,12 @@ impl Backend for DockerBackend {
             return Ok(handle_of(&self.create_container(&name, order).await?));
         }
         // The first time all are looked at: a crash of ours may have come between making them and handing them over.
-        let settled = (order.server.user.clone(), user);
+        let settled = (order.volumes.clone(), user);
         let is_settled = self.settled.lock().contains(&settled);
         let paths = if is_settled {
-            self.missing_volumes(&order.server).await?
+            self.missing_volumes(&order.volumes).await?
         } else {
-            spec::volumes(&self.config, &order.server).into_iter().map(|(_, path)| path).collect()
+            spec::volumes(&self.config, &order.volumes).into_iter().map(|(_, path)| path).collect()
         };
         let id = self.create_container(&name, order).await?;
         if !paths.is_empty() {
@@ -384,6 +385,41 @@ impl Backend for DockerBackend {
             .take_while(|event| std::future::ready(event.is_ok()))
             .filter_map(move |event| std::future::ready(event.ok().and_then(|event| notice_of(&instance, event))))
             .boxed())
+    }
+
+    fn has_volume(&self, suffix: &str) -> bool {
+        self.config.volumes.iter().any(|volume| volume.suffix == suffix)
+    }
+
+    async fn volumes(&self, stem: &VolumeStem) -> Result<Vec<Volume>, BackendError> {
+        volumes::existing(&self.engine, &self.config, stem).await
+    }
+
+    async fn remove_volume(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
+        if !self.has_volume(suffix) {
+            return Ok(Removal::Absent);
+        }
+        let name = spec::volume_name(&self.config, stem, suffix);
+        if self.config.shared_volumes.iter().any(|shared| shared.name == name) {
+            return Ok(Removal::InUse("everybody: it is shared".into()));
+        }
+        for user in volumes::users_of(&self.engine, &name).await? {
+            // Those of ours that are kept after a stop: the next start replaces them anyway.
+            let is_ours = labels::read(&self.instance, &user.labels).is_some();
+            if !is_ours || user.is_running {
+                return Ok(Removal::InUse(format!("the container {}", user.name)));
+            }
+            self.remove_by_id(&user.id).await?;
+        }
+        volumes::remove(&self.engine, &name).await
+    }
+
+    async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
+        let mut sizes = sizes::ask(&self.config.host).await?;
+        let own = format!("{}-", self.config.name_prefix);
+        let is_shared = |name: &str| self.config.shared_volumes.iter().any(|shared| shared.name == name);
+        sizes.retain(|name, _| name.starts_with(&own) || is_shared(name));
+        Ok(sizes)
     }
 }
 

@@ -8,24 +8,28 @@ use bollard::models::{
 use sha2::{Digest as _, Sha256};
 
 use super::{Config, labels};
-use crate::model::{InstanceId, ServerKey};
+use crate::model::{InstanceId, VolumeStem};
 use crate::spawner::backend::Order;
 
-/// The volumes of `server` with their mount points, parents before what is nested in them. All servers of a user share his
+/// The volumes of `stem` with their mount points, parents before what is nested in them. All servers of a user share his
 /// volumes, as with DockerSpawner, whose volume names have `{username}` in them and nothing else.
-pub(super) fn volumes(config: &Config, server: &ServerKey) -> Vec<(String, String)> {
-    let stem = ServerKey::default_of(server.user.clone()).docker_name(&config.name_prefix);
-    let own = config.volumes.iter().map(|volume| (format!("{stem}_{}", volume.suffix), volume.path.clone()));
+pub(super) fn volumes(config: &Config, stem: &VolumeStem) -> Vec<(String, String)> {
+    let own = config.volumes.iter().map(|volume| (volume_name(config, stem, &volume.suffix), volume.path.clone()));
     let shared = config.shared_volumes.iter().map(|volume| (volume.name.clone(), volume.path.clone()));
     let mut all: Vec<_> = own.chain(shared).collect();
     all.sort_by(|a, b| a.1.cmp(&b.1));
     all
 }
 
+/// `{prefix}-{stem}_{suffix}`: the one place that says how a user's volume is called.
+pub(super) fn volume_name(config: &Config, stem: &VolumeStem, suffix: &str) -> String {
+    format!("{}-{stem}_{suffix}", config.name_prefix)
+}
+
 /// The body of the create call.
 pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -> ContainerCreateBody {
     let is_shared = |name: &str| config.shared_volumes.iter().any(|shared| shared.name == name);
-    let mounts = volumes(config, &order.server).into_iter().map(|(name, path)| {
+    let mounts = volumes(config, &order.volumes).into_iter().map(|(name, path)| {
         let owner = (!is_shared(&name)).then_some(&order.server);
         Mount {
             typ: Some(MountType::VOLUME),
@@ -85,7 +89,7 @@ fn hash_of(body: &ContainerCreateBody) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Generation, ServerName, UserName};
+    use crate::model::{Generation, ServerKey, ServerName, UserName};
     use crate::spawner::backend::{Environment, ResourceLimits};
     use std::collections::BTreeMap;
 
@@ -98,12 +102,13 @@ mod tests {
             command: None,
             environment: Environment(BTreeMap::from([("A".into(), "1".into())])),
             limits: ResourceLimits { memory_bytes: Some(1 << 30), cpu_cores: Some(1.5) },
+            volumes: VolumeStem::of(&UserName::parse("a@b").expect("a name")),
         }
     }
 
     #[test]
     fn a_container_gets_its_volumes_limits_and_nothing_more_than_it_needs() {
-        let shared_volumes = vec![super::super::SharedVolume { name: "all".into(), path: "/mnt/shared".into() }];
+        let shared_volumes = vec![super::super::SharedVolume::new("all", "/mnt/shared")];
         let config = Config { shared_volumes, ..Config::default() };
         let body = container(&config, &InstanceId("0f".into()), &order());
         let host = body.host_config.expect("a host config");
@@ -138,8 +143,12 @@ mod tests {
         let body = container(&config, &InstanceId("0f".into()), &order);
         assert_eq!((body.image.as_deref(), body.cmd), (Some("gpu:1"), Some(vec!["x".into()])));
         assert_eq!(key.docker_name("jupyter"), "jupyter-a-40b--gpu");
-        let default = ServerKey::default_of(key.user.clone());
-        assert_eq!(volumes(&config, &key), volumes(&config, &default));
+        let mounts = |order: &Order| {
+            let host = container(&config, &InstanceId("0f".into()), order).host_config.expect("a host config");
+            host.mounts.expect("mounts").into_iter().map(|mount| mount.source).collect::<Vec<_>>()
+        };
+        let default = Order { server: ServerKey::default_of(key.user.clone()), ..order.clone() };
+        assert_eq!(mounts(&order), mounts(&default));
     }
 
     #[test]

@@ -1,27 +1,121 @@
-//! Makes fresh volumes writable for the image's user.
+//! A user's volumes on the engine: which exist, who uses one, the end of one; and fresh ones are made writable for the
+//! image's user.
 //!
 //! Docker gives a new, empty volume the content and owner of the folder that it covers; where the image has no such
 //! folder the volume belongs to root, and a server that does not run as root cannot write there. Nothing of ours runs
 //! as root for the cure: the engine itself unpacks a one-line archive into the created, not yet started container,
 //! and what an archive says of a folder's owner becomes so, through the mounts.
 
-use bollard::query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::ContainerSummaryStateEnum;
+use bollard::query_parameters::{
+    DownloadFromContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveVolumeOptions,
+    UploadToContainerOptionsBuilder,
+};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
 use tracing::info;
 
 use super::engine::{Engine, status_of};
-use super::tar;
-use crate::spawner::backend::BackendError;
+use super::{Config, spec, tar};
+use crate::model::VolumeStem;
+use crate::spawner::backend::{BackendError, Removal, Volume};
 
 /// The largest `/etc/passwd` we read of an image.
 const PASSWD_LIMIT_BYTES: usize = 256 * 1024;
+
+/// How long removing one volume may take: the engine deletes each file of it. 5 min.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Who the image's programs run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) uid: u64,
     pub(super) gid: u64,
+}
+
+/// A container that has a volume mounted.
+pub(super) struct VolumeUser {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) labels: HashMap<String, String>,
+    pub(super) is_running: bool,
+}
+
+/// Those of `stem` and those for all, as far as they exist.
+pub(super) async fn existing(engine: &Engine, config: &Config, stem: &VolumeStem) -> Result<Vec<Volume>, BackendError> {
+    let looks = configured(config, stem).into_iter().map(async |volume| {
+        let found = engine.look("look for a volume", engine.docker.inspect_volume(&volume.name)).await?;
+        Ok::<_, BackendError>(found.map(|_| volume))
+    });
+    Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+}
+
+/// What the settings say that a user has, in their order: his own, then those for all.
+fn configured(config: &Config, stem: &VolumeStem) -> Vec<Volume> {
+    let own = config.volumes.iter().map(|volume| Volume {
+        suffix: volume.suffix.clone(),
+        name: spec::volume_name(config, stem, &volume.suffix),
+        mount: volume.path.clone(),
+        label: volume.label.clone(),
+        description: volume.description.clone(),
+        is_shared: false,
+    });
+    let is_only_one = config.shared_volumes.len() == 1;
+    let shared = config.shared_volumes.iter().map(|volume| Volume {
+        suffix: if is_only_one { "shared".into() } else { volume.name.clone() },
+        name: volume.name.clone(),
+        mount: volume.path.clone(),
+        label: volume.label.clone(),
+        description: volume.description.clone(),
+        is_shared: true,
+    });
+    own.chain(shared).collect()
+}
+
+/// Who has the volume `name` mounted, stopped ones too.
+pub(super) async fn users_of(engine: &Engine, name: &str) -> Result<Vec<VolumeUser>, BackendError> {
+    let filters = HashMap::from([("volume".to_owned(), vec![name.to_owned()])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    let containers = engine.call("list who uses a volume", engine.docker.list_containers(Some(options))).await?;
+    let users = containers.into_iter().filter_map(|container| {
+        // The engine's filter also finds what is mounted *at* such a path.
+        let mounts = container.mounts.as_deref().unwrap_or_default();
+        let has_it = mounts.iter().any(|mount| mount.name.as_deref() == Some(name));
+        let names = container.names.unwrap_or_default();
+        let shown = names.first().map_or("without a name", |name| name.trim_start_matches('/'));
+        has_it.then_some(VolumeUser {
+            id: container.id?,
+            name: shown.to_owned(),
+            labels: container.labels.unwrap_or_default(),
+            is_running: !matches!(
+                container.state,
+                Some(
+                    ContainerSummaryStateEnum::EXITED
+                        | ContainerSummaryStateEnum::CREATED
+                        | ContainerSummaryStateEnum::DEAD
+                )
+            ),
+        })
+    });
+    Ok(users.collect())
+}
+
+/// Removes the volume `name`.
+pub(super) async fn remove(engine: &Engine, name: &str) -> Result<Removal, BackendError> {
+    let remove = async {
+        match engine.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
+            Ok(()) => Ok(Removal::Removed),
+            Err(error) if status_of(&error) == Some(404) => Ok(Removal::Absent),
+            // Somebody was quicker than our look.
+            Err(error) if status_of(&error) == Some(409) => Ok(Removal::InUse("a container".into())),
+            Err(error) => Err(error),
+        }
+    };
+    engine.call_for(REMOVE_TIMEOUT, "remove a volume", remove).await
 }
 
 /// Gives the mount points `paths` of the created container `id` to the image's `user`, where they belong to root.
@@ -132,6 +226,34 @@ async fn bytes_of(engine: &Engine, id: &str, path: &str, limit: usize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn volumes_are_listed_in_the_order_of_the_settings_and_shared_ones_last() {
+        let shared_volumes = vec![super::super::SharedVolume::new("all", "/mnt/shared")];
+        let config = Config { shared_volumes, ..Config::default() };
+        let user = crate::model::UserName::parse("first.last").expect("a name");
+        let listed = configured(&config, &VolumeStem::of(&user));
+        let names: Vec<_> = listed.iter().map(|volume| (volume.suffix.as_str(), volume.name.as_str())).collect();
+        let expected = [
+            ("home", "jupyterlab-first-2elast_home"),
+            ("workspace", "jupyterlab-first-2elast_workspace"),
+            ("cache", "jupyterlab-first-2elast_cache"),
+            ("shared", "all"),
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(listed.iter().map(|volume| volume.is_shared).collect::<Vec<_>>(), [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_listed_is_what_a_start_mounts() {
+        let config = Config::default();
+        let stem = VolumeStem::of(&crate::model::UserName::parse("a@b").expect("a name"));
+        let mut listed: Vec<_> = configured(&config, &stem).into_iter().map(|v| (v.name, v.mount)).collect();
+        let mut mounted = spec::volumes(&config, &stem);
+        listed.sort();
+        mounted.sort();
+        assert_eq!(listed, mounted);
+    }
 
     fn check(user: &str, expected: Option<(u64, u64)>) {
         let passwd = "root:x:0:0:root:/root:/bin/sh\njovyan:x:1000:100::/home/jovyan:/bin/bash\n";

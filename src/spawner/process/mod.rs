@@ -5,6 +5,7 @@
 
 mod account;
 mod config;
+mod homes;
 mod log_file;
 
 use std::collections::HashMap;
@@ -29,12 +30,13 @@ use tracing::warn;
 pub use config::Config;
 
 use super::backend::{
-    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, ResourceLimits, Sight,
+    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, ResourceLimits,
+    Sight, Volume,
 };
 use super::log_lines;
 use crate::host::account::{Account, PASSWD};
 use crate::host::process::{self as table, ProcessId, signal_group};
-use crate::model::{Generation, InstanceId, ServerKey, UpstreamAddress};
+use crate::model::{Generation, InstanceId, ServerKey, UpstreamAddress, VolumeStem, docker_escape};
 use crate::tasks::Tasks;
 
 const NAME: &str = "process";
@@ -69,6 +71,9 @@ struct Record {
     server: ServerKey,
     generation: Generation,
     listen: SocketAddr,
+    /// Whose homes it sees; none in records of older versions: its owner's by name.
+    #[serde(default)]
+    volumes: Option<VolumeStem>,
     /// None until it has been started.
     process: Option<ProcessId>,
     /// What runs, if it is not what the settings say.
@@ -117,7 +122,7 @@ impl ProcessBackend {
         let command = {
             let order = order.clone();
             self.blocking(move |shared| {
-                let home = shared.folder_of(&order.server).join("home");
+                let home = shared.home_of(&order.server, &order.volumes);
                 shared.command_of(&order, &home)
             })
             .await?
@@ -141,6 +146,7 @@ impl ProcessBackend {
             server: server.clone(),
             generation: order.generation,
             listen: order.listen,
+            volumes: Some(order.volumes.clone()),
             process,
             command: order.command.clone(),
         };
@@ -186,6 +192,14 @@ impl Shared {
         self.config.folder.join(server.docker_name("server"))
     }
 
+    /// Where the server lives and what its owner keeps: a folder named by the owner's stem.
+    fn home_of(&self, server: &ServerKey, stem: &VolumeStem) -> PathBuf {
+        self.config
+            .folder
+            .join(homes::folder_name(stem, &docker_escape(&server.name.as_str().to_lowercase())))
+            .join(homes::HOME)
+    }
+
     fn record_of(&self, server: &ServerKey) -> Result<Option<Record>, BackendError> {
         self.read_record(&self.folder_of(server))
     }
@@ -202,7 +216,9 @@ impl Shared {
         let is_ours_to_start = || self.orders.lock().iter().any(|order| order.server == record.server);
         if record.process.is_none() && !is_ours_to_start() {
             // We have died between its start and the record of it: it is the one that lives in that home.
-            record.process = table::leader_in(&folder.join("home"));
+            let natural = || VolumeStem::of(&record.server.user);
+            let stem = record.volumes.clone().unwrap_or_else(natural);
+            record.process = table::leader_in(&self.home_of(&record.server, &stem));
         }
         Ok(Some(record))
     }
@@ -218,10 +234,12 @@ impl Shared {
     }
 
     /// The folder (ours) with the home in it (the server's).
-    fn make_home(&self, server: &ServerKey) -> std::io::Result<PathBuf> {
-        let folder = self.folder_of(server);
-        make_folder(&folder, 0o711)?;
-        let home = folder.join("home");
+    fn make_home(&self, server: &ServerKey, stem: &VolumeStem) -> std::io::Result<PathBuf> {
+        make_folder(&self.folder_of(server), 0o711)?;
+        let home = self.home_of(server, stem);
+        if let Some(folder) = home.parent() {
+            make_folder(folder, 0o711)?;
+        }
         make_folder(&home, 0o700)?;
         if let Some(account) = self.account {
             std::os::unix::fs::lchown(&home, Some(account.uid), Some(account.gid))?;
@@ -234,12 +252,13 @@ impl Shared {
             // Ours, of an earlier start: it must not live beside the new one.
             end_group(&record, Signal::KILL);
         }
-        self.make_home(&order.server).map_err(|error| refused("make its folder", &error))?;
+        self.make_home(&order.server, &order.volumes).map_err(|error| refused("make its folder", &error))?;
         let record = Record {
             instance: self.instance.clone(),
             server: order.server.clone(),
             generation: order.generation,
             listen: order.listen,
+            volumes: Some(order.volumes.clone()),
             process: None,
             command: order.command.clone(),
         };
@@ -274,6 +293,7 @@ impl Shared {
                     .collect(),
             ),
             limits: ResourceLimits::default(),
+            volumes: record.volumes.unwrap_or_else(|| VolumeStem::of(&server.user)),
         }))
     }
 
@@ -325,6 +345,19 @@ impl Shared {
             records.extend(self.read_record(&entry.path())?);
         }
         Ok(records)
+    }
+
+    fn remove_home(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
+        let Some(home) = homes::path_of(&self.config.folder, stem, suffix) else { return Ok(Removal::Absent) };
+        let lives_there = |record: &Record| {
+            let of = record.volumes.clone().unwrap_or_else(|| VolumeStem::of(&record.server.user));
+            self.home_of(&record.server, &of) == home && record.process.is_some_and(table::is_alive)
+        };
+        if self.records()?.iter().any(lives_there) {
+            return Ok(Removal::InUse("a process of this server".into()));
+        }
+        let removed = homes::remove(&home).map_err(|error| refused("delete a home", &error))?;
+        Ok(if removed { Removal::Removed } else { Removal::Absent })
     }
 
     fn note_exit(&self, server: &ServerKey, generation: Generation, process: ProcessId, exit: Exit) {
@@ -470,6 +503,41 @@ impl Backend for ProcessBackend {
             Err(_) => None,
         });
         Ok(stream.boxed())
+    }
+
+    fn has_volume(&self, suffix: &str) -> bool {
+        homes::is_suffix(suffix)
+    }
+
+    async fn volumes(&self, stem: &VolumeStem) -> Result<Vec<Volume>, BackendError> {
+        let stem = stem.clone();
+        self.blocking(move |shared| {
+            let homes = homes::of(&shared.config.folder, &stem).map_err(|error| refused("list homes", &error))?;
+            Ok(homes.into_iter().map(volume_of).collect())
+        })
+        .await
+    }
+
+    async fn remove_volume(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
+        let (stem, suffix) = (stem.clone(), suffix.to_owned());
+        self.blocking(move |shared| shared.remove_home(&stem, &suffix)).await
+    }
+
+    async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
+        self.blocking(|shared| homes::sizes(&shared.config.folder).map_err(|error| refused("measure homes", &error)))
+            .await
+    }
+}
+
+fn volume_of(home: homes::Home) -> Volume {
+    let of = home.suffix.strip_prefix("home--").map(|server| format!(" of the server {server}")).unwrap_or_default();
+    Volume {
+        description: format!("The home folder{of}: all files there"),
+        name: home.path.display().to_string(),
+        mount: home.path.display().to_string(),
+        label: None,
+        suffix: home.suffix,
+        is_shared: false,
     }
 }
 

@@ -49,6 +49,7 @@ impl World {
             limits: super::super::ResourceLimits::default(),
             image: None,
             command: None,
+            volumes: VolumeStem::of(&alice().user),
         };
         let handle = self.backend.create(&order).await.expect("created");
         let sight = self.backend.start(&handle).await.expect("started");
@@ -208,6 +209,7 @@ async fn a_program_that_is_not_there_is_named() {
         limits: super::super::ResourceLimits::default(),
         image: None,
         command: None,
+        volumes: VolumeStem::of(&alice().user),
     };
     let handle = world.backend.create(&order).await.expect("created");
     let error = world.backend.start(&handle).await.expect_err("nothing to run").to_string();

@@ -17,6 +17,7 @@ fn order(user: &str, generation: u64) -> Order {
         limits: ResourceLimits::default(),
         image: None,
         command: None,
+        volumes: crate::model::VolumeStem::of(&server(user).user),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct AuditFilter {
     pub since: Option<Timestamp>,
     /// Before.
     pub until: Option<Timestamp>,
+    /// Above this number.
+    pub after: Option<u64>,
 }
 
 /// A piece of the log.
@@ -83,8 +85,11 @@ impl Store {
             let table = transaction.open_table(AUDIT).map_err(unreadable)?;
             let end = end_of(&table, &self.0.sealer, filter.until, before)?;
             let mut page = AuditPage { entries: Vec::new(), next_before: None, looked_back_to: None };
-            let end = end.to_be_bytes();
-            for (looked_at, entry) in table.range(..end.as_slice()).map_err(unreadable)?.rev().enumerate() {
+            let first = filter.after.map_or(0, |after| after.saturating_add(1));
+            let (first, end) = (first.to_be_bytes(), end.max(first).to_be_bytes());
+            for (looked_at, entry) in
+                table.range(first.as_slice()..end.as_slice()).map_err(unreadable)?.rev().enumerate()
+            {
                 let (key, value) = entry.map_err(unreadable)?;
                 let number = number_of(key.value())?;
                 if looked_at >= LOOKED_AT_LIMIT || page.entries.len() >= limit {

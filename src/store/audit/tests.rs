@@ -249,6 +249,8 @@ fn every_filter_finds_what_it_names_and_nothing_else() {
     check(AuditFilter { from: root.from, ..all.clone() }, &[6, 4, 3, 2]);
     check(AuditFilter { since: Some(Timestamp(3 * 3_600_000)), ..all.clone() }, &[6, 5, 4, 3]);
     check(AuditFilter { until: Some(Timestamp(3 * 3_600_000)), ..all.clone() }, &[2, 1]);
+    check(AuditFilter { after: Some(4), ..all.clone() }, &[6, 5]);
+    check(AuditFilter { after: Some(u64::MAX), ..all.clone() }, &[]);
     let second = page(&store, &all, Some(4), 2);
     assert_eq!((numbers(&second), second.next_before), (vec![3, 2], Some(2)));
     assert_eq!(page(&store, &all, Some(2), 2).next_before, None);

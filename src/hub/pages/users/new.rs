@@ -1,0 +1,202 @@
+//! `{base}hub/admin/new`: one or many new users from a list, looked at before they are made, with passwords that are
+//! shown once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use minijinja::context;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use super::check;
+use super::people_list::{Line, parse};
+use crate::auth::{CreatedPeople, Creation, NEW_PEOPLE_LIMIT, NewPerson};
+use crate::hub::HubState;
+use crate::hub::error::HubError;
+use crate::hub::extract::{By, Person};
+use crate::hub::form::Fields;
+use crate::hub::frame::Frame;
+use crate::hub::to_its_end::to_its_end;
+use crate::model::{Actor, GroupName, UserName};
+
+/// 2 min: a form that is sent twice (a double click, a page sent again) shows the same passwords, made once. Then
+/// nobody can read them again.
+const KEPT: Duration = Duration::from_secs(120);
+/// How many forms are kept that long; the oldest makes room.
+const KEPT_FORMS: usize = 16;
+
+/// Forms that have been sent, with the people they made.
+#[derive(Debug, Default)]
+pub(in crate::hub) struct NewUsers(Mutex<VecDeque<Arc<Sent>>>);
+
+/// One form; one that is sent again finds it.
+#[derive(Debug)]
+struct Sent {
+    id: String,
+    by: UserName,
+    made: OnceCell<CreatedPeople>,
+}
+
+impl NewUsers {
+    /// The form of this person with this id: a new one, if it has not been sent before.
+    fn of(&self, state: &HubState, id: &str, by: &UserName) -> Arc<Sent> {
+        let mut kept = self.0.lock();
+        if let Some(sent) = kept.iter().find(|sent| sent.id == id && sent.by == *by) {
+            return Arc::clone(sent);
+        }
+        let sent = Arc::new(Sent { id: id.to_owned(), by: by.clone(), made: OnceCell::new() });
+        if kept.len() >= KEPT_FORMS {
+            kept.pop_front();
+        }
+        kept.push_back(Arc::clone(&sent));
+        let (weak, new_users) = (Arc::downgrade(&sent), Arc::clone(&state.new_users));
+        let stopping = state.program.tasks.stopping().clone();
+        state.program.tasks.spawn(async move {
+            let _ = tokio::time::timeout(KEPT, stopping.cancelled()).await;
+            new_users.0.lock().retain(|sent| !std::ptr::eq(Arc::as_ptr(sent), weak.as_ptr()));
+        });
+        sent
+    }
+}
+
+/// What stands in the form.
+struct Typed {
+    people: String,
+    groups: Vec<GroupName>,
+    must_change: bool,
+    admin: bool,
+}
+
+impl Typed {
+    fn read(fields: &Fields) -> Self {
+        Self {
+            people: fields.get("people").to_owned(),
+            groups: fields.all("group").filter_map(|name| GroupName::parse(name).ok()).collect(),
+            must_change: fields.get("must_change") == "1",
+            admin: fields.get("admin") == "1",
+        }
+    }
+
+    fn lines(&self, state: &HubState) -> Vec<Line> {
+        let objection = |name: &UserName| {
+            let is_taken = state.auth.user(name).is_some();
+            is_taken.then(|| "is taken: there is a user of this name".to_owned())
+        };
+        parse(&self.people, objection, |group| state.auth.group(group).is_some())
+    }
+}
+
+/// `GET {base}hub/admin/new`
+pub(in crate::hub) async fn get(
+    State(state): State<HubState>,
+    person: Person,
+    frame: Frame,
+) -> Result<Response, HubError> {
+    check(&person)?;
+    let typed = Typed { people: String::new(), groups: Vec::new(), must_change: true, admin: false };
+    show(&state, frame, &typed, &[], StatusCode::OK)
+}
+
+/// `POST {base}hub/admin/new`: looks at the list, or makes the people of one that is good.
+pub(in crate::hub) async fn post(
+    State(state): State<HubState>,
+    By(by): By,
+    person: Person,
+    fields: Fields,
+    frame: Frame,
+) -> Result<Response, HubError> {
+    check(&person)?;
+    let typed = Typed::read(&fields);
+    let form = Some(fields.get("form")).filter(|form| fields.get("step") == "create" && !form.is_empty());
+    let sent = form.map(|form| state.new_users.of(&state, form, person.name()));
+    if let Some(made) = sent.as_ref().and_then(|sent| sent.made.get()) {
+        return show_passwords(frame, &typed, made);
+    }
+    let lines = typed.lines(&state);
+    let people: Vec<_> = lines.iter().filter_map(|line| line.person.as_ref().ok().cloned()).collect();
+    let is_good = !lines.is_empty() && people.len() == lines.len();
+    match sent {
+        Some(sent) if is_good => {
+            create(&state, by, &typed, people, Arc::clone(&sent)).await?;
+            show_passwords(frame, &typed, sent.made.get().ok_or(HubError::Wiring("the new users"))?)
+        }
+        _ => {
+            let status = if is_good { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+            show(&state, frame, &typed, &lines, status)
+        }
+    }
+}
+
+/// To its end, also if the browser goes away: it may come back and ask again, and finds the passwords.
+async fn create(
+    state: &HubState,
+    by: Actor,
+    typed: &Typed,
+    mut people: Vec<NewPerson>,
+    sent: Arc<Sent>,
+) -> Result<(), HubError> {
+    people.iter_mut().for_each(|person| person.admin = typed.admin);
+    let creation = Creation { must_change: typed.must_change, authorised: true, groups: typed.groups.clone() };
+    let auth = state.auth.clone();
+    to_its_end(async move {
+        sent.made.get_or_try_init(|| auth.create_with_passwords(by, &people, &creation)).await?;
+        Ok(())
+    })
+    .await
+}
+
+fn show(
+    state: &HubState,
+    frame: Frame,
+    typed: &Typed,
+    lines: &[Line],
+    status: StatusCode,
+) -> Result<Response, HubError> {
+    let wrong = lines.iter().filter(|line| line.person.is_err()).count();
+    let shown = lines.iter().map(|line| match &line.person {
+        Ok(person) => context! {
+            number => line.number,
+            name => person.name.to_string(),
+            real_name => person.profile.full_name(),
+            email => person.profile.email(),
+            groups => person.groups.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            problem => (),
+        },
+        Err(problem) => context! { number => line.number, name => &line.name, problem },
+    });
+    let groups = state.auth.group_names().into_iter().map(|group| {
+        context! { name => group.to_string(), is_chosen => typed.groups.contains(&group) }
+    });
+    let values = context! {
+        form => state.random.hex::<16>(),
+        people => &typed.people,
+        must_change => typed.must_change,
+        admin => typed.admin,
+        groups => groups.collect::<Vec<_>>(),
+        lines => shown.collect::<Vec<_>>(),
+        count => lines.len(),
+        wrong,
+        is_empty => lines.is_empty() && status != StatusCode::OK,
+        limit => NEW_PEOPLE_LIMIT,
+    };
+    frame.show(status, "users_new.html", values)
+}
+
+fn show_passwords(frame: Frame, typed: &Typed, made: &CreatedPeople) -> Result<Response, HubError> {
+    let people = made.created.iter().map(|person| {
+        context! { name => person.name.to_string(), password => person.password.expose() }
+    });
+    let values = context! {
+        people => people.collect::<Vec<_>>(),
+        existing => made.existing.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        must_change => typed.must_change,
+    };
+    let mut response = frame.show(StatusCode::OK, "users_made.html", values)?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

@@ -1,0 +1,135 @@
+//! Does an act to its targets: so many at once, each to its own end, each with its own outcome.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::act::{Act, Choice};
+use super::batch::{Batch, Outcome};
+use crate::hub::HubState;
+use crate::hub::error::HubError;
+use crate::hub::leave::end_account;
+use crate::hub::to_its_end::to_its_end;
+use crate::model::{Actor, ServerKey, ServerState, UserName};
+use crate::spawner::Wish;
+
+/// Users at once: starts keep an engine busy, and everybody else wants to start a server, too.
+const AT_ONCE: usize = 4;
+/// 5 min for one user: longer than the longest start or stop that the spawner itself allows by default.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Does all of `batch`, which has begun, in the background.
+pub(super) fn perform(state: &HubState, batch: Arc<Batch>, choice: Choice, by: Actor) {
+    let state_in = state.clone();
+    state.program.tasks.spawn(async move {
+        let next = AtomicUsize::new(0);
+        let workers = std::iter::repeat_with(|| work(&state_in, &batch, &choice, &by, &next)).take(AT_ONCE);
+        futures_util::future::join_all(workers).await;
+        batch.finish();
+    });
+}
+
+/// Takes one target after the other until none is left.
+async fn work(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, next: &AtomicUsize) {
+    let stopping = state.program.tasks.stopping();
+    while !stopping.is_cancelled() {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let Some(target) = batch.targets.get(index) else { return };
+        batch.note(index, Outcome::UnderWay);
+        let outcome = match timeout(LIMIT, act_on(state, batch, choice, by, target)).await {
+            Ok(Ok(())) => Outcome::Done,
+            Ok(Err(error)) => Outcome::Failed(sentence_of(&error)),
+            Err(_) => Outcome::Failed("It takes longer than five minutes and goes on by itself.".to_owned()),
+        };
+        batch.note(index, outcome);
+    }
+}
+
+fn sentence_of(error: &HubError) -> String {
+    match error {
+        HubError::NoSuchResource => "This user is no longer there.".to_owned(),
+        error => error.message().unwrap_or_else(|| error.for_people().1),
+    }
+}
+
+/// Does it to one. What was true when the question was asked is asked again: much may have happened since.
+async fn act_on(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, name: &UserName) -> Result<(), HubError> {
+    let user = state.auth.user(name).ok_or(HubError::NoSuchResource)?;
+    let is_me = batch.by == *name;
+    match batch.act {
+        Act::Approve => Ok(state.auth.authorise(by, name, true).await?),
+        Act::Discard if user.is_authorised() => Err(HubError::bad("This account has been approved meanwhile.")),
+        Act::Discard => delete(state, by, name).await,
+        Act::Start => start(state, by, name).await,
+        Act::Restart => restart(state, by, name).await,
+        Act::Stop => stop_all(state, by, name).await,
+        Act::MakeAdministrator => Ok(state.auth.set_admin(by, name, true).await?),
+        Act::TakeAdministration | Act::Disable | Act::Delete if is_me => {
+            Err(HubError::bad("You cannot do this to yourself. Ask another administrator."))
+        }
+        Act::TakeAdministration => Ok(state.auth.set_admin(by, name, false).await?),
+        Act::AddToGroup | Act::RemoveFromGroup => {
+            let group = choice.group.as_ref().ok_or_else(|| HubError::bad("No group was chosen."))?;
+            let users = [name.clone()];
+            match batch.act {
+                Act::AddToGroup => state.auth.add_to_group(by, group, &users).await?,
+                _ => state.auth.remove_from_group(by, group, &users).await?,
+            };
+            Ok(())
+        }
+        Act::RequirePassword => Ok(state.auth.require_password_change(by, name, true).await?),
+        Act::Enable => Ok(state.auth.set_disabled(by, name, false).await?),
+        Act::Disable => disable(state, by, name).await,
+        Act::Delete => delete(state, by, name).await,
+    }
+}
+
+async fn start(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
+    let server = ServerKey::default_of(name.clone());
+    state.spawner.start(&server, Wish::of(by)).await?;
+    until_ready(state, &server).await
+}
+
+/// The own server of a user, in its container.
+async fn restart(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
+    let server = ServerKey::default_of(name.clone());
+    state.spawner.restart(&server, by).await?;
+    until_ready(state, &server).await
+}
+
+async fn until_ready(state: &HubState, server: &ServerKey) -> Result<(), HubError> {
+    let mut watch = state.spawner.watch(server);
+    let ended = watch.wait_for(|status| status.state.pending().is_none()).await;
+    match ended.map(|status| status.state.clone()) {
+        Ok(ServerState::Ready) => Ok(()),
+        Ok(ServerState::Failed(failure)) => Err(HubError::StartFailed(Box::new(failure))),
+        Ok(_) | Err(_) => Err(HubError::bad("It was stopped again before it was ready.")),
+    }
+}
+
+/// Stops all servers of a user, and waits until they are down.
+async fn stop_all(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
+    let servers: Vec<_> = state.spawner.servers_of(name).into_iter().map(|(server, _)| server).collect();
+    Ok(state.spawner.stop_all(&servers, by).await?)
+}
+
+async fn disable(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
+    let (state, by, name) = (state.clone(), by.clone(), name.clone());
+    to_its_end(async move {
+        state.auth.set_disabled(&by, &name, true).await?;
+        // Their tokens have ended with the others: they could not ask us about anybody any more.
+        stop_all(&state, &by, &name).await
+    })
+    .await
+}
+
+async fn delete(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
+    let (state, by, name) = (state.clone(), by.clone(), name.clone());
+    to_its_end(async move {
+        // First the account, then the server: nobody may start it again in between.
+        end_account(&state, &by, &name, false).await
+    })
+    .await
+}
