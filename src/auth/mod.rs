@@ -27,6 +27,7 @@ mod people;
 mod policy;
 mod profile;
 mod rights;
+mod roster;
 mod rules;
 mod service;
 mod services;
@@ -67,6 +68,7 @@ pub use policy::{
     may_access_server, may_access_service, may_administer, may_start_server, must_change_password, scopes_of,
 };
 pub use rights::{Access, Rights, Target};
+pub use roster::{Roster, RosterMistake};
 pub use rules::{CustomScopeConfig, GroupConfig, RoleConfig, RuleMistake};
 pub use service::{Service, ServiceClient};
 pub use session::Session;
