@@ -2,6 +2,7 @@
 
 mod gpus;
 mod named;
+mod restart;
 mod volumes;
 
 use std::collections::HashMap;
@@ -418,7 +419,7 @@ async fn the_intent_is_durable_before_the_engine_hears_of_it() {
     world.until(&user("alice"), |state| *state == ServerState::Stopped).await;
     assert_eq!(world.tokens.ended_under_a_route.load(Ordering::SeqCst), 0);
     assert!(world.tokens.live.lock().is_empty());
-    assert_eq!(world.spawner.log_tail(&user("alice"), 50).await, ["last words"]);
+    assert_eq!(world.spawner.log_tail(&user("alice"), 50).await.expect("a log"), ["last words"]);
 }
 
 #[tokio::test]

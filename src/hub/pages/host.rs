@@ -52,7 +52,7 @@ pub(in crate::hub) async fn get(
     frame.show(StatusCode::OK, "host.html", page)
 }
 
-fn facts_of(facts: &HostFacts, now: Timestamp) -> Value {
+pub(in crate::hub) fn facts_of(facts: &HostFacts, now: Timestamp) -> Value {
     let HostFacts { at, engine, store, certificates, cores, load, memory, disk } = facts;
     context! {
         at => moment(*at),
@@ -96,7 +96,7 @@ fn filled(filled: Filled) -> Value {
     context! { used => size(used_bytes), total => size(total_bytes), percent => percent(used_bytes, total_bytes) }
 }
 
-fn gpus_of(overview: &Overview) -> Value {
+pub(in crate::hub) fn gpus_of(overview: &Overview) -> Value {
     let Overview { enable, sight, is_fresh, engine_gives, leases, queue } = overview;
     let gpus: Vec<&Gpu> = sight.inventory().map(|inventory| inventory.gpus.iter().collect()).unwrap_or_default();
     let holders = |gpu: &Gpu| -> Vec<Value> {
