@@ -29,6 +29,7 @@ mod policy;
 mod profile;
 mod rights;
 mod root;
+mod roster;
 mod rules;
 mod service;
 mod services;
@@ -71,6 +72,7 @@ pub use policy::{
 };
 pub use rights::{Access, Rights, Target};
 pub use root::RootLeave;
+pub use roster::{Roster, RosterMistake};
 pub use rules::{CustomScopeConfig, GroupConfig, RoleConfig, RuleMistake};
 pub use service::{Service, ServiceClient};
 pub use session::Session;

@@ -1,5 +1,6 @@
 //! Tests of accounts, sessions and tokens with a real store.
 
+mod accounts;
 mod errands;
 mod faults;
 mod grants;

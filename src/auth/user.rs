@@ -88,6 +88,12 @@ impl User {
         self.admin.load(Ordering::Acquire) && self.is_authorised()
     }
 
+    /// True for somebody who is an administrator as soon as they may sign in.
+    #[must_use]
+    pub fn is_named_administrator(&self) -> bool {
+        self.admin.load(Ordering::Acquire)
+    }
+
     /// True if this user may sign in: let in, and not disabled; false for good once deleted.
     #[must_use]
     pub fn is_authorised(&self) -> bool {

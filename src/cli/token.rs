@@ -83,7 +83,7 @@ pub(super) fn run(asked: TokenCommand, config: &Config) -> ExitCode {
             eprintln!("slipway: {message}");
             return ExitCode::FAILURE;
         }
-        Ok(Answer::Users { .. } | Answer::Healthy { .. }) => {}
+        Ok(Answer::Users { .. } | Answer::Password { .. } | Answer::Healthy { .. }) => {}
         Err(error) => return fail(&*error),
     }
     ExitCode::SUCCESS

@@ -36,8 +36,21 @@ pub(super) enum UserCommand {
     Password {
         /// Whose.
         name: String,
+        /// They must change it at the next sign-in.
+        #[arg(long)]
+        must_change: bool,
         #[command(flatten)]
         password: PasswordSource,
+    },
+    /// Shut a user out: sessions, tokens and servers end at once; account and volumes stay.
+    Disable {
+        /// Whom.
+        name: String,
+    },
+    /// Let a user in again who was shut out.
+    Enable {
+        /// Whom.
+        name: String,
     },
     /// Delete a user: the account, sessions, tokens and the server go; volumes with their files stay.
     Delete {
@@ -54,6 +67,9 @@ pub(super) struct PasswordSource {
     /// Read the password from the first line of standard input instead of asking for it.
     #[arg(long)]
     password_stdin: bool,
+    /// Make a password of words and print it, instead of asking for one.
+    #[arg(long, conflicts_with = "password_stdin")]
+    generate: bool,
 }
 
 pub(super) fn run(command: UserCommand, config: &Config) -> ExitCode {
@@ -63,6 +79,10 @@ pub(super) fn run(command: UserCommand, config: &Config) -> ExitCode {
     };
     match command::ask_or_execute(config, request) {
         Ok(Answer::Done { name }) => print(&format!("done: {name}\n")),
+        Ok(Answer::Password { name, password }) => {
+            eprintln!("done: {name}; the password is shown this once:");
+            print(&format!("{}\n", password.0.expose()));
+        }
         Ok(Answer::Users { users }) => print_users(users),
         Ok(Answer::Healthy { .. } | Answer::Token { .. } | Answer::Tokens { .. }) => {}
         Ok(Answer::Refused { message }) => {
@@ -77,13 +97,15 @@ pub(super) fn run(command: UserCommand, config: &Config) -> ExitCode {
 fn request_for(command: UserCommand) -> std::io::Result<Request> {
     Ok(match command {
         UserCommand::Add { name, admin, password } => {
-            Request::UserAdd { name, admin, password: Some(WireSecret(read_password(&password)?)) }
+            Request::UserAdd { name, admin, generate: password.generate, password: read_password(&password)? }
         }
         UserCommand::List => Request::UserList,
         UserCommand::Authorize { name, withdraw } => Request::UserAuthorize { name, authorised: !withdraw },
-        UserCommand::Password { name, password } => {
-            Request::UserPassword { name, password: WireSecret(read_password(&password)?) }
+        UserCommand::Password { name, must_change, password } => {
+            Request::UserPassword { name, must_change, password: read_password(&password)? }
         }
+        UserCommand::Disable { name } => Request::UserDisable { name, disabled: true },
+        UserCommand::Enable { name } => Request::UserDisable { name, disabled: false },
         UserCommand::Delete { name, yes } => {
             if !yes {
                 confirm_delete(&name)?;
@@ -93,21 +115,27 @@ fn request_for(command: UserCommand) -> std::io::Result<Request> {
     })
 }
 
-fn read_password(source: &PasswordSource) -> std::io::Result<Secret> {
+/// The password, or None if one is to be made.
+fn read_password(source: &PasswordSource) -> std::io::Result<Option<WireSecret>> {
+    if source.generate {
+        return Ok(None);
+    }
     if source.password_stdin {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line)?;
-        return Ok(Secret::new(line.trim_end_matches(['\r', '\n'])));
+        return Ok(Some(WireSecret(Secret::new(line.trim_end_matches(['\r', '\n'])))));
     }
     if !std::io::stdin().is_terminal() {
-        return Err(std::io::Error::other("there is no terminal to ask for the password; use --password-stdin"));
+        return Err(std::io::Error::other(
+            "there is no terminal to ask for the password; use --password-stdin or --generate",
+        ));
     }
     let password = Secret::new(rpassword::prompt_password("Password: ")?);
     let again = Secret::new(rpassword::prompt_password("Again: ")?);
     if password != again {
         return Err(std::io::Error::other("the two passwords differ; nothing was changed"));
     }
-    Ok(password)
+    Ok(Some(WireSecret(password)))
 }
 
 fn confirm_delete(name: &str) -> std::io::Result<()> {
@@ -124,7 +152,11 @@ fn print_users(mut users: Vec<UserEntry>) {
     users.sort_by(|a, b| (a.authorised, &a.name).cmp(&(b.authorised, &b.name)));
     let head = format!("{:<24} {:<8} {:<14} {:<28} last seen\n", "name", "may", "role", "since");
     let lines = users.into_iter().map(|user| {
-        let may = if user.authorised { "sign in" } else { "wait" };
+        let may = match (user.disabled, user.authorised) {
+            (true, _) => "nothing",
+            (false, true) => "sign in",
+            (false, false) => "wait",
+        };
         let role = if user.admin { "administrator" } else { "user" };
         let last = user.last_activity.map_or_else(|| "never".to_owned(), |at| at.to_string());
         format!("{:<24} {may:<8} {role:<14} {:<28} {last}\n", user.name, user.created.to_string())

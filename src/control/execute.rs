@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Answer, Request, TokenEntry, TokenOwner, UserEntry, WireSecret};
 use crate::auth::{Asker, Auth, NewToken, Token};
-use crate::model::{NameError, OwnerName, Scope, ServiceName, TokenId, UserName};
+use crate::model::{NameError, OwnerName, Scope, Secret, ServiceName, TokenId, UserName};
 
 /// Stops all servers of a user: given by `app` where a spawner runs. The error is a sentence.
 pub type StopServers = Arc<dyn Fn(UserName, Afterwards) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -34,10 +34,11 @@ pub async fn execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
 
 async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) -> Result<Answer, String> {
     match request {
-        Request::UserAdd { name, password, admin } => {
-            let password = password.as_ref().map(|password| &password.0);
+        Request::UserAdd { name, password, admin, generate } => {
+            let made = generate.then(|| auth.generate_password());
+            let password = made.as_ref().or(password.as_ref().map(|password| &password.0));
             let name = auth.add_user(ACTOR, &name, password, admin).await.map_err(|e| sentence(&e))?;
-            Ok(done(&name))
+            Ok(made.map_or_else(|| done(&name), |password| told(&name, password)))
         }
         Request::UserList => Ok(Answer::Users { users: auth.users().into_iter().map(entry).collect() }),
         Request::UserAuthorize { name, authorised } => {
@@ -48,9 +49,19 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
             }
             Ok(done(&name))
         }
-        Request::UserPassword { name, password } => {
+        Request::UserPassword { name, password, must_change } => {
             let name = parse(&name)?;
-            auth.set_password(ACTOR, &name, &password.0, false).await.map_err(|e| sentence(&e))?;
+            let is_made_here = password.is_none();
+            let password = password.map_or_else(|| auth.generate_password(), |password| password.0);
+            auth.set_password(ACTOR, &name, &password, must_change).await.map_err(|e| sentence(&e))?;
+            Ok(if is_made_here { told(&name, password) } else { done(&name) })
+        }
+        Request::UserDisable { name, disabled } => {
+            let name = parse(&name)?;
+            auth.set_disabled(ACTOR, &name, disabled).await.map_err(|e| sentence(&e))?;
+            if disabled {
+                stop_servers(name.clone(), Afterwards::Kept).await?;
+            }
             Ok(done(&name))
         }
         Request::UserDelete { name } => {
@@ -99,6 +110,10 @@ fn done(name: &UserName) -> Answer {
     Answer::Done { name: name.to_string() }
 }
 
+fn told(name: &UserName, password: Secret) -> Answer {
+    Answer::Password { name: name.to_string(), password: WireSecret(password) }
+}
+
 fn owner_of(owner: &TokenOwner) -> Result<OwnerName, String> {
     match owner {
         TokenOwner::User(name) => parse(name).map(OwnerName::from),
@@ -122,6 +137,7 @@ fn entry(user: crate::auth::UserListing) -> UserEntry {
         name: user.name.to_string(),
         admin: user.admin,
         authorised: user.authorised,
+        disabled: user.disabled,
         has_password: user.has_password,
         created: user.created,
         last_activity: user.last_activity,

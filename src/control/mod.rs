@@ -71,6 +71,9 @@ pub enum Request {
         password: Option<WireSecret>,
         /// Whether to make an administrator.
         admin: bool,
+        /// Whether to make a password of words, and answer it.
+        #[serde(default)]
+        generate: bool,
     },
     /// Lists all users.
     UserList,
@@ -85,8 +88,18 @@ pub enum Request {
     UserPassword {
         /// Whose.
         name: String,
-        /// The new one.
-        password: WireSecret,
+        /// The new one; None: one made of words, which is answered.
+        password: Option<WireSecret>,
+        /// Whether it must be changed at the next sign-in.
+        #[serde(default)]
+        must_change: bool,
+    },
+    /// Shuts a user out, or lets them in again.
+    UserDisable {
+        /// Who.
+        name: String,
+        /// Out, or in.
+        disabled: bool,
     },
     /// Deletes a user and stops his servers; volumes stay.
     UserDelete {
@@ -137,6 +150,13 @@ pub enum Answer {
         /// The user's name as stored.
         name: String,
     },
+    /// A password that was just made for a user: seen here once and never again.
+    Password {
+        /// The user's name as stored.
+        name: String,
+        /// The password.
+        password: WireSecret,
+    },
     /// All users, by name.
     Users {
         /// One entry each.
@@ -175,6 +195,9 @@ pub struct UserEntry {
     pub admin: bool,
     /// May sign in.
     pub authorised: bool,
+    /// Shut out by an administrator.
+    #[serde(default)]
+    pub disabled: bool,
     /// Has a password.
     pub has_password: bool,
     /// When the account was made.

@@ -60,7 +60,8 @@ fn done(name: &str) -> Answer {
 async fn a_user_is_added_listed_let_out_and_deleted_by_commands() {
     let world = World::new().await;
     for (name, admin) in [("Root", true), ("alice", false)] {
-        let request = Request::UserAdd { name: name.into(), password: Some(password("correct horse")), admin };
+        let request =
+            Request::UserAdd { name: name.into(), password: Some(password("correct horse")), admin, generate: false };
         assert_eq!(world.answer(request).await, done(&name.to_lowercase()));
     }
     let Answer::Users { users } = world.answer(Request::UserList).await else { panic!("a list") };
@@ -70,7 +71,8 @@ async fn a_user_is_added_listed_let_out_and_deleted_by_commands() {
     let address = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
     let (_, session) =
         world.auth.sign_in("alice", &Secret::new("correct horse"), address).await.expect("the password is right");
-    let request = Request::UserPassword { name: "alice".into(), password: password("battery staple") };
+    let request =
+        Request::UserPassword { name: "alice".into(), password: Some(password("battery staple")), must_change: false };
     assert_eq!(world.answer(request).await, done("alice"));
     assert!(session.ended.is_cancelled());
     let request = Request::UserAuthorize { name: "alice".into(), authorised: false };
@@ -85,8 +87,12 @@ async fn a_user_is_added_listed_let_out_and_deleted_by_commands() {
 async fn a_refusal_is_a_sentence() {
     let world = World::new().await;
     let refused = |message: &str| Answer::Refused { message: message.to_owned() };
-    let add =
-        |name: &str, text: &str| Request::UserAdd { name: name.into(), password: Some(password(text)), admin: false };
+    let add = |name: &str, text: &str| Request::UserAdd {
+        name: name.into(),
+        password: Some(password(text)),
+        admin: false,
+        generate: false,
+    };
     assert_eq!(world.answer(add("alice", "short")).await, refused("the password is too short: 8 characters or more"));
     assert_eq!(world.answer(Request::UserDelete { name: "alice".into() }).await, refused("no user alice"));
     let Answer::Refused { message } = world.answer(add("a/b", "correct horse")).await else { panic!("no name") };
@@ -164,7 +170,8 @@ async fn a_path_too_long_for_a_socket_is_said() {
 
 #[test]
 fn a_password_is_on_the_wire_and_in_no_log() {
-    let request = Request::UserPassword { name: "alice".into(), password: password("hunter2") };
+    let request =
+        Request::UserPassword { name: "alice".into(), password: Some(password("hunter2")), must_change: false };
     assert!(!format!("{request:?}").contains("hunter2"));
     assert!(serde_json::to_string(&request).expect("it is JSON").contains("hunter2"));
 }

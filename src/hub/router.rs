@@ -14,7 +14,7 @@ use super::layers::{
 };
 use super::pages::{
     accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, login, logout, named, notices,
-    password, servers, settings, signup, spawn, tokens, users,
+    password, restart, servers, set_password, settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -63,11 +63,14 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("audit/check"), post(audit::check_chain))
         .route(&hub("settings"), get(settings::get))
         // -- life --
+        .route(&hub("restart/{user}"), get(restart::ask).post(restart::post))
+        .route(&hub("restart/{user}/{server}"), get(restart::ask).post(restart::post))
         // -- home --
         .route(&hub("account"), get(account::get).post(account::post))
         .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
         .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
         // -- accounts --
+        .route(&hub("change-password/{user}"), get(set_password::get).post(set_password::post))
         // -- users --
         .route(&hub("admin"), get(users::list::get))
         .route(&hub("admin/new"), get(users::new::get).post(users::new::post))
@@ -224,9 +227,35 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/audit"), get(api::audit::get).options(api::options))
         .route(&api("/settings"), get(api::settings::get).options(api::options))
         // -- life --
+        .route(&api("/users/{user}/restart-server"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/server/restart"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/restart"), post(api::restart::post).options(api::options))
+        .route(&api("/users/{user}/server/logs"), get(api::server_log::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/logs"), get(api::server_log::get).options(api::options))
+        .route(&api("/users/{user}/lab-ready"), get(api::lab_ready::get).options(api::options))
+        .route(&api("/users/{user}/server/lab-ready"), get(api::lab_ready::get).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/lab-ready"), get(api::lab_ready::get).options(api::options))
         // -- home --
         .route(&api("/live"), get(api::live::get).options(api::options))
         // -- accounts --
+        .route(&api("/users/{user}/profile"), get(api::profiles::get).put(api::profiles::put).options(api::options))
+        .route(&api("/user-profiles"), get(api::profiles::list).options(api::options))
+        .route(
+            &api("/users/{user}/force-password-change"),
+            post(api::accounts::force_password_change).options(api::options),
+        )
+        .route(&api("/users/{user}/rename"), post(api::accounts::rename).options(api::options))
+        .route(&api("/users/{user}/password"), post(api::accounts::set_password).options(api::options))
+        .route(&api("/users/{user}/disable"), post(api::accounts::disable).options(api::options))
+        .route(&api("/users/{user}/enable"), post(api::accounts::enable).options(api::options))
+        .route(&api("/native-users"), get(api::accounts::native_users).options(api::options))
+        .route(&api("/native-users/{user}/authorization"), post(api::accounts::authorization).options(api::options))
+        .route(
+            &api("/users/{user}/sessions"),
+            get(api::sessions::list).delete(api::sessions::end_all).options(api::options),
+        )
+        .route(&api("/users/{user}/sessions/{session}"), delete(api::sessions::end).options(api::options))
+        .route(&api("/admin/users/bulk"), post(api::new_people::create).options(api::options))
         // -- users --
         // -- volumes --
         .route(

@@ -16,6 +16,7 @@ mod pages;
 mod people;
 mod program;
 mod renames;
+mod restarts;
 mod samples;
 mod server_api;
 mod servers;

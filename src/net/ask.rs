@@ -54,15 +54,28 @@ pub enum AskError {
 /// # Errors
 /// No connection, or no head of an answer within `limit`.
 pub async fn ask(address: &UpstreamAddress, target: &str, limit: Duration) -> Result<StatusCode, AskError> {
-    match tokio::time::timeout(limit, exchange(address, target, limit)).await {
+    ask_patiently(address, target, limit, limit).await
+}
+
+/// The same, with a limit of its own for the connection.
+///
+/// # Errors
+/// No connection within `connect_limit`, or no head of an answer within `limit` from the beginning.
+pub async fn ask_patiently(
+    address: &UpstreamAddress,
+    target: &str,
+    connect_limit: Duration,
+    limit: Duration,
+) -> Result<StatusCode, AskError> {
+    match tokio::time::timeout(limit, exchange(address, target, connect_limit)).await {
         Ok(answer) => answer,
         Err(_) => Err(AskError::Slow { address: address.clone(), limit }),
     }
 }
 
-async fn exchange(address: &UpstreamAddress, target: &str, limit: Duration) -> Result<StatusCode, AskError> {
+async fn exchange(address: &UpstreamAddress, target: &str, connect_limit: Duration) -> Result<StatusCode, AskError> {
     let broken = |cause| AskError::Broken { address: address.clone(), cause };
-    let mut stream = dial(address, limit).await?;
+    let mut stream = dial(address, connect_limit).await?;
     let mut outgoing = Outgoing::default();
     write_question(outgoing.small(), address, target);
     poll_fn(|cx| outgoing.poll_flush(&mut stream, cx)).await.map_err(broken)?;

@@ -13,7 +13,7 @@ pub(crate) mod timer;
 mod tls;
 mod upgrade;
 
-pub use ask::{AskError, ask};
+pub use ask::{AskError, ask, ask_patiently};
 pub use body::{BoxError, Ending, RequestBody, ResponseBody};
 pub use dial::{DialError, Stream, dial, dial_with};
 pub use post::{Answer, Posting, post};

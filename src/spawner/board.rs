@@ -153,6 +153,10 @@ impl Board {
         });
     }
 
+    pub(super) fn route(&self, server: &ServerKey) -> Option<Arc<Route>> {
+        self.entries.read().get(server).and_then(|entry| entry.route.clone())
+    }
+
     pub(super) fn set_log_tail(&self, server: &ServerKey, lines: Vec<String>) {
         self.with(server, |entry| entry.log_tail = Arc::new(lines));
     }

@@ -5,6 +5,7 @@
 //! `static_upstream`.
 
 mod activity;
+mod answering;
 mod backend;
 mod board;
 mod changes;
@@ -36,6 +37,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
+pub use answering::Answering;
 pub use backend::{
     Backend, BackendError, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, Notice, Order,
     ProgressSink, Removal, ResourceLimits, Sight, Volume,
@@ -50,6 +52,7 @@ pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize}
 
 use crate::model::{
     Actor, BasePath, Clock, DisplayName, Effective, GrantedGpu, NameError, Routes, Secret, ServerKey, ServerOptions,
+    ServerState,
     ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
@@ -136,6 +139,9 @@ pub enum SpawnerError {
     /// Only a server that runs can be restarted.
     #[error("the server is not running")]
     NotRunning,
+    /// It should run, and the engine says that it is not there any more.
+    #[error("the server's container is not there any more")]
+    ContainerGone,
     /// Servers of this backend are not started by us.
     #[error("servers cannot be restarted here: somebody else starts them")]
     CannotRestart,
@@ -215,6 +221,9 @@ pub struct Spawner {
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
     volumes: Arc<volumes::Keeper>,
+    base: BasePath,
+    /// Places for questions that people's pages have put to servers.
+    questions: Arc<Semaphore>,
     tokens: Arc<dyn ServerTokens>,
 }
 
@@ -273,6 +282,7 @@ impl Spawner {
             }
         };
 
+        let own_base = base.clone();
         let ready = ready::Config::default();
         let probes = Semaphore::new(ready.tries_at_once);
         let shared_config = Arc::new(config.clone());
@@ -325,7 +335,20 @@ impl Spawner {
                 () = reconcile::watch_engine(engine, letters, list_interval, engine_timeout) => {}
             }
         });
-        Ok(Self { mail, board, backend, config: shared_config, counts, groups, volumes, tokens: of_servers })
+        let questions = Arc::new(Semaphore::new(answering::QUESTIONS_AT_ONCE));
+        let config = shared_config;
+        Ok(Self {
+            mail,
+            board,
+            backend,
+            config,
+            counts,
+            groups,
+            volumes,
+            base: own_base,
+            questions,
+            tokens: of_servers,
+        })
     }
 
     /// Wishes a start (idempotent, coalesced: many wishes, one start) and returns the status right after the wish was
@@ -546,20 +569,30 @@ impl Spawner {
         self.board.last_activity(server)
     }
 
-    /// The server's last `lines` log lines: of the running one, or those kept of the last run (at most `log_lines`).
-    /// Empty if there are none.
-    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Vec<String> {
+    /// The server's last `lines` log lines: of what the engine has of it, or those kept of the last run (at most
+    /// `log_lines`). Empty if there are none. Each is fit for a page: no control characters, no endless line.
+    ///
+    /// # Errors
+    /// If the engine does not answer while the server runs.
+    pub async fn log_tail(&self, server: &ServerKey, lines: usize) -> Result<Vec<String>, SpawnerError> {
         let asked = async {
-            let found = self.backend.find(server).await.ok()??;
-            self.backend.log_tail(&found.handle, lines).await.ok()
+            let Some(found) = self.backend.find(server).await? else { return Ok(None) };
+            self.backend.log_tail(&found.handle, lines).await.map(Some)
         };
-        match timeout(self.config.engine_timeout(), asked).await {
-            Ok(Some(lines)) => lines,
-            Ok(None) | Err(_) => {
-                let kept = self.board.log_tail(server);
-                kept[kept.len().saturating_sub(lines)..].to_vec()
-            }
+        let (engine, limit) = (self.backend.name(), self.config.engine_timeout());
+        let silent = BackendError::Slow { engine, act: "give its log", limit };
+        let status = self.board.status(server);
+        match timeout(limit, asked).await.unwrap_or(Err(silent)) {
+            Ok(Some(found)) => return Ok(found),
+            Err(error) if !status.state.is_down() => return Err(SpawnerError::Engine(Arc::new(error))),
+            Ok(None) | Err(_) => {}
         }
+        let kept = self.board.log_tail(server);
+        let kept = match &status.state {
+            ServerState::Failed(failure) if kept.is_empty() => &failure.log_tail,
+            _ => &*kept,
+        };
+        Ok(kept[kept.len().saturating_sub(lines)..].to_vec())
     }
 }
 

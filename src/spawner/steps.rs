@@ -166,6 +166,7 @@ impl Steps {
             Ok((Sight::Running(_) | Sight::Astray, _)) => {
                 (self.rows.put(row, vec![note]).await.map_err(SpawnerError::from), None)
             }
+            Ok((Sight::Gone, _)) => (Err(SpawnerError::ContainerGone), Some(Sight::Gone)),
             Ok((ended, _)) => (Err(SpawnerError::NotRunning), Some(ended)),
         }
     }

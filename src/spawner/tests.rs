@@ -1,6 +1,7 @@
 //! The driver with a real store, real routes and real probes; only the engine is a stage, and time is moved by hand.
 
 mod named;
+mod restart;
 mod volumes;
 
 use std::collections::HashMap;
@@ -411,7 +412,7 @@ async fn the_intent_is_durable_before_the_engine_hears_of_it() {
     world.until(&user("alice"), |state| *state == ServerState::Stopped).await;
     assert_eq!(world.tokens.ended_under_a_route.load(Ordering::SeqCst), 0);
     assert!(world.tokens.live.lock().is_empty());
-    assert_eq!(world.spawner.log_tail(&user("alice"), 50).await, ["last words"]);
+    assert_eq!(world.spawner.log_tail(&user("alice"), 50).await.expect("a log"), ["last words"]);
 }
 
 #[tokio::test]

@@ -433,3 +433,80 @@ async fn an_image_is_chosen_from_the_allowed_ones_and_looked_for_by_itself() {
     let status = world.settled(&alice()).await;
     assert!(failure(&status).sentence.contains("slipway-nowhere:test"), "{status:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_keeps_the_container_and_follows_it_to_its_new_address() {
+    let world = World::with(INSTANT, |_| {}).await;
+    world.start(&alice()).await;
+    let name = world.container(&alice());
+    let network = docker(&["inspect", "-f", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}", &name]);
+    let ip = docker(&["inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", &name]);
+    let id = docker(&["inspect", "-f", "{{.Id}}", &name]);
+    let pid = docker(&["inspect", "-f", "{{.State.Pid}}", &name]);
+    docker(&["cp", "/etc/hostname", &format!("{name}:/kept")]);
+    // It is off its network for a moment, and a neighbour gets what was its own.
+    docker(&["network", "disconnect", &network, &name]);
+    let taker = format!("{name}-taker");
+    docker(&["run", "-d", "--name", &taker, "--network", &network, INSTANT]);
+    docker(&["network", "connect", &network, &name]);
+    let moved = docker(&["inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", &name]);
+    assert_ne!(ip, moved);
+    world.spawner.restart(&alice(), "root").await.expect("accepted");
+    let status = world.settled(&alice()).await;
+    assert_eq!((status.state, status.generation), (ServerState::Ready, Generation(1)));
+    let now = docker(&["inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", &name]);
+    let route = world.routes.current().iter().next().map(|route| route.upstream.address.to_string()).expect("a route");
+    assert!(now != ip && route.starts_with(&format!("{now}:")), "{ip} {now} {route}");
+    assert_eq!(docker(&["inspect", "-f", "{{.Id}}", &name]), id, "the same container");
+    assert_ne!(docker(&["inspect", "-f", "{{.State.Pid}}", &name]), pid, "a new process");
+    docker(&["cp", &format!("{name}:/kept"), "-"]);
+    assert_eq!(world.backend.count("create"), 1);
+    docker(&["rm", "-f", &taker]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_that_does_not_come_back_fails_with_words() {
+    let world = World::with(INSTANT, |plan| plan.spawner.ready_timeout_s = 2).await;
+    world.start(&alice()).await;
+    let name = world.container(&alice());
+    // Its program is not what it was when it begins anew.
+    let program = docker(&["inspect", "-f", "{{.Path}}", &name]);
+    docker(&["cp", "/bin/false", &format!("{name}:{program}")]);
+    world.spawner.restart(&alice(), "root").await.expect("accepted");
+    let status = world.settled(&alice()).await;
+    let failed = failure(&status);
+    eprintln!("{failed:?}");
+    assert!(!failed.sentence.is_empty() && !world.has_route(&alice()));
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("label=slipway.instance={}", world.instance())]), "");
+    assert_eq!(world.start(&alice()).await.generation, Generation(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restarts_among_stops_and_starts_end_legally_and_so_does_a_slipway_that_dies_in_one() {
+    let mut world = World::with(INSTANT, |_| {}).await;
+    for turn in 0..20_u64 {
+        world.start(&alice()).await;
+        let server = alice();
+        let restart = world.spawner.restart(&server, "test");
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(turn * 25)).await;
+            if turn % 2 == 0 {
+                world.spawner.stop(&alice(), "test").await.map(|_| ())
+            } else {
+                world.spawner.start(&alice(), Wish::of("test")).await.map(|_| ())
+            }
+        };
+        let (restarted, other) = tokio::join!(restart, other);
+        other.expect("taken");
+        assert!(matches!(restarted, Ok(_) | Err(SpawnerError::NotRunning)), "{restarted:?}");
+        if turn % 5 == 4 {
+            (world, _) = world.die().reopen().await;
+        }
+        let status = world.settled(&alice()).await;
+        assert_eq!(world.has_route(&alice()), status.state == ServerState::Ready, "turn {turn}: {status:?}");
+        assert!(matches!(status.state, ServerState::Ready | ServerState::Stopped), "turn {turn}: {status:?}");
+        let label = format!("label=slipway.instance={}", world.instance());
+        let containers = docker(&["ps", "-a", "--filter", &label, "--format", "{{.State}}"]);
+        assert_eq!(containers, if status.state == ServerState::Ready { "running" } else { "" }, "turn {turn}");
+    }
+}

@@ -135,14 +135,14 @@ impl Client {
     /// Has an administrator's act done to these users: asks, says yes to the question, and waits for the end of it.
     /// Returns the page that says what became of each.
     pub async fn administer(&self, act: &str, names: &[&str]) -> Answer {
-        let token = crate::world::xsrf_of(&self.get("/hub/admin").await.is(200).text());
+        let token = xsrf_of(&self.get("/hub/admin").await.is(200).text());
         let mut fields = vec![("_xsrf", token.as_str()), ("act", act)];
         fields.extend(names.iter().map(|name| ("user", *name)));
         let asked = self.post_form("/hub/admin/ask", &fields).await;
         if asked.status != 200 {
             return asked;
         }
-        let question = crate::world::question_of(&asked.text());
+        let question = question_of(&asked.text());
         let fields = [("_xsrf", token.as_str()), ("question", question.as_str())];
         let mut answer = self.post_form("/hub/admin/do", &fields).await.is(303);
         let address = answer.header("location").to_owned();
@@ -342,4 +342,32 @@ impl ServerCertVerifier for TrustEverybody {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The hidden `_xsrf` field of a page.
+pub fn xsrf_of(page: &str) -> String {
+    let field = page
+        .split("<input")
+        .find(|input| input.contains("name=\"_xsrf\""))
+        .unwrap_or_else(|| panic!("no _xsrf in {page}"));
+    field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a value").to_owned()
+}
+
+/// What the page before an administrator's act is to be answered with.
+#[track_caller]
+pub fn question_of(page: &str) -> String {
+    let rest = page.split("name=\"question\" value=\"").nth(1).unwrap_or_else(|| panic!("no question in {page}"));
+    rest.split('"').next().expect("a value").to_owned()
+}
+
+fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Config {
+    let path = |name: &str| folder.join(name).to_str().expect("a plain path").to_owned();
+    let mut environment = vec![
+        ("SLIPWAY_DATA_DIR".to_owned(), path("data")),
+        ("SLIPWAY_CERTS_DIR".to_owned(), path("certs")),
+        ("SLIPWAY_LISTENER_HTTPS".to_owned(), "127.0.0.1:0".to_owned()),
+        ("SLIPWAY_HUB_BIND".to_owned(), "127.0.0.1:0".to_owned()),
+    ];
+    environment.extend(overrides.iter().cloned());
+    config::load(None, environment).expect("a sound configuration").1
 }

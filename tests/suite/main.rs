@@ -22,6 +22,7 @@ mod commands;
 mod dependencies;
 #[allow(dead_code)]
 mod fake;
+mod forced_password;
 mod live;
 mod login;
 mod metrics;

@@ -26,6 +26,7 @@ pub fn filled(template: &str) -> String {
         ("{owner}", "x"),
         ("{service}", "x"),
         ("{token}", "x"),
+        ("{session}", "x"),
         ("{cookie}", "x"),
         ("{value}", "x"),
         ("{*path}", "x"),

@@ -13,6 +13,7 @@ use slipway::spawner::Wish;
 use tempfile::TempDir;
 
 use crate::client::{ANSWER_LIMIT, Answer, Client};
+pub use crate::client::{question_of, xsrf_of};
 use crate::fake::FakeBackend;
 
 /// What a client is told of everybody who comes to it by OAuth (contract §4): who they are.
@@ -196,34 +197,6 @@ pub fn take_cookies(mut browser: Client, answer: &crate::client::Answer) -> Clie
         }
     }
     browser
-}
-
-/// The hidden `_xsrf` field of a page.
-pub fn xsrf_of(page: &str) -> String {
-    let field = page
-        .split("<input")
-        .find(|input| input.contains("name=\"_xsrf\""))
-        .unwrap_or_else(|| panic!("no _xsrf in {page}"));
-    field.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a value").to_owned()
-}
-
-/// What the page before an administrator's act is to be answered with.
-#[track_caller]
-pub fn question_of(page: &str) -> String {
-    let rest = page.split("name=\"question\" value=\"").nth(1).unwrap_or_else(|| panic!("no question in {page}"));
-    rest.split('"').next().expect("a value").to_owned()
-}
-
-fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Config {
-    let path = |name: &str| folder.join(name).to_str().expect("a plain path").to_owned();
-    let mut environment = vec![
-        ("SLIPWAY_DATA_DIR".to_owned(), path("data")),
-        ("SLIPWAY_CERTS_DIR".to_owned(), path("certs")),
-        ("SLIPWAY_LISTENER_HTTPS".to_owned(), "127.0.0.1:0".to_owned()),
-        ("SLIPWAY_HUB_BIND".to_owned(), "127.0.0.1:0".to_owned()),
-    ];
-    environment.extend(overrides.iter().cloned());
-    config::load(None, environment).expect("a sound configuration").1
 }
 
 /// Fills in the sign-up form at `path` as a person does, with everybody's password.

@@ -15,6 +15,8 @@ enum Act {
     Authorise { who: usize, authorised: bool },
     SetAdmin { who: usize, admin: bool },
     SetPassword { who: usize },
+    Disable { who: usize, disabled: bool },
+    Force { who: usize, must: bool },
     Delete { who: usize },
     SignIn { who: usize },
     SignOut { nth: usize },
@@ -32,6 +34,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (who.clone(), any::<bool>()).prop_map(|(who, authorised)| Act::Authorise { who, authorised }),
         2 => (who.clone(), any::<bool>()).prop_map(|(who, admin)| Act::SetAdmin { who, admin }),
         1 => who.clone().prop_map(|who| Act::SetPassword { who }),
+        2 => (who.clone(), any::<bool>()).prop_map(|(who, disabled)| Act::Disable { who, disabled }),
+        1 => (who.clone(), any::<bool>()).prop_map(|(who, must)| Act::Force { who, must }),
         2 => who.clone().prop_map(|who| Act::Delete { who }),
         6 => who.clone().prop_map(|who| Act::SignIn { who }),
         2 => (0..8_usize).prop_map(|nth| Act::SignOut { nth }),
@@ -42,10 +46,18 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Person {
     admin: bool,
     authorised: bool,
+    disabled: bool,
+    must_change: bool,
+}
+
+impl Person {
+    fn may_sign_in(&self) -> bool {
+        self.authorised && !self.disabled
+    }
 }
 
 /// What should be the case.
@@ -59,10 +71,10 @@ struct Model {
 
 impl Model {
     fn window_is_open(&self) -> bool {
-        !self.people.values().any(|p| p.admin && p.authorised)
+        !self.people.values().any(|p| p.admin && p.may_sign_in())
     }
     fn is_last_administrator(&self, who: &str) -> bool {
-        let is = |p: &Person| p.admin && p.authorised;
+        let is = |p: &Person| p.admin && p.may_sign_in();
         self.people.get(who).is_some_and(is) && self.people.iter().filter(|(_, p)| is(p)).count() == 1
     }
     fn end_all(&mut self, who: &str) {
@@ -89,21 +101,21 @@ async fn step(mut real: Real, model: &mut Model, act: &Act) -> Result<Real, Test
             let result = auth.sign_up(who, &secret(GOOD), code.as_deref(), address(1)).await;
             let person = model.people.get(who).copied();
             if model.window_is_open() && who == "admin" {
-                let may = with_code && person.is_none_or(|p| !p.authorised);
+                let may = with_code && person.is_none_or(|p| !p.may_sign_in());
                 prop_assert_eq!(result.is_ok(), may, "{:?}", result);
                 if may {
-                    model.people.insert(who, Person { admin: true, authorised: true });
+                    model.people.insert(who, Person { admin: true, authorised: true, ..Person::default() });
                 }
             } else {
                 prop_assert_eq!(result.is_ok(), person.is_none(), "{:?}", result);
-                model.people.entry(who).or_insert(Person { admin: false, authorised: false });
+                model.people.entry(who).or_default();
             }
         }
         Act::Add { who, admin } => {
             let result = auth.add_user("t", NAMES[who], Some(&secret(GOOD)), admin).await;
             prop_assert_eq!(result.is_ok(), !model.people.contains_key(NAMES[who]));
             let admin = admin || NAMES[who] == "admin";
-            model.people.entry(NAMES[who]).or_insert(Person { admin, authorised: true });
+            model.people.entry(NAMES[who]).or_insert(Person { admin, authorised: true, ..Person::default() });
         }
         Act::Authorise { who, authorised } => {
             let who = NAMES[who];
@@ -132,6 +144,30 @@ async fn step(mut real: Real, model: &mut Model, act: &Act) -> Result<Real, Test
             let result = auth.set_password("t", &name(who), &secret(GOOD), false).await;
             prop_assert_eq!(result.is_ok(), model.people.contains_key(who));
             model.sessions.retain(|_, owner| *owner != who);
+            if let Some(person) = model.people.get_mut(who) {
+                person.must_change = false;
+            }
+        }
+        Act::Disable { who, disabled } => {
+            let who = NAMES[who];
+            let result = auth.set_disabled("t", &name(who), disabled).await;
+            let is_same = model.people.get(who).is_some_and(|person| person.disabled == disabled);
+            let may = model.people.contains_key(who) && (!disabled || is_same || !model.is_last_administrator(who));
+            prop_assert_eq!(result.is_ok(), may, "{:?}", result);
+            if let Some(person) = model.people.get_mut(who).filter(|_| may) {
+                person.disabled = disabled;
+                if disabled {
+                    model.end_all(who);
+                }
+            }
+        }
+        Act::Force { who, must } => {
+            let who = NAMES[who];
+            let result = auth.require_password_change("t", &name(who), must).await;
+            prop_assert_eq!(result.is_ok(), model.people.contains_key(who));
+            if let Some(person) = model.people.get_mut(who) {
+                person.must_change = must;
+            }
         }
         Act::Delete { who } => {
             let who = NAMES[who];
@@ -146,7 +182,7 @@ async fn step(mut real: Real, model: &mut Model, act: &Act) -> Result<Real, Test
         Act::SignIn { who } => {
             let who = NAMES[who];
             let result = auth.sign_in(who, &secret(GOOD), address(1)).await;
-            prop_assert_eq!(result.is_ok(), model.people.get(who).is_some_and(|p| p.authorised));
+            prop_assert_eq!(result.is_ok(), model.people.get(who).is_some_and(Person::may_sign_in));
             if let Ok(signed_in) = result {
                 model.sessions.insert(real.cookies.len(), who);
                 real.cookies.push(signed_in);
@@ -161,7 +197,7 @@ async fn step(mut real: Real, model: &mut Model, act: &Act) -> Result<Real, Test
         Act::IssueServerToken { who } => {
             let who = NAMES[who];
             let result = auth.issue_server_token(&server_of(&name(who))).await;
-            prop_assert_eq!(result.is_ok(), model.people.get(who).is_some_and(|p| p.authorised));
+            prop_assert_eq!(result.is_ok(), model.people.get(who).is_some_and(Person::may_sign_in));
             if let Ok(token) = result {
                 model.tokens.retain(|(_, owner)| *owner != who);
                 model.tokens.insert((real.tokens.len(), who));
@@ -196,14 +232,30 @@ fn compare(real: &Real, model: &Model) -> Result<(), TestCaseError> {
     let users: BTreeMap<String, Person> = auth
         .users()
         .into_iter()
-        .map(|user| (user.name.to_string(), Person { admin: user.admin, authorised: user.authorised }))
+        .map(|user| {
+            let person = Person {
+                admin: user.admin,
+                authorised: user.authorised,
+                disabled: user.disabled,
+                must_change: user.must_change_password,
+            };
+            (user.name.to_string(), person)
+        })
         .collect();
     let expected: BTreeMap<String, Person> = model.people.iter().map(|(who, p)| ((*who).to_owned(), *p)).collect();
     prop_assert_eq!(&users, &expected);
     let rows = auth.0.store.users().expect("readable");
     let stored: BTreeMap<String, Person> = rows
         .into_iter()
-        .map(|row| (row.name.to_string(), Person { admin: row.admin, authorised: row.authorised }))
+        .map(|row| {
+            let person = Person {
+                admin: row.admin,
+                authorised: row.authorised,
+                disabled: row.disabled,
+                must_change: row.must_change_password,
+            };
+            (row.name.to_string(), person)
+        })
         .collect();
     prop_assert_eq!(&stored, &expected, "memory and store");
     prop_assert_eq!(auth.setup_window().is_some(), model.window_is_open());

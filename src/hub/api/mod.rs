@@ -32,9 +32,16 @@ pub(super) mod whoami;
 pub(super) mod audit;
 pub(super) mod settings;
 // -- life --
+pub(super) mod lab_ready;
+pub(super) mod restart;
+pub(super) mod server_log;
 // -- home --
 pub(super) mod live;
 // -- accounts --
+pub(super) mod accounts;
+pub(super) mod new_people;
+pub(super) mod profiles;
+pub(super) mod sessions;
 // -- users --
 // -- volumes --
 pub(super) mod volumes;

@@ -12,8 +12,9 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    activity, grants, groups, info, live, metrics, notices, progress, proxy, refusals, servers, services, share_codes,
-    shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
+    accounts, activity, grants, groups, info, lab_ready, live, metrics, new_people, notices, profiles, progress, proxy,
+    refusals, restart, server_log, servers, services, sessions, share_codes, shared_with, shares, shutdown, tokens,
+    user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -78,9 +79,13 @@ pub(super) struct PageQuery {
         // -- audit --
         super::audit::get, super::settings::get,
         // -- life --
+        restart::post, server_log::get, lab_ready::get,
         // -- home --
         live::get,
         // -- accounts --
+        profiles::get, profiles::put, profiles::list, accounts::force_password_change, accounts::rename,
+        accounts::set_password, accounts::disable, accounts::enable, accounts::native_users, accounts::authorization,
+        sessions::list, sessions::end_all, sessions::end, new_people::create,
         // -- users --
         // -- volumes --
         crate::hub::api::volumes::list, crate::hub::api::volumes::reset,

@@ -18,7 +18,7 @@ use super::servers::exists;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
-use crate::model::{BasePath, ServerKey, ServerState, ServerStatus};
+use crate::model::{BasePath, Phase, ServerKey, ServerState, ServerStatus};
 
 /// `GET /hub/api/users/{u}/server[s/{s}]/progress` → `text/event-stream` that ends with ready or failed.
 #[utoipa::path(
@@ -156,7 +156,8 @@ fn event_of(status: &ServerStatus, prefix: &str) -> (Value, bool) {
         }
         ServerState::Restarting => {
             let (progress, message) = (status.progress_percent, &status.message);
-            (json!({ "progress": progress, "message": message, "phase": "restart", "start": status.generation }), false)
+            let phase = restart_phase(status);
+            (json!({ "progress": progress, "message": message, "phase": phase, "start": status.generation }), false)
         }
         ServerState::Starting(phase) => {
             let message = if status.message.is_empty() { "Spawning server..." } else { &status.message };
@@ -169,6 +170,11 @@ fn event_of(status: &ServerStatus, prefix: &str) -> (Value, bool) {
             )
         }
     }
+}
+
+/// Where a restart is: the engine is at work (`restart`), or the server runs again and is asked (`ready`).
+pub(in crate::hub) fn restart_phase(status: &ServerStatus) -> &'static str {
+    if status.progress_percent < Phase::Ready.progress_percent() { "restart" } else { "ready" }
 }
 
 /// Address of a server's progress stream, for a script of ours with this form token.

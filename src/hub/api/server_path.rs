@@ -64,6 +64,25 @@ impl ServerPath {
     }
 }
 
+impl ServerPath {
+    /// As `reach`, but whoever may not is told so in the same words whether there is such a user or not: 403, as the
+    /// endpoints say that JupyterHub does not have.
+    ///
+    /// # Errors
+    /// 403, and as `reach`.
+    pub(super) fn reach_or_403(
+        &self,
+        state: &HubState,
+        caller: &Caller,
+        wanted: &[&'static str],
+    ) -> Result<ServerKey, HubError> {
+        self.reach(state, caller, wanted).map_err(|error| match error {
+            HubError::NoSuchResource => HubError::MissingScope { wanted: wanted.to_vec() },
+            error => error,
+        })
+    }
+}
+
 /// 400: a server cannot have this name.
 pub(super) fn bad_name(name: &str) -> HubError {
     HubError::bad(format!("Invalid server_name: '{}'", short(name)))

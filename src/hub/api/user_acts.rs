@@ -169,9 +169,7 @@ pub(in crate::hub) async fn change(
         return Err(HubError::bad("Request body must be JSON dict"));
     };
     let new_name = wanted.name.as_deref().map(|text| new_name(&state, &user, text)).transpose()?.flatten();
-    if !rights.is_administrator() && user.is_admin() {
-        return Err(HubError::forbidden("Only admins can modify other admins"));
-    }
+    check_is_no_better(&rights, &user)?;
     check_grant(&rights, wanted.admin.unwrap_or_default())?;
     if wanted.auth_state.is_some() {
         return Err(HubError::bad("auth_state is not kept here: accounts have passwords, and nothing else"));
@@ -213,6 +211,17 @@ pub(in crate::hub) async fn rename(
         held.renamed(&new).await?;
     }
     Ok(changed.map(drop)?)
+}
+
+/// Who only keeps users changes no administrator: with his password they would be one.
+///
+/// # Errors
+/// 403.
+pub(super) fn check_is_no_better(rights: &Rights, user: &User) -> Result<(), HubError> {
+    if !rights.is_administrator() && user.is_named_administrator() {
+        return Err(HubError::forbidden("Only admins can modify other admins"));
+    }
+    Ok(())
 }
 
 fn check_grant(rights: &Rights, admin: bool) -> Result<(), HubError> {

@@ -19,10 +19,12 @@ pub(super) mod tokens;
 pub(super) mod audit;
 pub(super) mod settings;
 // -- life --
+pub(super) mod restart;
 // -- home --
 pub(super) mod account;
 mod user_agent;
 // -- accounts --
+pub(super) mod set_password;
 // -- users --
 pub(super) mod users;
 // -- volumes --

@@ -7,7 +7,7 @@ use minijinja::context;
 use minijinja::value::Value;
 
 use super::signup::status_of;
-use super::with_retry_after;
+use super::{landing, see_other, with_retry_after};
 use crate::auth::AccountError;
 use crate::hub::HubState;
 use crate::hub::error::{HubError, sentence_of};
@@ -33,16 +33,20 @@ pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,
     person: Person,
+    uri: Uri,
     fields: Fields,
     frame: Frame,
 ) -> Result<Response, HubError> {
-    let next = next_url(fields.find("next"), &visit.origin);
+    let is_required = person.0.user.must_change_password();
+    let next = next_of(&uri);
+    let next = next_url(fields.find("next").or(next.as_deref()), &visit.origin);
     if fields.get("new_password") != fields.get("new_password_confirmation") {
         let error = "The two new passwords are not the same. Type them again.";
         return frame.show(StatusCode::BAD_REQUEST, "password.html", view(&person, next.as_deref(), error));
     }
     let (old, new) = (Secret::new(fields.get("old_password")), Secret::new(fields.get("new_password")));
     match state.auth.change_password(&person.0, &old, &new, visit.address).await {
+        Ok(()) if is_required => Ok(see_other(&next.unwrap_or_else(|| landing(&state, person.name(), None)))),
         Ok(()) => {
             let page = context! { is_done => true, ..view(&person, next.as_deref(), "") };
             frame.show(StatusCode::OK, "password.html", page)

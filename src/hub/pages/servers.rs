@@ -21,7 +21,7 @@ use crate::hub::form::query_value;
 use crate::hub::frame::Frame;
 use crate::hub::landing::{next_url, with_next};
 use crate::model::{
-    Generation, NormalPath, PathError, Phase, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation,
+    Generation, NormalPath, PathError, ServerKey, ServerPath, ServerState, ServerStatus, is_navigation,
 };
 use crate::spawner::Wish;
 
@@ -61,8 +61,7 @@ pub(in crate::hub) async fn pending(
     let page = Showing { state: &state, server: &server, next: &next };
     match &status.state {
         ServerState::Ready => Ok(found(&next)),
-        ServerState::Starting(phase) => page.start(frame, &status, *phase),
-        ServerState::Restarting => page.start(frame, &status, Phase::Ready),
+        ServerState::Starting(_) | ServerState::Restarting => page.start(frame, &status),
         ServerState::Stopping => page.plain(frame, &status, StatusCode::OK, "stopping.html"),
         ServerState::Stopped => page.plain(frame, &status, StatusCode::OK, "not_running.html"),
         ServerState::Failed(_) => page.plain(frame, &status, StatusCode::INTERNAL_SERVER_ERROR, "failed.html"),
@@ -103,17 +102,19 @@ struct Showing<'a> {
 }
 
 impl Showing<'_> {
-    fn start(&self, frame: Frame, status: &ServerStatus, phase: Phase) -> Result<Response, HubError> {
+    fn start(&self, frame: Frame, status: &ServerStatus) -> Result<Response, HubError> {
         let progress_url = progress::address_of(&self.state.config.base, self.server, frame.form_token());
-        let phases = Phase::ALL.map(|each| {
-            let (name, text) = words_of(each);
-            let state = match each.cmp(&phase) {
+        let (steps, now) = steps_of(status);
+        let at = steps.iter().position(|(name, _)| *name == now).unwrap_or_default();
+        let phases = steps.iter().enumerate().map(|(index, &(name, text))| {
+            let state = match index.cmp(&at) {
                 std::cmp::Ordering::Less => "done",
                 std::cmp::Ordering::Equal => "now",
                 std::cmp::Ordering::Greater => "next",
             };
             context! { name, text, state }
         });
+        let phases: Vec<_> = phases.collect();
         let reload_url = with_next(&page_of(self.state, "spawn-pending", self.server), self.next);
         let page = context! {
             server => server_view(self.state, self.server, status),
@@ -138,13 +139,18 @@ impl Showing<'_> {
     }
 }
 
-/// A phase's name in the program, and in people's words.
-fn words_of(phase: Phase) -> (&'static str, &'static str) {
-    match phase {
-        Phase::Image => ("image", "Getting the image"),
-        Phase::Create => ("create", "Setting up your space"),
-        Phase::Start => ("start", "Starting"),
-        Phase::Ready => ("ready", "Waiting for the first answer"),
+/// The steps of what goes on, each by its name in the program and in people's words, and which of them it is at.
+fn steps_of(status: &ServerStatus) -> (&'static [(&'static str, &'static str)], &'static str) {
+    const START: [(&str, &str); 4] = [
+        ("image", "Getting the image"),
+        ("create", "Setting up your space"),
+        ("start", "Starting"),
+        ("ready", "Waiting for the first answer"),
+    ];
+    const RESTART: [(&str, &str); 2] = [("restart", "Restarting"), ("ready", "Waiting for the first answer")];
+    match status.state {
+        ServerState::Starting(phase) => (&START, START[phase as usize].0),
+        _ => (&RESTART, progress::restart_phase(status)),
     }
 }
 
@@ -275,7 +281,7 @@ pub(in crate::hub) async fn unmatched(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Failure, Timestamp};
+    use crate::model::{Failure, Phase, Timestamp};
 
     fn check(state: ServerState, watched: Option<u64>, expected: bool) {
         let status = ServerStatus { state, generation: Generation(3), ..ServerStatus::stopped(Timestamp(0)) };
@@ -297,6 +303,8 @@ mod tests {
         check(ServerState::Stopping, None, false);
         check(ServerState::Starting(Phase::Ready), None, true);
         check(ServerState::Starting(Phase::Ready), Some(3), false);
+        check(ServerState::Restarting, None, true);
+        check(ServerState::Restarting, Some(3), false);
     }
 
     #[test]

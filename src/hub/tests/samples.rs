@@ -389,6 +389,18 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             alice("/hub/change-password"),
             context! { error => "", is_done => true, is_required => false, next => () },
         ),
+        (
+            "set-password",
+            "set_password.html",
+            admin("/hub/change-password/bob"),
+            context! { name => "bob", path => "bob", error => "", is_done => false, must_change => true },
+        ),
+        (
+            "set-password-done",
+            "set_password.html",
+            admin("/hub/change-password/bob"),
+            context! { name => "bob", path => "bob", error => "", is_done => true, must_change => true, password => "maple-orbit-velvet-crane" },
+        ),
         ("home-ready", "home.html", alice("/hub/home"), home(server("ready", "", 100, None), 0)),
         ("home-stopped", "home.html", admin("/hub/home"), home(server("stopped", "", 0, None), 2)),
         (
@@ -443,6 +455,15 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             "delete_server.html",
             alice(""),
             context! { title => "GPU work", is_own => true, owner => "alice", is_running => true, action => "/hub/delete-server/alice/gpu" },
+        ),
+        (
+            "restart",
+            "restart.html",
+            alice(""),
+            context! {
+                title => (), is_own => true, owner => "alice", is_running => true, can_restart => true,
+                action => "/hub/restart/alice", back => "/hub/home",
+            },
         ),
         ("token", "token.html", admin("/hub/token"), tokens(None, "")),
         (

@@ -355,14 +355,21 @@ impl Backend for DockerBackend {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let read = async {
             let mut log = self.engine.docker.logs(id, Some(options));
-            let mut text = String::new();
+            let mut text = Vec::new();
             while let Some(piece) = log.next().await {
-                text.push_str(&String::from_utf8_lossy(piece?.as_ref()));
+                // The engine hands out an endless line in pieces of 16 KiB, each counted as a line: of each we keep the
+                // beginning, so that the last ones are there whatever was written before.
+                let piece = piece?;
+                let bytes = piece.as_ref();
+                text.extend_from_slice(&bytes[..bytes.len().min(LOG_LINE_LIMIT_BYTES)]);
+                if bytes.len() > LOG_LINE_LIMIT_BYTES && bytes.ends_with(b"\n") {
+                    text.push(b'\n');
+                }
                 if text.len() > lines.saturating_mul(LOG_LINE_LIMIT_BYTES) {
                     break;
                 }
             }
-            Ok(text)
+            Ok(String::from_utf8_lossy(&text).into_owned())
         };
         Ok(super::log_lines::last(&self.engine.call("give the log", read).await?, lines))
     }

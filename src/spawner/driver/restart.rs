@@ -80,6 +80,8 @@ impl Driver {
         }
         if result.is_ok() && is_same {
             self.apply(&server, Event::Restart);
+            // As with a start: no culler ends a server on its way.
+            self.board.note_activity(&server, self.clock.now());
         }
         let is_restarting = self.slots.get(&server).is_some_and(|slot| slot.life.state.is_restarting());
         if !is_restarting && matches!(result, Ok(()) | Err(SpawnerError::Store(_))) {
@@ -103,6 +105,7 @@ fn told_again(error: &SpawnerError) -> SpawnerError {
     match error {
         SpawnerError::Engine(error) => SpawnerError::Engine(Arc::clone(error)),
         SpawnerError::NotRunning => SpawnerError::NotRunning,
+        SpawnerError::ContainerGone => SpawnerError::ContainerGone,
         SpawnerError::Stopping => SpawnerError::Stopping,
         SpawnerError::NoSuchUser => SpawnerError::NoSuchUser,
         other => SpawnerError::Store(StoreError::Read(other.to_string().into())),

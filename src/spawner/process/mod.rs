@@ -273,11 +273,11 @@ impl Shared {
     /// With what the server's program was started: as we remember it, or after a restart of ours as the process itself
     /// shows it. None: there is no such process any more.
     fn order_of_running(&self, server: &ServerKey) -> Result<Option<Order>, BackendError> {
+        let Some(record) = self.record_of(server)? else { return Ok(None) };
+        let Some(process) = record.process.filter(|process| table::is_alive(*process)) else { return Ok(None) };
         if let Some(order) = self.running.lock().get(server) {
             return Ok(Some(order.clone()));
         }
-        let Some(record) = self.record_of(server)? else { return Ok(None) };
-        let Some(process) = record.process.filter(|process| table::is_alive(*process)) else { return Ok(None) };
         let environment = table::environment_of(process).map_err(|error| refused("read its variables", &error))?;
         Ok(Some(Order {
             server: server.clone(),

@@ -217,3 +217,33 @@ async fn a_program_that_is_not_there_is_named() {
     let error = world.backend.start(&handle).await.expect_err("nothing to run").to_string();
     assert!(error.contains("\"jupyterhub-nowhere\"") && error.contains("PATH"), "{error}");
 }
+
+#[tokio::test]
+async fn a_restart_is_a_new_process_in_the_same_folder_at_the_same_port_with_the_same_variables() {
+    let world = World::with("echo $$ $COLOUR $(cat kept 2>/dev/null); echo kept > kept; sleep 60");
+    let (handle, sight) = world.start(3).await;
+    let says = async |backend: &World, rest: &'static str| {
+        let read = |said: &str| said.strip_suffix(rest)?.trim().parse::<i32>().ok();
+        backend.says_what(&handle, rest, read).await
+    };
+    let first = says(&world, " blue").await;
+    let gone =
+        end_of(world.backend.shared.record_of(&alice()).expect("readable").and_then(|r| r.process).expect("it runs"));
+    assert_eq!(world.backend.restart(&handle, Duration::from_secs(5)).await.expect("restarted"), sight);
+    gone.await;
+    let second = says(&world, " blue kept").await;
+    assert_ne!(first, second);
+    assert_eq!(world.sight(&handle).await, sight, "the end of the first one is no news of the second");
+
+    // Slipway ends and comes again: the process itself shows what it was started with.
+    assert!(world.tasks.stop(Duration::from_secs(5)).await, "a running server kept us from stopping");
+    let next = World::open(world.config.clone(), world.folder.clone());
+    assert_eq!(next.backend.restart(&handle, Duration::from_secs(5)).await.expect("restarted"), sight);
+    let third = says(&next, " blue kept").await;
+    assert_ne!(second, third);
+    assert_eq!(next.backend.list().await.expect("a list")[0].generation, Generation(3));
+    next.backend.stop(&handle, Duration::from_secs(5)).await.expect("stopped");
+    let ended = next.backend.restart(&handle, Duration::from_secs(5)).await.expect("looked at");
+    assert!(matches!(ended, Sight::Exited(_)), "{ended:?}");
+    drop(world);
+}

@@ -87,7 +87,7 @@ async fn view(state: &HubState, me: &UserName, name: &UserName) -> Result<Value,
     let servers = servers.iter().map(|(server, status)| server_view(state, server, status)).collect::<Vec<_>>();
     let own_server = ServerKey::default_of(name.clone());
     let log = state.spawner.log_tail(&own_server, LOG_LINES);
-    let log = timeout(LOG_WAIT, log).await.unwrap_or_default();
+    let log = timeout(LOG_WAIT, log).await.ok().and_then(Result::ok).unwrap_or_default();
     let sessions = state.auth.sessions_of(name, None);
     let shown = sessions.iter().take(SESSIONS).map(|session| {
         context! {
