@@ -52,8 +52,7 @@ pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize}
 
 use crate::model::{
     Actor, BasePath, Clock, DisplayName, Effective, GrantedGpu, NameError, Routes, Secret, ServerKey, ServerOptions,
-    ServerState,
-    ServerStatus, Timestamp, Unreachable, UserName,
+    ServerState, ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
