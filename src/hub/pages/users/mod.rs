@@ -1,7 +1,7 @@
 //! The administrators' pages about users: the list, one user, acts on one or many, and many new ones at once.
 //!
 //! `wish` is what the address of the list asks for, `entries` gathers what the list shows of everybody. `act` says what
-//! can be done and to whom, `ask` asks before, `batch` keeps what was asked and what became of it, `perform` does it.
+//! can be done and to whom, `ask` asks before with the page of `question`, `batch` keeps what was asked and what became of it, `perform` does it.
 //! Looking never changes anything.
 
 pub(in crate::hub) mod ask;
@@ -14,6 +14,7 @@ mod batch;
 mod entries;
 mod people_list;
 mod perform;
+mod question;
 mod wish;
 
 use crate::auth::may_administer;
