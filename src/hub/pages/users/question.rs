@@ -85,7 +85,10 @@ fn groups_of(state: &HubState, act: Act) -> Vec<Value> {
 /// The volumes of those who are named, as far as the engine tells in time.
 async fn volumes_of(state: &HubState, users: &[UserName]) -> Value {
     let named = &users[..users.len().min(NAMED)];
-    let asked = stream::iter(named).map(|name| async move { (name, state.spawner.volumes_of(name).await) });
+    let asked = stream::iter(named.to_vec()).map(|name| async move {
+        let volumes = state.spawner.volumes_of(&name).await;
+        (name, volumes)
+    });
     let told = timeout(state.config.engine_wait(), asked.buffered(ASKED_AT_ONCE).collect::<Vec<_>>()).await;
     let is_whole = matches!(&told, Ok(told) if told.iter().all(|(_, volumes)| volumes.is_ok()));
     let told = told.unwrap_or_default().into_iter().map(|(name, volumes)| (name, volumes.unwrap_or_default()));
