@@ -1,6 +1,8 @@
 //! Renders every page with sample values into `target/hub-samples`: proof that no template is broken, and something
 //! to look at (serve the folder and take screenshots).
 
+mod users;
+
 use std::fs;
 use std::path::Path;
 
@@ -325,7 +327,7 @@ fn notice(state: &str) -> Value {
     }
 }
 
-fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
+fn pages() -> Vec<((&'static str, &'static str, Value, Value)> {
     let nobody = || frame(None, false, "/hub/login");
     let alice = |page: &str| frame(Some("alice"), false, page);
     let admin = |page: &str| frame(Some("admin"), true, page);
@@ -512,7 +514,6 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("notice", "notice.html", admin("/hub/notifications/7"), notice("over")),
         ("notice-under-way", "notice.html", admin("/hub/notifications/7"), notice("under-way")),
         ("clear-notices", "clear_notices.html", admin("/hub/notifications/clear"), context! { count => 12 }),
-        // -- users --
         (
             "consent",
             "consent.html",
@@ -676,7 +677,7 @@ fn every_page_renders_and_none_has_inline_code() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hub/assets").join(&name);
         fs::copy(source, path).expect("target/ can be written");
     }
-    for (file, template, frame, values) in pages() {
+    for (file, template, frame, values) in pages().into_iter().chain(users::pages()) {
         let html = views.render(template, context! { ..values, ..frame }).expect(file);
         for forbidden in
             ["style=", "onclick", "onload", "onsubmit", "<style", "javascript:", "<script>", "http://", "https://"]

@@ -93,7 +93,8 @@ pub(in crate::hub) async fn act(
         return show(&state, frame, &batch, &[], StatusCode::BAD_REQUEST, problem).await;
     }
     let mut leave = RootLeave::NONE;
-    let wants_leave = batch.act == Act::AddToGroup && group.as_ref().is_some_and(|group| state.auth.is_root_like(group));
+    let wants_leave =
+        batch.act == Act::AddToGroup && group.as_ref().is_some_and(|group| state.auth.is_root_like(group));
     // What has begun is not asked for again: the answer leads to what became of it.
     if wants_leave && batch.choice().is_none() {
         let problem = |sentence: String| {

@@ -49,3 +49,16 @@ fn page_of_user(state: &HubState, name: &UserName) -> String {
 fn path_of(name: &UserName) -> String {
     percent_encode(name.as_str()).into_owned()
 }
+
+#[cfg(test)]
+pub(super) fn sample_acts() -> Vec<minijinja::value::Value> {
+    use act::Act;
+    let acts = Act::ALL.map(|act| {
+        minijinja::context! {
+            word => act.word(), label => act.label(), is_destructive => act.is_destructive(), wants_more => act.wants_group(),
+            asks => !act.is_harmless(), is_server => matches!(act, Act::Start | Act::Stop | Act::Restart),
+            is_main => act == Act::Approve,
+        }
+    });
+    acts.into()
+}

@@ -84,9 +84,9 @@ impl Typed {
 
     /// What is wrong with the groups that everybody joins.
     fn objection_to_groups(&self, state: &HubState) -> Option<String> {
-        self.groups.iter().find_map(|group| {
-            objection_to_group(state, group).map(|why| format!("Group {group}: {why}."))
-        })
+        self.groups
+            .iter()
+            .find_map(|group| objection_to_group(state, group).map(|why| format!("Group {group}: {why}.")))
     }
 
     fn lines(&self, state: &HubState) -> Vec<Line> {
@@ -102,9 +102,9 @@ impl Typed {
 fn objection_to_group(state: &HubState, group: &GroupName) -> Option<String> {
     match state.auth.group(group) {
         None => Some("is not there; part several by |".to_owned()),
-        Some(_) if state.auth.is_root_like(group) => {
-            Some("makes its members root on this host; make the users first, then add them on the group's page".to_owned())
-        }
+        Some(_) if state.auth.is_root_like(group) => Some(
+            "makes its members root on this host; make the users first, then add them on the group's page".to_owned(),
+        ),
         Some(_) => None,
     }
 }

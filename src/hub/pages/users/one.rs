@@ -93,9 +93,9 @@ async fn view(state: &HubState, me: &UserName, name: &UserName) -> Result<Value,
     );
     let log = log.ok().and_then(Result::ok).unwrap_or_default();
     let (volumes, left_over) = (volumes.ok().and_then(Result::ok), left_over.ok().and_then(Result::ok));
-    let own_volumes = volumes.as_ref().map(|volumes| {
-        volumes.iter().filter(|volume| volume.resettable).map(view_of).collect::<Vec<_>>()
-    });
+    let own_volumes = volumes
+        .as_ref()
+        .map(|volumes| volumes.iter().filter(|volume| volume.resettable).map(view_of).collect::<Vec<_>>());
     let sessions = state.auth.sessions_of(name, None);
     let shown = sessions.iter().take(SESSIONS).map(|session| {
         context! {

@@ -53,9 +53,9 @@ async fn outcome_of(limit: Duration, act: impl Future<Output = Result<(), HubErr
     match timeout(limit, AssertUnwindSafe(act).catch_unwind()).await {
         Ok(Ok(Ok(()))) => Outcome::Done,
         Ok(Ok(Err(error))) => Outcome::Failed(sentence_of(&error)),
-        Ok(Err(_)) => {
-            Outcome::Failed("Slipway made a mistake here, which its log tells. Look at this user before you go on.".into())
-        }
+        Ok(Err(_)) => Outcome::Failed(
+            "Slipway made a mistake here, which its log tells. Look at this user before you go on.".into(),
+        ),
         Err(_) => Outcome::Failed("It takes very long, and goes on by itself.".into()),
     }
 }
