@@ -103,7 +103,7 @@ fn objection_to_group(state: &HubState, group: &GroupName) -> Option<String> {
     match state.auth.group(group) {
         None => Some("is not there; part several by |".to_owned()),
         Some(_) if state.auth.is_root_like(group) => Some(
-            "makes its members root on this host; make the users first, then add them on the group's page".to_owned(),
+            "makes its members root on this host; make the users first, then add them on the group’s page".to_owned(),
         ),
         Some(_) => None,
     }
