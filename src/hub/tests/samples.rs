@@ -327,7 +327,7 @@ fn notice(state: &str) -> Value {
     }
 }
 
-fn pages() -> Vec<((&'static str, &'static str, Value, Value)> {
+fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
     let nobody = || frame(None, false, "/hub/login");
     let alice = |page: &str| frame(Some("alice"), false, page);
     let admin = |page: &str| frame(Some("admin"), true, page);

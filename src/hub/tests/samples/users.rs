@@ -71,7 +71,7 @@ fn lists() -> Vec<Sample> {
 
 fn user_page(more: Value) -> Value {
     let grant = |label: &str, value: &str, from: &[&str], is_root_like: bool| {
-        let from: Vec<_> = from.iter().map(|name| context! { name, path => name }).collect();
+        let from: Vec<_> = from.iter().map(|name| context! { name => *name, path => *name }).collect();
         context! { label, value, from, is_available => true, is_root_like }
     };
     let session = |from: &str, agent: &str| context! { from, agent, created => moment(NOW), last_seen => moment(NOW) };
