@@ -208,10 +208,12 @@ const TABLE: &[Row] = &[
     ("nav", "GET", "/hub/volumes/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
     ("nav", "GET", "/hub/volumes/alice/reset", [302, 302, 302, 404, 400, 400, 302, 302]),
     ("api", "POST", "/hub/volumes/alice/reset", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/volumes/alice/settle", [302, 302, 302, 403, 403, 400, 302, 302]),
     ("nav", "GET", "/hub/volumes/alice/settle?do=give", [302, 302, 302, 403, 403, 303, 302, 302]),
     ("api", "POST", "/hub/volumes/alice/settle", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "GET", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 404, 200, 200, 403, 403]),
     ("api", "DELETE", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/manage-volumes", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- groups --
     ("nav", "GET", "/hub/groups", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/groups", [403, 403, 403, 403, 403, 403, 403, 403]),

@@ -83,6 +83,12 @@ fn page_of(state: &HubState, page: &str, server: &ServerKey) -> String {
     format!("{}/{}", state.config.hub(page), names.trim_end_matches('/'))
 }
 
+/// What can be done to users, for the samples of their pages.
+#[cfg(test)]
+pub(super) fn sample_acts() -> Vec<minijinja::value::Value> {
+    users::sample_acts()
+}
+
 /// What the token page offers, for its sample.
 #[cfg(test)]
 pub(super) fn sample_choices() -> minijinja::value::Value {
