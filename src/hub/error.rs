@@ -230,7 +230,9 @@ impl From<SpawnerError> for HubError {
             },
             SpawnerError::Running => Self::bad("The server is running or on its way. Stop it first."),
             SpawnerError::NotRunning => Self::bad("The server is not running. Start it first."),
-            SpawnerError::ContainerGone => Self::not_found("The server's container is not there any more. Start it again."),
+            SpawnerError::ContainerGone => {
+                Self::not_found("The server's container is not there any more. Start it again.")
+            }
             SpawnerError::CannotRestart => Self::bad("Servers cannot be restarted here: somebody else starts them."),
             SpawnerError::Engine(error) if error.is_silence() => Self::Busy {
                 sentence: "The container engine does not answer. Nothing has changed; try again in a minute.".into(),

@@ -14,7 +14,7 @@ use super::model::group::GroupModel;
 use super::openapi::PageQuery;
 use super::paging::{Listing, Page};
 use super::scopes;
-use crate::auth::{Caller, RootLeave, GroupListing, Target};
+use crate::auth::{Caller, GroupListing, RootLeave, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};

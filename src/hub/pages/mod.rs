@@ -30,12 +30,13 @@ pub(super) mod users;
 // -- volumes --
 pub(super) mod volumes;
 // -- groups --
-mod list_part;
 pub(super) mod grants;
 pub(super) mod groups;
+mod list_part;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --
+pub(super) mod host;
 
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER};
@@ -44,6 +45,7 @@ use axum::response::{IntoResponse, Response};
 use super::HubState;
 use super::landing::with_other_parameters;
 use crate::model::{ServerKey, ServerState, UserName};
+pub(super) use health::HealthLimit;
 pub(super) use users::{Batches, NewUsers};
 
 /// 302: a read goes on elsewhere.
@@ -79,6 +81,12 @@ fn page_of(state: &HubState, page: &str, server: &ServerKey) -> String {
     let prefix = server.prefix(&state.config.base);
     let names = prefix.strip_prefix(&format!("{}user/", state.config.base)).unwrap_or_default();
     format!("{}/{}", state.config.hub(page), names.trim_end_matches('/'))
+}
+
+/// What can be done to users, for the samples of their pages.
+#[cfg(test)]
+pub(super) fn sample_acts() -> Vec<minijinja::value::Value> {
+    users::sample_acts()
 }
 
 /// What the token page offers, for its sample.
