@@ -256,6 +256,9 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/hub/api/notifications/sent/a1", [403, 403, 403, 403, 403, 404, 403, 403]),
     ("api", "OPTIONS", "/hub/api/notifications/sent/a1", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- gpus --
+    ("nav", "GET", "/hub/host", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "GET", "/hub/api/gpus", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/gpus", [200, 200, 200, 200, 200, 200, 200, 200]),
     // The rest of the router. What changes something is refused to all: no form token comes along.
     ("api", "POST", "/hub/login", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/signup", [200, 200, 200, 303, 303, 303, 200, 200]),

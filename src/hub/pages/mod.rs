@@ -36,6 +36,7 @@ mod list_part;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --
+pub(super) mod host;
 
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER};
@@ -44,6 +45,7 @@ use axum::response::{IntoResponse, Response};
 use super::HubState;
 use super::landing::with_other_parameters;
 use crate::model::{ServerKey, ServerState, UserName};
+pub(super) use health::HealthLimit;
 pub(super) use users::{Batches, NewUsers};
 
 /// 302: a read goes on elsewhere.

@@ -507,6 +507,8 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
         ("audit", "audit.html", admin("/hub/audit"), audit_log(false)),
         ("audit-broken", "audit.html", admin("/hub/audit"), audit_log(true)),
+        ("host", "host.html", admin("/hub/host"), super::host::page(true)),
+        ("host-trouble", "host.html", admin("/hub/host"), super::host::page(false)),
         ("settings", "settings.html", admin("/hub/settings"), settings()),
         ("notices", "notices.html", admin("/hub/notifications"), notices(false)),
         ("notices-refused", "notices.html", admin("/hub/notifications"), notices(true)),
