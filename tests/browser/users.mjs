@@ -79,7 +79,7 @@ async function api(...words) {
 }
 
 const box = (name) => admin.getByRole("checkbox", { name, exact: true });
-const button = (page, name) => page.getByRole("button", { name });
+const button = (page, name) => page.locator("main").getByRole("button", { name });
 
 /** Waits for it. A request that Chromium dropped (see withstandNetworkChanges) is sent again, as a person does. */
 const shown = (locator) => until(`${locator}`, 60_000, async () => {
@@ -160,6 +160,7 @@ step("a group that is root on the host wants the password, and only that one sho
   await admin.goto("/hub/admin");
   await box(names[0]).check();
   await box(names[1]).check();
+  await admin.locator("summary", { hasText: "More" }).click();
   await button(admin, "Add to group").click();
   const field = admin.getByLabel("Your own password");
   assert.ok(!(await field.isVisible()));
