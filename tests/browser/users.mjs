@@ -83,7 +83,7 @@ const button = (page, name) => page.locator("main").getByRole("button", { name }
 
 /** Waits for it. A request that Chromium dropped (see withstandNetworkChanges) is sent again, as a person does. */
 const shown = (locator) => until(`${locator}`, 60_000, async () => {
-  if (admin.url().startsWith("chrome-error")) await admin.reload();
+  if (admin.url().startsWith("chrome-error")) await admin.reload().catch(() => {});
   return locator.isVisible();
 });
 
