@@ -90,11 +90,20 @@ function withstandNetworkChanges(page) {
   };
 }
 
-/** Takes the page's pictures, and finds it free of accessibility faults and of sideways scrolling. */
+/** No page is larger than this, before compression. */
+const pageLimit_bytes = 100 * 1024;
+
+/** Takes the page's pictures, and finds it free of accessibility faults, of sideways scrolling and of ballast. */
 export async function look(page, name, artefacts) {
   mkdirSync(artefacts, { recursive: true });
   const faults = [];
+  const bytes = await page.evaluate(() => performance.getEntriesByType("navigation")[0]?.decodedBodySize ?? 0);
+  if (bytes > pageLimit_bytes) faults.push(`${name}: the page has ${bytes} bytes, more than ${pageLimit_bytes}`);
+  // Evaluated by the debugger, which a strict Content-Security-Policy does not concern.
+  await page.evaluate(axe);
   for (const colorScheme of ["light", "dark"]) {
+    // The schemes differ in colours alone: what else there is to find has been found in the first.
+    const rules = colorScheme === "light" ? {} : { runOnly: ["color-contrast"] };
     for (const size of sizes) {
       const title = `${name}-${size.width}-${colorScheme}`;
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
@@ -102,9 +111,7 @@ export async function look(page, name, artefacts) {
       await page.screenshot({ path: join(artefacts, `${title}.png`), fullPage: true, animations: "disabled" });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (wide > 0) faults.push(`${title}: the page is ${wide}px wider than the window`);
-      // Evaluated by the debugger, which a strict Content-Security-Policy does not concern.
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+      const { violations } = await page.evaluate((rules) => window.axe.run(document, { resultTypes: ["violations"], ...rules }), rules);
       for (const { id, help, nodes } of violations) {
         faults.push(`${title}: ${id}: ${help}\n    ${nodes.slice(0, 3).map((node) => `${node.target.join(" ")}  ${node.html}`).join("\n    ")}`);
       }
@@ -139,7 +146,8 @@ export async function runInNewNotebook(page, code) {
   const notebook = page.locator(".jp-NotebookPanel:visible");
   const cell = notebook.locator(".jp-CodeCell .cm-content").first();
   await cell.click({ timeout: 30_000 });
-  await page.keyboard.type(code);
+  // In one piece: typed key by key, the editor would close brackets and quotes by itself.
+  await page.keyboard.insertText(code);
   // The status bar, not the notebook's own indicator: that one says idle before there is a kernel at all, and
   // JupyterLab silently runs nothing then.
   await page.locator("#jp-main-statusbar").getByText(/\| Idle$/).waitFor({ timeout: 60_000 });

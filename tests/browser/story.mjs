@@ -45,12 +45,7 @@ export function makeStory(stage) {
 /** Sends the form that fits the selector `within`, and waits for the page that it leads to. */
 export async function submit(page, within) {
   const form = page.locator(`form${within}:visible`).first();
-  const [answer] = await Promise.all([
-    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
-    form.locator('button[type="submit"], input[type="submit"], button:not([type])').first().click(),
-  ]);
-  await page.waitForLoadState();
-  return answer.status();
+  return sent(page, () => form.locator('button[type="submit"], input[type="submit"], button:not([type])').first().click());
 }
 
 export async function signIn(page, name, password, next = "/hub/home") {
@@ -58,6 +53,16 @@ export async function signIn(page, name, password, next = "/hub/home") {
   await page.fill('input[name="username"]', name);
   await page.fill('input[name="password"]', password);
   return submit(page, ':has(input[name="password"])');
+}
+
+/** Does what `act` does to a form of this page, which sends it, and waits for the page that it leads to; returns the status. */
+export async function sent(page, act) {
+  const [answer] = await Promise.all([
+    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
+    act(),
+  ]);
+  await page.waitForLoadState();
+  return answer.status();
 }
 
 /** Fills the sign-up form that the page shows. */
