@@ -130,6 +130,9 @@ impl App {
             routes: routes.clone(),
             tokens: Arc::new(TokensOfServers(auth.clone())),
             groups: groups_of(&auth),
+            grants: grants_of(&auth),
+            // Which of them exist and are free is the inventory's to say; without one, none is given.
+            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -405,6 +408,12 @@ fn tell_exchange(log: AccessLog) -> edge::TellExchange {
 fn groups_of(auth: &Auth) -> spawner::GroupsOf {
     let auth = auth.clone();
     Arc::new(move |user| auth.groups_of(user).into_iter().map(String::from).collect())
+}
+
+/// What the next start of somebody's servers gets through groups.
+fn grants_of(auth: &Auth) -> spawner::GrantsOf {
+    let auth = auth.clone();
+    Arc::new(move |user| auth.effective(user))
 }
 
 /// How a command that shuts somebody out, or deletes them, ends their servers.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::rules::{CustomScopeConfig, GroupConfig, RoleConfig};
-use crate::model::{Scope, Secret, ServiceConfig, UserName};
+use crate::model::{GrantRules, Scope, Secret, ServiceConfig, UserName};
 
 /// Limits and rules of accounts, sign-in and sessions.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Config {
     pub roles: Vec<RoleConfig>,
     /// Groups that there shall be, with members.
     pub groups: Vec<GroupConfig>,
+    /// What no group may give: this installation needs it for itself.
+    pub grant_rules: GrantRules,
     /// Services.
     pub services: Vec<ServiceConfig>,
     /// Scopes that only this installation knows.
@@ -77,6 +79,7 @@ impl Default for Config {
             blocked_users: Vec::new(),
             roles: Vec::new(),
             groups: Vec::new(),
+            grant_rules: GrantRules::default(),
             services: Vec::new(),
             custom_scopes: Vec::new(),
             extra_user_scopes: Vec::new(),

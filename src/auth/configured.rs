@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::Shared;
 use super::accounts::OURSELVES;
 use super::directory::{Assigned, Group, Share, Snapshot};
+use super::effective::{BUILT_IN_DESCRIPTION, BUILT_IN_GROUP, built_in_grants};
 use super::groups::group_row;
+use super::root::RootGrants;
 use super::share_codes::{CodeTable, ShareCode};
 use crate::model::{GroupName, ShareWith, UserName};
-use crate::store::{StoreError, UserRow};
+use crate::store::{GroupRow, StoreError, UserRow};
 
 impl Shared {
     /// Reads groups, shares and codes as they are stored. Roles stay as they are: they are not stored.
@@ -19,8 +21,8 @@ impl Shared {
             *snapshot = Snapshot { roles: std::mem::take(&mut snapshot.roles), ..Snapshot::default() };
             for row in groups {
                 let users = row.users.into_iter().collect();
-                let group = Group { users, properties: row.properties, created: row.created };
-                snapshot.put_group(&row.name, group);
+                let GroupRow { name, properties, created, description, grants, .. } = row;
+                snapshot.put_group(&name, Group { users, properties, created, description, grants });
             }
             for row in shares {
                 let (server, with) = (row.server, row.with);
@@ -122,6 +124,22 @@ impl Shared {
             if let Some(properties) = &group.properties {
                 entry.properties = properties.clone();
             }
+            if let Some(description) = &group.description {
+                entry.description = description.clone();
+            }
+            entry.grants.priority = group.priority.unwrap_or(entry.grants.priority);
+            // What cannot be has been told by `mistakes`, before anything started.
+            let said = group
+                .grants
+                .as_ref()
+                .and_then(|draft| draft.check(entry.grants.priority, &self.config.grant_rules).ok());
+            entry.grants = said.unwrap_or(std::mem::take(&mut entry.grants));
+        }
+        let built_in = GroupName::parse(BUILT_IN_GROUP).expect("the word is a group's name");
+        let entry = wanted.entry(built_in.clone()).or_insert_with(|| present(&built_in));
+        entry.grants = built_in_grants();
+        if entry.description.is_empty() {
+            BUILT_IN_DESCRIPTION.clone_into(&mut entry.description);
         }
         wanted.retain(|name, group| snapshot.groups.get(name).is_none_or(|there| **there != *group));
         if wanted.is_empty() {
@@ -131,12 +149,15 @@ impl Shared {
         for ((_, group), created) in new.zip(self.group_creations()) {
             group.created = created;
         }
+        // The configuration is leave enough.
+        let root_grants = RootGrants::of(&snapshot, &wanted);
         let now = self.now();
         self.store.write(|t| {
             wanted.iter().try_for_each(|(name, group)| {
                 t.put_group(&group_row(name, group))?;
                 t.audit(now, &OURSELVES.into(), "set group as configured", name.as_str())
-            })
+            })?;
+            root_grants.audit(t, now, &OURSELVES.into())
         })?;
         self.directory.change(|snapshot| wanted.into_iter().for_each(|(name, group)| snapshot.put_group(&name, group)));
         Ok(())

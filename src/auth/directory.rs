@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::rules::Rules;
-use crate::model::{GroupName, RoleName, Scope, ServerKey, ServiceName, ShareWith, Timestamp, UserName};
+use crate::model::{Grants, GroupName, RoleName, Scope, ServerKey, ServiceName, ShareWith, Timestamp, UserName};
 
 /// The members of a group; none if it is not there. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,6 +69,8 @@ pub(super) struct Group {
     pub(super) users: Members,
     pub(super) properties: serde_json::Map<String, serde_json::Value>,
     pub(super) created: Timestamp,
+    pub(super) description: String,
+    pub(super) grants: Grants,
 }
 
 /// Who has a role beside those who have it by default.

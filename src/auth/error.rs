@@ -91,6 +91,12 @@ pub enum AccountError {
     /// A group that new people were to join is not there.
     #[error("no group {0}")]
     NoGroup(GroupName),
+    /// Its members are root on the host: nobody is made a member on the way.
+    #[error("members of group {0} are root on the host: add them on the group's page, once they are there")]
+    RootLike(GroupName),
+    /// The configuration makes whoever has this name root on the host.
+    #[error("the configuration makes {0} root on the host: only the configuration makes this account")]
+    NamedForRoot(UserName),
     /// The queue of password checks is full.
     #[error("too many password checks at once")]
     Busy {
@@ -117,6 +123,15 @@ pub enum ActError {
     /// There is one already.
     #[error("group {0} already exists")]
     GroupExists(GroupName),
+    /// Its members are root on the host, and this is no way to give that.
+    #[error(
+        "members of group {0} are root on the host: an administrator gives this on the group's page with the password \
+        again, or it stands in the configuration; a token needs the scope custom:grant-root"
+    )]
+    RootLike(GroupName),
+    /// The program made it and needs it.
+    #[error("group {0} is built in: it cannot be deleted, and what it grants cannot be changed")]
+    BuiltIn(GroupName),
     /// There is no such user.
     #[error("no such user: {0}")]
     NoUser(UserName),

@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::directory::{Group, Snapshot};
+use super::effective::{built_in_grants, is_built_in};
+use super::root::{RootGrants, RootLeave};
 use super::{ActError, Auth, Shared};
-use crate::model::{Actor, GroupName, RoleName, ServiceName, ShareWith, Timestamp, UserName};
+use crate::model::{Actor, Grants, GroupName, RoleName, ServiceName, ShareWith, Timestamp, UserName};
 use crate::store::{GroupRow, StoreError, Transaction};
 
 /// Groups in all. 10,000: every course of a university for years.
 const GROUPS_LIMIT: usize = 10_000;
+/// A group's description: a sentence or two.
+const DESCRIPTION_LIMIT_BYTES: usize = 1_000;
 /// Properties of one group, as JSON: they are kept in memory.
 const PROPERTIES_LIMIT_BYTES: usize = 64 * 1024;
 
@@ -24,6 +28,32 @@ pub struct GroupListing {
     pub properties: serde_json::Map<String, serde_json::Value>,
     /// What its members may do beside what users may.
     pub roles: Vec<RoleName>,
+    /// For people.
+    pub description: String,
+    /// What its members' servers get at their next start.
+    pub grants: Grants,
+    /// Made by the program itself: cannot be deleted, and grants what it grants.
+    pub is_built_in: bool,
+}
+
+/// A group to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewGroup {
+    /// Unique.
+    pub name: GroupName,
+    /// For people.
+    pub description: String,
+    /// What its members' servers get.
+    pub grants: Grants,
+}
+
+/// What to change of a group; `None`: as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupChange {
+    /// For people.
+    pub description: Option<String>,
+    /// What its members' servers get, priority included.
+    pub grants: Option<Grants>,
 }
 
 impl Auth {
@@ -95,7 +125,7 @@ impl Auth {
         roles.into_iter().collect()
     }
 
-    /// Makes groups, each with the same members.
+    /// Makes groups, each with the same members. They grant nothing.
     ///
     /// # Errors
     /// `GroupExists` if one of them is there, `NoUser` if one of the users is not: nothing is made then.
@@ -105,12 +135,30 @@ impl Auth {
         names: &[GroupName],
         users: &[UserName],
     ) -> Result<Vec<GroupListing>, ActError> {
-        let (actor, names, users) = (actor.into(), names.to_vec(), users.to_vec());
+        let mut seen = BTreeSet::new();
+        let names = names.iter().filter(|name| seen.insert(*name));
+        let plain =
+            |name: &GroupName| NewGroup { name: name.clone(), description: String::new(), grants: Grants::default() };
+        self.create_groups_with(actor, names.map(plain).collect(), users, &RootLeave::NONE).await
+    }
+
+    /// Makes groups of different names with what they grant, each with the same members.
+    ///
+    /// # Errors
+    /// `GroupExists`, `NoUser`, `TooLong`, `RootLike`, `TooMany`: nothing is made then.
+    pub async fn create_groups_with(
+        &self,
+        actor: impl Into<Actor>,
+        groups: Vec<NewGroup>,
+        users: &[UserName],
+        leave: &RootLeave,
+    ) -> Result<Vec<GroupListing>, ActError> {
+        let (actor, users, leave) = (actor.into(), users.to_vec(), leave.copied());
+        groups.iter().try_for_each(|group| check_description(&group.description))?;
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let snapshot = shared.directory.now();
-            let mut seen = BTreeSet::new();
-            let names: Vec<_> = names.into_iter().filter(|name| seen.insert(name.clone())).collect();
+            let names: Vec<_> = groups.iter().map(|group| group.name.clone()).collect();
             if let Some(there) = names.iter().find(|name| snapshot.groups.contains_key(*name)) {
                 return Err(ActError::GroupExists(there.clone()));
             }
@@ -118,10 +166,13 @@ impl Auth {
                 return Err(ActError::TooMany { what: "groups", limit: GROUPS_LIMIT });
             }
             shared.check_users(&users)?;
-            let group = Group { users: users.into_iter().collect(), ..Group::default() };
-            let groups = names.iter().zip(shared.group_creations());
-            let groups = groups.map(|(name, created)| (name.clone(), Group { created, ..group.clone() }));
-            shared.put_groups(groups.collect(), |t, now| {
+            let members: super::directory::Members = users.into_iter().collect();
+            let groups = groups.into_iter().zip(shared.group_creations()).map(|(new, created)| {
+                let NewGroup { name, description, grants } = new;
+                let users = members.clone();
+                (name, Group { users, created, description, grants, ..Group::default() })
+            });
+            shared.put_groups(groups.collect(), &actor, &leave, |t, now| {
                 names.iter().try_for_each(|name| t.audit(now, &actor, "made group", name.as_str()))
             })?;
             let snapshot = shared.directory.now();
@@ -133,7 +184,7 @@ impl Auth {
     /// Deletes a group; its members lose what they had by it, at once.
     ///
     /// # Errors
-    /// `NoGroup`.
+    /// `NoGroup`; `BuiltIn`.
     pub async fn delete_group(&self, actor: impl Into<Actor>, name: &GroupName) -> Result<(), ActError> {
         let (actor, name) = (actor.into(), name.clone());
         self.run(move |shared| {
@@ -141,6 +192,9 @@ impl Auth {
             let snapshot = shared.directory.now();
             if !snapshot.groups.contains_key(&name) {
                 return Err(ActError::NoGroup(name));
+            }
+            if is_built_in(&name) {
+                return Err(ActError::BuiltIn(name));
             }
             let with = ShareWith::Group(name.clone());
             let shares: Vec<_> = snapshot.shares_with(&with).cloned().collect();
@@ -158,17 +212,33 @@ impl Auth {
     /// Adds users to a group; those who belong to it already stay.
     ///
     /// # Errors
-    /// `NoGroup`; `NoUser` if one is not there: nobody is added then.
+    /// `NoGroup`; `NoUser` if one is not there; `RootLike`: nobody is added then.
     pub async fn add_to_group(
         &self,
         actor: impl Into<Actor>,
         name: &GroupName,
         users: &[UserName],
     ) -> Result<GroupListing, ActError> {
+        self.add_to_group_with(actor, name, users, &RootLeave::NONE).await
+    }
+
+    /// The same, with leave to make somebody root on the host.
+    ///
+    /// # Errors
+    /// As `add_to_group`; `RootLike` without leave.
+    pub async fn add_to_group_with(
+        &self,
+        actor: impl Into<Actor>,
+        name: &GroupName,
+        users: &[UserName],
+        leave: &RootLeave,
+    ) -> Result<GroupListing, ActError> {
         let added = users.to_vec();
         let act = format!("added {} to group", names_of(users));
-        self.change_group(&actor.into(), name, users, &act, move |group| group.users = group.users.clone().with(added))
-            .await
+        self.change_group(&actor.into(), name, users, &act, leave, move |group| {
+            group.users = group.users.clone().with(added);
+        })
+        .await
     }
 
     /// Takes users out of a group; they lose what they had by it, at once.
@@ -183,7 +253,7 @@ impl Auth {
     ) -> Result<GroupListing, ActError> {
         let removed = users.to_vec();
         let act = format!("removed {} from group", names_of(users));
-        self.change_group(&actor.into(), name, users, &act, move |group| {
+        self.change_group(&actor.into(), name, users, &act, &RootLeave::NONE, move |group| {
             group.users = group.users.clone().without(&removed)
         })
         .await
@@ -202,8 +272,69 @@ impl Auth {
         if serde_json::to_string(&properties).map_or(0, |text| text.len()) > PROPERTIES_LIMIT_BYTES {
             return Err(ActError::TooLong { what: "properties", limit_bytes: PROPERTIES_LIMIT_BYTES });
         }
-        self.change_group(&actor.into(), name, &[], "set properties of group", move |group| {
+        self.change_group(&actor.into(), name, &[], "set properties of group", &RootLeave::NONE, move |group| {
             group.properties = properties
+        })
+        .await
+    }
+
+    /// Changes what a group is for and what it grants; its members' next starts get it.
+    ///
+    /// # Errors
+    /// `NoGroup`: a group that is gone is not made again; `BuiltIn` if its grants were to change; `RootLike` without
+    /// leave; `TooLong`.
+    pub async fn configure_group(
+        &self,
+        actor: impl Into<Actor>,
+        name: &GroupName,
+        change: GroupChange,
+        leave: &RootLeave,
+    ) -> Result<GroupListing, ActError> {
+        let GroupChange { description, grants } = change;
+        description.as_deref().map_or(Ok(()), check_description)?;
+        if is_built_in(name) && grants.as_ref().is_some_and(|grants| *grants != built_in_grants()) {
+            return Err(ActError::BuiltIn(name.clone()));
+        }
+        self.change_group(&actor.into(), name, &[], "set grants of group", leave, move |group| {
+            group.description = description.unwrap_or(std::mem::take(&mut group.description));
+            group.grants = grants.unwrap_or(std::mem::take(&mut group.grants));
+        })
+        .await
+    }
+
+    /// Says which group wins over which, where they say different things. Groups that are not named stay as they are.
+    ///
+    /// # Errors
+    /// `NoGroup`, `BuiltIn`: nothing changes then.
+    pub async fn reorder_groups(
+        &self,
+        actor: impl Into<Actor>,
+        priorities: Vec<(GroupName, i32)>,
+    ) -> Result<(), ActError> {
+        let actor = actor.into();
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let snapshot = shared.directory.now();
+            let mut changed = Vec::new();
+            for (name, priority) in priorities {
+                let there = snapshot.groups.get(&name).ok_or_else(|| ActError::NoGroup(name.clone()))?;
+                if there.grants.priority == priority {
+                    continue;
+                }
+                if is_built_in(&name) {
+                    return Err(ActError::BuiltIn(name));
+                }
+                let mut group = Group::clone(there);
+                group.grants.priority = priority;
+                changed.push((name, group));
+            }
+            if changed.is_empty() {
+                return Ok(());
+            }
+            let names: Vec<_> = changed.iter().map(|(name, _)| name.clone()).collect();
+            shared.put_groups(changed, &actor, &RootLeave::NONE, |t, now| {
+                names.iter().try_for_each(|name| t.audit(now, &actor, "set priority of group", name.as_str()))
+            })
         })
         .await
     }
@@ -214,16 +345,20 @@ impl Auth {
         name: &GroupName,
         users: &[UserName],
         act: &str,
+        leave: &RootLeave,
         change: impl FnOnce(&mut Group) + Send + 'static,
     ) -> Result<GroupListing, ActError> {
         let (actor, act, name, users) = (actor.clone(), act.to_owned(), name.clone(), users.to_vec());
+        let leave = leave.copied();
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let group = shared.directory.now().groups.get(&name).cloned();
             let mut group = Group::clone(&*group.ok_or_else(|| ActError::NoGroup(name.clone()))?);
             shared.check_users(&users)?;
             change(&mut group);
-            shared.put_groups(vec![(name.clone(), group)], |t, now| t.audit(now, &actor, &act, name.as_str()))?;
+            shared.put_groups(vec![(name.clone(), group)], &actor, &leave, |t, now| {
+                t.audit(now, &actor, &act, name.as_str())
+            })?;
             listing(&shared.directory.now(), &name).ok_or(ActError::NoGroup(name))
         })
         .await
@@ -238,16 +373,23 @@ impl Shared {
         }
     }
 
-    /// Stores groups in one commit with what `also` writes; then rights follow.
+    /// Stores groups in one commit with what `also` writes; then rights follow. Nobody becomes root on the host by it
+    /// without `leave`, and who does has an audit row of his own.
     pub(super) fn put_groups(
         &self,
         groups: Vec<(GroupName, Group)>,
+        actor: &Actor,
+        leave: &RootLeave,
         also: impl FnOnce(&mut Transaction<'_>, crate::model::Timestamp) -> Result<(), StoreError>,
     ) -> Result<(), ActError> {
+        let after = groups.iter().map(|(name, group)| (name, group));
+        let root_grants = RootGrants::of(&self.directory.now(), after);
+        root_grants.check(leave)?;
         let now = self.now();
         let stored = self.store.write(|t| {
             groups.iter().try_for_each(|(name, group)| t.put_group(&group_row(name, group)))?;
-            also(t, now)
+            also(t, now)?;
+            root_grants.audit(t, now, actor)
         });
         self.follow_directory(stored, |snapshot| {
             groups.into_iter().for_each(|(name, group)| snapshot.put_group(&name, group));
@@ -285,7 +427,8 @@ impl Shared {
 
 pub(super) fn group_row(name: &GroupName, group: &Group) -> GroupRow {
     let users = group.users.iter().cloned().collect();
-    GroupRow { name: name.clone(), users, properties: group.properties.clone(), created: group.created }
+    let Group { properties, created, description, grants, .. } = group.clone();
+    GroupRow { name: name.clone(), users, properties, created, description, grants }
 }
 
 fn listing(snapshot: &Snapshot, name: &GroupName) -> Option<GroupListing> {
@@ -295,7 +438,17 @@ fn listing(snapshot: &Snapshot, name: &GroupName) -> Option<GroupListing> {
         users: group.users.iter().cloned().collect(),
         properties: group.properties.clone(),
         roles: snapshot.roles_of_group(name).cloned().collect(),
+        description: group.description.clone(),
+        grants: group.grants.clone(),
+        is_built_in: is_built_in(name),
     })
+}
+
+fn check_description(text: &str) -> Result<(), ActError> {
+    if text.len() > DESCRIPTION_LIMIT_BYTES {
+        return Err(ActError::TooLong { what: "description", limit_bytes: DESCRIPTION_LIMIT_BYTES });
+    }
+    Ok(())
 }
 
 /// Names for an audit row, which shortens what is too long.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::groups::group_row;
+use super::root::{RootGrants, RootLeave};
 use super::{AccountError, Auth, mnemonic};
 use crate::model::{Actor, GroupName, Secret, UserName, UserProfile};
 use crate::store::UserRow;
@@ -121,6 +122,13 @@ impl Auth {
                     let group = groups.entry(name.clone()).or_insert_with(|| super::directory::Group::clone(group));
                     group.users = std::mem::take(&mut group.users).with([person.name.clone()]);
                 }
+            }
+            let after = groups.iter();
+            if let Err(super::ActError::RootLike(group)) = RootGrants::of(&snapshot, after).check(&RootLeave::NONE) {
+                return Err(AccountError::RootLike(group));
+            }
+            if let Some((person, ..)) = made.iter().find(|(person, ..)| shared.is_named_for_root(&person.name)) {
+                return Err(AccountError::NamedForRoot(person.name.clone()));
             }
             let stored = shared.store.write(|t| {
                 for row in &rows {

@@ -51,6 +51,9 @@ impl Auth {
                     continue;
                 }
                 let is_there = shared.user(&name).is_some();
+                if !is_there && shared.is_named_for_root(&name) {
+                    return Err(AccountError::NamedForRoot(name));
+                }
                 if is_there { outcome.existing.push(name) } else { outcome.created.push(name) }
             }
             let now = shared.now();
@@ -131,6 +134,9 @@ impl Shared {
         self.check_not_blocked(&row.name)?;
         if self.user(&row.name).is_some() {
             return Err(AccountError::Taken);
+        }
+        if self.is_named_for_root(&row.name) {
+            return Err(AccountError::NamedForRoot(row.name));
         }
         let user = self.user(old).ok_or_else(|| AccountError::Unknown(old.clone()))?;
         let row = UserRow { last_activity: user.last_activity(), ..row };

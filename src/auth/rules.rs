@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::Config;
-use crate::model::{GroupName, RoleName, Scope, ScopeName, ServiceName, UserName};
+use super::effective::is_built_in;
+use super::root::GRANT_ROOT;
+use crate::model::{GrantsDraft, GroupName, RoleName, Scope, ScopeName, ServiceName, UserName};
 
 /// One `[[roles]]` table (hub contract §4.5, `load_roles`).
 #[derive(Clone, Debug, Deserialize)]
@@ -42,6 +44,15 @@ pub struct GroupConfig {
     /// Replaces the group's properties if given.
     #[serde(default)]
     pub properties: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Replaces the group's description if given.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Replaces the group's priority if given: the higher one wins where groups say different things.
+    #[serde(default)]
+    pub priority: Option<i32>,
+    /// Replaces what the group grants if given.
+    #[serde(default)]
+    pub grants: Option<GrantsDraft>,
 }
 
 /// One `[[custom_scopes]]` table.
@@ -68,8 +79,6 @@ pub struct RuleMistake {
     pub problem: String,
 }
 
-/// Allows what only an administrator may turn on otherwise; always defined.
-const GRANT_ROOT: &str = "custom:grant-root";
 /// What services' OAuth client ids begin with, so that none is taken for a server's.
 pub(super) const SERVICE_CLIENT: &str = "service-";
 /// Shortest and longest token that is given instead of made: JupyterHub's.
@@ -217,6 +226,14 @@ impl Config {
         for group in &self.groups {
             if !names.insert(&group.name) {
                 let problem = "the name is given twice; put both into one table".to_owned();
+                say("groups", group.name.to_string(), problem);
+            }
+            let checked = group.grants.as_ref().map(|draft| draft.check(0, &self.grant_rules));
+            for problem in checked.and_then(Result::err).unwrap_or_default() {
+                say("groups", group.name.to_string(), format!("grants.{}: {}", problem.field, problem.message));
+            }
+            if is_built_in(&group.name) && (group.grants.is_some() || group.priority.is_some()) {
+                let problem = "what this group grants is built in; leave grants and priority out".to_owned();
                 say("groups", group.name.to_string(), problem);
             }
         }

@@ -3,6 +3,7 @@
 mod accounts;
 mod errands;
 mod faults;
+mod grants;
 mod model;
 mod rbac;
 mod rbac_acts;

@@ -9,7 +9,7 @@ use toml::Value;
 
 use super::profiles::profiles_of;
 use super::settings::{Mistake, Setting, SettingTold, Settings};
-use crate::model::{BasePath, Network, Secret, ServerName, ServiceConfig, UserName};
+use crate::model::{BasePath, GrantRules, Network, Secret, ServerName, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
 use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
 
@@ -154,6 +154,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             roles: read.tables("roles"),
             groups: read.tables("groups"),
             services: read.tables("services"),
+            grant_rules: grant_rules(read),
             custom_scopes: read.tables("custom_scopes"),
             extra_user_scopes: read.all("auth.extra_user_scopes"),
             token_expires_in_max_s: read.seconds("auth.token_expires_in_max_s"),
@@ -288,6 +289,8 @@ fn docker_config(read: &mut Reader<'_>) -> docker::Config {
         name_prefix: read.text("spawner.docker.name_prefix"),
         volumes,
         shared_volumes,
+        shared_volume: read.text("spawner.docker.shared_volume"),
+        group_volumes: read.texts("spawner.docker.group_volumes"),
         command: Some(read.texts("spawner.docker.command")).filter(|words| !words.is_empty()),
         pids_limit: Some(read.integer("spawner.docker.pids_limit")).filter(|limit| *limit > 0),
         no_new_privileges: !read.flag("spawner.docker.allow_sudo"),
@@ -349,6 +352,13 @@ fn volumes(read: &mut Reader<'_>) -> (Vec<docker::UserVolume>, Vec<docker::Share
         }
     }
     (own, shared)
+}
+
+/// What no group may give: the servers' own volumes, and where these are.
+fn grant_rules(read: &mut Reader<'_>) -> GrantRules {
+    let mut own_mounts: Vec<_> = read.map("spawner.docker.volumes").into_iter().map(|(_, path)| path).collect();
+    own_mounts.extend(read.map("spawner.docker.shared_volumes").into_iter().map(|(_, path)| path));
+    GrantRules { own_mounts, own_volumes: Some(format!("{}-", read.text("spawner.docker.name_prefix"))) }
 }
 
 fn process_config(read: &mut Reader<'_>, folder: PathBuf) -> process::Config {

@@ -106,9 +106,9 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "groups",
-        Kind::Tables { secrets: &[] },
+        Kind::Tables { secrets: &["grants"] },
         "[]",
-        "Groups that there shall be: [[groups]] with name, users and properties. Users are added to what the group has, and made if missing; nobody is taken out.",
+        "Groups that there shall be: [[groups]] with name, users, properties, description, priority and grants, as in grants = { mem_limit_gb = 8, docker_access = true }. Users are added to what the group has, and made if missing; nobody is taken out. Members with docker_access or docker_privileged are root on this host.",
     ),
     key(
         "services",
@@ -405,6 +405,18 @@ pub const KEYS: &[Key] = &[
         Kind::TextMap,
         "{}",
         "Volumes that everybody shares, and where they are mounted, as in { jupyterhub_shared = \"/mnt/shared\" }.",
+    ),
+    key(
+        "spawner.docker.shared_volume",
+        Kind::Text,
+        r#""jupyterhub_shared""#,
+        "The volume that groups may grant at /mnt/shared (administrators do that on the group's page).",
+    ),
+    key(
+        "spawner.docker.group_volumes",
+        Kind::Texts,
+        "[]",
+        "Volumes of this host that Slipway did not make and groups may grant all the same, as in [\"datasets\"]. Any other such volume is refused: it may hold the data of another program.",
     ),
     key(
         "spawner.docker.volume_notes",

@@ -230,7 +230,9 @@ impl From<SpawnerError> for HubError {
             },
             SpawnerError::Running => Self::bad("The server is running or on its way. Stop it first."),
             SpawnerError::NotRunning => Self::bad("The server is not running. Start it first."),
-            SpawnerError::ContainerGone => Self::not_found("The server's container is not there any more. Start it again."),
+            SpawnerError::ContainerGone => {
+                Self::not_found("The server's container is not there any more. Start it again.")
+            }
             SpawnerError::CannotRestart => Self::bad("Servers cannot be restarted here: somebody else starts them."),
             SpawnerError::Engine(error) if error.is_silence() => Self::Busy {
                 sentence: "The container engine does not answer. Nothing has changed; try again in a minute.".into(),
@@ -281,7 +283,8 @@ impl From<ActError> for HubError {
             ActError::FromConfig(_) => {
                 Self::Answer { status: StatusCode::METHOD_NOT_ALLOWED, message: capitalised(&error.to_string()) }
             }
-            ActError::MayNot(_) => Self::forbidden(capitalised(&error.to_string())),
+            ActError::BuiltIn(_) => Self::conflict(capitalised(&error.to_string())),
+            ActError::MayNot(_) | ActError::RootLike(_) => Self::forbidden(capitalised(&error.to_string())),
             error => Self::Bad(capitalised(&error.to_string())),
         }
     }
@@ -304,6 +307,9 @@ pub(super) fn sentence_of(error: &AccountError) -> String {
             "Too many accounts wait for an administrator already. Try again another day.".to_owned()
         }
         AccountError::Name(error) => format!("This name cannot be used: {error}."),
+        error @ (AccountError::RootLike(_) | AccountError::NamedForRoot(_)) => {
+            format!("{}.", capitalised(&error.to_string()))
+        }
         AccountError::Taken => "That name is taken. Choose another.".to_owned(),
         AccountError::TooShort { min } => format!("The password is too short: use {min} characters or more."),
         AccountError::TooLong => "The password is too long: use 1,000 characters or fewer.".to_owned(),

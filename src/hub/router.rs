@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, account, api_docs, audit, csp_report, health, home, login, logout, named, notices, password, restart,
-    servers, set_password, settings, signup, spawn, tokens, users,
+    accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, login, logout, named, notices,
+    password, restart, servers, set_password, settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -90,6 +90,12 @@ fn pages(state: &HubState) -> Router<HubState> {
             get(super::pages::volumes::ask_settle).post(super::pages::volumes::settle),
         )
         // -- groups --
+        .route(&hub("groups"), get(groups::list).post(groups::create))
+        .route(&hub("groups/{group}"), get(groups::get).post(groups::save))
+        .route(&hub("groups/{group}/members"), post(groups::members))
+        .route(&hub("groups/{group}/delete"), get(groups::ask_delete).post(groups::delete))
+        .route(&hub("grants"), get(grants::own))
+        .route(&hub("grants/{user}"), get(grants::of_user))
         // -- notices --
         .route(&hub("notifications"), get(notices::get).post(notices::post))
         .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
@@ -257,6 +263,13 @@ fn rest_api(state: &HubState) -> Router<HubState> {
             get(api::volumes::list).delete(api::volumes::reset).options(api::options),
         )
         // -- groups --
+        .route(&api("/users/{user}/effective-grants"), get(api::grants::effective).options(api::options))
+        .route(&api("/admin/groups"), get(api::grants::list).options(api::options))
+        .route(&api("/admin/groups/create"), post(api::grants::create).options(api::options))
+        .route(&api("/admin/groups/import"), post(api::grants::import).options(api::options))
+        .route(&api("/admin/groups/reorder"), post(api::grants::reorder).options(api::options))
+        .route(&api("/admin/groups/{group}/delete"), delete(api::grants::delete).options(api::options))
+        .route(&api("/admin/groups/{group}/config"), get(api::grants::get).put(api::grants::put).options(api::options))
         // -- notices --
         .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))
         .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))

@@ -6,6 +6,7 @@ mod api;
 mod audit;
 mod doors;
 mod engine;
+mod grants;
 mod groups;
 mod methods;
 mod named_api;

@@ -7,6 +7,7 @@ mod actor;
 mod audit_kind;
 mod clock;
 mod exchange;
+mod grants;
 mod id;
 mod labels;
 mod name;
@@ -29,6 +30,11 @@ pub use actor::Actor;
 pub use audit_kind::AuditKind;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use exchange::Exchange;
+pub use grants::{
+    CpuGrant, DockerGrant, DraftVariable, DraftVolume, Effective, EnvironmentGrant, GpuDevices, GpuGrant, GrantNote,
+    GrantProblem, GrantRules, Granted, GrantedGpu, GrantedMemory, GrantedVariable, Grants, GrantsDraft, GroupGrants,
+    MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant, merge,
+};
 pub use id::{Generation, InstanceId};
 pub use labels::{GroupName, RoleName, ServiceName, ShareCodeId};
 pub use name::{

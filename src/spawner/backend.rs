@@ -29,6 +29,16 @@ pub trait Backend: Send + Sync + 'static {
         true
     }
 
+    /// True if it can give what groups grant beside limits and variables: volumes, the engine's socket, devices.
+    fn gives_extras(&self) -> bool {
+        false
+    }
+
+    /// The volume that groups give at `/mnt/shared`; none: there is no such thing here.
+    fn shared_volume(&self) -> Option<&str> {
+        None
+    }
+
     /// Makes sure that a server could be created: fetches `image` (none: the default one) if need be. One fetch serves all who wait.
     ///
     /// # Errors
@@ -195,6 +205,46 @@ pub struct Order {
     pub limits: ResourceLimits,
     /// Whose volumes it sees.
     pub volumes: VolumeStem,
+    /// What groups give beside.
+    pub extras: Extras,
+}
+
+/// What groups give a server beside limits and variables. Built from scratch at each start: nothing is left over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// No swap beside its memory; only where memory is limited.
+    pub swap_off: bool,
+    /// Named volumes beside its owner's own.
+    pub mounts: Vec<GrantedMount>,
+    /// The engine's socket, to read and to write.
+    pub docker_socket: bool,
+    /// A container without confinement.
+    pub privileged: bool,
+    /// Graphics processors.
+    pub gpu: GpuRequest,
+}
+
+/// A named volume that a group gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantedMount {
+    /// Its name at the engine.
+    pub volume: String,
+    /// Where the server sees it.
+    pub path: String,
+    /// It can be looked at alone.
+    pub read_only: bool,
+}
+
+/// Graphics processors that a server is started with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GpuRequest {
+    /// None.
+    #[default]
+    None,
+    /// All of the host's.
+    All,
+    /// These, by UUID or index.
+    Ids(Vec<String>),
 }
 
 /// What one server may use; `None` is no limit.

@@ -31,7 +31,7 @@ use super::record::{Change, Defined, ServerRecord, Wish};
 use super::rows::Note;
 use super::steps::Steps;
 use super::trouble::Trouble;
-use super::{GroupsOf, SpawnerError};
+use super::{GpusFor, GrantsOf, GroupsOf, SpawnerError};
 use crate::model::{
     Actor, Clock, DisplayName, Generation, Phase, Route, Routes, ServerKey, ServerOptions, ServerState, ServerStatus,
     Timestamp, Unreachable, UpstreamAddress, UserName,
@@ -107,6 +107,8 @@ pub(super) struct Surroundings {
     pub(super) tasks: Tasks,
     pub(super) mail: mpsc::Sender<Mail>,
     pub(super) groups: GroupsOf,
+    pub(super) grants: GrantsOf,
+    pub(super) gpus: GpusFor,
 }
 
 /// All that the loop needs, and all that it owns.
@@ -118,6 +120,8 @@ pub(super) struct Driver {
     pub(super) tasks: Tasks,
     pub(super) mail: mpsc::Sender<Mail>,
     groups: GroupsOf,
+    grants: GrantsOf,
+    gpus: GpusFor,
     deadlines: Deadlines,
     /// In order, so that a user's servers lie together.
     slots: BTreeMap<ServerKey, Slot>,
@@ -201,7 +205,7 @@ impl Slot {
 
 impl Driver {
     pub(super) fn new(steps: Arc<Steps>, around: Surroundings, rows: Vec<ServerRow>) -> Self {
-        let Surroundings { routes, board, clock, tasks, mail, groups } = around;
+        let Surroundings { routes, board, clock, tasks, mail, groups, grants, gpus } = around;
         let deadlines = steps.config.deadlines();
         let mut driver = Self {
             steps,
@@ -211,6 +215,8 @@ impl Driver {
             tasks,
             mail,
             groups,
+            grants,
+            gpus,
             deadlines,
             slots: BTreeMap::new(),
             alarms: BTreeSet::new(),
@@ -490,7 +496,7 @@ impl Driver {
         // Asked again although the wish has been looked at: it may have waited for the end of the one before.
         let choice = self.choose(server, slot.record.as_ref().and_then(|record| record.options.as_ref()));
         let choice = match choice {
-            Ok(choice) => Arc::new(choice),
+            Ok(choice) => Arc::new(self.granted(server, choice)),
             Err(sentence) => {
                 let text = format!("of its options: {sentence}. Choose others, and start it again.");
                 return self.beside(server, async move { Fact::Troubled(Trouble::Because(text)) });

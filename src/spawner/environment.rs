@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::backend::{Environment, ResourceLimits};
+use super::backend::{Environment, GpuRequest, ResourceLimits};
 use crate::model::{BasePath, Secret, ServerKey, percent_encode};
 
 /// What the variables are made from.
@@ -23,6 +23,8 @@ pub(super) struct Facts<'a> {
     pub limits: ResourceLimits,
     /// The image it runs, if it is a container.
     pub image: Option<&'a str>,
+    /// The graphics processors it gets.
+    pub gpu: &'a GpuRequest,
     /// The page it opens with.
     pub default_url: Option<&'a str>,
     /// The variables of its profile: they win over ours.
@@ -78,8 +80,30 @@ pub(super) fn environment(facts: &Facts<'_>) -> Environment {
         set("JUPYTERHUB_DEFAULT_URL", url.into());
     }
     variables.extend(facts.profile.clone());
+    // Over the profile's: what is not given must not be seen, also where the image asks for all of them.
+    variables.extend(gpu_variables(facts.gpu));
     variables.extend(facts.extra.clone());
     Environment(variables)
+}
+
+/// What says which graphics processors a server sees (platform §14).
+fn gpu_variables(gpu: &GpuRequest) -> BTreeMap<String, String> {
+    let is_given = if *gpu == GpuRequest::None { "0" } else { "1" };
+    let names = ["ENABLE_GPU_SUPPORT", "ENABLE_GPUSTAT", "NVIDIA_DETECTED"];
+    let mut variables: BTreeMap<_, _> = names.map(|name| (name.to_owned(), is_given.to_owned())).into();
+    let visible = match gpu {
+        GpuRequest::None => "void".to_owned(),
+        GpuRequest::All => "all".to_owned(),
+        GpuRequest::Ids(ids) => {
+            // Inside, the processors are counted anew: only a UUID still names the same one.
+            if ids.iter().all(|id| id.starts_with("GPU-")) {
+                variables.insert("CUDA_VISIBLE_DEVICES".into(), ids.join(","));
+            }
+            ids.join(",")
+        }
+    };
+    variables.insert("NVIDIA_VISIBLE_DEVICES".into(), visible);
+    variables
 }
 
 #[cfg(test)]
@@ -99,6 +123,7 @@ mod tests {
             listen: listen.parse().expect("an address"),
             limits: ResourceLimits { memory_bytes: Some(2_147_483_648), cpu_cores: Some(2.0) },
             image: Some("lab:4.2"),
+            gpu: &GpuRequest::None,
             default_url: Some("/lab"),
             profile: &BTreeMap::from([("TZ".into(), "UTC".into()), ("JUPYTER_IMAGE_SPEC".into(), "lab:4.2".into())]),
             extra: &extra,
@@ -118,6 +143,10 @@ mod tests {
         let scopes = r#"["access:servers!server=alice/","access:servers!user=alice"]"#;
         let expected = [
             ("CPU_LIMIT", "2.0"),
+            ("ENABLE_GPUSTAT", "0"),
+            ("ENABLE_GPU_SUPPORT", "0"),
+            ("NVIDIA_DETECTED", "0"),
+            ("NVIDIA_VISIBLE_DEVICES", "void"),
             ("JPY_API_TOKEN", "0123456789abcdef0123456789abcdef"),
             ("JUPYTERHUB_ACTIVITY_URL", "http://172.18.0.1:8081/hub/api/users/alice/activity"),
             ("JUPYTERHUB_API_TOKEN", "0123456789abcdef0123456789abcdef"),
@@ -183,6 +212,19 @@ mod tests {
     fn the_administrator_wins_over_a_profile_and_a_profile_over_us() {
         let extra = [("JUPYTERHUB_DEFAULT_URL", "/tree"), ("TZ", "Europe/Berlin")];
         check(&of("/", "alice", "", "0.0.0.0:8888", &extra), &extra);
+    }
+
+    #[test]
+    fn a_server_sees_the_graphics_processors_it_was_given_and_no_others() {
+        let of = |gpu: &GpuRequest| gpu_variables(gpu).into_iter().collect::<Vec<_>>();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let all = of(&GpuRequest::All);
+        assert!(all.contains(&pair("NVIDIA_VISIBLE_DEVICES", "all")) && all.contains(&pair("ENABLE_GPUSTAT", "1")));
+        let by_uuid = of(&GpuRequest::Ids(vec!["GPU-1".into(), "GPU-2".into()]));
+        assert!(by_uuid.contains(&pair("CUDA_VISIBLE_DEVICES", "GPU-1,GPU-2")));
+        let by_number = of(&GpuRequest::Ids(vec!["2".into()]));
+        assert!(by_number.contains(&pair("NVIDIA_VISIBLE_DEVICES", "2")));
+        assert!(by_number.iter().all(|(name, _)| name != "CUDA_VISIBLE_DEVICES"), "inside it is number 0");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod config;
 mod counts;
 mod driver;
 mod environment;
+mod granted;
 mod life;
 mod limits;
 mod log_lines;
@@ -38,8 +39,8 @@ use tracing::warn;
 
 pub use answering::Answering;
 pub use backend::{
-    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, ResourceLimits,
-    Sight, Volume,
+    Backend, BackendError, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, Notice, Order,
+    ProgressSink, Removal, ResourceLimits, Sight, Volume,
 };
 pub use changes::ServerChange;
 pub use config::Config;
@@ -50,8 +51,8 @@ pub use record::{Change, Defined, ServerRecord, Wish};
 pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
-    Actor, BasePath, Clock, DisplayName, NameError, Routes, Secret, ServerKey, ServerOptions, ServerState,
-    ServerStatus, Timestamp, Unreachable, UserName,
+    Actor, BasePath, Clock, DisplayName, Effective, GrantedGpu, NameError, Routes, Secret, ServerKey, ServerOptions,
+    ServerState, ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
@@ -84,6 +85,13 @@ pub type Also = Box<dyn FnOnce(&mut Transaction<'_>) -> Result<(), StoreError> +
 
 /// Given by `app`: the groups of a user, for profiles that are for some only.
 pub type GroupsOf = Arc<dyn Fn(&UserName) -> Vec<String> + Send + Sync>;
+
+/// Given by `app`: what the next start of a user's servers gets through groups.
+pub type GrantsOf = Arc<dyn Fn(&UserName) -> Effective + Send + Sync>;
+
+/// Given by `app`: the graphics processors that a start gets of those that groups grant. Never fails: what is not known
+/// to be there is not given.
+pub type GpusFor = Arc<dyn Fn(&ServerKey, &GrantedGpu) -> GpuRequest + Send + Sync>;
 
 /// Why a wish was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +198,10 @@ pub struct Parts {
     pub tokens: Arc<dyn ServerTokens>,
     /// Who is in which group.
     pub groups: GroupsOf,
+    /// What groups give.
+    pub grants: GrantsOf,
+    /// Which graphics processors are given.
+    pub gpus: GpusFor,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -244,7 +256,7 @@ impl Spawner {
     /// # Errors
     /// If the rows cannot be read.
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
-        let Parts { backend, store, routes, tokens, groups, base, clock, tasks } = parts;
+        let Parts { backend, store, routes, tokens, groups, grants, gpus, base, clock, tasks } = parts;
         let rows = Rows(store);
         volumes::give_owners(&rows).await?;
         let known = rows.all().await?;
@@ -304,6 +316,8 @@ impl Spawner {
             tasks: tasks.clone(),
             mail: mail.clone(),
             groups: groups.clone(),
+            grants,
+            gpus,
         };
         let driver = Driver::new(steps, around, known);
         if let Some(found) = first_list {
@@ -436,6 +450,18 @@ impl Spawner {
     #[must_use]
     pub fn offer(&self, user: &UserName) -> Offer {
         profiles::offer(&self.config, self.backend.image(), &(self.groups)(user))
+    }
+
+    /// True if servers can have what groups give beside limits and variables; local processes cannot.
+    #[must_use]
+    pub fn gives_extras(&self) -> bool {
+        self.backend.gives_extras()
+    }
+
+    /// What a server may use if neither its profile nor a group says.
+    #[must_use]
+    pub fn default_limits(&self) -> ResourceLimits {
+        self.config.limits
     }
 
     /// The user's default server, then the named ones in order of name, stopped ones too.

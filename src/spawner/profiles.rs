@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Config;
-use super::backend::ResourceLimits;
-use crate::model::ServerOptions;
+use super::backend::{Extras, ResourceLimits};
+use crate::model::{GrantNote, ServerOptions};
 
 /// In `allowed_images`: any image at all.
 pub const ANY_IMAGE: &str = "*";
@@ -59,6 +59,12 @@ pub(super) struct Choice {
     pub(super) profile: Option<String>,
     pub(super) image: Option<String>,
     pub(super) limits: ResourceLimits,
+    /// The limits of a profile that somebody has chosen: groups do not raise them.
+    pub(super) agreed: ResourceLimits,
+    /// What groups give beside.
+    pub(super) extras: Extras,
+    /// What groups give, for people.
+    pub(super) notes: Vec<GrantNote>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) command: Option<Vec<String>>,
 }
@@ -98,6 +104,7 @@ pub(super) fn choose(
         (None, image) => image.or(default_image),
     };
     let limits = profile.map(|profile| profile.limits).unwrap_or_default();
+    let is_chosen = options.and_then(ServerOptions::profile).is_some();
     Ok(Choice {
         profile: profile.map(|profile| profile.name.clone()),
         image: image.map(str::to_owned),
@@ -105,6 +112,9 @@ pub(super) fn choose(
             memory_bytes: limits.memory_bytes.or(config.limits.memory_bytes),
             cpu_cores: limits.cpu_cores.or(config.limits.cpu_cores),
         },
+        agreed: if is_chosen { limits } else { ResourceLimits::default() },
+        extras: Extras::default(),
+        notes: vec![],
         environment: profile.map(|profile| profile.environment.clone()).unwrap_or_default(),
         command: profile.and_then(|profile| profile.command.clone()),
     })

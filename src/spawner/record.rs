@@ -2,7 +2,7 @@
 
 use super::backend::ResourceLimits;
 use super::profiles::Choice;
-use crate::model::{Actor, DisplayName, ServerName, ServerOptions, Timestamp};
+use crate::model::{Actor, DisplayName, GrantNote, ServerName, ServerOptions, Timestamp};
 use crate::store::{MadeFrom, ServerRow};
 
 /// What a start says beside «start». What is left out is as it was at the previous start.
@@ -59,17 +59,19 @@ pub struct ServerRecord {
     pub image: Option<String>,
     /// What it may use since its latest start.
     pub limits: ResourceLimits,
+    /// What groups gave its latest start.
+    pub granted: Vec<GrantNote>,
 }
 
 impl ServerRecord {
     pub(super) fn new(created: Timestamp) -> Self {
         let limits = ResourceLimits::default();
-        Self { display_name: None, options: None, created, profile: None, image: None, limits }
+        Self { display_name: None, options: None, created, profile: None, image: None, limits, granted: vec![] }
     }
 
     /// As a row says; `now` for rows that were written before they said when.
     pub(super) fn of_row(row: &ServerRow, now: Timestamp) -> Self {
-        let MadeFrom { profile, image, memory_bytes, cpu_cores } = row.made_from.clone();
+        let MadeFrom { profile, image, memory_bytes, cpu_cores, granted } = row.made_from.clone();
         Self {
             display_name: row.display_name.clone(),
             options: row.options.clone(),
@@ -77,6 +79,7 @@ impl ServerRecord {
             profile,
             image,
             limits: ResourceLimits { memory_bytes, cpu_cores },
+            granted,
         }
     }
 
@@ -89,6 +92,7 @@ impl ServerRecord {
             image: self.image.clone(),
             memory_bytes: self.limits.memory_bytes,
             cpu_cores: self.limits.cpu_cores,
+            granted: self.granted.clone(),
         };
     }
 
@@ -102,6 +106,12 @@ impl ServerRecord {
     }
 
     pub(super) fn made_from(&self, choice: &Choice) -> Self {
-        Self { profile: choice.profile.clone(), image: choice.image.clone(), limits: choice.limits, ..self.clone() }
+        Self {
+            profile: choice.profile.clone(),
+            image: choice.image.clone(),
+            limits: choice.limits,
+            granted: choice.notes.clone(),
+            ..self.clone()
+        }
     }
 }

@@ -79,6 +79,7 @@ impl Steps {
                 listen,
                 limits: choice.limits,
                 image: choice.image.as_deref(),
+                gpu: &choice.extras.gpu,
                 default_url: self.config.default_url.as_deref(),
                 profile: &choice.environment,
                 extra: &self.config.environment,
@@ -91,6 +92,7 @@ impl Steps {
                 command: choice.command.clone(),
                 environment,
                 limits: choice.limits,
+                extras: choice.extras.clone(),
                 volumes: stem,
             };
             self.backend.create(&order).await

@@ -312,6 +312,8 @@ impl World {
             routes: tokens.routes.clone(),
             tokens: tokens.clone(),
             groups: Arc::new(|user| if user.as_str() == "alice" { vec!["staff".into()] } else { vec![] }),
+            grants: Arc::new(|_| crate::model::Effective::default()),
+            gpus: Arc::new(|_, _| GpuRequest::None),
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),

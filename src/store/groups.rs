@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::rows::server_key;
 use super::{GROUPS, SERVICES, SHARE_CODES, SHARES, Store, StoreError, Transaction};
 use crate::model::{
-    GroupName, Scope, ServerKey, ServiceName, ShareCodeId, ShareWith, StoredToken, Timestamp, UserName,
+    Grants, GroupName, Scope, ServerKey, ServiceName, ShareCodeId, ShareWith, StoredToken, Timestamp, UserName,
 };
 
 /// A group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupRow {
     /// Unique.
     pub name: GroupName,
@@ -24,6 +24,12 @@ pub struct GroupRow {
     /// When it was made; later than any other before it, so that lists are in this order.
     #[serde(default)]
     pub created: Timestamp,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// What its members' servers get.
+    #[serde(default)]
+    pub grants: Grants,
 }
 
 /// A service that was made through the API. Its token is a row of its own.

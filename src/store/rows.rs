@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    DisplayName, Failure, Generation, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken,
-    Timestamp, TokenId, UserName, UserProfile,
+    DisplayName, Failure, Generation, GrantNote, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey,
+    StoredToken, Timestamp, TokenId, UserName, UserProfile,
 };
 
 /// A person.
@@ -206,6 +206,9 @@ pub struct MadeFrom {
     /// Processors that it may use, in cores.
     #[serde(default)]
     pub cpu_cores: Option<f64>,
+    /// What groups gave, for people.
+    #[serde(default)]
+    pub granted: Vec<GrantNote>,
 }
 
 /// A session as stored: the key is the table's key.

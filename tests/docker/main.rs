@@ -13,6 +13,7 @@
 #[allow(dead_code)]
 mod client;
 mod engine;
+mod grants;
 mod notices;
 #[allow(dead_code)]
 mod program;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use slipway::model::{
-    BasePath, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock, Timestamp,
-    UserName, VolumeStem,
+    BasePath, Effective, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock,
+    Timestamp, UserName, VolumeStem,
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) routes: Arc<Routes>,
     pub(crate) backend: Arc<Timed>,
     pub(crate) tokens: Arc<Tokens>,
+    /// What groups give everybody's next start.
+    pub(crate) granted: Arc<Mutex<Effective>>,
     plan: Plan,
     pub(crate) store: Store,
     tasks: Running,
@@ -104,18 +106,22 @@ impl World {
         let backend = Arc::new(Timed { inner: engine, times: Mutex::default() });
         let routes = Arc::new(Routes::default());
         let tokens = Arc::new(Tokens { store: store.clone(), random: Random::from_system(), live: Mutex::default() });
+        let granted = Arc::<Mutex<Effective>>::default();
+        let given = granted.clone();
         let parts = Parts {
             backend: backend.clone(),
             store: store.clone(),
             routes: routes.clone(),
             tokens: tokens.clone(),
             groups: Arc::new(|_| vec![]),
+            grants: Arc::new(move |_| given.lock().clone()),
+            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),
         };
         let spawner = Spawner::open(plan.spawner.clone(), parts).await.expect("rows can be read");
-        Self { spawner, routes, backend, tokens, plan, store, tasks, names, _folder: folder }
+        Self { spawner, routes, backend, tokens, granted, plan, store, tasks, names, _folder: folder }
     }
 
     /// Slipway dies at once.
@@ -266,6 +272,12 @@ impl Backend for Timed {
     }
     fn image(&self) -> Option<&str> {
         self.inner.image()
+    }
+    fn gives_extras(&self) -> bool {
+        self.inner.gives_extras()
+    }
+    fn shared_volume(&self) -> Option<&str> {
+        self.inner.shared_volume()
     }
     async fn prepare(
         &self,

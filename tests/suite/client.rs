@@ -359,15 +359,3 @@ pub fn question_of(page: &str) -> String {
     let rest = page.split("name=\"question\" value=\"").nth(1).unwrap_or_else(|| panic!("no question in {page}"));
     rest.split('"').next().expect("a value").to_owned()
 }
-
-fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Config {
-    let path = |name: &str| folder.join(name).to_str().expect("a plain path").to_owned();
-    let mut environment = vec![
-        ("SLIPWAY_DATA_DIR".to_owned(), path("data")),
-        ("SLIPWAY_CERTS_DIR".to_owned(), path("certs")),
-        ("SLIPWAY_LISTENER_HTTPS".to_owned(), "127.0.0.1:0".to_owned()),
-        ("SLIPWAY_HUB_BIND".to_owned(), "127.0.0.1:0".to_owned()),
-    ];
-    environment.extend(overrides.iter().cloned());
-    config::load(None, environment).expect("a sound configuration").1
-}

@@ -212,3 +212,15 @@ pub async fn sign_up_at(browser: &Client, path: &str, name: &str, code: &str) ->
     ];
     browser.post_form("/hub/signup", &fields).await
 }
+
+fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Config {
+    let path = |name: &str| folder.join(name).to_str().expect("a plain path").to_owned();
+    let mut environment = vec![
+        ("SLIPWAY_DATA_DIR".to_owned(), path("data")),
+        ("SLIPWAY_CERTS_DIR".to_owned(), path("certs")),
+        ("SLIPWAY_LISTENER_HTTPS".to_owned(), "127.0.0.1:0".to_owned()),
+        ("SLIPWAY_HUB_BIND".to_owned(), "127.0.0.1:0".to_owned()),
+    ];
+    environment.extend(overrides.iter().cloned());
+    config::load(None, environment).expect("a sound configuration").1
+}

@@ -6,6 +6,7 @@ use std::process::Command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
+use crate::model::GroupName;
 
 /// Every write beyond the first byte of a file fails from here on.
 fn fill_disk() {
@@ -34,6 +35,8 @@ async fn in_a_process_whose_disk_fails() {
     let (oauth, _) = world.auth.issue_oauth_token(&alice, &client("c"), vec![], id).await.expect("stored");
     let server = world.auth.issue_server_token(&server_of(&alice)).await.expect("stored");
 
+    let (_, root_session) = world.sign_in("root").await;
+
     fill_disk();
     // Granted things are not there.
     assert!(world.auth.sign_in("alice", &secret(GOOD), address(1)).await.is_err());
@@ -41,6 +44,10 @@ async fn in_a_process_whose_disk_fails() {
     assert!(world.auth.issue_oauth_token(&alice, &client("d"), vec![], None).await.is_err());
     assert!(world.auth.set_admin("t", &alice, true).await.is_err());
     assert!(world.auth.user(&name("bob")).is_none());
+    let built_in = GroupName::parse(BUILT_IN_GROUP).expect("a name");
+    let by_password = world.auth.root_leave(&root_session, &secret(GOOD), address(1)).await.expect("it is right");
+    assert!(world.auth.add_to_group_with("root", &built_in, &[alice.clone()], &by_password).await.is_err());
+    assert!(world.auth.effective(&alice).is_empty(), "what could not be stored is not granted");
     assert!(!world.auth.user(&alice).expect("she is").is_admin());
     assert_eq!(world.auth.0.sessions.of_user(&alice).len(), 2);
     // Ended things are.
@@ -58,6 +65,7 @@ async fn in_a_process_whose_disk_fails() {
     assert!(world.auth.flush_activity().await.is_err());
 
     free_disk();
+    world.auth.sign_out(&root_session, None).await.expect("the disk takes it again");
     world.auth.flush_activity().await.expect("there is room");
     let world = world.restart().await;
     for cookie in [&out, &kept] {

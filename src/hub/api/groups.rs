@@ -14,7 +14,7 @@ use super::model::group::GroupModel;
 use super::openapi::PageQuery;
 use super::paging::{Listing, Page};
 use super::scopes;
-use crate::auth::{Caller, GroupListing, Target};
+use crate::auth::{Caller, GroupListing, RootLeave, Target};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
@@ -199,7 +199,7 @@ pub(in crate::hub) async fn add_users(
 ) -> Result<Json<GroupModel>, HubError> {
     let group = reachable_group(&state, &caller, &name, &["groups"])?;
     let users = members_of(&state, &body, "Must specify users to add")?;
-    state.auth.add_to_group(&by, &group.name, &users).await?;
+    state.auth.add_to_group_with(&by, &group.name, &users, &RootLeave::of(&caller)).await?;
     shown(&state, &caller, &group.name)
 }
 

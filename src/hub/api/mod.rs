@@ -46,6 +46,7 @@ pub(super) mod sessions;
 // -- volumes --
 pub(super) mod volumes;
 // -- groups --
+pub(super) mod grants;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --

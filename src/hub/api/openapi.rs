@@ -12,7 +12,7 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    accounts, activity, groups, info, lab_ready, live, metrics, new_people, notices, profiles, progress, proxy,
+    accounts, activity, grants, groups, info, lab_ready, live, metrics, new_people, notices, profiles, progress, proxy,
     refusals, restart, server_log, servers, services, sessions, share_codes, shared_with, shares, shutdown, tokens,
     user_acts, user_list, users, whoami,
 };
@@ -90,6 +90,8 @@ pub(super) struct PageQuery {
         // -- volumes --
         crate::hub::api::volumes::list, crate::hub::api::volumes::reset,
         // -- groups --
+        grants::effective, grants::list, grants::create, grants::import, grants::reorder, grants::delete, grants::get,
+        grants::put,
         // -- notices --
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         // -- gpus --

@@ -30,6 +30,9 @@ pub(super) mod users;
 // -- volumes --
 pub(super) mod volumes;
 // -- groups --
+pub(super) mod grants;
+pub(super) mod groups;
+mod list_part;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --

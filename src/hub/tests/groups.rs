@@ -64,10 +64,10 @@ async fn groups_are_made_filled_and_deleted() {
     sends(&root, Method::PUT, "/hold/properties", "{}", 404).await;
     let listed = sends(&root, Method::GET, "", "", 200).await;
     let names: Vec<_> = listed.as_array().expect("a list").iter().map(|group| &group["name"]).collect();
-    assert_eq!(names, ["deck", "crew", "bridge"], "in the order in which they were made");
+    assert_eq!(names, ["docker-privileged", "deck", "crew", "bridge"], "in the order in which they were made");
     let page = root.clone().with("accept", "application/jupyterhub-pagination+json");
-    let page = sends(&page, Method::GET, "?limit=1&offset=1", "", 200).await;
-    assert_eq!((&page["items"][0]["name"], &page["_pagination"]["total"]), (&json!("crew"), &json!(3)));
+    let page = sends(&page, Method::GET, "?limit=1&offset=2", "", 200).await;
+    assert_eq!((&page["items"][0]["name"], &page["_pagination"]["total"]), (&json!("crew"), &json!(4)));
     sends(&root, Method::GET, "?limit=x", "", 400).await;
 }
 

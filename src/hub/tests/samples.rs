@@ -531,6 +531,37 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
                 scopes => vec!["access:services!service=announcements", "read:users:groups!user"],
             },
         ),
+        ("groups", "groups.html", root("groups"), groups()),
+        ("groups-none", "groups.html", root("groups"), context! { groups => (), total => 0, text => "", ..groups() }),
+        ("group", "group.html", root("groups/physics"), group()),
+        (
+            "group-wrong",
+            "group.html",
+            root("groups/physics"),
+            context! {
+                error => "Nothing is saved yet: see below.",
+                problems => context! { mem_limit_gb => "This is no number.", env_vars => "The platform sets these itself: NB_UID." },
+                password_error => "The present password is not right.", ..group(),
+            },
+        ),
+        (
+            "group-built-in",
+            "group.html",
+            root("groups/docker-privileged"),
+            context! { name => "docker-privileged", is_built_in => true, is_root_like => true, ..group() },
+        ),
+        (
+            "group-delete",
+            "delete_group.html",
+            root("groups/physics"),
+            context! { name => "physics", path => "physics", members => 3, roles => vec!["teach"], grants => grants() },
+        ),
+        (
+            "grants",
+            "grants.html",
+            root("grants"),
+            context! { name => "root", is_me => true, groups => vec!["physics"], grants => grants() },
+        ),
         ("volumes", "volumes.html", alice("volumes"), volumes(context! { reset => vec!["cache"] })),
         (
             "volumes-running",
@@ -573,6 +604,64 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             context! { status => 404, title => "There is nothing here", sentence => "The address may be mistyped, or the page is not yours to see." },
         ),
     ]
+}
+
+fn root(page: &str) -> Value {
+    frame(Some("root"), true, &format!("/hub/{page}"))
+}
+
+fn grants() -> Vec<Value> {
+    let from = vec![context! { name => "physics", path => "physics" }];
+    let row = |key: &str, label: &str, value: &str, is_root_like: bool| {
+        context! { key, label, value, is_root_like, from => from.clone(), is_available => key != "box" }
+    };
+    vec![
+        row("shield", "Docker socket", "read and write", true),
+        row("memory", "Memory", "8 GiB, no swap", false),
+        row("box", "Volume /data", "datasets, read only", false),
+        row("code", "Variable HF_TOKEN", "is set", false),
+    ]
+}
+
+fn groups() -> Value {
+    let row = |name: &str, description: &str, grants: Vec<Value>| {
+        context! {
+            name, path => name, description, members => 3, priority => 0, is_built_in => name.contains('-'),
+            is_root_like => name.contains('-'), grants,
+        }
+    };
+    let groups = vec![
+        row(
+            "docker-privileged",
+            "Servers of its members can use the Docker engine of this host.",
+            grants()[..1].to_vec(),
+        ),
+        row("physics", "Second year, with the big data sets", grants()),
+        row("waiting-list", "", vec![]),
+    ];
+    context! {
+        groups, total => 3, found => 3, text => "", name => "", description => "", error => "", deleted => (),
+        page => 1, pages => 1, first => 1, last => 3, previous_url => (), next_url => (),
+    }
+}
+
+fn group() -> Value {
+    let people = ["alice", "bob", "carol"].map(|name| context! { name, path => name }).to_vec();
+    let draft = context! {
+        env_vars_active => true, env_vars => vec![context! { name => "HF_TOKEN", value => "hf_…", description => "Models" }],
+        gpu_access => true, gpu_all => false, gpu_device_ids => vec!["GPU-8f4e"], gpu_exclusive => true,
+        docker_access => false, docker_privileged => false, cpu_limit_enabled => true, cpu_limit_cores => 4.0,
+        mem_limit_enabled => true, mem_limit_gb => 8.0, mem_swap_disabled => true, volume_mounts_active => true,
+        shared_mount_allow => true, shared_mount_mode => "ro",
+        volume_mounts => vec![context! { volume => "datasets", mountpoint => "/data", mode => "ro" }],
+    };
+    context! {
+        name => "physics", path => "physics", is_built_in => false, is_root_like => false, has_extras => true,
+        roles => vec!["teach"], grants => grants(), description => "Second year", priority => 5, draft,
+        spare => vec![0, 1], said => "", error => "", problems => context! {}, password_error => "", new_members => "",
+        members_error => "", members_password_error => "", members => people, member_count => 3, found => 3,
+        text => "", page => 1, pages => 1, previous_url => (), next_url => (), others => vec!["dora", "eve"],
+    }
 }
 
 #[test]

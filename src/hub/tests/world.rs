@@ -111,6 +111,11 @@ impl World {
             routes: routes.clone(),
             tokens: Arc::new(TokensOf(auth.clone())),
             groups: Arc::new(|_| vec![]),
+            grants: Arc::new({
+                let auth = auth.clone();
+                move |user| auth.effective(user)
+            }),
+            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),

@@ -82,6 +82,10 @@ pub struct Config {
     pub volumes: Vec<UserVolume>,
     /// Volumes for all.
     pub shared_volumes: Vec<SharedVolume>,
+    /// The volume that groups grant at `/mnt/shared`.
+    pub shared_volume: String,
+    /// Volumes of this host, not made by us, that groups may grant: any other one that is not ours is refused.
+    pub group_volumes: Vec<String>,
     /// What runs in the container; none: the image's own command.
     pub command: Option<Vec<String>>,
     /// The port servers listen on inside.
@@ -117,6 +121,8 @@ impl Default for Config {
                 UserVolume::new("cache", "/home/jovyan/.cache"),
             ],
             shared_volumes: vec![],
+            shared_volume: "jupyterhub_shared".into(),
+            group_volumes: vec![],
             command: None,
             port: 8888,
             pids_limit: Some(4_096),

@@ -36,6 +36,11 @@ pub(super) fn of_volume(instance: &InstanceId, server: Option<&ServerKey>) -> Ha
     labels
 }
 
+/// True if these are the labels of a volume that this installation made and that is nobody's own.
+pub(super) fn is_for_all(instance: &InstanceId, labels: &HashMap<String, String>) -> bool {
+    labels.get(INSTANCE).map(String::as_str) == Some(instance.0.as_str()) && !labels.contains_key(USER)
+}
+
 /// Which server and which start of it, if these are the labels of a container of this installation.
 pub(super) fn read(instance: &InstanceId, labels: &HashMap<String, String>) -> Option<(ServerKey, Generation)> {
     let label = |name: &str| labels.get(name).map(String::as_str);

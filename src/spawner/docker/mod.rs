@@ -5,6 +5,7 @@
 
 mod config;
 mod engine;
+mod extras;
 mod image;
 mod labels;
 mod network;
@@ -96,9 +97,11 @@ impl DockerBackend {
     /// The create call; where it fails for a cause that we can remove, once more.
     async fn create_container(&self, name: &str, order: &Order) -> Result<String, BackendError> {
         let mut tries_left = 2;
+        let socket_group =
+            if order.extras.docker_socket { Some(extras::socket_group(&self.config).await?) } else { None };
         loop {
             let options = CreateContainerOptionsBuilder::default().name(name).build();
-            let body = spec::container(&self.config, &self.instance, order);
+            let body = spec::container(&self.config, &self.instance, order, socket_group);
             let create = self.engine.docker.create_container(Some(options), body);
             let result = tokio::time::timeout(CREATE_TIMEOUT, create).await.map_err(|_| BackendError::Slow {
                 engine: NAME,
@@ -232,6 +235,14 @@ impl Backend for DockerBackend {
         NAME
     }
 
+    fn gives_extras(&self) -> bool {
+        true
+    }
+
+    fn shared_volume(&self) -> Option<&str> {
+        Some(&self.config.shared_volume)
+    }
+
     fn image(&self) -> Option<&str> {
         Some(&self.config.image)
     }
@@ -259,17 +270,20 @@ impl Backend for DockerBackend {
     async fn create(&self, order: &Order) -> Result<Handle, BackendError> {
         let name = order.server.docker_name(&self.config.name_prefix);
         let user = self.user_of(spec::image_of(&self.config, order)).await?;
+        let granted = &order.extras.mounts;
+        let fresh = extras::check_volumes(&self.engine, &self.config, &self.instance, granted).await?;
         if volumes::is_root(&user) {
             return Ok(handle_of(&self.create_container(&name, order).await?));
         }
         // The first time all are looked at: a crash of ours may have come between making them and handing them over.
         let settled = (order.volumes.clone(), user);
         let is_settled = self.settled.lock().contains(&settled);
-        let paths = if is_settled {
+        let mut paths = if is_settled {
             self.missing_volumes(&order.volumes).await?
         } else {
             spec::volumes(&self.config, &order.volumes).into_iter().map(|(_, path)| path).collect()
         };
+        paths.extend(fresh);
         let id = self.create_container(&name, order).await?;
         if !paths.is_empty() {
             volumes::hand_over(&self.engine, &id, &settled.1, &paths).await?;

@@ -7,7 +7,7 @@ use bollard::models::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Config, labels};
+use super::{Config, extras, labels};
 use crate::model::{InstanceId, VolumeStem};
 use crate::spawner::backend::Order;
 
@@ -26,10 +26,17 @@ pub(super) fn volume_name(config: &Config, stem: &VolumeStem, suffix: &str) -> S
     format!("{}-{stem}_{suffix}", config.name_prefix)
 }
 
-/// The body of the create call.
-pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -> ContainerCreateBody {
+/// The body of the create call. `socket_group`: whose the engine's socket is, if the order has it.
+pub(super) fn container(
+    config: &Config,
+    instance: &InstanceId,
+    order: &Order,
+    socket_group: Option<u32>,
+) -> ContainerCreateBody {
     let is_shared = |name: &str| config.shared_volumes.iter().any(|shared| shared.name == name);
-    let mounts = volumes(config, &order.volumes).into_iter().map(|(name, path)| {
+    let own_volumes = volumes(config, &order.volumes);
+    let own_paths: Vec<_> = own_volumes.iter().map(|(_, path)| path.clone()).collect();
+    let mounts = own_volumes.into_iter().map(|(name, path)| {
         let owner = (!is_shared(&name)).then_some(&order.server);
         Mount {
             typ: Some(MountType::VOLUME),
@@ -42,10 +49,11 @@ pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -
             ..Default::default()
         }
     });
+    let mounts = mounts.chain(extras::mounts(instance, &own_paths, &order.extras.mounts));
     let port = format!("{}/tcp", config.port);
     let loopback = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(String::new()) };
     let log_options = [("max-size", config.log_limit_bytes.to_string()), ("max-file", "1".into())];
-    let host_config = HostConfig {
+    let mut host_config = HostConfig {
         network_mode: Some(config.network.clone()),
         mounts: Some(mounts.collect()),
         memory: order.limits.memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
@@ -62,6 +70,7 @@ pub(super) fn container(config: &Config, instance: &InstanceId, order: &Order) -
         port_bindings: config.publish_on_loopback.then(|| HashMap::from([(port.clone(), Some(vec![loopback]))])),
         ..Default::default()
     };
+    extras::apply(config, &order.extras, socket_group, &mut host_config);
     let body = ContainerCreateBody {
         image: Some(image_of(config, order).to_owned()),
         cmd: order.command.clone().or_else(|| config.command.clone()),
@@ -90,7 +99,7 @@ fn hash_of(body: &ContainerCreateBody) -> String {
 mod tests {
     use super::*;
     use crate::model::{Generation, ServerKey, ServerName, UserName};
-    use crate::spawner::backend::{Environment, ResourceLimits};
+    use crate::spawner::backend::{Environment, Extras, ResourceLimits};
     use std::collections::BTreeMap;
 
     fn order() -> Order {
@@ -102,6 +111,7 @@ mod tests {
             command: None,
             environment: Environment(BTreeMap::from([("A".into(), "1".into())])),
             limits: ResourceLimits { memory_bytes: Some(1 << 30), cpu_cores: Some(1.5) },
+            extras: Extras::default(),
             volumes: VolumeStem::of(&UserName::parse("a@b").expect("a name")),
         }
     }
@@ -110,7 +120,7 @@ mod tests {
     fn a_container_gets_its_volumes_limits_and_nothing_more_than_it_needs() {
         let shared_volumes = vec![super::super::SharedVolume::new("all", "/mnt/shared")];
         let config = Config { shared_volumes, ..Config::default() };
-        let body = container(&config, &InstanceId("0f".into()), &order());
+        let body = container(&config, &InstanceId("0f".into()), &order(), None);
         let host = body.host_config.expect("a host config");
         let mounts: Vec<_> = host
             .mounts
@@ -140,11 +150,11 @@ mod tests {
         let order =
             Order { server: key.clone(), image: Some("gpu:1".into()), command: Some(vec!["x".into()]), ..order() };
         let config = Config { command: Some(vec!["y".into()]), ..Config::default() };
-        let body = container(&config, &InstanceId("0f".into()), &order);
+        let body = container(&config, &InstanceId("0f".into()), &order, None);
         assert_eq!((body.image.as_deref(), body.cmd), (Some("gpu:1"), Some(vec!["x".into()])));
         assert_eq!(key.docker_name("jupyter"), "jupyter-a-40b--gpu");
         let mounts = |order: &Order| {
-            let host = container(&config, &InstanceId("0f".into()), order).host_config.expect("a host config");
+            let host = container(&config, &InstanceId("0f".into()), order, None).host_config.expect("a host config");
             host.mounts.expect("mounts").into_iter().map(|mount| mount.source).collect::<Vec<_>>()
         };
         let default = Order { server: ServerKey::default_of(key.user.clone()), ..order.clone() };
@@ -154,7 +164,7 @@ mod tests {
     #[test]
     fn the_hash_follows_the_settings_and_not_the_start() {
         let of = |config: &Config, order: &Order| {
-            container(config, &InstanceId("0f".into()), order)
+            container(config, &InstanceId("0f".into()), order, None)
                 .labels
                 .and_then(|mut labels| labels.remove("slipway.config"))
         };

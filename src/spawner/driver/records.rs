@@ -10,6 +10,8 @@ use tracing::warn;
 
 use super::{Answer, Changed, Driver, Job, Mail, Slot};
 use crate::model::{Actor, DisplayName, Generation, ServerKey, ServerOptions};
+use crate::spawner::backend::GpuRequest;
+use crate::spawner::granted::{Means, granted};
 use crate::spawner::life::{Event, Life, State};
 use crate::spawner::profiles::{Choice, choose};
 use crate::spawner::record::{Change, Defined, ServerRecord, Wish};
@@ -130,6 +132,16 @@ impl Driver {
     pub(super) fn choose(&self, server: &ServerKey, options: Option<&ServerOptions>) -> Result<Choice, String> {
         let groups = (self.groups)(&server.user);
         choose(&self.steps.config, self.steps.backend.image(), options, &groups)
+    }
+
+    /// The choice with what groups give at this moment: nothing of an earlier start is in it.
+    pub(super) fn granted(&self, server: &ServerKey, choice: Choice) -> Choice {
+        let effective = (self.grants)(&server.user);
+        let means =
+            Means { has_extras: self.steps.backend.gives_extras(), shared_volume: self.steps.backend.shared_volume() };
+        let gpu = effective.gpu.as_ref().filter(|_| means.has_extras);
+        let gpu = gpu.map_or(GpuRequest::None, |granted| (self.gpus)(server, &granted.value));
+        granted(choice, &effective, gpu, means)
     }
 
     /// What the start that begins now is made from.

@@ -293,6 +293,7 @@ impl Shared {
                     .collect(),
             ),
             limits: ResourceLimits::default(),
+            extras: crate::spawner::Extras::default(),
             volumes: record.volumes.unwrap_or_else(|| VolumeStem::of(&server.user)),
         }))
     }

@@ -48,6 +48,7 @@ impl World {
             environment: Environment(BTreeMap::from([("COLOUR".into(), "blue".into())])),
             limits: super::super::ResourceLimits::default(),
             image: None,
+            extras: super::super::Extras::default(),
             command: None,
             volumes: VolumeStem::of(&alice().user),
         };
@@ -208,6 +209,7 @@ async fn a_program_that_is_not_there_is_named() {
         environment: Environment::default(),
         limits: super::super::ResourceLimits::default(),
         image: None,
+        extras: super::super::Extras::default(),
         command: None,
         volumes: VolumeStem::of(&alice().user),
     };

@@ -16,6 +16,7 @@ fn order(user: &str, generation: u64) -> Order {
         environment: Environment::default(),
         limits: ResourceLimits::default(),
         image: None,
+        extras: super::super::Extras::default(),
         command: None,
         volumes: crate::model::VolumeStem::of(&server(user).user),
     }

@@ -2,6 +2,7 @@
 //! OpenAPI document says what is sent, and nothing is sent that it does not say.
 
 pub(in crate::hub) mod error;
+pub(in crate::hub) mod grants;
 pub(in crate::hub) mod group;
 pub(in crate::hub) mod notice;
 pub(in crate::hub) mod route;
