@@ -16,7 +16,7 @@ const password = "a ship, a slip, a way";
 const ownPassword = "words of my own choice";
 
 const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { people, person, step } = makeStory(stage);
+const { lastStep, person, step } = makeStory(stage);
 let folder, slipway, admin, bob;
 /** Of the three: name → the password that was shown. */
 let given;
@@ -54,7 +54,10 @@ async function changePassword(page, old, fresh) {
 }
 
 /** Whether their session still opens a page. */
-const isSignedIn = async (page) => (await page.request.get("/hub/account", { maxRedirects: 0 })).status() === 200;
+async function isSignedIn(page) {
+  await page.goto("/hub/home");
+  return path(page) === "/hub/home";
+}
 
 step("a list with a wrong line makes nobody, and says which line", async () => {
   await signIn(admin, "admin", password);
@@ -85,23 +88,25 @@ step("three people are made by a list, and their passwords are shown once", asyn
   assert.equal(file.suggestedFilename(), "new-users.csv");
   await admin.getByRole("link", { name: "To the users" }).click();
   await admin.locator("#u-carol").waitFor();
-  const seen = await Promise.all(["/hub/admin", "/hub/admin/new", "/hub/admin/users/carol", "/hub/audit"].map(async (page) => (await admin.request.get(page)).text()));
-  for (const words of given.values()) assert.ok(seen.every((text) => !text.includes(words)), "a password is shown once only");
+  for (const address of ["/hub/admin", "/hub/admin/new", "/hub/admin/users/carol", "/hub/audit"]) {
+    await admin.goto(address);
+    const shown = await admin.content();
+    for (const words of given.values()) assert.ok(!shown.includes(words), `a password is shown again by ${address}`);
+  }
 });
 
 step("one of them signs in with the words, chooses a password before anything else, and goes on", async () => {
   const carol = await person();
-  assert.ok(await signIn(carol, "carol", given.get("carol"), "/hub/account") < 400);
+  assert.ok(await signIn(carol, "carol", given.get("carol"), "/hub/token") < 400);
   assert.equal(path(carol), "/hub/change-password");
   await look(carol, "change-first", artefacts);
-  await carol.goto("/hub/token");
+  await carol.goto("/hub/home");
   assert.equal(path(carol), "/hub/change-password", "nothing else opens before");
   assert.equal(await changePassword(carol, given.get("carol"), given.get("carol")) < 400, false, "the same words are none of one's own");
-  await signIn(carol, "carol", given.get("carol"), "/hub/account");
+  await look(carol, "change-refused", artefacts);
   await changePassword(carol, given.get("carol"), ownPassword);
-  await look(carol, "change-done", artefacts);
-  await carol.getByRole("link", { name: "Go on" }).click();
-  await carol.waitForURL(/\/hub\/account/);
+  assert.equal(path(carol), "/hub/home", "on to where she was when she was led away");
+  await carol.goto("/hub/account");
   assert.equal(await carol.inputValue("#email"), "carol@example.org");
   await look(carol, "account", artefacts);
   await carol.context().close();
@@ -149,10 +154,8 @@ step("who is signed in on two devices sees both, and ends the other one", async 
   await bob.getByRole("link", { name: /Sign out….*Android/i }).click();
   await look(bob, "device-question", artefacts);
   assert.ok(await isSignedIn(phone));
-  const asked = Date.now();
   await submit(bob, '[action*="/hub/account/sign-out"]');
   assert.equal(await isSignedIn(phone), false);
-  assert.ok(Date.now() - asked <= 1_000, `it took ${Date.now() - asked} ms`);
   assert.equal(await bob.locator(".device").count(), 1);
   assert.ok(await isSignedIn(bob));
   await phone.context().close();
@@ -192,6 +195,4 @@ step("the audit log has it all, and no password", async () => {
   await look(admin, "audit-of-bob", artefacts);
 });
 
-step("no page of the hub broke its own content policy or had an error in a script", async () => {
-  assert.deepEqual(people.flatMap((context) => context.complaints), []);
-});
+lastStep();

@@ -17,7 +17,7 @@ const password = "a ship, a slip, a way";
 const marks = { layer: "/tmp/mark", home: "/home/jovyan/mark", workspace: "/home/jovyan/work/mark", cache: "/home/jovyan/.cache/mark" };
 
 const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { people, person, step } = makeStory(stage);
+const { lastStep, person, step } = makeStory(stage);
 let folder, slipway, admin, bob;
 
 before(async () => {
@@ -277,6 +277,4 @@ step("a group is deleted after a question, and the built-in one is not", async (
   assert.equal((await admin.goto("/hub/groups/docker-privileged/delete")).status(), 409);
 });
 
-step("no page of the hub broke its own content policy or had an error in a script", async () => {
-  assert.deepEqual(people.flatMap((context) => context.complaints), []);
-});
+lastStep();

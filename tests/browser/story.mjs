@@ -3,6 +3,7 @@
 // fixes (paths, field names), never by their looks.
 
 import { test } from "node:test";
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { newPerson } from "./browser.mjs";
 
@@ -18,8 +19,17 @@ export function makeStory(stage) {
     /** Somebody with a browser of their own, and one open tab. */
     async person(options) {
       const context = await newPerson(stage.browser, stage.origin, options);
+      context.isInStory = true;
       people.push(context);
       return context.newPage();
+    },
+
+    /** The last step: nothing was wrong with any page that anybody saw. */
+    lastStep() {
+      test("no page had a fault to be seen, broke its own content policy or had an error in a script", () => {
+        const complaints = people.flatMap((context) => context.complaints);
+        assert.equal(complaints.length, 0, `${complaints.length} complaints:\n${complaints.join("\n")}`);
+      });
     },
 
     /** One step of the story; the first that fails skips the rest. The open pages and the end of the log say more. */
