@@ -115,7 +115,7 @@ impl World {
             tokens: tokens.clone(),
             groups: Arc::new(|_| vec![]),
             grants: Arc::new(move |_| given.lock().clone()),
-            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
+            gpus: Arc::new(|_, _| slipway::spawner::GpuRequest::None),
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),

@@ -322,6 +322,9 @@ impl World {
                     self.fact(Fact::Looked(if self.has_exited { exited } else { Sight::Running(address) }));
                 }
                 State::Recovering { .. } => self.fact(Fact::Missing),
+                // The next listing has it no more, or sees that it has ended: an earlier look may have failed.
+                State::Ready { .. } if self.exists != Some(self.life.generation) => self.fact(Fact::Missing),
+                State::Ready { .. } if self.has_exited => self.fact(Fact::Sighted(Sight::Exited(Exit::default()))),
                 _ => {}
             }
             return;
