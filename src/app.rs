@@ -1,5 +1,7 @@
 //! Builds every part, connects them, and runs until told to stop. Holds no rule of its own.
 
+mod gpus;
+mod host;
 mod metrics;
 
 use std::collections::HashMap;
@@ -21,6 +23,7 @@ use crate::auth::{self, Auth, session_cookie_name};
 use crate::config::{BackendChoice, Config, HubBind, Origin, SettingTold};
 use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
+use crate::gpu::{Gpus, Nvml};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
 use crate::model::{
@@ -124,6 +127,9 @@ impl App {
         spawner_config.hub_connect_url = connect_url(&config, private_address);
         let hub_url = spawner_config.hub_connect_url.clone();
         let routes = Arc::new(Routes::default());
+        let gpus = Gpus::new(config.gpu, Arc::new(Nvml::default()), clock.clone());
+        control_tasks.spawn(gpus.clone().sample(tasks.stopping().clone()));
+        let engine = backend.clone();
         let spawner_parts = spawner::Parts {
             backend,
             store: store.clone(),
@@ -131,8 +137,7 @@ impl App {
             tokens: Arc::new(TokensOfServers(auth.clone())),
             groups: groups_of(&auth),
             grants: grants_of(&auth),
-            // Which of them exist and are free is the inventory's to say; without one, none is given.
-            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
+            gpus: Arc::new(gpus::Lender { gpus: gpus.clone(), auth: auth.clone() }),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -163,8 +168,10 @@ impl App {
             settings: config.settings.iter().map(shown).collect(),
             store: store.clone(),
         };
+        let host_facts = host::Latest::default();
         let state =
             HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
+                .with_host(host_facts.facts_of(), gpus.clone())
                 .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
         let checks = state.clone();
@@ -173,6 +180,15 @@ impl App {
         let certificates =
             run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
         let certified = certificates.clone();
+        let host = host::Host {
+            backend: engine,
+            gpus,
+            certificates: certificates.clone(),
+            data_dir: config.store.data_dir.clone(),
+            clock: clock.clone(),
+            latest: host_facts,
+        };
+        control_tasks.spawn(host.watch(tasks.stopping().clone()));
         let reports = spawner.clone();
         let proxy = Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone());
         let access_log = access_log(&config.log);

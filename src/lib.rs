@@ -11,6 +11,7 @@ pub mod listener;
 pub mod proxy;
 // What is kept, who is who, the life of servers, and what people see of it.
 pub mod auth;
+pub mod gpu;
 pub mod hub;
 pub mod services;
 pub mod spawner;

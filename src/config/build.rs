@@ -11,7 +11,7 @@ use super::profiles::profiles_of;
 use super::settings::{Mistake, Setting, SettingTold, Settings};
 use crate::model::{BasePath, GrantRules, Network, Secret, ServerName, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
-use crate::{auth, control, edge, hub, listener, proxy, services, spawner, store, telemetry};
+use crate::{auth, control, edge, gpu, hub, listener, proxy, services, spawner, store, telemetry};
 
 /// What servers are.
 #[derive(Clone, Debug)]
@@ -66,6 +66,8 @@ pub struct Config {
     pub hub_connect_url: Option<String>,
     /// The life of servers.
     pub spawner: spawner::Config,
+    /// Graphics processors.
+    pub gpu: gpu::Config,
     /// What servers are.
     pub backend: BackendChoice,
     /// Containers.
@@ -197,6 +199,16 @@ fn fill(read: &mut Reader<'_>) -> Config {
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),
         hub_connect_url: read.optional("hub.connect_url", connect_url).flatten(),
         spawner: spawner_config(read),
+        gpu: gpu::Config {
+            enable: match read.integer("gpu.enable") {
+                0 => gpu::Enable::Off,
+                1 => gpu::Enable::On,
+                _ => gpu::Enable::Detect,
+            },
+            everybody: read.flag("gpu.everybody"),
+            sample_interval_s: read.seconds("gpu.sample_interval_s"),
+            ..gpu::Config::default()
+        },
         backend: backend_choice(read),
         docker: docker_config(read),
         process: process_config(read, data_dir.join("servers")),

@@ -469,6 +469,24 @@ pub const KEYS: &[Key] = &[
         r#""""#,
         "Where everybody's server is with spawner.backend = \"static\", as in \"http://127.0.0.1:9000\" or \"unix:/run/lab.sock\". Who may ask for whose server is decided here; the upstream must keep people apart by the path.",
     ),
+    key(
+        "gpu.enable",
+        whole(0, 2),
+        "2",
+        "Whether servers get graphics processors. 0: never. 1: if the engine has an nvidia runtime; where the driver's library is not to be loaded (Slipway in a container of its own) all are given, or none. 2: if the driver says which there are, too. ENABLE_GPU_SUPPORT sets the same; JUPYTERHUB_GPU_ENABLED=1 means 2.",
+    ),
+    key(
+        "gpu.everybody",
+        Kind::Flag,
+        "true",
+        "As long as no group grants graphics processors, every server gets all of them. From the first group that does on, members of such groups alone. false: these alone from the beginning.",
+    ),
+    key(
+        "gpu.sample_interval_s",
+        whole(5, 3600),
+        "30",
+        "How often the driver is asked. What it said longer ago than twice that, or 90 s, is not believed: then servers start without.",
+    ),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug"]), r#""info""#, "How much is logged."),
     key(
         "log.format",

@@ -230,11 +230,38 @@ fn line_of(text: &str, offset: usize) -> usize {
 /// Variables that begin with `SLIPWAY_` and are not keys: for the program's own start and its scripts.
 const OTHER_VARIABLES: [&str; 4] = ["SLIPWAY_CONFIG", "SLIPWAY_CACHE", "SLIPWAY_DEBIAN_MIRROR", "SLIPWAY_KEEP_DOCKERD"];
 
+/// Variables of the stack before us that still mean something, the weaker one first. Ours wins over both.
+const OLD_VARIABLES: [&str; 2] = ["JUPYTERHUB_GPU_ENABLED", "ENABLE_GPU_SUPPORT"];
+
+fn read_old_variables(
+    environment: &[(String, String)],
+    settings: &mut BTreeMap<&'static str, Setting>,
+    mistakes: &mut Vec<Mistake>,
+) {
+    for old in OLD_VARIABLES {
+        let said = environment.iter().find(|(name, text)| name == old && !text.trim().is_empty());
+        let Some((name, text)) = said else { continue };
+        let Some(key) = KEYS.iter().find(|key| key.name == "gpu.enable") else { continue };
+        let origin = Origin::Environment(name.clone());
+        // The later one knew off and detect alone.
+        let text = if name == "JUPYTERHUB_GPU_ENABLED" && text.trim() == "1" { "2" } else { text.trim() };
+        match value_of_variable(key, text) {
+            Some(value) => accept(key, value, origin, settings, mistakes),
+            None => {
+                let (value, problem) = (shown(key, text), expected(key));
+                mistakes.push(Mistake { key: key.name.into(), origin, value, problem });
+            }
+        }
+    }
+}
+
 fn read_environment(
     environment: impl IntoIterator<Item = (String, String)>,
     settings: &mut BTreeMap<&'static str, Setting>,
     mistakes: &mut Vec<Mistake>,
 ) {
+    let environment: Vec<_> = environment.into_iter().collect();
+    read_old_variables(&environment, settings, mistakes);
     for (name, text) in environment {
         if !name.starts_with("SLIPWAY_") || OTHER_VARIABLES.contains(&name.as_str()) {
             continue;
@@ -391,6 +418,24 @@ mod tests {
                 "environment SLIPWAY_LOG_LEVEL: log.level = \"loud\": must be one of error, warn, info, debug; leave the line out for \"info\"",
             ]
         );
+    }
+
+    #[test]
+    fn the_old_variables_of_graphics_processors_still_mean_something() {
+        let check = |environment: &[(&str, &str)], expected: i64| {
+            let settings = read("", environment).expect("sound");
+            assert_eq!(settings.get("gpu.enable").value.as_integer(), Some(expected), "{environment:?}");
+        };
+        check(&[], 2);
+        check(&[("ENABLE_GPU_SUPPORT", "0")], 0);
+        check(&[("ENABLE_GPU_SUPPORT", "1")], 1);
+        check(&[("ENABLE_GPU_SUPPORT", "")], 2);
+        check(&[("JUPYTERHUB_GPU_ENABLED", "1")], 2);
+        check(&[("JUPYTERHUB_GPU_ENABLED", "0")], 0);
+        check(&[("ENABLE_GPU_SUPPORT", "1"), ("JUPYTERHUB_GPU_ENABLED", "0")], 1);
+        check(&[("SLIPWAY_GPU_ENABLE", "0"), ("ENABLE_GPU_SUPPORT", "1")], 0);
+        let mistakes = read("", &[("ENABLE_GPU_SUPPORT", "3")]).expect_err("no such word");
+        assert!(mistakes[0].starts_with("environment ENABLE_GPU_SUPPORT: gpu.enable = 3"), "{mistakes:?}");
     }
 
     #[test]

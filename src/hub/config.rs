@@ -71,6 +71,14 @@ pub struct Config {
     pub oauth_codes: usize,
     /// 2 s: how long the page of a failed start waits for the log lines of what has just died.
     pub failure_details_wait_s: u64,
+    /// 4 users at once of an administrator's act on many: starts keep an engine busy, and others want one, too.
+    pub acts_at_once: usize,
+    /// 5 min for one user of such an act: longer than the longest start or stop that the spawner allows by default.
+    pub act_limit_s: u64,
+    /// 1.5 s: how long the answer to such an act waits for its end: then it shows the outcome, not a page that waits.
+    pub act_quick_ms: u64,
+    /// 2 s: how long a page about users waits for the engine; then it shows the rest.
+    pub engine_wait_s: u64,
     /// Bounds of broadcasts to running servers.
     pub notices: notices::Config,
 }
@@ -109,6 +117,10 @@ impl Default for Config {
             live_gap_of_all_ms: 1000,
             oauth_codes: 4096,
             failure_details_wait_s: 2,
+            acts_at_once: 4,
+            act_limit_s: 300,
+            act_quick_ms: 1500,
+            engine_wait_s: 2,
             notices: notices::Config::default(),
         }
     }
@@ -126,5 +138,17 @@ impl Config {
 
     pub(super) fn failure_details_wait(&self) -> Duration {
         Duration::from_secs(self.failure_details_wait_s)
+    }
+
+    pub(super) fn act_limit(&self) -> Duration {
+        Duration::from_secs(self.act_limit_s)
+    }
+
+    pub(super) fn act_quick(&self) -> Duration {
+        Duration::from_millis(self.act_quick_ms)
+    }
+
+    pub(super) fn engine_wait(&self) -> Duration {
+        Duration::from_secs(self.engine_wait_s)
     }
 }

@@ -14,6 +14,7 @@ mod error;
 mod extract;
 mod form;
 mod frame;
+mod host;
 mod landing;
 mod layers;
 mod leave;
@@ -35,11 +36,13 @@ use tokio::sync::Semaphore;
 
 pub use config::Config;
 pub use counts::{RequestFigure, Requests};
+pub use host::{CertificateShown, EngineShown, Filled, HostFacts, HostFactsOf, StoreShown};
 pub use notices::Config as NoticesConfig;
 pub use program::{Program, SettingShown};
 pub use router::router;
 
 use crate::auth::Auth;
+use crate::gpu::Gpus;
 use crate::model::{Clock, Random, Timestamp};
 use crate::services::Services;
 use crate::spawner::Spawner;
@@ -72,6 +75,9 @@ pub struct HubState {
     new_users: Arc<pages::NewUsers>,
     audit_check: Arc<audit_check::AuditCheck>,
     metrics_page: MetricsPage,
+    gpus: Gpus,
+    host_facts: HostFactsOf,
+    health_limit: Arc<pages::HealthLimit>,
 }
 
 /// Writes all figures of the program as text; given by `app`. May look at everybody: it is called on the blocking pool.
@@ -103,6 +109,9 @@ impl HubState {
             new_users: Arc::default(),
             audit_check: Arc::default(),
             metrics_page: Arc::new(String::new),
+            gpus: Gpus::off(Arc::clone(&clock)),
+            host_facts: Arc::new(|| None),
+            health_limit: Arc::default(),
             config: Arc::new(config),
             auth,
             spawner,
@@ -112,6 +121,13 @@ impl HubState {
             random,
         }
     }
+
+    /// With what is known of the host that we run on.
+    #[must_use]
+    pub fn with_host(self, host_facts: HostFactsOf, gpus: Gpus) -> Self {
+        Self { host_facts, gpus, ..self }
+    }
+
     /// With the page that `{base}hub/metrics` shows.
     #[must_use]
     pub fn with_metrics_page(self, metrics_page: MetricsPage) -> Self {

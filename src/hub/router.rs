@@ -13,8 +13,8 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, login, logout, named, notices,
-    password, restart, servers, set_password, settings, signup, spawn, tokens, users,
+    accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, host, login, logout, named,
+    notices, password, restart, servers, set_password, settings, signup, spawn, tokens, users,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -101,6 +101,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
         .route(&hub("notifications/{id}"), get(notices::one))
         // -- gpus --
+        .route(&hub("host"), get(host::get))
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
         .layer(from_fn_with_state(state.clone(), check_form_token))
@@ -275,6 +276,7 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))
         .route(&api("/notifications/sent/{id}"), get(api::notices::progress).options(api::options))
         // -- gpus --
+        .route(&api("/gpus"), get(api::gpus::get).options(api::options))
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(
             &api("/services/{service}"),

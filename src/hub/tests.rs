@@ -8,6 +8,7 @@ mod doors;
 mod engine;
 mod grants;
 mod groups;
+mod host;
 mod methods;
 mod named_api;
 mod oauth;

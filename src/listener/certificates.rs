@@ -58,6 +58,19 @@ pub struct Certificates {
     watched: Mutex<Watched>,
 }
 
+/// A certificate that is served, as one may speak of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFigures {
+    /// Host names, then addresses.
+    pub names: Vec<String>,
+    /// Where it was found.
+    pub file: String,
+    /// It is ours, made for want of another.
+    pub is_self_signed: bool,
+    /// Until when it is good.
+    pub ends_at: Timestamp,
+}
+
 /// One set of pairs; the first is served to whoever asks for none of their names.
 #[derive(Debug, Default)]
 struct Served {
@@ -122,6 +135,20 @@ impl Certificates {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// All certificates that are served; the first is for whoever asks for none of their names.
+    #[must_use]
+    pub fn all(&self) -> Vec<CertificateFigures> {
+        let served = self.served.load();
+        let addresses = |pair: &Pair| pair.addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let of = |pair: &Pair| CertificateFigures {
+            names: pair.names.iter().cloned().chain(addresses(pair)).collect(),
+            file: pair.file.clone(),
+            is_self_signed: served.is_self_signed,
+            ends_at: pair.ends_at,
+        };
+        served.pairs.iter().map(of).collect()
     }
 
     /// True if no certificate of an operator is served.

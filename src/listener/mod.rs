@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use accept::{AcceptLimits, BindError, Connection, Listener, Serve, raise_open_files_limit};
-pub use certificates::{CertificateError, Certificates};
+pub use certificates::{CertificateError, CertificateFigures, Certificates};
 pub use counts::{Counts, Figures};
 pub use pairs::Problem;
 pub use stream::Stream;

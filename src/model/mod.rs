@@ -7,6 +7,7 @@ mod actor;
 mod audit_kind;
 mod clock;
 mod exchange;
+mod gpu;
 mod grants;
 mod id;
 mod labels;
@@ -30,6 +31,7 @@ pub use actor::Actor;
 pub use audit_kind::AuditKind;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use exchange::Exchange;
+pub use gpu::GpuHeld;
 pub use grants::{
     CpuGrant, DockerGrant, DraftVariable, DraftVolume, Effective, EnvironmentGrant, GpuDevices, GpuGrant, GrantNote,
     GrantProblem, GrantRules, Granted, GrantedGpu, GrantedMemory, GrantedVariable, Grants, GrantsDraft, GroupGrants,

@@ -39,6 +39,14 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// What it says of itself. Asked every half minute.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn facts(&self) -> Result<EngineFacts, BackendError> {
+        Ok(EngineFacts::default())
+    }
+
     /// Makes sure that a server could be created: fetches `image` (none: the default one) if need be. One fetch serves all who wait.
     ///
     /// # Errors
@@ -181,6 +189,17 @@ pub enum Removal {
     Absent,
     /// Something still uses it; by what it is known.
     InUse(String),
+}
+
+/// What an engine says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// Its version; none where there is no such thing.
+    pub version: Option<String>,
+    /// It can give graphics processors to servers.
+    pub gives_gpus: bool,
+    /// It knows no single graphics processors, all of them or none: Docker Desktop on Windows.
+    pub gives_all_gpus_only: bool,
 }
 
 /// Where `prepare` says how far it is: a sentence, and percent where known. Cheap; may be called often.

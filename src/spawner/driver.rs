@@ -31,10 +31,10 @@ use super::record::{Change, Defined, ServerRecord, Wish};
 use super::rows::Note;
 use super::steps::Steps;
 use super::trouble::Trouble;
-use super::{GpusFor, GrantsOf, GroupsOf, SpawnerError};
+use super::{GpuLender, GrantsOf, GroupsOf, SpawnerError};
 use crate::model::{
-    Actor, Clock, DisplayName, Generation, Phase, Route, Routes, ServerKey, ServerOptions, ServerState, ServerStatus,
-    Timestamp, Unreachable, UpstreamAddress, UserName,
+    Actor, Clock, DisplayName, Generation, GpuHeld, Phase, Route, Routes, ServerKey, ServerOptions, ServerState,
+    ServerStatus, Timestamp, Unreachable, UpstreamAddress, UserName,
 };
 use crate::store::{ServerRow, StoreError};
 use crate::tasks::Tasks;
@@ -108,7 +108,7 @@ pub(super) struct Surroundings {
     pub(super) mail: mpsc::Sender<Mail>,
     pub(super) groups: GroupsOf,
     pub(super) grants: GrantsOf,
-    pub(super) gpus: GpusFor,
+    pub(super) gpus: Arc<dyn GpuLender>,
 }
 
 /// All that the loop needs, and all that it owns.
@@ -121,7 +121,7 @@ pub(super) struct Driver {
     pub(super) mail: mpsc::Sender<Mail>,
     groups: GroupsOf,
     grants: GrantsOf,
-    gpus: GpusFor,
+    gpus: Arc<dyn GpuLender>,
     deadlines: Deadlines,
     /// In order, so that a user's servers lie together.
     slots: BTreeMap<ServerKey, Slot>,
@@ -161,6 +161,8 @@ struct Slot {
     record: Option<ServerRecord>,
     /// What the present start is made from.
     choice: Arc<Choice>,
+    /// What the present start has of the graphics processors.
+    gpus: GpuHeld,
     /// Whose wish the start is that comes next, or is being prepared.
     wished_by: Option<Actor>,
     /// What the audit is told with the next row.
@@ -188,6 +190,7 @@ impl Slot {
             lane_is_busy: false,
             record: None,
             choice: Arc::default(),
+            gpus: GpuHeld::default(),
             wished_by: None,
             notes: Vec::new(),
             restarts: Vec::new(),
@@ -246,6 +249,10 @@ impl Driver {
         }
         self.load.active += usize::from(!life.state.is_at_rest());
         let mut slot = Slot::new(life, now);
+        if row.wanted && !row.gpus.is_empty() {
+            self.gpus.adopt(&row.key, &row.gpus);
+            slot.gpus = row.gpus;
+        }
         slot.started_at = row.started_at.filter(|_| row.wanted);
         slot.handle = row.handle.filter(|_| row.wanted).map(Handle);
         slot.record = Some(record);
@@ -367,6 +374,10 @@ impl Driver {
                 self.board.note_activity(server, now);
             }
         }
+        if after.state.is_at_rest() && !before.state.is_at_rest() {
+            slot.gpus = GpuHeld::default();
+            self.gpus.release(server);
+        }
         self.keep_books(server, &before, &after);
         for action in actions {
             self.act(server, action);
@@ -397,10 +408,19 @@ impl Driver {
     }
 
     fn give_turns(&mut self) {
+        let mut without_gpu = VecDeque::new();
         while self.turns_taken < self.steps.config.starts_at_once {
-            let Some((server, generation)) = self.queue.pop_front() else { return };
+            let Some((server, generation)) = self.queue.pop_front() else { break };
+            if self.waits_for_gpu(&server, generation) {
+                // It keeps its place, and nobody else's turn.
+                without_gpu.push_back((server, generation));
+                continue;
+            }
             // One that waits no longer has left the queue in its heart: the event changes nothing.
             self.apply(&server, Event::Fact(generation, Fact::Turn));
+        }
+        while let Some(waiting) = without_gpu.pop_back() {
+            self.queue.push_front(waiting);
         }
     }
 
@@ -629,6 +649,7 @@ impl Driver {
             started_at: slot.started_at,
             last_activity: self.board.last_activity(server),
             failure,
+            gpus: slot.gpus.clone(),
             ..ServerRow::new(server.clone())
         };
         if let Some(record) = &slot.record {

@@ -39,8 +39,8 @@ use tracing::warn;
 
 pub use answering::Answering;
 pub use backend::{
-    Backend, BackendError, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, Notice, Order,
-    ProgressSink, Removal, ResourceLimits, Sight, Volume,
+    Backend, BackendError, EngineFacts, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, Notice,
+    Order, ProgressSink, Removal, ResourceLimits, Sight, Volume,
 };
 pub use changes::ServerChange;
 pub use config::Config;
@@ -51,8 +51,8 @@ pub use record::{Change, Defined, ServerRecord, Wish};
 pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
-    Actor, BasePath, Clock, DisplayName, Effective, GrantedGpu, NameError, Routes, Secret, ServerKey, ServerOptions,
-    ServerState, ServerStatus, Timestamp, Unreachable, UserName,
+    Actor, BasePath, Clock, DisplayName, Effective, GpuHeld, GrantedGpu, NameError, Routes, Secret, ServerKey,
+    ServerOptions, ServerState, ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
@@ -89,9 +89,42 @@ pub type GroupsOf = Arc<dyn Fn(&UserName) -> Vec<String> + Send + Sync>;
 /// Given by `app`: what the next start of a user's servers gets through groups.
 pub type GrantsOf = Arc<dyn Fn(&UserName) -> Effective + Send + Sync>;
 
-/// Given by `app`: the graphics processors that a start gets of those that groups grant. Never fails: what is not known
-/// to be there is not given.
-pub type GpusFor = Arc<dyn Fn(&ServerKey, &GrantedGpu) -> GpuRequest + Send + Sync>;
+/// Given by `app`: who has which graphics processor (the real one is `gpu`). Never fails and never waits: what is not
+/// known to be there is not given.
+pub trait GpuLender: Send + Sync + 'static {
+    /// What `server` gets, which is about to be made, if groups grant it this. Asked again as long as it waits.
+    fn ask(&self, server: &ServerKey, grant: Option<&GrantedGpu>) -> GpuAnswer;
+    /// A server that runs since before us has this.
+    fn adopt(&self, server: &ServerKey, held: &GpuHeld);
+    /// This server is down, or waits no longer: whatever it had is free.
+    fn release(&self, server: &ServerKey);
+}
+
+/// What a server gets of the graphics processors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GpuAnswer {
+    /// It starts, with this or with none.
+    Given {
+        /// What to ask the engine for.
+        request: GpuRequest,
+        /// The same as it is kept.
+        held: GpuHeld,
+    },
+    /// It waits for its turn; a sentence for whoever waits with it.
+    Wait(String),
+}
+
+/// A host without graphics processors.
+#[derive(Clone, Copy, Debug)]
+pub struct NoGpus;
+
+impl GpuLender for NoGpus {
+    fn ask(&self, _: &ServerKey, _: Option<&GrantedGpu>) -> GpuAnswer {
+        GpuAnswer::Given { request: GpuRequest::None, held: GpuHeld::default() }
+    }
+    fn adopt(&self, _: &ServerKey, _: &GpuHeld) {}
+    fn release(&self, _: &ServerKey) {}
+}
 
 /// Why a wish was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -201,7 +234,7 @@ pub struct Parts {
     /// What groups give.
     pub grants: GrantsOf,
     /// Which graphics processors are given.
-    pub gpus: GpusFor,
+    pub gpus: Arc<dyn GpuLender>,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -450,6 +483,20 @@ impl Spawner {
     #[must_use]
     pub fn offer(&self, user: &UserName) -> Offer {
         profiles::offer(&self.config, self.backend.image(), &(self.groups)(user))
+    }
+
+    /// `docker`, `process` or `static`.
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        self.backend.name()
+    }
+
+    /// What the engine says of itself, now.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn engine_facts(&self) -> Result<EngineFacts, BackendError> {
+        self.backend.facts().await
     }
 
     /// True if servers can have what groups give beside limits and variables; local processes cannot.

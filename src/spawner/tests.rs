@@ -1,5 +1,6 @@
 //! The driver with a real store, real routes and real probes; only the engine is a stage, and time is moved by hand.
 
+mod gpus;
 mod named;
 mod restart;
 mod volumes;
@@ -61,6 +62,8 @@ struct Stage {
     restart_ends_in: Mutex<Option<Sight>>,
     /// How many restarts have moved a server.
     moved: AtomicUsize,
+    /// Who lends graphics processors, if the engine can give any.
+    lender: Mutex<Option<Arc<dyn GpuLender>>>,
 }
 
 impl Stage {
@@ -118,6 +121,9 @@ impl Backend for Stage {
     }
     async fn prepare(&self, _: &ServerKey, _: Option<&str>, _: &ProgressSink) -> Result<(), BackendError> {
         self.check()
+    }
+    fn gives_extras(&self) -> bool {
+        self.lender.lock().is_some()
     }
     async fn listen_address(&self) -> Result<SocketAddr, BackendError> {
         Ok(([0, 0, 0, 0], 8888).into())
@@ -299,6 +305,7 @@ impl World {
             rows_at_restart: Mutex::default(),
             restart_ends_in: Mutex::default(),
             moved: AtomicUsize::new(0),
+            lender: Mutex::default(),
         });
         Self::open(config, stage, Arc::new(MovedClock(AtomicI64::new(1_000_000))), folder).await
     }
@@ -313,7 +320,7 @@ impl World {
             tokens: tokens.clone(),
             groups: Arc::new(|user| if user.as_str() == "alice" { vec!["staff".into()] } else { vec![] }),
             grants: Arc::new(|_| crate::model::Effective::default()),
-            gpus: Arc::new(|_, _| GpuRequest::None),
+            gpus: stage.lender.lock().clone().unwrap_or_else(|| Arc::new(NoGpus)),
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),

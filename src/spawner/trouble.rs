@@ -75,7 +75,8 @@ impl Trouble {
                 minutes(*limit)
             ),
             Self::QueueSlow(limit) => format!(
-                "Your server could not start because its turn did not come within {}: many servers are starting. \
+                "Your server could not start because its turn did not come within {}: many servers are starting, or \
+                 no GPU became free. \
                  Try again.",
                 minutes(*limit)
             ),

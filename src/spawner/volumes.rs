@@ -104,6 +104,12 @@ impl Spawner {
         self.volumes.backend.has_volume(suffix)
     }
 
+    /// True if an account gets volumes of its name that were there before it, without a question.
+    #[must_use]
+    pub fn gives_left_over_volumes(&self) -> bool {
+        self.volumes.gives_left_over
+    }
+
     /// The user's volumes that exist, then those that all share, in the order of the settings.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    DisplayName, Failure, Generation, GrantNote, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey,
+    DisplayName, Failure, Generation, GpuHeld, GrantNote, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey,
     StoredToken, Timestamp, TokenId, UserName, UserProfile,
 };
 
@@ -168,6 +168,9 @@ pub struct ServerRow {
     /// What its latest start was made from.
     #[serde(default)]
     pub made_from: MadeFrom,
+    /// What its present start has of the graphics processors.
+    #[serde(default)]
+    pub gpus: GpuHeld,
 }
 
 impl ServerRow {
@@ -187,6 +190,7 @@ impl ServerRow {
             options: None,
             created: None,
             made_from: MadeFrom::default(),
+            gpus: GpuHeld::default(),
         }
     }
 }

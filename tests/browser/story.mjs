@@ -72,6 +72,8 @@ export async function sent(page, act) {
     act(),
   ]);
   await page.waitForLoadState();
+  // A container that begins or ends by this changes the network, and Chromium may drop the page that it led to.
+  if (page.url().startsWith("chrome-error:")) await page.reload();
   return answer.status();
 }
 

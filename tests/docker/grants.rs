@@ -6,6 +6,8 @@ use slipway::model::{
     VolumeName,
 };
 
+use slipway::spawner::GpuRequest;
+
 use crate::world::{World, alice, docker, failure, user};
 
 const LAB: &str = "slipway-lab:local";
@@ -123,4 +125,50 @@ async fn nobodys_volume_is_given_but_those_for_groups() {
         assert!(sentence.contains(name.as_str()) && sentence.contains("spawner.docker.group_volumes"), "{sentence}");
     }
     docker(&["volume", "rm", &foreign]);
+}
+
+/// The engine here has no graphics processors: it makes the container as it is asked to, and cannot start it.
+#[tokio::test(flavor = "multi_thread")]
+async fn graphics_processors_are_asked_for_by_their_uuids() {
+    let world = World::with(INSTANT, |plan| plan.docker.remove_on_stop = false).await;
+    let uuids = ["GPU-5a1c2f6e-0b1d-4c1e-9a51-0f9f6b7c8d01", "GPU-5a1c2f6e-0b1d-4c1e-9a51-0f9f6b7c8d02"];
+    let check = async |gpus: GpuRequest, expected: Value, visible: &str| {
+        *world.lent.lock() = gpus;
+        let name = world.container(&alice());
+        let mut watch = world.spawner.watch(&alice());
+        world.spawner.start(&alice(), slipway::spawner::Wish::of("test")).await.expect("taken");
+        let seen = async {
+            loop {
+                let listed = docker(&["ps", "-aq", "--filter", &format!("name=^/{name}$")]);
+                if !listed.is_empty() {
+                    let all = docker(&["inspect", "--format", "{{json .Config.Env}}", &listed]);
+                    return (host_config(&listed), all);
+                }
+                let _ = tokio::time::timeout(std::time::Duration::from_millis(20), watch.changed()).await;
+            }
+        };
+        let (host, all) = tokio::time::timeout(std::time::Duration::from_secs(30), seen).await.expect("it is created");
+        assert_eq!(host["DeviceRequests"], expected);
+        assert!(all.contains(&format!("NVIDIA_VISIBLE_DEVICES={visible}")), "{all}");
+        world.settled(&alice()).await;
+        world.stop(&alice()).await;
+    };
+    let request = |count: i64, ids: Value| {
+        serde_json::json!([{
+            "Driver": "nvidia", "Count": count, "DeviceIDs": ids, "Capabilities": [["gpu"]], "Options": null
+        }])
+    };
+    let ids = uuids.map(str::to_owned).to_vec();
+    check(GpuRequest::Ids(ids), request(0, serde_json::json!(uuids)), &uuids.join(",")).await;
+    check(GpuRequest::All, request(-1, Value::Null), "all").await;
+    check(GpuRequest::None, Value::Null, "void").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_says_its_version_and_whether_it_can_give_graphics_processors() {
+    let world = World::with(INSTANT, |_| {}).await;
+    let facts = world.spawner.engine_facts().await.expect("it answers");
+    assert_eq!(facts.version, Some(docker(&["version", "--format", "{{.Server.Version}}"])));
+    let runtimes = docker(&["info", "--format", "{{json .Runtimes}}"]);
+    assert_eq!(facts.gives_gpus, runtimes.contains("\"nvidia"));
 }

@@ -38,11 +38,24 @@ pub(crate) struct World {
     pub(crate) tokens: Arc<Tokens>,
     /// What groups give everybody's next start.
     pub(crate) granted: Arc<Mutex<Effective>>,
+    /// The graphics processors that every start gets.
+    pub(crate) lent: Arc<Mutex<spawner::GpuRequest>>,
     plan: Plan,
     pub(crate) store: Store,
     tasks: Running,
     names: Names,
     _folder: Arc<tempfile::TempDir>,
+}
+
+/// Lends everybody the same.
+struct Lent(Arc<Mutex<spawner::GpuRequest>>);
+
+impl spawner::GpuLender for Lent {
+    fn ask(&self, _: &ServerKey, _: Option<&slipway::model::GrantedGpu>) -> spawner::GpuAnswer {
+        spawner::GpuAnswer::Given { request: self.0.lock().clone(), held: slipway::model::GpuHeld::default() }
+    }
+    fn adopt(&self, _: &ServerKey, _: &slipway::model::GpuHeld) {}
+    fn release(&self, _: &ServerKey) {}
 }
 
 /// Ends with the world, before its containers are removed: a start under way would make new ones.
@@ -108,6 +121,7 @@ impl World {
         let tokens = Arc::new(Tokens { store: store.clone(), random: Random::from_system(), live: Mutex::default() });
         let granted = Arc::<Mutex<Effective>>::default();
         let given = granted.clone();
+        let lent = Arc::<Mutex<spawner::GpuRequest>>::default();
         let parts = Parts {
             backend: backend.clone(),
             store: store.clone(),
@@ -115,13 +129,13 @@ impl World {
             tokens: tokens.clone(),
             groups: Arc::new(|_| vec![]),
             grants: Arc::new(move |_| given.lock().clone()),
-            gpus: Arc::new(|_, _| slipway::spawner::GpuRequest::None),
+            gpus: Arc::new(Lent(lent.clone())),
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),
         };
         let spawner = Spawner::open(plan.spawner.clone(), parts).await.expect("rows can be read");
-        Self { spawner, routes, backend, tokens, granted, plan, store, tasks, names, _folder: folder }
+        Self { spawner, routes, backend, tokens, granted, lent, plan, store, tasks, names, _folder: folder }
     }
 
     /// Slipway dies at once.
@@ -286,6 +300,9 @@ impl Backend for Timed {
         progress: &ProgressSink,
     ) -> Result<(), BackendError> {
         self.timed("prepare", self.inner.prepare(server, image, progress)).await
+    }
+    async fn facts(&self) -> Result<spawner::EngineFacts, BackendError> {
+        self.inner.facts().await
     }
     async fn listen_address(&self) -> Result<std::net::SocketAddr, BackendError> {
         self.inner.listen_address().await

@@ -208,10 +208,12 @@ const TABLE: &[Row] = &[
     ("nav", "GET", "/hub/volumes/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
     ("nav", "GET", "/hub/volumes/alice/reset", [302, 302, 302, 404, 400, 400, 302, 302]),
     ("api", "POST", "/hub/volumes/alice/reset", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("nav", "GET", "/hub/volumes/alice/settle", [302, 302, 302, 403, 403, 400, 302, 302]),
     ("nav", "GET", "/hub/volumes/alice/settle?do=give", [302, 302, 302, 403, 403, 303, 302, 302]),
     ("api", "POST", "/hub/volumes/alice/settle", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "GET", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 404, 200, 200, 403, 403]),
     ("api", "DELETE", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/users/alice/manage-volumes", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- groups --
     ("nav", "GET", "/hub/groups", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/groups", [403, 403, 403, 403, 403, 403, 403, 403]),
@@ -254,6 +256,9 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/hub/api/notifications/sent/a1", [403, 403, 403, 403, 403, 404, 403, 403]),
     ("api", "OPTIONS", "/hub/api/notifications/sent/a1", [200, 200, 200, 200, 200, 200, 200, 200]),
     // -- gpus --
+    ("nav", "GET", "/hub/host", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "GET", "/hub/api/gpus", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/gpus", [200, 200, 200, 200, 200, 200, 200, 200]),
     // The rest of the router. What changes something is refused to all: no form token comes along.
     ("api", "POST", "/hub/login", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/signup", [200, 200, 200, 303, 303, 303, 200, 200]),

@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("net", &["model"], "it moves bytes; it knows no Docker and no users"),
     ("store", &["model"], "rows in, rows out: a rule in the store is a rule nobody finds"),
     ("telemetry", &["model", "tasks"], "others hand it their figures through app"),
+    ("gpu", &["model", "tasks"], "it says what there is and who has it; how a server is made others know"),
     ("auth", &["model", "tasks", "net", "store"], "edge and hub both ask it: it knows no pages and no paths"),
     ("proxy", &["model", "tasks", "net"], "it knows no users, routes or policy: it cannot decide wrongly"),
     ("spawner", &["model", "tasks", "host", "net", "store"], "the hub watches it, it does not call back"),
@@ -22,7 +23,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "hub",
-        &["model", "tasks", "net", "auth", "store", "spawner", "services"],
+        &["model", "tasks", "net", "auth", "store", "spawner", "services", "gpu"],
         "the control plane is never on a byte's path",
     ),
     ("edge", &["model", "tasks", "net", "auth", "proxy", "telemetry"], "it is told, it never asks"),
@@ -35,7 +36,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
     (
         "config",
-        &["model", "auth", "control", "edge", "hub", "listener", "proxy", "services", "spawner", "store", "telemetry"],
+        &["model", "auth", "control", "edge", "gpu", "hub", "listener", "proxy", "services", "spawner", "store", "telemetry"],
         "it fills each module's Config and nothing else",
     ),
     (
@@ -50,6 +51,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
             "proxy",
             "spawner",
             "services",
+            "gpu",
             "hub",
             "edge",
             "listener",

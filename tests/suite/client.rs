@@ -135,6 +135,11 @@ impl Client {
     /// Has an administrator's act done to these users: asks, says yes to the question, and waits for the end of it.
     /// Returns the page that says what became of each.
     pub async fn administer(&self, act: &str, names: &[&str]) -> Answer {
+        self.administer_with(act, names, &[]).await
+    }
+
+    /// The same with more in the answer to the question.
+    pub async fn administer_with(&self, act: &str, names: &[&str], more: &[(&str, &str)]) -> Answer {
         let token = xsrf_of(&self.get("/hub/admin").await.is(200).text());
         let mut fields = vec![("_xsrf", token.as_str()), ("act", act)];
         fields.extend(names.iter().map(|name| ("user", *name)));
@@ -143,7 +148,8 @@ impl Client {
             return asked;
         }
         let question = question_of(&asked.text());
-        let fields = [("_xsrf", token.as_str()), ("question", question.as_str())];
+        let mut fields = vec![("_xsrf", token.as_str()), ("question", question.as_str())];
+        fields.extend(more);
         let mut answer = self.post_form("/hub/admin/do", &fields).await.is(303);
         let address = answer.header("location").to_owned();
         loop {

@@ -28,6 +28,7 @@ mod login;
 mod metrics;
 mod notices;
 mod openapi;
+mod people;
 mod puppet;
 mod routes;
 mod shutdown;

@@ -25,6 +25,7 @@ pub fn filled(template: &str) -> String {
         ("{group}", "x"),
         ("{owner}", "x"),
         ("{service}", "x"),
+        ("{question}", "x"),
         ("{token}", "x"),
         ("{session}", "x"),
         ("{cookie}", "x"),

@@ -50,6 +50,7 @@ pub(super) mod grants;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --
+pub(super) mod gpus;
 
 use axum::Json;
 use axum::extract::State;

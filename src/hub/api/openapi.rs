@@ -12,9 +12,9 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    accounts, activity, grants, groups, info, lab_ready, live, metrics, new_people, notices, profiles, progress, proxy,
-    refusals, restart, server_log, servers, services, sessions, share_codes, shared_with, shares, shutdown, tokens,
-    user_acts, user_list, users, whoami,
+    accounts, activity, gpus, grants, groups, info, lab_ready, live, metrics, new_people, notices, profiles, progress,
+    proxy, refusals, restart, server_log, servers, services, sessions, share_codes, shared_with, shares, shutdown,
+    tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -95,6 +95,7 @@ pub(super) struct PageQuery {
         // -- notices --
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         // -- gpus --
+        gpus::get,
         authorize::get, authorize::post, token::post,
     ),
     components(schemas(ErrorModel)),

@@ -183,6 +183,9 @@
     });
   };
 
+  // A page with a clock of its own asks for a look.
+  document.addEventListener("live:look", () => look());
+
   if (liveUrl && parts().length) {
     open();
     document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));

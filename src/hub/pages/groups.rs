@@ -270,14 +270,16 @@ fn sentence(error: &ActError) -> String {
 }
 
 /// Why the password gave no leave.
-struct Refusal {
-    status: StatusCode,
-    sentence: String,
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// For people.
+    pub(super) sentence: String,
     retry_after: Option<std::time::Duration>,
 }
 
 impl Refusal {
-    fn wait(self, response: Response) -> Response {
+    /// The page that says so, with when to come again.
+    pub(super) fn wait(self, response: Response) -> Response {
         match self.retry_after {
             Some(wait) => with_retry_after(response, wait),
             None => response,
@@ -286,7 +288,12 @@ impl Refusal {
 }
 
 /// Leave by the password of the form, if one was typed.
-async fn leave_of(state: &HubState, person: &Person, visit: &Visit, fields: &Fields) -> Result<RootLeave, Refusal> {
+pub(super) async fn leave_of(
+    state: &HubState,
+    person: &Person,
+    visit: &Visit,
+    fields: &Fields,
+) -> Result<RootLeave, Refusal> {
     let password = fields.get("password");
     if password.is_empty() {
         return Ok(RootLeave::NONE);

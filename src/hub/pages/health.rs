@@ -1,13 +1,19 @@
 //! `{base}hub/health`: that we live, and a few numbers. Tells nothing about anybody.
 
+mod limit;
+
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(in crate::hub) use limit::HealthLimit;
+
 use crate::hub::HubState;
+use crate::hub::extract::VisitOf;
 
 /// That we live, and a few numbers.
 #[derive(Serialize, ToSchema)]
@@ -42,15 +48,33 @@ struct Numbers {
     active_servers: usize,
 }
 
+/// Too often.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HealthTooOften, example = json!({ "error": "too many questions", "retry_after": 1 }))]
+struct TooOften {
+    error: &'static str,
+    /// In seconds.
+    retry_after: u64,
+}
+
 /// `GET` → JSON; `HEAD` has no body.
 #[utoipa::path(
     get, path = "/health", operation_id = "get_health", tag = "Hub",
     summary = "Is it alive", description = "For everybody.",
     security(()),
-    responses((status = 200, description = "It is.", body = Health)),
+    responses(
+        (status = 200, description = "It is.", body = Health),
+        (status = 429, description = "It is, and this address has asked too often: ten times a second on average.", body = TooOften),
+    ),
 )]
-pub(in crate::hub) async fn get(State(state): State<HubState>) -> Response {
-    let uptime = state.clock.now().since(state.started_at).as_secs();
+pub(in crate::hub) async fn get(State(state): State<HubState>, VisitOf(visit): VisitOf) -> Response {
+    let now = state.clock.now();
+    let no_cache = (CACHE_CONTROL, "no-cache, no-store, must-revalidate");
+    if !state.health_limit.admits(visit.address, now) {
+        let body = TooOften { error: "too many questions", retry_after: 1 };
+        return (StatusCode::TOO_MANY_REQUESTS, [no_cache, (RETRY_AFTER, "1")], Json(body)).into_response();
+    }
+    let uptime = now.since(state.started_at).as_secs();
     let body = Health {
         status: "ok",
         uptime_seconds: uptime,
@@ -58,7 +82,7 @@ pub(in crate::hub) async fn get(State(state): State<HubState>) -> Response {
         version: Versions { slipway: env!("CARGO_PKG_VERSION"), jupyterhub: state.config.jupyterhub_version.clone() },
         users: Numbers { total: state.auth.users().len(), active_servers: state.spawner.active().len() },
     };
-    ([(CACHE_CONTROL, "no-cache, no-store, must-revalidate")], Json(body)).into_response()
+    ([no_cache], Json(body)).into_response()
 }
 
 fn uptime_text(seconds: u64) -> String {

@@ -36,6 +36,7 @@ mod list_part;
 // -- notices --
 pub(super) mod notices;
 // -- gpus --
+pub(super) mod host;
 
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER};
@@ -44,6 +45,7 @@ use axum::response::{IntoResponse, Response};
 use super::HubState;
 use super::landing::with_other_parameters;
 use crate::model::{ServerKey, ServerState, UserName};
+pub(super) use health::HealthLimit;
 pub(super) use users::{Batches, NewUsers};
 
 /// 302: a read goes on elsewhere.
@@ -84,6 +86,12 @@ fn page_of(state: &HubState, page: &str, server: &ServerKey) -> String {
 /// Where an act on somebody's server leads back to: one's own home, or the page of the owner.
 fn back_to_owner(state: &HubState, me: &UserName, owner: &UserName) -> String {
     if owner == me { state.config.hub("home") } else { users::page_of_user(state, owner) }
+}
+
+/// What can be done to users, for the samples of their pages.
+#[cfg(test)]
+pub(super) fn sample_acts() -> Vec<minijinja::value::Value> {
+    users::sample_acts()
 }
 
 /// What the token page offers, for its sample.

@@ -292,7 +292,7 @@ fn address_of(state: &HubState, person: &Person, owner: &UserName) -> String {
 }
 
 /// `1.5 GB`: decimal, as disks are sold and file managers show.
-fn bytes_as_people_say(bytes: u64) -> String {
+pub(super) fn bytes_as_people_say(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1_000 {
         return format!("{bytes} bytes");

@@ -1,6 +1,8 @@
 //! Renders every page with sample values into `target/hub-samples`: proof that no template is broken, and something
 //! to look at (serve the folder and take screenshots).
 
+mod users;
+
 use std::fs;
 use std::path::Path;
 
@@ -505,6 +507,8 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("failed", "failed.html", alice(""), around("failed", Some(failure()))),
         ("audit", "audit.html", admin("/hub/audit"), audit_log(false)),
         ("audit-broken", "audit.html", admin("/hub/audit"), audit_log(true)),
+        ("host", "host.html", admin("/hub/host"), super::host::page(true)),
+        ("host-trouble", "host.html", admin("/hub/host"), super::host::page(false)),
         ("settings", "settings.html", admin("/hub/settings"), settings()),
         ("notices", "notices.html", admin("/hub/notifications"), notices(false)),
         ("notices-refused", "notices.html", admin("/hub/notifications"), notices(true)),
@@ -512,7 +516,6 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
         ("notice", "notice.html", admin("/hub/notifications/7"), notice("over")),
         ("notice-under-way", "notice.html", admin("/hub/notifications/7"), notice("under-way")),
         ("clear-notices", "clear_notices.html", admin("/hub/notifications/clear"), context! { count => 12 }),
-        // -- users --
         (
             "consent",
             "consent.html",
@@ -676,7 +679,7 @@ fn every_page_renders_and_none_has_inline_code() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hub/assets").join(&name);
         fs::copy(source, path).expect("target/ can be written");
     }
-    for (file, template, frame, values) in pages() {
+    for (file, template, frame, values) in pages().into_iter().chain(users::pages()) {
         let html = views.render(template, context! { ..values, ..frame }).expect(file);
         for forbidden in
             ["style=", "onclick", "onload", "onsubmit", "<style", "javascript:", "<script>", "http://", "https://"]

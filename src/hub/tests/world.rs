@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 
 use super::engine::{Engine, engine};
 use crate::auth::{Auth, Caller};
+use crate::gpu::{self, Gpus};
 use crate::hub::{Config, HubState, Program, SettingShown, router};
 use crate::model::{
     BasePath, Clock, Door, Random, Routes, Secret, ServerKey, ServerStatus, ServiceName, Timestamp, UserName, Visit,
@@ -66,6 +67,7 @@ impl ServerTokens for TokensOf {
 }
 
 pub(super) struct World {
+    pub(super) gpus: Gpus,
     pub(super) auth: Auth,
     pub(super) spawner: Spawner,
     pub(super) engine: Arc<Engine>,
@@ -115,7 +117,7 @@ impl World {
                 let auth = auth.clone();
                 move |user| auth.effective(user)
             }),
-            gpus: Arc::new(|_, _| spawner::GpuRequest::None),
+            gpus: Arc::new(spawner::NoGpus),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),
@@ -141,8 +143,12 @@ impl World {
         let settings = [setting("hub.first", "1"), setting("hub.second", "\"<b>\"")].into();
         let hub_url = "http://127.0.0.1:8081".to_owned();
         let program = Program { routes, hub_url, stop: stop.clone(), tasks, settings, store };
-        let router = router(HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random));
-        Self { stop, auth, spawner, engine, clock, router, _folder: folder }
+        let gpus = Gpus::new(gpu::Config::default(), Arc::new(super::host::Recorded), now.clone());
+        gpus.engine_says(Some(gpu::EngineGives::Each));
+        program.tasks.spawn(gpus.clone().sample(stop.clone()));
+        let state = HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random);
+        let router = router(state.with_host(Arc::new(|| Some(super::host::facts(true))), gpus.clone()));
+        Self { stop, auth, spawner, engine, clock, router, gpus, _folder: folder }
     }
 
     pub(super) fn pass(&self, time: Duration) {

@@ -34,7 +34,9 @@ use parking_lot::Mutex;
 
 pub use config::{Config, PullPolicy, SharedVolume, UserVolume};
 
-use super::backend::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, Sight, Volume};
+use super::backend::{
+    Backend, BackendError, EngineFacts, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, Sight, Volume,
+};
 use crate::model::{InstanceId, ServerKey, UpstreamAddress, VolumeStem};
 use crate::tasks::Tasks;
 use engine::{Engine, NAME, refused, status_of};
@@ -233,6 +235,17 @@ impl DockerBackend {
 impl Backend for DockerBackend {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    async fn facts(&self) -> Result<EngineFacts, BackendError> {
+        let info = self.engine.call("say what it is", self.engine.docker.info()).await?;
+        let runtimes = info.runtimes.unwrap_or_default();
+        Ok(EngineFacts {
+            version: info.server_version,
+            // Registered by NVIDIA's container toolkit. Nothing is tried out, and no image is fetched for it.
+            gives_gpus: runtimes.keys().any(|name| name.starts_with("nvidia")),
+            gives_all_gpus_only: info.operating_system.as_deref() == Some("Docker Desktop"),
+        })
     }
 
     fn gives_extras(&self) -> bool {

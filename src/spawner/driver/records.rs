@@ -15,7 +15,7 @@ use crate::spawner::granted::{Means, granted};
 use crate::spawner::life::{Event, Life, State};
 use crate::spawner::profiles::{Choice, choose};
 use crate::spawner::record::{Change, Defined, ServerRecord, Wish};
-use crate::spawner::{SpawnerError, limits};
+use crate::spawner::{GpuAnswer, SpawnerError, limits};
 use crate::store::StoreError;
 
 /// Tells whoever waits.
@@ -139,9 +139,32 @@ impl Driver {
         let effective = (self.grants)(&server.user);
         let means =
             Means { has_extras: self.steps.backend.gives_extras(), shared_volume: self.steps.backend.shared_volume() };
-        let gpu = effective.gpu.as_ref().filter(|_| means.has_extras);
-        let gpu = gpu.map_or(GpuRequest::None, |granted| (self.gpus)(server, &granted.value));
-        granted(choice, &effective, gpu, means)
+        granted(choice, &effective, GpuRequest::None, means)
+    }
+
+    /// When its turn has come: gives it its graphics processors, or says that it waits for one.
+    pub(super) fn waits_for_gpu(&mut self, server: &ServerKey, generation: Generation) -> bool {
+        let Some(slot) = self.slots.get_mut(server) else { return false };
+        let is_queued = slot.life.generation == generation && matches!(slot.life.state, State::Queued { .. });
+        if !is_queued || !self.steps.backend.gives_extras() {
+            return false;
+        }
+        let effective = (self.grants)(&server.user);
+        match self.gpus.ask(server, effective.gpu.as_ref().map(|granted| &granted.value)) {
+            GpuAnswer::Given { request, held } => {
+                Arc::make_mut(&mut slot.choice).extras.gpu = request;
+                slot.gpus = held;
+                false
+            }
+            GpuAnswer::Wait(sentence) => {
+                let news = Some((sentence, None));
+                if slot.progress != news {
+                    slot.progress = news;
+                    self.publish_status(server);
+                }
+                true
+            }
+        }
     }
 
     /// What the start that begins now is made from.

@@ -25,6 +25,8 @@ pub(super) enum Act {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Choice {
     pub(super) group: Option<GroupName>,
+    /// An account goes with its volumes.
+    pub(super) with_volumes: bool,
 }
 
 impl Act {
@@ -109,7 +111,9 @@ impl Act {
     pub(super) fn consequence(self) -> &'static str {
         match self {
             Self::Approve => "They can sign in from now on.",
-            Self::Discard => "The sign-up and its password are deleted for good. Whoever it was can sign up again.",
+            Self::Discard => {
+                "The sign-up and its password are deleted for good. Whoever it was can sign up again. No volume is touched."
+            }
             Self::Start => "Their own server starts with what it was started with last. One that runs already goes on.",
             Self::Stop => {
                 "All their servers stop, and what runs in them ends: results that no file holds are lost. Files stay."
@@ -138,8 +142,8 @@ impl Act {
                  Account, groups and files stay, and you can let them in again."
             }
             Self::Delete => {
-                "Password, sessions, tokens and shares are deleted for good, and their servers stop. Volumes with their files \
-                 stay on this host; who gets an account of the same name gets them."
+                "Password, sessions, tokens and shares are deleted for good, and their servers stop: results that no file \
+                 holds are lost."
             }
         }
     }

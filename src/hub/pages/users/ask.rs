@@ -1,7 +1,6 @@
 //! Acts on one or many users: which are meant, the question that names them, and the page of what became of each.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
@@ -12,23 +11,22 @@ use tokio::time::timeout;
 
 use super::act::{Act, Choice};
 use super::batch::{Batch, Outcome};
-use super::perform::perform;
+use super::perform::{Deed, perform};
+use super::question::{Problem, Unfit, show};
 use super::wish::{Entry, Wish};
 use super::{check, entries, list_at, page_of_user, user_of};
+use crate::auth::RootLeave;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
-use crate::hub::extract::{By, Person};
+use crate::hub::extract::{By, Person, VisitOf};
 use crate::hub::form::{Fields, query_value};
 use crate::hub::frame::Frame;
+use crate::hub::pages::groups::leave_of;
 use crate::hub::pages::see_other;
 use crate::model::{Actor, GroupName, UserName};
 
-/// How many names a question shows: the others are counted.
-const NAMED: usize = 30;
 /// How many results one page shows.
 const RESULTS: usize = 200;
-/// How long an answer waits for a quick act to be done: then it shows the outcome, not a page that waits.
-const QUICK: Duration = Duration::from_millis(1500);
 
 /// `POST {base}hub/admin/ask`: `act` and `user`…, or all who match `wish`; or `just` one act and user. One harmless
 /// act is done; for everything else a page asks. This alone changes nothing.
@@ -59,9 +57,9 @@ pub(in crate::hub) async fn ask(
     let is_alone = fit.len() == 1 && unfit.is_empty();
     let batch = state.batches.ask(&state.random, person.name().clone(), asked.act, fit, back);
     if is_alone && asked.act.is_harmless() {
-        return begin(&state, by, &batch, Choice::default()).await;
+        return begin(&state, &batch, without_choice(by)).await;
     }
-    show_question(&state, frame, &batch, &unfit, StatusCode::OK, None)
+    show(&state, frame, &batch, &unfit, StatusCode::OK, Problem::default()).await
 }
 
 /// `POST {base}hub/authorize/{user}`: NativeAuthenticator's address of what approves one.
@@ -75,25 +73,49 @@ pub(in crate::hub) async fn approve(
     let name = user_of(&state, &name)?;
     let back = list_at(&state, &Wish { at: name.to_string(), ..Wish::default() });
     let batch = state.batches.ask(&state.random, person.name().clone(), Act::Approve, vec![name], back);
-    begin(&state, by, &batch, Choice::default()).await
+    begin(&state, &batch, without_choice(by)).await
 }
 
 /// `POST {base}hub/admin/do`: does what a question asked, once.
 pub(in crate::hub) async fn act(
     State(state): State<HubState>,
     By(by): By,
+    VisitOf(visit): VisitOf,
     person: Person,
     fields: Fields,
     frame: Frame,
 ) -> Result<Response, HubError> {
     check(&person)?;
     let batch = state.batches.find(fields.get("question"), person.name()).ok_or_else(too_old)?;
-    let choice = Choice { group: GroupName::parse(fields.get("group")).ok() };
-    let is_there = |group: &GroupName| state.auth.group(group).is_some();
-    if batch.act.wants_group() && !choice.group.as_ref().is_some_and(is_there) {
-        return show_question(&state, frame, &batch, &[], StatusCode::BAD_REQUEST, Some("Choose a group."));
+    let group = GroupName::parse(fields.get("group")).ok().filter(|group| state.auth.group(group).is_some());
+    if batch.act.wants_group() && group.is_none() {
+        let problem = Problem { of_group: Some("Choose a group."), ..Problem::default() };
+        return show(&state, frame, &batch, &[], StatusCode::BAD_REQUEST, problem).await;
     }
-    begin(&state, by, &batch, choice).await
+    let mut leave = RootLeave::NONE;
+    let wants_leave =
+        batch.act == Act::AddToGroup && group.as_ref().is_some_and(|group| state.auth.is_root_like(group));
+    // What has begun is not asked for again: the answer leads to what became of it.
+    if wants_leave && batch.choice().is_none() {
+        let problem = |sentence: String| {
+            let group = fields.get("group").to_owned();
+            Problem { of_password: Some(sentence), group, ..Problem::default() }
+        };
+        if fields.get("password").is_empty() {
+            let problem = problem("Type your own password: members become root on this host.".to_owned());
+            return show(&state, frame, &batch, &[], StatusCode::FORBIDDEN, problem).await;
+        }
+        leave = match leave_of(&state, &person, &visit, &fields).await {
+            Ok(leave) => leave,
+            Err(refusal) => {
+                let problem = problem(refusal.sentence.clone());
+                let page = show(&state, frame, &batch, &[], refusal.status, problem).await?;
+                return Ok(refusal.wait(page));
+            }
+        };
+    }
+    let choice = Choice { group, with_volumes: fields.get("volumes") == "delete" };
+    begin(&state, &batch, Deed { by, choice, leave }).await
 }
 
 /// `GET {base}hub/admin/done/{question}`: how far it has come, and what became of each.
@@ -125,6 +147,7 @@ pub(in crate::hub) async fn done(
     let values = context! {
         label => batch.act.label(),
         what => batch.act.done(),
+        with_volumes => batch.choice().is_some_and(|choice| choice.with_volumes),
         group => batch.choice().and_then(|choice| choice.group).map(|group| group.to_string()),
         count => batch.targets.len(),
         done => tally.done,
@@ -142,11 +165,11 @@ pub(in crate::hub) async fn done(
 }
 
 /// Takes the batch up if nobody has, waits a moment for its end, and leads to where its outcome can be read.
-async fn begin(state: &HubState, by: Actor, batch: &Arc<Batch>, choice: Choice) -> Result<Response, HubError> {
-    if batch.begin(choice.clone()) {
-        perform(state, Arc::clone(batch), choice, by);
+async fn begin(state: &HubState, batch: &Arc<Batch>, deed: Deed) -> Result<Response, HubError> {
+    if batch.begin(deed.choice.clone()) {
+        perform(state, Arc::clone(batch), deed);
     }
-    let is_quick = timeout(QUICK, batch.wait()).await.is_ok();
+    let is_quick = timeout(state.config.act_quick(), batch.wait()).await.is_ok();
     let is_one = batch.targets.len() == 1;
     if is_quick && is_one && batch.tally().failed == 0 {
         let sign = if batch.back.contains('?') { '&' } else { '?' };
@@ -160,7 +183,12 @@ pub(super) fn sentence_of_done(state: &HubState, me: &UserName, query: Option<&s
     let batch = state.batches.find(&query_value(query, "done")?, me)?;
     let name = batch.targets.first().filter(|_| batch.targets.len() == 1 && batch.is_finished())?;
     let url = state.auth.user(name).map(|_| page_of_user(state, name));
-    Some(context! { name => name.to_string(), url, what => batch.act.done() })
+    let with_volumes = batch.choice().is_some_and(|choice| choice.with_volumes);
+    Some(context! { name => name.to_string(), url, what => batch.act.done(), with_volumes })
+}
+
+fn without_choice(by: Actor) -> Deed {
+    Deed { by, choice: Choice::default(), leave: RootLeave::NONE }
 }
 
 fn done_at(state: &HubState, batch: &Batch) -> String {
@@ -218,45 +246,4 @@ impl Asked {
         let unfit = unfit.map(|(why, entry)| Unfit { name: entry.name, why });
         Ok((fit.into_iter().map(|entry| entry.name).collect(), unfit.collect()))
     }
-}
-
-/// Somebody to whom an act cannot be done.
-struct Unfit {
-    name: UserName,
-    why: &'static str,
-}
-
-fn show_question(
-    state: &HubState,
-    frame: Frame,
-    batch: &Batch,
-    unfit: &[Unfit],
-    status: StatusCode,
-    problem: Option<&str>,
-) -> Result<Response, HubError> {
-    let named =
-        |names: &mut dyn Iterator<Item = &UserName>| names.take(NAMED).map(ToString::to_string).collect::<Vec<_>>();
-    let unfit_shown =
-        unfit.iter().take(NAMED).map(|unfit| context! { name => unfit.name.to_string(), why => unfit.why });
-    let groups = match batch.act.wants_group() {
-        true => state.auth.group_names().iter().map(ToString::to_string).collect(),
-        false => Vec::new(),
-    };
-    let values = context! {
-        question => &batch.id,
-        label => batch.act.label(),
-        consequence => batch.act.consequence(),
-        is_destructive => batch.act.is_destructive(),
-        count => batch.targets.len(),
-        names => named(&mut batch.targets.iter()),
-        more => batch.targets.len().saturating_sub(NAMED),
-        unfit => unfit_shown.collect::<Vec<_>>(),
-        unfit_count => unfit.len(),
-        unfit_more => unfit.len().saturating_sub(NAMED),
-        wants_group => batch.act.wants_group(),
-        groups,
-        problem,
-        back => &batch.back,
-    };
-    frame.show(status, "users_ask.html", values)
 }

@@ -86,6 +86,11 @@ impl Batch {
         self.finished.send_replace(true);
     }
 
+    /// Finishes it when dropped: whatever becomes of those who do the work, its page does not wait for ever.
+    pub(super) fn finish_at_last(self: &Arc<Self>) -> FinishAtLast {
+        FinishAtLast(Arc::clone(self))
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         *self.finished.borrow()
     }
@@ -119,6 +124,15 @@ impl Batch {
             Outcome::Done => 3,
         });
         results
+    }
+}
+
+/// See `Batch::finish_at_last`.
+pub(super) struct FinishAtLast(Arc<Batch>);
+
+impl Drop for FinishAtLast {
+    fn drop(&mut self) {
+        self.0.finish();
     }
 }
 
@@ -193,6 +207,16 @@ mod tests {
         assert_eq!(batch.tally(), Tally { done: 1, failed: 2, open: 0 });
         let names: Vec<_> = batch.results().into_iter().map(|(name, _)| name.to_string()).collect();
         assert_eq!(names, ["b", "c", "a"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_end_gets_it_also_if_the_work_was_dropped() {
+        let batch = asked(&Batches::default(), &Random::from_seed(1));
+        let work = batch.finish_at_last();
+        assert!(!batch.is_finished());
+        drop(work);
+        batch.wait().await;
+        assert_eq!(batch.tally(), Tally { done: 0, failed: 3, open: 0 });
     }
 
     #[test]

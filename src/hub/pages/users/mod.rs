@@ -1,7 +1,7 @@
 //! The administrators' pages about users: the list, one user, acts on one or many, and many new ones at once.
 //!
 //! `wish` is what the address of the list asks for, `entries` gathers what the list shows of everybody. `act` says what
-//! can be done and to whom, `ask` asks before, `batch` keeps what was asked and what became of it, `perform` does it.
+//! can be done and to whom, `ask` asks before with the page of `question`, `batch` keeps what was asked and what became of it, `perform` does it.
 //! Looking never changes anything.
 
 pub(in crate::hub) mod ask;
@@ -14,6 +14,7 @@ mod batch;
 mod entries;
 mod people_list;
 mod perform;
+mod question;
 mod wish;
 
 use crate::auth::may_administer;
@@ -47,4 +48,17 @@ pub(super) fn page_of_user(state: &HubState, name: &UserName) -> String {
 
 fn path_of(name: &UserName) -> String {
     percent_encode(name.as_str()).into_owned()
+}
+
+#[cfg(test)]
+pub(super) fn sample_acts() -> Vec<minijinja::value::Value> {
+    use act::Act;
+    let acts = Act::ALL.map(|act| {
+        minijinja::context! {
+            word => act.word(), label => act.label(), is_destructive => act.is_destructive(), wants_more => act.wants_group(),
+            asks => !act.is_harmless(), is_server => matches!(act, Act::Start | Act::Stop | Act::Restart),
+            is_main => act == Act::Approve,
+        }
+    });
+    acts.into()
 }

@@ -82,12 +82,30 @@ impl Typed {
         }
     }
 
+    /// What is wrong with the groups that everybody joins.
+    fn objection_to_groups(&self, state: &HubState) -> Option<String> {
+        self.groups
+            .iter()
+            .find_map(|group| objection_to_group(state, group).map(|why| format!("Group {group}: {why}.")))
+    }
+
     fn lines(&self, state: &HubState) -> Vec<Line> {
         let objection = |name: &UserName| {
             let is_taken = state.auth.user(name).is_some();
             is_taken.then(|| "is taken: there is a user of this name".to_owned())
         };
-        parse(&self.people, objection, |group| state.auth.group(group).is_some())
+        parse(&self.people, objection, |group| objection_to_group(state, group))
+    }
+}
+
+/// Why nobody is made a member of this group on the way.
+fn objection_to_group(state: &HubState, group: &GroupName) -> Option<String> {
+    match state.auth.group(group) {
+        None => Some("is not there; part several by |".to_owned()),
+        Some(_) if state.auth.is_root_like(group) => Some(
+            "makes its members root on this host; make the users first, then add them on the group’s page".to_owned(),
+        ),
+        Some(_) => None,
     }
 }
 
@@ -99,7 +117,7 @@ pub(in crate::hub) async fn get(
 ) -> Result<Response, HubError> {
     check(&person)?;
     let typed = Typed { people: String::new(), groups: Vec::new(), must_change: true, admin: false };
-    show(&state, frame, &typed, &[], StatusCode::OK)
+    show(&state, frame, &typed, &[], StatusCode::OK, None)
 }
 
 /// `POST {base}hub/admin/new`: looks at the list, or makes the people of one that is good.
@@ -119,16 +137,16 @@ pub(in crate::hub) async fn post(
     }
     let lines = typed.lines(&state);
     let people: Vec<_> = lines.iter().filter_map(|line| line.person.as_ref().ok().cloned()).collect();
-    let is_good = !lines.is_empty() && people.len() == lines.len();
-    match sent {
-        Some(sent) if is_good => {
-            create(&state, by, &typed, people, Arc::clone(&sent)).await?;
-            show_passwords(frame, &typed, sent.made.get().ok_or(HubError::Wiring("the new users"))?)
-        }
-        _ => {
-            let status = if is_good { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-            show(&state, frame, &typed, &lines, status)
-        }
+    let problem = typed.objection_to_groups(&state);
+    let is_good = !lines.is_empty() && people.len() == lines.len() && problem.is_none();
+    let Some(sent) = sent.filter(|_| is_good) else {
+        let status = if is_good { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+        return show(&state, frame, &typed, &lines, status, problem);
+    };
+    match create(&state, by, &typed, people, Arc::clone(&sent)).await {
+        Ok(()) => show_passwords(frame, &typed, sent.made.get().ok_or(HubError::Wiring("the new users"))?),
+        Err(HubError::Bad(problem)) => show(&state, frame, &typed, &lines, StatusCode::BAD_REQUEST, Some(problem)),
+        Err(error) => Err(error),
     }
 }
 
@@ -156,6 +174,7 @@ fn show(
     typed: &Typed,
     lines: &[Line],
     status: StatusCode,
+    problem: Option<String>,
 ) -> Result<Response, HubError> {
     let wrong = lines.iter().filter(|line| line.person.is_err()).count();
     let shown = lines.iter().map(|line| match &line.person {
@@ -169,7 +188,7 @@ fn show(
         },
         Err(problem) => context! { number => line.number, name => &line.name, problem },
     });
-    let groups = state.auth.group_names().into_iter().map(|group| {
+    let groups = state.auth.group_names().into_iter().filter(|group| !state.auth.is_root_like(group)).map(|group| {
         context! { name => group.to_string(), is_chosen => typed.groups.contains(&group) }
     });
     let values = context! {
@@ -181,6 +200,7 @@ fn show(
         lines => shown.collect::<Vec<_>>(),
         count => lines.len(),
         wrong,
+        problem,
         is_empty => lines.is_empty() && status != StatusCode::OK,
         limit => NEW_PEOPLE_LIMIT,
     };

@@ -1,7 +1,5 @@
 //! `{base}hub/admin/users/{user}`: all that is known of one user, and what can be done to them.
 
-use std::time::Duration;
-
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
@@ -11,6 +9,7 @@ use tokio::time::timeout;
 
 use super::act::Act;
 use super::ask::sentence_of_done;
+use super::question::view_of;
 use super::wish::{Access, Entry, Wish};
 use super::{check, entries, list_at, page_of_user, path_of, user_of};
 use crate::hub::HubState;
@@ -19,6 +18,7 @@ use crate::hub::error::HubError;
 use crate::hub::extract::{By, Person};
 use crate::hub::form::{Fields, query_encode};
 use crate::hub::frame::Frame;
+use crate::hub::pages::grants;
 use crate::hub::pages::home::server_view;
 use crate::hub::pages::see_other;
 use crate::hub::templates::moment;
@@ -28,8 +28,6 @@ use crate::store::AuditFilter;
 
 /// Lines of the own server's log.
 const LOG_LINES: usize = 20;
-/// 2 s: an engine that does not answer must not keep the page from showing the rest.
-const LOG_WAIT: Duration = Duration::from_secs(2);
 /// Rows of the audit log.
 const AUDIT_ROWS: usize = 8;
 /// Sessions; the others are counted.
@@ -86,8 +84,18 @@ async fn view(state: &HubState, me: &UserName, name: &UserName) -> Result<Value,
     let servers = state.spawner.servers_of(name);
     let servers = servers.iter().map(|(server, status)| server_view(state, server, status)).collect::<Vec<_>>();
     let own_server = ServerKey::default_of(name.clone());
-    let log = state.spawner.log_tail(&own_server, LOG_LINES);
-    let log = timeout(LOG_WAIT, log).await.ok().and_then(Result::ok).unwrap_or_default();
+    // An engine that does not answer must not keep the page from showing the rest.
+    let wait = state.config.engine_wait();
+    let (log, volumes, left_over) = tokio::join!(
+        timeout(wait, state.spawner.log_tail(&own_server, LOG_LINES)),
+        timeout(wait, state.spawner.volumes_of(name)),
+        timeout(wait, state.spawner.left_over_volumes(name)),
+    );
+    let log = log.ok().and_then(Result::ok).unwrap_or_default();
+    let (volumes, left_over) = (volumes.ok().and_then(Result::ok), left_over.ok().and_then(Result::ok));
+    let own_volumes = volumes
+        .as_ref()
+        .map(|volumes| volumes.iter().filter(|volume| volume.resettable).map(view_of).collect::<Vec<_>>());
     let sessions = state.auth.sessions_of(name, None);
     let shown = sessions.iter().take(SESSIONS).map(|session| {
         context! {
@@ -123,6 +131,10 @@ async fn view(state: &HubState, me: &UserName, name: &UserName) -> Result<Value,
         servers,
         log => log.join("\n"),
         groups => groups.collect::<Vec<_>>(),
+        grants => grants::table(state, name),
+        volumes => own_volumes,
+        left_over => left_over.is_some_and(|volumes| !volumes.is_empty()),
+        volumes_url => state.config.hub("volumes/") + &path_of(name),
         sessions => shown.collect::<Vec<_>>(),
         session_count => sessions.len(),
         tokens,

@@ -31,11 +31,12 @@ enum Column {
 const USUAL: [Option<Column>; 5] =
     [Some(Column::Name), Some(Column::FirstName), Some(Column::LastName), Some(Column::Email), Some(Column::Groups)];
 
-/// The people of `text`. `objection` is what stands against a name beside the rules of names; `has_group` knows groups.
+/// The people of `text`. `objection` is what stands against a name beside the rules of names; `group_objection` is what stands
+/// against a group.
 pub(super) fn parse(
     text: &str,
     objection: impl Fn(&UserName) -> Option<String>,
-    has_group: impl Fn(&GroupName) -> bool,
+    group_objection: impl Fn(&GroupName) -> Option<String>,
 ) -> Vec<Line> {
     let text = text.trim_start_matches('\u{feff}');
     let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
@@ -50,7 +51,7 @@ pub(super) fn parse(
     let mut people = Vec::new();
     for (number, line) in lines {
         let row = Row { columns: &columns, fields: fields_of(line, delimiter) };
-        let mut person = row.person(&objection, &has_group);
+        let mut person = row.person(&objection, &group_objection);
         if let Ok(new) = &person {
             let first = *seen.entry(new.name.clone()).or_insert(number);
             if first != number {
@@ -78,7 +79,7 @@ impl Row<'_> {
     fn person(
         &self,
         objection: impl Fn(&UserName) -> Option<String>,
-        has_group: impl Fn(&GroupName) -> bool,
+        group_objection: impl Fn(&GroupName) -> Option<String>,
     ) -> Result<NewPerson, String> {
         let name = UserName::parse(self.get(Column::Name)).map_err(|error| format!("is no name: {error}"))?;
         if self.fields.len() > self.columns.len() {
@@ -92,8 +93,8 @@ impl Row<'_> {
         let profile = profile.map_err(|error| error.to_string())?;
         let groups = self.get(Column::Groups).split(['|', '+']).map(str::trim).filter(|group| !group.is_empty());
         let groups = groups.map(|text| {
-            let group = GroupName::parse(text).ok().filter(|group| has_group(group));
-            group.ok_or_else(|| format!("there is no group “{text}”; part several by |"))
+            let group = GroupName::parse(text).map_err(|error| format!("group “{text}”: {error}"))?;
+            group_objection(&group).map_or(Ok(group), |why| Err(format!("group “{text}” {why}")))
         });
         Ok(NewPerson { name, profile, groups: groups.collect::<Result<_, _>>()?, admin: false })
     }
@@ -146,7 +147,7 @@ mod tests {
 
     fn lines(text: &str) -> Vec<Line> {
         let objection = |name: &UserName| (name.as_str() == "taken").then(|| "is taken".to_owned());
-        parse(text, objection, |group| group.as_str().starts_with("course"))
+        parse(text, objection, |group| (!group.as_str().starts_with("course")).then(|| "is not there".to_owned()))
     }
 
     #[track_caller]

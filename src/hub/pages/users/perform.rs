@@ -1,13 +1,16 @@
 //! Does an act to its targets: so many at once, each to its own end, each with its own outcome.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
 use super::act::{Act, Choice};
 use super::batch::{Batch, Outcome};
+use crate::auth::RootLeave;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::leave::end_account;
@@ -15,35 +18,45 @@ use crate::hub::to_its_end::to_its_end;
 use crate::model::{Actor, ServerKey, ServerState, UserName};
 use crate::spawner::Wish;
 
-/// Users at once: starts keep an engine busy, and everybody else wants to start a server, too.
-const AT_ONCE: usize = 4;
-/// 5 min for one user: longer than the longest start or stop that the spawner itself allows by default.
-const LIMIT: Duration = Duration::from_secs(300);
+/// How an act is done: by whom, with what was chosen, with leave to make somebody root on the host or without.
+pub(super) struct Deed {
+    pub(super) by: Actor,
+    pub(super) choice: Choice,
+    pub(super) leave: RootLeave,
+}
 
 /// Does all of `batch`, which has begun, in the background.
-pub(super) fn perform(state: &HubState, batch: Arc<Batch>, choice: Choice, by: Actor) {
+pub(super) fn perform(state: &HubState, batch: Arc<Batch>, deed: Deed) {
     let state_in = state.clone();
+    let at_last = batch.finish_at_last();
     state.program.tasks.spawn(async move {
         let next = AtomicUsize::new(0);
-        let workers = std::iter::repeat_with(|| work(&state_in, &batch, &choice, &by, &next)).take(AT_ONCE);
-        futures_util::future::join_all(workers).await;
-        batch.finish();
+        let workers = std::iter::repeat_with(|| work(&state_in, &batch, &deed, &next));
+        futures_util::future::join_all(workers.take(state_in.config.acts_at_once)).await;
+        drop(at_last);
     });
 }
 
 /// Takes one target after the other until none is left.
-async fn work(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, next: &AtomicUsize) {
+async fn work(state: &HubState, batch: &Batch, deed: &Deed, next: &AtomicUsize) {
     let stopping = state.program.tasks.stopping();
     while !stopping.is_cancelled() {
         let index = next.fetch_add(1, Ordering::Relaxed);
         let Some(target) = batch.targets.get(index) else { return };
         batch.note(index, Outcome::UnderWay);
-        let outcome = match timeout(LIMIT, act_on(state, batch, choice, by, target)).await {
-            Ok(Ok(())) => Outcome::Done,
-            Ok(Err(error)) => Outcome::Failed(sentence_of(&error)),
-            Err(_) => Outcome::Failed("It takes longer than five minutes and goes on by itself.".to_owned()),
-        };
-        batch.note(index, outcome);
+        batch.note(index, outcome_of(state.config.act_limit(), act_on(state, batch, deed, target)).await);
+    }
+}
+
+/// What becomes of one: its panic is its own failure, and the others go on.
+async fn outcome_of(limit: Duration, act: impl Future<Output = Result<(), HubError>>) -> Outcome {
+    match timeout(limit, AssertUnwindSafe(act).catch_unwind()).await {
+        Ok(Ok(Ok(()))) => Outcome::Done,
+        Ok(Ok(Err(error))) => Outcome::Failed(sentence_of(&error)),
+        Ok(Err(_)) => Outcome::Failed(
+            "Slipway made a mistake here, which its log tells. Look at this user before you go on.".into(),
+        ),
+        Err(_) => Outcome::Failed("It takes very long, and goes on by itself.".into()),
     }
 }
 
@@ -55,13 +68,14 @@ fn sentence_of(error: &HubError) -> String {
 }
 
 /// Does it to one. What was true when the question was asked is asked again: much may have happened since.
-async fn act_on(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, name: &UserName) -> Result<(), HubError> {
+async fn act_on(state: &HubState, batch: &Batch, deed: &Deed, name: &UserName) -> Result<(), HubError> {
+    let Deed { by, choice, leave } = deed;
     let user = state.auth.user(name).ok_or(HubError::NoSuchResource)?;
     let is_me = batch.by == *name;
     match batch.act {
         Act::Approve => Ok(state.auth.authorise(by, name, true).await?),
         Act::Discard if user.is_authorised() => Err(HubError::bad("This account has been approved meanwhile.")),
-        Act::Discard => delete(state, by, name).await,
+        Act::Discard => delete(state, by, name, false).await,
         Act::Start => start(state, by, name).await,
         Act::Restart => restart(state, by, name).await,
         Act::Stop => stop_all(state, by, name).await,
@@ -74,7 +88,7 @@ async fn act_on(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, na
             let group = choice.group.as_ref().ok_or_else(|| HubError::bad("No group was chosen."))?;
             let users = [name.clone()];
             match batch.act {
-                Act::AddToGroup => state.auth.add_to_group(by, group, &users).await?,
+                Act::AddToGroup => state.auth.add_to_group_with(by, group, &users, leave).await?,
                 _ => state.auth.remove_from_group(by, group, &users).await?,
             };
             Ok(())
@@ -82,7 +96,7 @@ async fn act_on(state: &HubState, batch: &Batch, choice: &Choice, by: &Actor, na
         Act::RequirePassword => Ok(state.auth.require_password_change(by, name, true).await?),
         Act::Enable => Ok(state.auth.set_disabled(by, name, false).await?),
         Act::Disable => disable(state, by, name).await,
-        Act::Delete => delete(state, by, name).await,
+        Act::Delete => delete(state, by, name, choice.with_volumes).await,
     }
 }
 
@@ -125,11 +139,32 @@ async fn disable(state: &HubState, by: &Actor, name: &UserName) -> Result<(), Hu
     .await
 }
 
-async fn delete(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
+async fn delete(state: &HubState, by: &Actor, name: &UserName, with_volumes: bool) -> Result<(), HubError> {
     let (state, by, name) = (state.clone(), by.clone(), name.clone());
     to_its_end(async move {
-        // First the account, then the server: nobody may start it again in between.
-        end_account(&state, &by, &name, false).await
+        if with_volumes {
+            // What is in use does not go. From here to the end of the account nothing of theirs starts again.
+            stop_all(&state, &by, &name).await?;
+        }
+        end_account(&state, &by, &name, with_volumes).await
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(300);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_a_panic_and_a_long_wait_are_each_told_and_end() {
+        let refused = async { Err(HubError::bad("It cannot be.")) };
+        assert_eq!(outcome_of(LIMIT, refused).await, Outcome::Failed("It cannot be.".into()));
+        assert_eq!(outcome_of(LIMIT, async { Ok(()) }).await, Outcome::Done);
+        let mistaken = outcome_of(LIMIT, async { panic!("a mistake of ours") }).await;
+        assert!(matches!(&mistaken, Outcome::Failed(why) if why.contains("made a mistake")), "{mistaken:?}");
+        let endless = outcome_of(LIMIT, std::future::pending()).await;
+        assert!(matches!(&endless, Outcome::Failed(why) if why.contains("very long")), "{endless:?}");
+    }
 }

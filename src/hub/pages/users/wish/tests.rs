@@ -1,3 +1,5 @@
+//! What the list of users shows for which address.
+
 use super::*;
 
 fn entry(name: &str) -> Entry {
