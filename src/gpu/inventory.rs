@@ -137,18 +137,19 @@ impl Sight {
         }
     }
 
-    /// True if the last look succeeded, and not too long ago.
+    /// True if what was seen last was seen a moment ago.
     pub(super) fn is_fresh(&self, now: Timestamp, stale_after: Duration) -> bool {
-        matches!(self, Self::Seen(inventory) if now.since(inventory.at) <= stale_after)
+        matches!(self.known(now, stale_after), Known::Fresh(_))
     }
 
     /// What can be believed at `now`.
     pub(super) fn known(&self, now: Timestamp, stale_after: Duration) -> Known<'_> {
         match self {
             Self::NoLibrary { .. } => Known::NoLibrary,
-            Self::Seen(inventory) if self.is_fresh(now, stale_after) => Known::Fresh(inventory),
             // One failed look among good ones: what was seen a moment ago is as true as it was.
-            Self::Failed { last: Some(last), .. } if now.since(last.at) <= stale_after => Known::Fresh(last),
+            Self::Seen(last) | Self::Failed { last: Some(last), .. } if now.since(last.at) <= stale_after => {
+                Known::Fresh(last)
+            }
             _ => Known::Unknown,
         }
     }

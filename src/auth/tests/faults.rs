@@ -46,7 +46,7 @@ async fn in_a_process_whose_disk_fails() {
     assert!(world.auth.user(&name("bob")).is_none());
     let built_in = GroupName::parse(BUILT_IN_GROUP).expect("a name");
     let by_password = world.auth.root_leave(&root_session, &secret(GOOD), address(1)).await.expect("it is right");
-    assert!(world.auth.add_to_group_with("root", &built_in, &[alice.clone()], &by_password).await.is_err());
+    assert!(world.auth.add_to_group_with("root", &built_in, std::slice::from_ref(&alice), &by_password).await.is_err());
     assert!(world.auth.effective(&alice).is_empty(), "what could not be stored is not granted");
     assert!(!world.auth.user(&alice).expect("she is").is_admin());
     assert_eq!(world.auth.0.sessions.of_user(&alice).len(), 2);

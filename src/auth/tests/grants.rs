@@ -85,8 +85,8 @@ async fn the_password_typed_again_gives_leave_and_each_who_gets_it_is_in_the_aud
     );
     assert_eq!(world.auth.effective(&alice).docker_socket, [built_in()]);
     // Who belongs to it already is given nothing new.
-    world.auth.add_to_group("root", &built_in(), &[alice.clone()]).await.expect("nothing changes");
-    world.auth.remove_from_group("root", &built_in(), &[alice.clone()]).await.expect("taking away needs no leave");
+    world.auth.add_to_group("root", &built_in(), std::slice::from_ref(&alice)).await.expect("nothing changes");
+    world.auth.remove_from_group("root", &built_in(), std::slice::from_ref(&alice)).await.expect("taking away needs no leave");
     assert!(world.auth.effective(&alice).is_empty());
     let (_, session) = world.sign_in("alice").await;
     let leave = world.auth.root_leave(&session, &secret(GOOD), address(1)).await.expect("it is her password");
@@ -187,7 +187,7 @@ async fn a_renamed_member_keeps_what_is_granted_and_a_deleted_ones_successor_has
     world.admin("root").await;
     let alice = world.user("alice").await;
     let made = vec![new_group("lab", memory(2))];
-    world.auth.create_groups_with("root", made, &[alice.clone()], &RootLeave::NONE).await.expect("stored");
+    world.auth.create_groups_with("root", made, std::slice::from_ref(&alice), &RootLeave::NONE).await.expect("stored");
     let renamed = UserChange { name: Some(name("alicia")), admin: None };
     world.auth.update_user("root", &alice, renamed).await.expect("stored");
     assert!(world.auth.effective(&alice).is_empty() && !world.auth.effective(&name("alicia")).is_empty());

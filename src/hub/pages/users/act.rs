@@ -179,6 +179,7 @@ impl Act {
                 Some("is no sign-up that waits; delete the account instead")
             }
             Self::Start if entry.access != Access::LetIn => Some("may not sign in"),
+            Self::Start if entry.must_change_password => Some("must choose a new password first"),
             Self::Start if entry.server == Server::Ready => Some("runs already"),
             Self::Stop if !entry.server.is_up() => Some("has no running server"),
             Self::Restart if entry.server != Server::Ready => Some("has no running server"),

@@ -135,6 +135,7 @@ fn row_of(state: &HubState, me: &UserName, entry: &Entry) -> Value {
         is_me => entry.name == *me,
         admin => entry.admin,
         is_waiting => entry.access == Access::Waiting,
+        must_change_password => entry.must_change_password,
         is_disabled => entry.access == Access::Disabled,
         server => entry.server.word(),
         url,
