@@ -36,7 +36,20 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
     (
         "config",
-        &["model", "auth", "control", "edge", "gpu", "hub", "listener", "proxy", "services", "spawner", "store", "telemetry"],
+        &[
+            "model",
+            "auth",
+            "control",
+            "edge",
+            "gpu",
+            "hub",
+            "listener",
+            "proxy",
+            "services",
+            "spawner",
+            "store",
+            "telemetry",
+        ],
         "it fills each module's Config and nothing else",
     ),
     (

@@ -86,7 +86,11 @@ async fn the_password_typed_again_gives_leave_and_each_who_gets_it_is_in_the_aud
     assert_eq!(world.auth.effective(&alice).docker_socket, [built_in()]);
     // Who belongs to it already is given nothing new.
     world.auth.add_to_group("root", &built_in(), std::slice::from_ref(&alice)).await.expect("nothing changes");
-    world.auth.remove_from_group("root", &built_in(), std::slice::from_ref(&alice)).await.expect("taking away needs no leave");
+    world
+        .auth
+        .remove_from_group("root", &built_in(), std::slice::from_ref(&alice))
+        .await
+        .expect("taking away needs no leave");
     assert!(world.auth.effective(&alice).is_empty());
     let (_, session) = world.sign_in("alice").await;
     let leave = world.auth.root_leave(&session, &secret(GOOD), address(1)).await.expect("it is her password");

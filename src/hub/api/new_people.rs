@@ -154,8 +154,11 @@ pub(in crate::hub) async fn create(
     Ok((StatusCode::OK, Json(BulkModel { results: results.collect() })))
 }
 
+/// People with the lines that they stand on.
+type Numbered = Vec<(usize, NewPerson)>;
+
 /// The people of a wish, with their lines, and what cannot be.
-fn read(state: &HubState, wish: &BulkWish) -> Result<(Vec<(usize, NewPerson)>, Vec<BulkRow>), HubError> {
+fn read(state: &HubState, wish: &BulkWish) -> Result<(Numbered, Vec<BulkRow>), HubError> {
     if !wish.users.is_empty() && !wish.list.is_empty() {
         return Err(HubError::bad("Send `users` or `list`, not both."));
     }

@@ -183,9 +183,14 @@ fn describe_secrets(api: &mut Value) {
 
 /// The paths of named servers, and where the default one is found: by a path of its own, or by that of a named server
 /// without the name.
-const DEFAULT_SERVERS: [(&str, &str, &str); 7] = [
+const DEFAULT_SERVERS: [(&str, &str, &str); 12] = [
     ("/users/{user}/servers/{server}", "/users/{user}/server", "default_server"),
     ("/users/{user}/servers/{server}/progress", "/users/{user}/server/progress", "default_server"),
+    ("/users/{user}/servers/{server}/restart", "/users/{user}/server/restart", "default_server"),
+    ("/users/{user}/servers/{server}/restart", "/users/{user}/restart-server", "platform"),
+    ("/users/{user}/servers/{server}/logs", "/users/{user}/server/logs", "default_server"),
+    ("/users/{user}/servers/{server}/lab-ready", "/users/{user}/server/lab-ready", "default_server"),
+    ("/users/{user}/servers/{server}/lab-ready", "/users/{user}/lab-ready", "platform"),
     ("/users/{user}/servers/{server}", "/users/{user}/servers/", "server_without_name"),
     ("/shares/{user}/{server}", "/shares/{user}/", "of_default_server"),
     ("/share-codes/{user}/{server}", "/share-codes/{user}/", "of_default_server"),

@@ -34,6 +34,7 @@ pub(in crate::hub) async fn get(
 }
 
 /// `POST {base}hub/login?next=` with `username`, `password`, `_xsrf`.
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a handler asks of the request")]
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,

@@ -21,6 +21,7 @@ use crate::spawner::Wish;
 /// A GET starts one's own server too: JupyterLab's menu and bookmarks come this way (one of the few GETs that change
 /// anything). It starts what is there already: somebody else's server, a new named one and, where there is a choice,
 /// any server is shown with a form. A link from another site chooses nothing either: what it asks for is only marked.
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a handler asks of the request")]
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,
@@ -52,6 +53,7 @@ pub(in crate::hub) async fn get(
 }
 
 /// The buttons' way, and the form's. What is not said is as it was at the previous start.
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a handler asks of the request")]
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     VisitOf(visit): VisitOf,

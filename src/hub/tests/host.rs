@@ -119,8 +119,7 @@ async fn the_host_page_shows_what_is_known_and_says_what_is_not() {
         tokio::task::yield_now().await;
     }
     let page = root.get("/hub/host").await.is(200).text;
-    for text in ["29.1.2", "slipway.redb", "hub.example.org", "64 cores", "201 GiB", "A100", "71 °C"]
-    {
+    for text in ["29.1.2", "slipway.redb", "hub.example.org", "64 cores", "201 GiB", "A100", "71 °C"] {
         assert!(page.contains(text), "{text}: {page}");
     }
     assert!(page.contains("97 %") && page.contains("unknown") && page.contains("no UUID"));

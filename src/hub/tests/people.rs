@@ -155,7 +155,7 @@ async fn groups_are_joined_and_left_from_the_users_side() {
     world.user("ann").await;
     world.user("bea").await;
     let group = GroupName::parse("physics").expect("a name");
-    world.auth.create_groups("test", &[group.clone()], &[]).await.expect("a group");
+    world.auth.create_groups("test", std::slice::from_ref(&group), &[]).await.expect("a group");
     let missing = root.administer("add-to-group", &["ann", "bea"], &[]).await.is(400);
     assert!(missing.text.contains("Choose a group."));
     let unknown = root.administer("add-to-group", &["ann"], &[("group", "nothing")]).await;
@@ -223,7 +223,7 @@ async fn many_new_users_are_looked_at_made_once_and_their_passwords_shown() {
     let world = World::new().await;
     let root = world.admin("root").await;
     let group = GroupName::parse("physics").expect("a name");
-    world.auth.create_groups("test", &[group.clone()], &[]).await.expect("a group");
+    world.auth.create_groups("test", std::slice::from_ref(&group), &[]).await.expect("a group");
     let list = "username,first name,last name,email\nAnn,Ann,<b>Lee,ann@x.org\nbea";
     let look = [("people", list), ("group", "physics"), ("must_change", "1"), ("step", "check")];
     let preview = root.post("/hub/admin/new", &look).await.is(200);
@@ -298,7 +298,7 @@ async fn the_list_of_ten_thousand_users_takes_milliseconds() {
     let groups: Vec<_> = (0..20).map(|n| GroupName::parse(&format!("course-{n}")).expect("a name")).collect();
     for (index, group) in groups.iter().enumerate() {
         let members: Vec<_> = (0..10_000).filter(|n| n % 20 == index).map(|n| name(&format!("user-{n}"))).collect();
-        world.auth.create_groups("test", &[group.clone()], &members).await.expect("a group");
+        world.auth.create_groups("test", std::slice::from_ref(group), &members).await.expect("a group");
     }
     root.get("/hub/admin").await.is(200);
     for query in [
