@@ -8,7 +8,8 @@
 #   docker   a real Docker engine and real Jupyter servers 4.1, 5.4 and 6.1
 #   clients  programs written for JupyterHub, unmodified: JupyterHub itself beside us and behind our proxy, a service,
 #            the idle culler, schemathesis
-#   browser  a real Chromium from sign-up to a notebook cell; screenshots go to tests/browser/artefacts/
+#   browser  a real Chromium from sign-up to a notebook cell, and all that people and administrators do on the pages;
+#            screenshots go to tests/browser/artefacts/
 #   images   builds the images of the docker and browser phases, and nothing else
 #
 # Phases run in this order and the first that fails ends the run. What is missing is installed by apt-get when
@@ -279,7 +280,7 @@ phase_browser() {
     fi
     browse() { SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec "$@"; }
     # A real browser on a busy machine: what fails is tried once more, and said, so that it is looked at.
-    for story in rig.mjs run.mjs pages.mjs users.mjs notices.mjs process.mjs; do
+    for story in rig.mjs run.mjs server.mjs people.mjs users.mjs pages.mjs notices.mjs process.mjs; do
       browse "$story" || { echo "test.sh: $story failed; once more, since a browser depends on the whole machine" >&2; browse "$story"; }
     done
   )

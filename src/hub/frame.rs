@@ -79,7 +79,11 @@ pub(super) fn section_of<'a>(path: &'a str, hub: &str) -> &'a str {
     let page = path.strip_prefix(hub).and_then(|page| page.split('/').next()).unwrap_or_default();
     match page {
         "authorize" | "withdraw" | "discard" => "admin",
-        "spawn" | "spawn-pending" | "delete-server" | "volumes" => "home",
+        // With a name behind it: somebody else's.
+        "change-password" if path.trim_end_matches('/').ends_with("/change-password") => page,
+        "change-password" => "admin",
+        "grants" => "groups",
+        "spawn" | "spawn-pending" | "restart" | "delete-server" | "volumes" => "home",
         _ => page,
     }
 }
@@ -140,5 +144,7 @@ mod tests {
     fn a_page_about_a_thing_belongs_to_the_page_that_lists_it() {
         let sections = ["/j/hub/groups/x", "/j/hub/withdraw/bob", "/j/hub/token", "/j/hub/spawn/a/b", "/j/user/groups"];
         assert_eq!(sections.map(|path| section_of(path, "/j/hub/")), ["groups", "admin", "token", "home", ""]);
+        let passwords = ["/j/hub/change-password", "/j/hub/change-password/bob"];
+        assert_eq!(passwords.map(|path| section_of(path, "/j/hub/")), ["change-password", "admin"]);
     }
 }

@@ -14,7 +14,7 @@ const artefacts = new URL("./artefacts/notices/", import.meta.url).pathname;
 const password = "a ship, a slip, a way";
 
 const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { people, person, step } = makeStory(stage);
+const { lastStep, person, step } = makeStory(stage);
 let folder, slipway, admin, bob, secondTab;
 
 before(async () => {
@@ -142,6 +142,4 @@ step("without JavaScript a notice is sent all the same", async () => {
   await plain.context().close();
 });
 
-step("no page of the hub broke its own content policy or had an error in a script", async () => {
-  assert.deepEqual(people.flatMap((context) => context.complaints).filter((line) => !line.includes("/user/")), []);
-});
+lastStep();

@@ -18,7 +18,7 @@ const longName = "wolfeschlegelsteinhausenbergerdorff-montgomery-vandenheuvel-sm
 const crowd = Number(process.env.PEOPLE ?? 60);
 
 const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { people, person, step } = makeStory(stage);
+const { lastStep, person, step } = makeStory(stage);
 let folder, slipway, admin;
 
 before(async () => {
@@ -66,7 +66,7 @@ after(async () => {
 
 step("a long list of people comes in pages, and the next page is a link", async () => {
   await signIn(admin, "admin", password);
-  await admin.goto("/hub/authorize");
+  await admin.goto("/hub/admin");
   assert.equal(await admin.locator("table.users-table tbody tr").count(), 50);
   await look(admin, "people-first-page", artefacts);
   await admin.getByRole("link", { name: /next/i }).click();
@@ -210,6 +210,33 @@ step("a named server is made by its name and deleted after a question, and an op
   assert.equal(await admin.getByText("GPU work").count(), 0);
 });
 
+step("every other page is sound, also with the longest names", async () => {
+  const name = longName.slice(0, 64);
+  await admin.goto("/hub/groups");
+  await admin.fill("#name", `${name}-and-all-who-work-with-them`);
+  await admin.fill("#description", "A description as people write them: who belongs to it, what for, and whom to ask. ".repeat(3));
+  await admin.getByRole("button", { name: "Make group" }).click();
+  await admin.waitForURL(/\/hub\/groups\/wolfe/);
+  const group = path(admin);
+  await admin.fill("#add", `${name}, ${Array.from({ length: 12 }, (_, index) => `guest-${String(index + 1).padStart(3, "0")}`).join(", ")}`);
+  await admin.getByRole("button", { name: "Add to group" }).click();
+  await admin.waitForURL(/done=joined/);
+  for (const [title, address] of [
+    ["group-long", group], ["group-delete-long", `${group}/delete`], ["groups-long", "/hub/groups"],
+    ["grants-long", `/hub/grants/${name}`], ["grants-own", "/hub/grants"],
+    ["audit", "/hub/audit"], ["audit-nothing", "/hub/audit?text=nothing-like-this"],
+    ["settings", "/hub/settings"], ["settings-set", "/hub/settings?show=set"], ["settings-none", "/hub/settings?q=nothing-like-this"],
+    ["account", "/hub/account"], ["sign-out-others", "/hub/account/sign-out"],
+    ["volumes-long", `/hub/volumes/${name}`], ["volumes-none", "/hub/volumes"],
+    ["restart-stopped", "/hub/restart/admin"], ["set-password-long", `/hub/change-password/${name}`],
+    ["new-users", "/hub/admin/new"], ["users-none-running", "/hub/admin?show=running"], ["users-none-disabled", "/hub/admin?show=disabled"],
+    ["notices", "/hub/notifications"],
+  ]) {
+    assert.equal((await admin.goto(address)).status(), 200, address);
+    await look(admin, title, artefacts);
+  }
+});
+
 step("what the edge answers itself looks like the rest and is as sound", async () => {
   assert.equal((await admin.goto("/hub/%zz")).status(), 400);
   await look(admin, "edge-400", artefacts);
@@ -267,6 +294,4 @@ step("signing out by the menu works, and the pages stay closed afterwards", asyn
   assert.equal(path(admin), "/hub/login");
 });
 
-step("no page of the hub broke its own content policy or had an error in a script", async () => {
-  assert.deepEqual(people.flatMap((context) => context.complaints), []);
-});
+lastStep();

@@ -19,7 +19,7 @@ const prepareLimit_ms = 600_000;
 
 let text = "";
 const stage = { artefacts, lastLog: () => text.split("\n").slice(-40).join("\n") };
-const { people, person, step } = makeStory(stage);
+const { lastStep, person, step } = makeStory(stage);
 let folder, terminal, ended, port, admin;
 
 before(async () => {
@@ -119,6 +119,4 @@ step("Ctrl-C stops Slipway cleanly, and it says so", async () => {
   assert.match(text, /start: stopping\n[^]*start: stopped\n$/);
 });
 
-step("no page of the hub broke its own content policy or had an error in a script", async () => {
-  assert.deepEqual(people.flatMap((context) => context.complaints), []);
-});
+lastStep();

@@ -19,7 +19,7 @@ const passwords = { admin: "a ship, a slip, a way", bob: "bobs very own words" }
 const newPassword = "another slip, another way";
 
 const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { people, person, step } = makeStory(stage);
+const { lastStep, person, step } = makeStory(stage);
 let folder, slipway, admin, bob;
 
 before(async () => {
@@ -128,6 +128,7 @@ step("another person asks for an account, and waits", async () => {
 });
 
 step("the administrator approves, and the other person gets in", async () => {
+  // The old address of those who wait.
   await admin.goto("/hub/authorize");
   assert.equal(path(admin), "/hub/admin");
   await look(admin, "users-waiting", artefacts);
@@ -147,7 +148,7 @@ step("the administrator approves, and the other person gets in", async () => {
 step("nobody gets into somebody else's server, or to the administrators' list", async () => {
   assert.equal((await bob.goto("/user/admin/lab")).status(), 404);
   await look(bob, "no-such-server", artefacts);
-  assert.equal((await bob.goto("/hub/authorize")).status(), 403);
+  assert.equal((await bob.goto("/hub/admin")).status(), 403);
   await look(bob, "administrators-only", artefacts);
   assert.equal((await bob.goto("/hub/nothing-here")).status(), 404);
 });
@@ -242,6 +243,4 @@ step("signing out in another tab closes the open sockets within a second", async
   assert.equal(path(admin), "/hub/login");
 });
 
-step("no page of the hub broke its own content policy or had an error in a script", async () => {
-  assert.deepEqual(people.flatMap((context) => context.complaints), []);
-});
+lastStep();

@@ -42,6 +42,9 @@ export async function makeSlipway(folder, certificates, artefacts) {
   return {
     origin: `https://localhost:${port}`,
 
+    /** What the names of its containers and volumes begin with. */
+    name,
+
     /** Starts it and waits until it answers; `changed` wins over the settings of these tests. */
     async start(changed = {}) {
       const output = openSync(log, "a");
@@ -80,6 +83,12 @@ export async function makeSlipway(folder, certificates, artefacts) {
 
     /** Names of the containers of this instance, running or not. */
     containers: () => lines(docker("ps", "--all", "--filter", `name=^${name}`, "--format", "{{.Names}}")),
+
+    /** What the engine knows of a person's container. */
+    inspect: (user) => JSON.parse(docker("inspect", `${name}-${user}`))[0],
+
+    /** What a command prints that is run inside a person's container. */
+    inside: (user, ...command) => docker("exec", `${name}-${user}`, ...command),
 
     /** The requests that have ended, in the order in which they did. */
     accessLog: () => lines(readFileSync(log, "utf8")).filter((line) => line.startsWith('{"address"')).map((line) => JSON.parse(line)),

@@ -3,6 +3,7 @@
 // fixes (paths, field names), never by their looks.
 
 import { test } from "node:test";
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { newPerson } from "./browser.mjs";
 
@@ -18,8 +19,17 @@ export function makeStory(stage) {
     /** Somebody with a browser of their own, and one open tab. */
     async person(options) {
       const context = await newPerson(stage.browser, stage.origin, options);
+      context.isInStory = true;
       people.push(context);
       return context.newPage();
+    },
+
+    /** The last step: nothing was wrong with any page that anybody saw. */
+    lastStep() {
+      test("no page had a fault to be seen, broke its own content policy or had an error in a script", () => {
+        const complaints = people.flatMap((context) => context.complaints);
+        assert.equal(complaints.length, 0, `${complaints.length} complaints:\n${complaints.join("\n")}`);
+      });
     },
 
     /** One step of the story; the first that fails skips the rest. The open pages and the end of the log say more. */
@@ -45,12 +55,7 @@ export function makeStory(stage) {
 /** Sends the form that fits the selector `within`, and waits for the page that it leads to. */
 export async function submit(page, within) {
   const form = page.locator(`form${within}:visible`).first();
-  const [answer] = await Promise.all([
-    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
-    form.locator('button[type="submit"], input[type="submit"], button:not([type])').first().click(),
-  ]);
-  await page.waitForLoadState();
-  return answer.status();
+  return sent(page, () => form.locator('button[type="submit"], input[type="submit"], button:not([type])').first().click());
 }
 
 export async function signIn(page, name, password, next = "/hub/home") {
@@ -58,6 +63,18 @@ export async function signIn(page, name, password, next = "/hub/home") {
   await page.fill('input[name="username"]', name);
   await page.fill('input[name="password"]', password);
   return submit(page, ':has(input[name="password"])');
+}
+
+/** Does what `act` does to a form of this page, which sends it, and waits for the page that it leads to; returns the status. */
+export async function sent(page, act) {
+  const [answer] = await Promise.all([
+    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
+    act(),
+  ]);
+  await page.waitForLoadState();
+  // A container that begins or ends by this changes the network, and Chromium may drop the page that it led to.
+  if (page.url().startsWith("chrome-error:")) await page.reload();
+  return answer.status();
 }
 
 /** Fills the sign-up form that the page shows. */

@@ -25,7 +25,7 @@ crowd.push("wolfeschlegelsteinhausenbergerdorff-montgomery-vandenheuvel-smi,Wolf
 const names = crowd.map((line) => line.split(",")[0]);
 
 const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { people, person, step } = makeStory(stage);
+const { lastStep, person, step } = makeStory(stage);
 let folder, slipway, admin;
 
 before(async () => {
@@ -243,6 +243,4 @@ step("all of it works without scripts", async () => {
   assert.equal(path(plain), "/hub/admin");
 });
 
-step("no page of the hub broke its own content policy or had an error in a script", async () => {
-  assert.deepEqual(people.flatMap((context) => context.complaints), []);
-});
+lastStep();

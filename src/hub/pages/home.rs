@@ -115,7 +115,8 @@ fn visitor_view(state: &HubState, visit: &Visitor) -> Value {
 fn word_of(state: &ServerState) -> &'static str {
     match state {
         ServerState::Stopped => "stopped",
-        ServerState::Starting(_) | ServerState::Restarting => "starting",
+        ServerState::Starting(_) => "starting",
+        ServerState::Restarting => "restarting",
         ServerState::Ready => "ready",
         ServerState::Stopping => "stopping",
         ServerState::Failed(_) => "failed",
@@ -158,9 +159,6 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
         active => state.spawner.last_activity(server).map(moment),
         url => server.prefix(base),
         state => word,
-        is_restarting => status.state == ServerState::Restarting,
-        can_restart => state.spawner.can_restart(),
-        restart_url => page_of(state, "restart", server),
         message => &status.message,
         progress => status.progress_percent,
         since => (status.generation.0 > 0).then(|| moment(status.started_at.filter(|_| word == "ready").unwrap_or(status.since))),

@@ -83,6 +83,11 @@ fn page_of(state: &HubState, page: &str, server: &ServerKey) -> String {
     format!("{}/{}", state.config.hub(page), names.trim_end_matches('/'))
 }
 
+/// Where an act on somebody's server leads back to: one's own home, or the page of the owner.
+fn back_to_owner(state: &HubState, me: &UserName, owner: &UserName) -> String {
+    if owner == me { state.config.hub("home") } else { users::page_of_user(state, owner) }
+}
+
 /// What can be done to users, for the samples of their pages.
 #[cfg(test)]
 pub(super) fn sample_acts() -> Vec<minijinja::value::Value> {

@@ -7,7 +7,7 @@ use minijinja::context;
 
 use super::choice::has_choice;
 use super::home::{self, Typed};
-use super::{page_of, see_other};
+use super::{back_to_owner, page_of, see_other};
 use crate::auth::may_start_server;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
@@ -103,8 +103,7 @@ pub(in crate::hub) async fn delete(
 ) -> Result<Response, HubError> {
     let server = deletable(&state, &person, named)?;
     state.spawner.remove(&server, by).await?;
-    let is_own = server.user == *person.name();
-    Ok(see_other(&state.config.hub(if is_own { "home" } else { "authorize" })))
+    Ok(see_other(&back_to_owner(&state, person.name(), &server.user)))
 }
 
 fn deletable(state: &HubState, person: &Person, Named(named): Named) -> Result<ServerKey, HubError> {

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use minijinja::context;
 
-use super::{page_of, see_other};
+use super::{back_to_owner, page_of, see_other};
 use crate::auth::may_start_server;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
@@ -30,12 +30,12 @@ pub(in crate::hub) async fn ask(
         is_running => state.spawner.status(&server).state == ServerState::Ready,
         can_restart => state.spawner.can_restart(),
         action => page_of(&state, "restart", &server),
-        back => back(&state, &person, &server),
+        back => back_to_owner(&state, person.name(), &server.user),
     };
     frame.show(StatusCode::OK, "restart.html", page)
 }
 
-/// `POST`: one's own leads to the start page, which goes on to the server once it answers again.
+/// `POST`: does it, and leads back: home follows it until it runs again, and the open JupyterLab is still in its tab.
 pub(in crate::hub) async fn post(
     State(state): State<HubState>,
     By(by): By,
@@ -44,12 +44,7 @@ pub(in crate::hub) async fn post(
 ) -> Result<Response, HubError> {
     let server = restartable(&state, &person, named)?;
     state.spawner.restart(&server, by).await?;
-    let is_own = server.user == *person.name();
-    Ok(see_other(&if is_own { page_of(&state, "spawn-pending", &server) } else { back(&state, &person, &server) }))
-}
-
-fn back(state: &HubState, person: &Person, server: &ServerKey) -> String {
-    state.config.hub(if server.user == *person.name() { "home" } else { "authorize" })
+    Ok(see_other(&back_to_owner(&state, person.name(), &server.user)))
 }
 
 fn restartable(state: &HubState, person: &Person, Named(named): Named) -> Result<ServerKey, HubError> {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::choice::must_choose;
 use super::home::server_view;
-use super::{found, page_of, see_other};
+use super::{back_to_owner, found, page_of, see_other};
 use crate::auth::{Caller, may_access_server, may_start_server};
 use crate::hub::HubState;
 use crate::hub::api::progress;
@@ -166,8 +166,7 @@ pub(in crate::hub) async fn stop(
         return Err(HubError::NoSuchResource);
     }
     state.spawner.stop(&server, by).await?;
-    let is_own = server.user == *person.name();
-    Ok(see_other(&state.config.hub(if is_own { "home" } else { "authorize" })))
+    Ok(see_other(&back_to_owner(&state, person.name(), &server.user)))
 }
 
 /// `GET {base}hub/user-redirect/{path}`: a link that means everybody's own server.

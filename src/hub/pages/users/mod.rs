@@ -42,7 +42,7 @@ fn list_at(state: &HubState, wish: &Wish) -> String {
 }
 
 /// The address of one user's page.
-fn page_of_user(state: &HubState, name: &UserName) -> String {
+pub(super) fn page_of_user(state: &HubState, name: &UserName) -> String {
     state.config.hub("admin/users/") + &path_of(name)
 }
 
