@@ -135,7 +135,8 @@ async fn the_api_tells_administrators_of_gpus_and_null_of_what_is_unknown() {
         tokio::task::yield_now().await;
     }
     let root = world.admin("root").await;
-    let json = root.with("sec-fetch-mode", "cors").get("/hub/api/gpus").await.is(200).json();
+    let root = super::users::scripting(&root).await;
+    let json = root.get("/hub/api/gpus").await.is(200).json();
     assert_eq!(
         (&json["state"], &json["engine_gives"], &json["is_fresh"]),
         (&"seen".into(), &"each".into(), &true.into())

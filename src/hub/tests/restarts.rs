@@ -129,7 +129,7 @@ async fn the_page_asks_first_and_leads_to_the_start_page() {
     assert!(page.text.contains("changes that are not saved") && page.text.contains("Keep it running"), "{}", page.text);
     world.engine.behave(Behaviour::Lingers);
     let sent = alice.post("/hub/restart/alice", &[]).await.is(303);
-    assert_eq!(sent.header("location"), "/hub/spawn-pending/alice");
+    assert_eq!(sent.header("location"), "/hub/home");
     let page = alice.get("/hub/spawn-pending/alice").await.is(200);
     for words in ["Restarting your server", "data-phase=\"restart\"", "Stop instead"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
