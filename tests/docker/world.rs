@@ -14,8 +14,8 @@ use slipway::model::{
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
-    Also, Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, Removal, ServerTokens,
-    Sight, Spawner, Volume, Wish,
+    self, Also, Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, Removal,
+    ServerTokens, Sight, Spawner, Volume, Wish,
 };
 use slipway::store::{self, Store, StoreError, UserRow};
 use slipway::tasks::Tasks;

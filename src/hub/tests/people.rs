@@ -80,7 +80,7 @@ async fn several_are_named_before_anything_happens_and_those_it_does_not_fit_are
     let question =
         root.post("/hub/admin/ask", &[("act", "delete"), ("user", "ann"), ("user", "root"), ("user", "bea")]);
     let question = question.await.is(200);
-    assert!(question.text.contains("Delete account: 2 users?") && question.text.contains("stay on this host"));
+    assert!(question.text.contains("Delete account: 2 users?") && question.text.contains("They have none."));
     assert!(question.text.contains("<strong>root</strong> is you"), "{}", question.text);
     assert!(world.auth.user(&name("ann")).is_some());
     let id = question.field("question").expect("a question");
