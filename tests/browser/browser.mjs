@@ -77,7 +77,7 @@ export async function newPerson(browser, baseURL, options = {}) {
 /** Chromium drops every request under way when a network interface of the machine comes or goes, as they do with each
  *  container, whoever's it is. A person would load the page again, and so does this one. */
 function withstandNetworkChanges(page) {
-  const isNetworkChange = (text) => /ERR_NETWORK_CHANGED|chrome-error:/.test(text ?? "");
+  const isNetworkChange = (text) => /ERR_NETWORK_CHANGED|interrupted by another navigation/.test(text ?? "");
   page.on("requestfailed", (request) => { page.lostRequests ||= isNetworkChange(request.failure()?.errorText); });
   const goto = page.goto.bind(page);
   page.goto = async (...address) => {

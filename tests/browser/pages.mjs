@@ -230,7 +230,7 @@ step("every other page is sound, also with the longest names", async () => {
     ["volumes-long", `/hub/volumes/${name}`], ["volumes-none", "/hub/volumes"],
     ["restart-stopped", "/hub/restart/admin"], ["set-password-long", `/hub/change-password/${name}`],
     ["new-users", "/hub/admin/new"], ["users-none-running", "/hub/admin?show=running"], ["users-none-disabled", "/hub/admin?show=disabled"],
-    ["notices", "/hub/notifications"],
+    ["notices", "/hub/notifications"], ["host", "/hub/host"],
   ]) {
     assert.equal((await admin.goto(address)).status(), 200, address);
     await look(admin, title, artefacts);
