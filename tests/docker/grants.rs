@@ -8,7 +8,7 @@ use slipway::model::{
 
 use slipway::spawner::GpuRequest;
 
-use crate::world::{World, alice, docker, failure, user};
+use crate::world::{World, alice, docker, failure, inspected, user};
 
 const LAB: &str = "slipway-lab:local";
 const INSTANT: &str = "slipway-instant:test";
@@ -49,8 +49,7 @@ fn much(data: &str) -> Effective {
 }
 
 fn host_config(container: &str) -> Value {
-    let text = docker(&["inspect", "--format", "{{json .HostConfig}}", container]);
-    serde_json::from_str(&text).expect("JSON")
+    inspected(container)["HostConfig"].take()
 }
 
 /// Trap 18, and the story of the group: a member's server has it all, and the next one of who has left has nothing.
@@ -93,23 +92,10 @@ async fn a_members_server_has_what_the_group_gives_and_later_nothing_of_it() {
 /// The engine here may not be able to run it; that it is asked for is what counts (trap 38).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_privileged_container_is_one_to_the_engine() {
-    let world = World::with(INSTANT, |plan| plan.docker.remove_on_stop = false).await;
+    let world = World::with(INSTANT, |_| {}).await;
     *world.granted.lock() = Effective { privileged: group(), ..Effective::default() };
-    let name = world.container(&alice());
-    let mut watch = world.spawner.watch(&alice());
-    world.spawner.start(&alice(), slipway::spawner::Wish::of("test")).await.expect("taken");
-    let seen = async {
-        loop {
-            let listed = docker(&["ps", "-aq", "--filter", &format!("name=^/{name}$")]);
-            if !listed.is_empty() {
-                return host_config(&listed);
-            }
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(20), watch.changed()).await;
-        }
-    };
-    let host = tokio::time::timeout(std::time::Duration::from_secs(30), seen).await.expect("it is created");
+    let host = &world.made(&alice()).await["HostConfig"];
     assert_eq!((&host["Privileged"], &host["CapDrop"]), (&Value::Bool(true), &Value::Null));
-    world.settled(&alice()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,27 +116,15 @@ async fn nobodys_volume_is_given_but_those_for_groups() {
 /// The engine here has no graphics processors: it makes the container as it is asked to, and cannot start it.
 #[tokio::test(flavor = "multi_thread")]
 async fn graphics_processors_are_asked_for_by_their_uuids() {
-    let world = World::with(INSTANT, |plan| plan.docker.remove_on_stop = false).await;
+    let world = World::with(INSTANT, |_| {}).await;
     let uuids = ["GPU-5a1c2f6e-0b1d-4c1e-9a51-0f9f6b7c8d01", "GPU-5a1c2f6e-0b1d-4c1e-9a51-0f9f6b7c8d02"];
     let check = async |gpus: GpuRequest, expected: Value, visible: &str| {
         *world.lent.lock() = gpus;
-        let name = world.container(&alice());
-        let mut watch = world.spawner.watch(&alice());
-        world.spawner.start(&alice(), slipway::spawner::Wish::of("test")).await.expect("taken");
-        let seen = async {
-            loop {
-                let listed = docker(&["ps", "-aq", "--filter", &format!("name=^/{name}$")]);
-                if !listed.is_empty() {
-                    let all = docker(&["inspect", "--format", "{{json .Config.Env}}", &listed]);
-                    return (host_config(&listed), all);
-                }
-                let _ = tokio::time::timeout(std::time::Duration::from_millis(20), watch.changed()).await;
-            }
-        };
-        let (host, all) = tokio::time::timeout(std::time::Duration::from_secs(30), seen).await.expect("it is created");
-        assert_eq!(host["DeviceRequests"], expected);
-        assert!(all.contains(&format!("NVIDIA_VISIBLE_DEVICES={visible}")), "{all}");
-        world.settled(&alice()).await;
+        let made = world.made(&alice()).await;
+        assert_eq!(made["HostConfig"]["DeviceRequests"], expected);
+        let variables = made["Config"]["Env"].as_array().expect("variables");
+        let wanted = format!("NVIDIA_VISIBLE_DEVICES={visible}");
+        assert!(variables.iter().any(|variable| *variable == wanted), "{variables:?}");
         world.stop(&alice()).await;
     };
     let request = |count: i64, ids: Value| {

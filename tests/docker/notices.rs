@@ -34,7 +34,8 @@ async fn a_real_jupyterlab_with_the_extension_has_the_notice() {
         "total": 1, "successful": 1, "failed": 0, "details": [{ "username": "admin", "status": "success" }],
     });
     assert_eq!(result, delivered, "{}", program.log());
-    let headers = [("sec-fetch-mode", "cors"), ("sec-fetch-site", "same-origin")];
+    let xsrf = browser.cookie("_xsrf", "/user/admin/").expect("the server's _xsrf cookie").to_owned();
+    let headers = [("x-xsrftoken", xsrf.as_str()), ("sec-fetch-mode", "cors"), ("sec-fetch-site", "same-origin")];
     let path = "/user/admin/jupyterlab-notifications-extension/notifications";
     let kept = browser.send(Method::GET, path, &headers, "").await.is(200).json();
     let notice = &kept["notifications"][0];

@@ -21,7 +21,7 @@ use slipway::store::{self, Store, StoreError, UserRow};
 use slipway::tasks::Tasks;
 use tokio::io::copy_bidirectional;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub(crate) const SOCKET: &str = "/var/run/docker.sock";
 
@@ -116,7 +116,7 @@ impl World {
         let engine = DockerBackend::connect(plan.docker.clone(), names.0.instance.clone(), tasks.0.clone()).await;
         let engine = engine.expect("an engine answers");
         engine.network_gateway().await.expect("a network");
-        let backend = Arc::new(Timed { inner: engine, times: Mutex::default() });
+        let backend = Arc::new(Timed { inner: engine, times: Mutex::default(), made: Mutex::default() });
         let routes = Arc::new(Routes::default());
         let tokens = Arc::new(Tokens { store: store.clone(), random: Random::from_system(), live: Mutex::default() });
         let granted = Arc::<Mutex<Effective>>::default();
@@ -150,6 +150,16 @@ impl World {
 
     pub(crate) fn container(&self, server: &ServerKey) -> String {
         server.docker_name(&self.names.0.prefix)
+    }
+
+    /// Wishes a start and returns what the engine made of it, whether it can start that or not.
+    pub(crate) async fn made(&self, server: &ServerKey) -> serde_json::Value {
+        let (made, seen) = oneshot::channel();
+        *self.backend.made.lock() = Some(made);
+        self.spawner.start(server, Wish::of("test")).await.expect("the wish is taken");
+        let seen = tokio::time::timeout(Duration::from_secs(30), seen).await.expect("it is made in time");
+        self.settled(server).await;
+        seen.expect("it is made")
     }
 
     pub(crate) fn has_route(&self, server: &ServerKey) -> bool {
@@ -211,6 +221,11 @@ pub(crate) fn docker(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// All that the engine says of a container.
+pub(crate) fn inspected(container: &str) -> serde_json::Value {
+    serde_json::from_str(&docker(&["inspect", "--format", "{{json .}}", container])).expect("JSON")
+}
+
 impl Drop for Owned {
     fn drop(&mut self) {
         let all = |list: &[&str], remove: &[&str]| {
@@ -264,6 +279,8 @@ impl ServerTokens for Tokens {
 pub(crate) struct Timed {
     inner: DockerBackend,
     pub(crate) times: Mutex<Vec<(&'static str, Duration)>>,
+    /// Where `docker inspect` of the next container goes, before it is started: one that cannot start is gone at once.
+    pub(crate) made: Mutex<Option<oneshot::Sender<serde_json::Value>>>,
 }
 
 impl Timed {
@@ -308,7 +325,12 @@ impl Backend for Timed {
         self.inner.listen_address().await
     }
     async fn create(&self, order: &Order) -> Result<Handle, BackendError> {
-        self.timed("create", self.inner.create(order)).await
+        let handle = self.timed("create", self.inner.create(order)).await?;
+        if let Some(made) = self.made.lock().take() {
+            let id = handle.0["container"].as_str().expect("a container's id");
+            let _ = made.send(inspected(id));
+        }
+        Ok(handle)
     }
     async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
         self.timed("start", self.inner.start(handle)).await
