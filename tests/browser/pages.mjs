@@ -231,10 +231,22 @@ step("every other page is sound, also with the longest names", async () => {
     ["restart-stopped", "/hub/restart/admin"], ["set-password-long", `/hub/change-password/${name}`],
     ["new-users", "/hub/admin/new"], ["users-none-running", "/hub/admin?show=running"], ["users-none-disabled", "/hub/admin?show=disabled"],
     ["notices", "/hub/notifications"], ["host", "/hub/host"],
+    ["api-docs", "/hub/api-docs"], ["api-docs-users", "/hub/api-docs?of=Users"], ["api-docs-servers", "/hub/api-docs?of=Servers"],
   ]) {
     assert.equal((await admin.goto(address)).status(), 200, address);
     await look(admin, title, artefacts);
   }
+});
+
+step("the API's description leads from a line to the operation, which is open then", async () => {
+  await admin.goto("/hub/api-docs");
+  await admin.getByRole("link", { name: "GET /users/{user} " }).first().click();
+  await admin.waitForURL(/\?of=Users#get_user$/);
+  await admin.waitForFunction(() => document.getElementById("get_user").open);
+  // The keyboard goes on from there.
+  await admin.keyboard.press("Tab");
+  assert.equal(await admin.evaluate(() => document.activeElement.parentElement.id), "get_user");
+  await look(admin, "api-docs-operation", artefacts);
 });
 
 step("what the edge answers itself looks like the rest and is as sound", async () => {

@@ -27,6 +27,19 @@ async fn the_description_is_for_everybody_and_says_how_to_authenticate() {
     assert_eq!(schemas["Error"]["additionalProperties"], false);
 }
 
+#[tokio::test]
+async fn people_read_it_a_tag_a_page_without_signing_in() {
+    let world = World::new().await;
+    let stranger = world.stranger().navigating();
+    let overview = stranger.get("/hub/api-docs").await.is(200);
+    assert!(overview.text.contains("api-docs?of=Users#get_user\""), "{}", overview.text);
+    let users = stranger.get("/hub/api-docs?of=Users").await.is(200);
+    assert!(users.text.contains("id=\"get_user\"") && users.text.contains("id=\"model-User\""), "{}", users.text);
+    for address in ["/hub/api-docs?of=Nothing", "/hub/api-docs?of=", "/hub/api-docs?of=%FF%3Cb%3E"] {
+        stranger.get(address).await.is(404);
+    }
+}
+
 /// Where `examples` of the document are, and the schemas that they are examples of, as JSON pointers.
 fn examples(value: &Value, at: &str, found: &mut Vec<(String, Value)>) {
     let Value::Object(fields) = value else {

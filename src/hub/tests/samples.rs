@@ -13,7 +13,7 @@ use crate::hub::api::openapi::Document;
 use crate::hub::assets;
 use crate::hub::config::Config;
 use crate::hub::frame::section_of;
-use crate::hub::pages::api_docs::view_of;
+use crate::hub::pages::api_docs::{overview_of, tag_of};
 use crate::hub::templates::{Views, moment};
 use crate::model::Timestamp;
 
@@ -522,7 +522,13 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             admin(""),
             context! { owner => "alice", server => "", scopes => vec!["access:servers!server=alice/"] },
         ),
-        ("api-docs", "api_docs.html", alice(""), view_of(Document::new(&Config::default()).value())),
+        ("api-docs", "api_docs.html", alice("api-docs"), overview_of(Document::new(&Config::default()).value())),
+        (
+            "api-docs-users",
+            "api_docs_tag.html",
+            alice("api-docs"),
+            tag_of(Document::new(&Config::default()).value(), "Users").expect("a tag of the document"),
+        ),
         (
             "consent-service",
             "consent_service.html",
