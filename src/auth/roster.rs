@@ -1,8 +1,9 @@
 //! Reads lists of people to be: one a line, as they come out of a spreadsheet or a mail.
 //!
 //! `name[,first name[,last name[,e-mail[,group;group]]]]`, with commas, semicolons or tabs between; a first line that
-//! says so (`name,first name,…`) is skipped, and so are empty lines and those that begin with `#`. A field in quotes
-//! may hold separators; no field holds a line break. Groups may be parted by `|`, too, where semicolons part the fields. Pure; whoever reads decides what to do about mistakes.
+//! says so (`e-mail,username,…`) gives them another order. Empty lines are skipped, and those that begin with `#`. A field in
+//! quotes may hold separators; no field holds a line break. Groups may be parted by `|`, too, where semicolons part the
+//! fields. Pure; whoever reads decides what to do about mistakes.
 
 use std::collections::HashMap;
 
@@ -13,6 +14,20 @@ use crate::model::{GroupName, UserName, UserProfile};
 const LINE_LIMIT_BYTES: usize = 4096;
 /// Mistakes that are told: nobody mends more at once, and the answer stays small.
 const MISTAKES_LIMIT: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Name,
+    FirstName,
+    LastName,
+    Email,
+    Groups,
+    /// Without a title: what stands in it is not read.
+    Nothing,
+}
+
+/// The order of a list without titles.
+const COLUMNS: [Column; 5] = [Column::Name, Column::FirstName, Column::LastName, Column::Email, Column::Groups];
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +56,7 @@ impl Roster {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut roster = Self::default();
         let mut lines_of: HashMap<UserName, usize> = HashMap::new();
-        let mut separator = None;
+        let (mut separator, mut columns) = (None, COLUMNS.to_vec());
         // A lone carriage return ends a line, too, as it once did on some computers.
         let lines = text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'));
         for (line, written) in (1..).zip(lines) {
@@ -56,19 +71,9 @@ impl Roster {
                 break;
             }
             match fields_of(trimmed, separator) {
-                Ok(fields) if is_first && is_header(&fields) => {}
-                Ok(fields) => match person_of(&fields) {
-                    Ok(person) => match lines_of.insert(person.name.clone(), line) {
-                        Some(earlier) => {
-                            roster.note(
-                                line,
-                                person.name.as_str(),
-                                format!("the name stands on line {earlier} already"),
-                            );
-                        }
-                        None => roster.people.push((line, person)),
-                    },
-                    Err(reason) => roster.note(line, fields.first().map_or("", String::as_str), reason),
+                Ok(fields) => match titles_of(&fields).filter(|_| is_first) {
+                    Some(titles) => columns = titles,
+                    None => roster.take(line, &fields, &columns, &mut lines_of),
                 },
                 Err(reason) => roster.note(line, trimmed, reason.to_owned()),
             }
@@ -77,6 +82,18 @@ impl Roster {
             }
         }
         roster
+    }
+
+    fn take(&mut self, line: usize, fields: &[String], columns: &[Column], lines_of: &mut HashMap<UserName, usize>) {
+        match person_of(fields, columns) {
+            Ok(person) => match lines_of.insert(person.name.clone(), line) {
+                Some(earlier) => {
+                    self.note(line, person.name.as_str(), format!("the name stands on line {earlier} already"));
+                }
+                None => self.people.push((line, person)),
+            },
+            Err(reason) => self.note(line, field(fields, columns, Column::Name), reason),
+        }
     }
 
     fn note(&mut self, line: usize, name: &str, reason: String) {
@@ -133,23 +150,41 @@ fn fields_of(line: &str, separator: char) -> Result<Vec<String>, &'static str> {
     Ok(fields)
 }
 
-/// `name`, `username`, `user` with at least one more column of ours, or alone.
-fn is_header(fields: &[String]) -> bool {
-    let known = |text: &String, words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    let begins = fields.first().is_some_and(|text| known(text, &["name", "username", "user name", "user"]));
-    let others = ["first", "first name", "first_name", "last", "last name", "last_name", "email", "e-mail", "group"];
-    let goes_on = fields.iter().skip(1).all(|text| text.is_empty() || known(text, &others) || known(text, &["groups"]));
-    begins && goes_on
+/// The columns, if this line is one of titles: all of them are known and the name is among them. Of a single word only
+/// `name` and `username` are titles: a list may well begin with somebody called `user`.
+fn titles_of(fields: &[String]) -> Option<Vec<Column>> {
+    let column = |title: &String| match title.to_lowercase().replace(['_', '-', ' '], "").as_str() {
+        "name" | "username" => Some(Column::Name),
+        "user" | "login" if fields.len() > 1 => Some(Column::Name),
+        "first" | "firstname" | "givenname" => Some(Column::FirstName),
+        "last" | "lastname" | "surname" | "familyname" => Some(Column::LastName),
+        "email" | "mail" | "emailaddress" => Some(Column::Email),
+        "group" | "groups" => Some(Column::Groups),
+        "" => Some(Column::Nothing),
+        _ => None,
+    };
+    let columns: Vec<_> = fields.iter().map(column).collect::<Option<_>>()?;
+    columns.contains(&Column::Name).then_some(columns)
 }
 
-fn person_of(fields: &[String]) -> Result<NewPerson, String> {
-    let field = |at: usize| fields.get(at).map_or("", String::as_str);
-    if fields.iter().skip(5).any(|field| !field.is_empty()) {
-        return Err("there are more than five fields: name, first name, last name, e-mail, groups".to_owned());
+/// What stands in a column; empty if nothing does.
+fn field<'a>(fields: &'a [String], columns: &[Column], wanted: Column) -> &'a str {
+    let place = columns.iter().position(|column| *column == wanted);
+    place.and_then(|place| fields.get(place)).map_or("", String::as_str)
+}
+
+fn person_of(fields: &[String], columns: &[Column]) -> Result<NewPerson, String> {
+    let field = |wanted| field(fields, columns, wanted);
+    if fields.iter().skip(columns.len()).any(|field| !field.is_empty()) {
+        return Err(match columns == COLUMNS {
+            true => "there are more than five fields: name, first name, last name, e-mail, groups".to_owned(),
+            false => format!("there are more fields than the {} titles of the first line", columns.len()),
+        });
     }
-    let name = UserName::parse(field(0)).map_err(|error| error.to_string())?;
-    let profile = UserProfile::parse(field(1), field(2), field(3)).map_err(|error| error.to_string())?;
-    let groups = field(4).split([';', '|']).map(str::trim).filter(|group| !group.is_empty());
+    let name = UserName::parse(field(Column::Name)).map_err(|error| error.to_string())?;
+    let profile = UserProfile::parse(field(Column::FirstName), field(Column::LastName), field(Column::Email))
+        .map_err(|error| error.to_string())?;
+    let groups = field(Column::Groups).split([';', '|']).map(str::trim).filter(|group| !group.is_empty());
     let mut parsed = Vec::new();
     for group in groups {
         let group = GroupName::parse(group).map_err(|error| format!("the group's name: {error}"))?;
@@ -191,6 +226,7 @@ mod tests {
         assert_eq!(names("name,first name,last name,e-mail,groups\nalice"), expected(&[(2, "alice")]));
         assert_eq!(names("Username;Email\nalice;"), expected(&[(2, "alice")]));
         assert_eq!(names("name"), []);
+        assert_eq!(names("user\nann"), expected(&[(1, "user"), (2, "ann")]));
         assert_eq!(names("alice\nname"), expected(&[(1, "alice"), (2, "name")]), "only the first line is a head");
     }
 
@@ -215,6 +251,8 @@ mod tests {
                 "{text}"
             );
         }
+        let titled = "e-mail;;Last name;username;groups;first\nada@example.org;x;King, Countess;ada;\"math;poets\";Ada";
+        assert_eq!(Roster::read(titled, 10), Roster { people: vec![(2, person)], mistakes: vec![] });
         let quoted = Roster::read(r#"ada,"Ada ""the first""""#, 10);
         assert_eq!(quoted.people[0].1.profile.first_name(), r#"Ada "the first""#);
     }

@@ -14,7 +14,7 @@ use super::layers::{
 };
 use super::pages::{
     accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, host, login, logout, named,
-    notices, password, restart, servers, set_password, settings, signup, spawn, tokens, users,
+    notices, password, restart, servers, set_password, settings, signup, spawn, tokens, users, volumes,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -58,20 +58,15 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("error/{code}"), get(home::error))
         .route(&hub("api-docs"), get(api_docs::get))
         .route(&hub("api/oauth2/authorize"), get(oauth::authorize::get).post(oauth::authorize::post))
-        // -- audit --
         .route(&hub("audit"), get(audit::get))
         .route(&hub("audit/check"), post(audit::check_chain))
         .route(&hub("settings"), get(settings::get))
-        // -- life --
         .route(&hub("restart/{user}"), get(restart::ask).post(restart::post))
         .route(&hub("restart/{user}/{server}"), get(restart::ask).post(restart::post))
-        // -- home --
         .route(&hub("account"), get(account::get).post(account::post))
         .route(&hub("account/sign-out"), get(account::ask_end_others).post(account::end_others))
         .route(&hub("account/sign-out/{id}"), get(account::ask_end).post(account::end))
-        // -- accounts --
         .route(&hub("change-password/{user}"), get(set_password::get).post(set_password::post))
-        // -- users --
         .route(&hub("admin"), get(users::list::get))
         .route(&hub("admin/new"), get(users::new::get).post(users::new::post))
         .route(&hub("admin/ask"), post(users::ask::ask))
@@ -81,26 +76,19 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("admin/users/{user}/rename"), post(users::one::change_name))
         .route(&hub("authorize"), get(users::list::waiting))
         .route(&hub("authorize/{user}"), get(users::list::show_user).post(users::ask::approve))
-        // -- volumes --
-        .route(&hub("volumes"), get(super::pages::volumes::get_own))
-        .route(&hub("volumes/{user}"), get(super::pages::volumes::get))
-        .route(&hub("volumes/{user}/reset"), get(super::pages::volumes::ask_reset).post(super::pages::volumes::reset))
-        .route(
-            &hub("volumes/{user}/settle"),
-            get(super::pages::volumes::ask_settle).post(super::pages::volumes::settle),
-        )
-        // -- groups --
+        .route(&hub("volumes"), get(volumes::get_own))
+        .route(&hub("volumes/{user}"), get(volumes::get))
+        .route(&hub("volumes/{user}/reset"), get(volumes::ask_reset).post(volumes::reset))
+        .route(&hub("volumes/{user}/settle"), get(volumes::ask_settle).post(volumes::settle))
         .route(&hub("groups"), get(groups::list).post(groups::create))
         .route(&hub("groups/{group}"), get(groups::get).post(groups::save))
         .route(&hub("groups/{group}/members"), post(groups::members))
         .route(&hub("groups/{group}/delete"), get(groups::ask_delete).post(groups::delete))
         .route(&hub("grants"), get(grants::own))
         .route(&hub("grants/{user}"), get(grants::of_user))
-        // -- notices --
         .route(&hub("notifications"), get(notices::get).post(notices::post))
         .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
         .route(&hub("notifications/{id}"), get(notices::one))
-        // -- gpus --
         .route(&hub("host"), get(host::get))
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
@@ -224,10 +212,8 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         )
         .route(&api("/users/{user}/server/progress"), get(api::progress::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/progress"), get(api::progress::get).options(api::options))
-        // -- audit --
         .route(&api("/audit"), get(api::audit::get).options(api::options))
         .route(&api("/settings"), get(api::settings::get).options(api::options))
-        // -- life --
         .route(&api("/users/{user}/restart-server"), post(api::restart::post).options(api::options))
         .route(&api("/users/{user}/server/restart"), post(api::restart::post).options(api::options))
         .route(&api("/users/{user}/servers/{server}/restart"), post(api::restart::post).options(api::options))
@@ -236,9 +222,7 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/users/{user}/lab-ready"), get(api::lab_ready::get).options(api::options))
         .route(&api("/users/{user}/server/lab-ready"), get(api::lab_ready::get).options(api::options))
         .route(&api("/users/{user}/servers/{server}/lab-ready"), get(api::lab_ready::get).options(api::options))
-        // -- home --
         .route(&api("/live"), get(api::live::get).options(api::options))
-        // -- accounts --
         .route(&api("/users/{user}/profile"), get(api::profiles::get).put(api::profiles::put).options(api::options))
         .route(&api("/user-profiles"), get(api::profiles::list).options(api::options))
         .route(
@@ -257,13 +241,10 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         )
         .route(&api("/users/{user}/sessions/{session}"), delete(api::sessions::end).options(api::options))
         .route(&api("/admin/users/bulk"), post(api::new_people::create).options(api::options))
-        // -- users --
-        // -- volumes --
         .route(
             &api("/users/{user}/manage-volumes"),
             get(api::volumes::list).delete(api::volumes::reset).options(api::options),
         )
-        // -- groups --
         .route(&api("/users/{user}/effective-grants"), get(api::grants::effective).options(api::options))
         .route(&api("/admin/groups"), get(api::grants::list).options(api::options))
         .route(&api("/admin/groups/create"), post(api::grants::create).options(api::options))
@@ -271,11 +252,9 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/admin/groups/reorder"), post(api::grants::reorder).options(api::options))
         .route(&api("/admin/groups/{group}/delete"), delete(api::grants::delete).options(api::options))
         .route(&api("/admin/groups/{group}/config"), get(api::grants::get).put(api::grants::put).options(api::options))
-        // -- notices --
         .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))
         .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))
         .route(&api("/notifications/sent/{id}"), get(api::notices::progress).options(api::options))
-        // -- gpus --
         .route(&api("/gpus"), get(api::gpus::get).options(api::options))
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(

@@ -123,7 +123,6 @@ const TABLE: &[Row] = &[
     ("api", "POST", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "DELETE", "/hub/api/users/alice/server", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "GET", "/hub/api/nothing", [404, 404, 404, 404, 404, 404, 404, 404]),
-    // -- audit --
     ("nav", "GET", "/hub/audit", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/audit/check", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/settings", [302, 302, 302, 403, 403, 200, 302, 302]),
@@ -131,7 +130,6 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/hub/api/settings", [403, 403, 403, 403, 403, 200, 403, 403]),
     ("api", "OPTIONS", "/hub/api/audit", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("api", "OPTIONS", "/hub/api/settings", [200, 200, 200, 200, 200, 200, 200, 200]),
-    // -- life --
     ("nav", "GET", "/hub/restart/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
     ("api", "POST", "/hub/restart/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/restart/alice/gpu", [302, 302, 302, 404, 404, 404, 302, 302]),
@@ -152,7 +150,6 @@ const TABLE: &[Row] = &[
     ("api", "OPTIONS", "/hub/api/users/alice/server/lab-ready", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("api", "GET", "/hub/api/users/alice/servers/gpu/lab-ready", [403, 403, 403, 403, 200, 200, 403, 403]),
     ("api", "OPTIONS", "/hub/api/users/alice/servers/gpu/lab-ready", [200, 200, 200, 200, 200, 200, 200, 200]),
-    // -- home --
     ("nav", "GET", "/hub/account", [302, 302, 302, 200, 200, 200, 302, 302]),
     ("api", "POST", "/hub/account", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/account/sign-out", [302, 302, 302, 200, 200, 200, 302, 302]),
@@ -162,7 +159,6 @@ const TABLE: &[Row] = &[
     // A stream without an end is no row: `live.rs` opens it.
     ("api", "GET", "/hub/api/live", [403, 403, 403, 400, 400, 400, 403, 403]),
     ("api", "OPTIONS", "/hub/api/live", [200, 200, 200, 200, 200, 200, 200, 200]),
-    // -- accounts --
     ("nav", "GET", "/hub/change-password/alice", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/change-password/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "GET", "/hub/api/users/alice/profile", [403, 403, 403, 404, 200, 200, 403, 403]),
@@ -191,7 +187,6 @@ const TABLE: &[Row] = &[
     ("api", "OPTIONS", "/hub/api/users/alice/sessions/x", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("api", "POST", "/hub/api/admin/users/bulk", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "OPTIONS", "/hub/api/admin/users/bulk", [200, 200, 200, 200, 200, 200, 200, 200]),
-    // -- users --
     ("nav", "GET", "/hub/admin", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("nav", "GET", "/hub/admin/new", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/admin/new", [403, 403, 403, 403, 403, 403, 403, 403]),
@@ -203,7 +198,6 @@ const TABLE: &[Row] = &[
     ("nav", "GET", "/hub/authorize", [302, 302, 302, 403, 403, 302, 302, 302]),
     ("nav", "GET", "/hub/authorize/alice", [302, 302, 302, 403, 403, 302, 302, 302]),
     ("api", "POST", "/hub/authorize/alice", [403, 403, 403, 403, 403, 403, 403, 403]),
-    // -- volumes --
     ("nav", "GET", "/hub/volumes", [302, 302, 302, 200, 200, 200, 302, 302]),
     ("nav", "GET", "/hub/volumes/alice", [302, 302, 302, 404, 200, 200, 302, 302]),
     ("nav", "GET", "/hub/volumes/alice/reset", [302, 302, 302, 404, 400, 400, 302, 302]),
@@ -214,7 +208,6 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 404, 200, 200, 403, 403]),
     ("api", "DELETE", "/hub/api/users/alice/manage-volumes", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "OPTIONS", "/hub/api/users/alice/manage-volumes", [200, 200, 200, 200, 200, 200, 200, 200]),
-    // -- groups --
     ("nav", "GET", "/hub/groups", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/groups", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/groups/docker-privileged", [302, 302, 302, 403, 403, 200, 302, 302]),
@@ -240,7 +233,6 @@ const TABLE: &[Row] = &[
     ("api", "GET", "/hub/api/admin/groups/x/config", [403, 403, 403, 403, 403, 404, 403, 403]),
     ("api", "PUT", "/hub/api/admin/groups/x/config", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "OPTIONS", "/hub/api/admin/groups/x/config", [200, 200, 200, 200, 200, 200, 200, 200]),
-    // -- notices --
     ("nav", "GET", "/hub/notifications", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "POST", "/hub/notifications", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/notifications/a1", [302, 302, 302, 403, 403, 404, 302, 302]),
@@ -255,7 +247,6 @@ const TABLE: &[Row] = &[
     ("api", "OPTIONS", "/hub/api/notifications/sent", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("api", "GET", "/hub/api/notifications/sent/a1", [403, 403, 403, 403, 403, 404, 403, 403]),
     ("api", "OPTIONS", "/hub/api/notifications/sent/a1", [200, 200, 200, 200, 200, 200, 200, 200]),
-    // -- gpus --
     ("nav", "GET", "/hub/host", [302, 302, 302, 403, 403, 200, 302, 302]),
     ("api", "GET", "/hub/api/gpus", [403, 403, 403, 403, 403, 200, 403, 403]),
     ("api", "OPTIONS", "/hub/api/gpus", [200, 200, 200, 200, 200, 200, 200, 200]),

@@ -3,22 +3,35 @@
 //! One file a resource, or a family of its methods; `scopes` decides 403 and 404 for all of them, `body`, `query` and
 //! `paging` read what is asked, `model` says what is answered.
 
+pub(super) mod accounts;
 pub(super) mod activity;
+pub(super) mod audit;
 mod body;
+pub(super) mod gpus;
+pub(super) mod grants;
 pub(super) mod groups;
 pub(super) mod info;
+pub(super) mod lab_ready;
+pub(super) mod live;
 pub(super) mod metrics;
 pub(super) mod model;
+pub(super) mod new_people;
+pub(super) mod notices;
 pub(super) mod openapi;
 mod paging;
+pub(super) mod profiles;
 pub(super) mod progress;
 pub(super) mod proxy;
 mod query;
 mod refusals;
+pub(super) mod restart;
 mod scopes;
+pub(super) mod server_log;
 mod server_path;
 pub(super) mod servers;
 pub(super) mod services;
+pub(super) mod sessions;
+pub(super) mod settings;
 pub(super) mod share_codes;
 pub(super) mod shared_with;
 pub(super) mod shares;
@@ -27,30 +40,8 @@ pub(super) mod tokens;
 pub(super) mod user_acts;
 pub(super) mod user_list;
 pub(super) mod users;
-pub(super) mod whoami;
-// -- audit --
-pub(super) mod audit;
-pub(super) mod settings;
-// -- life --
-pub(super) mod lab_ready;
-pub(super) mod restart;
-pub(super) mod server_log;
-// -- home --
-pub(super) mod live;
-// -- accounts --
-pub(super) mod accounts;
-pub(super) mod new_people;
-pub(super) mod profiles;
-pub(super) mod sessions;
-// -- users --
-// -- volumes --
 pub(super) mod volumes;
-// -- groups --
-pub(super) mod grants;
-// -- notices --
-pub(super) mod notices;
-// -- gpus --
-pub(super) mod gpus;
+pub(super) mod whoami;
 
 use axum::Json;
 use axum::extract::State;

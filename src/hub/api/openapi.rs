@@ -76,25 +76,16 @@ pub(super) struct PageQuery {
         shared_with::list_of_user, shared_with::of_user, shared_with::leave_user,
         shared_with::list_of_group, shared_with::of_group, shared_with::leave_group,
         share_codes::of_owner, share_codes::of_server, share_codes::create, share_codes::delete,
-        // -- audit --
         super::audit::get, super::settings::get,
-        // -- life --
         restart::post, server_log::get, lab_ready::get,
-        // -- home --
         live::get,
-        // -- accounts --
         profiles::get, profiles::put, profiles::list, accounts::force_password_change, accounts::rename,
         accounts::set_password, accounts::disable, accounts::enable, accounts::native_users, accounts::authorization,
         sessions::list, sessions::end_all, sessions::end, new_people::create,
-        // -- users --
-        // -- volumes --
         crate::hub::api::volumes::list, crate::hub::api::volumes::reset,
-        // -- groups --
         grants::effective, grants::list, grants::create, grants::import, grants::reorder, grants::delete, grants::get,
         grants::put,
-        // -- notices --
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
-        // -- gpus --
         gpus::get,
         authorize::get, authorize::post, token::post,
     ),

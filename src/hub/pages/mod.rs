@@ -1,42 +1,33 @@
 //! The pages: one file each, with `get` and `post`; what they look like is in `templates/`.
 
 pub(super) mod accept_share;
+pub(super) mod account;
 pub(super) mod api_docs;
+pub(super) mod audit;
 mod choice;
 pub(super) mod csp_report;
+pub(super) mod grants;
+pub(super) mod groups;
 pub(super) mod health;
 pub(super) mod home;
+pub(super) mod host;
+mod list_part;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod named;
+pub(super) mod notices;
 pub(super) mod password;
+pub(super) mod restart;
 pub(super) mod servers;
+pub(super) mod set_password;
+pub(super) mod settings;
 pub(super) mod signup;
 pub(super) mod spawn;
 mod token_choice;
 pub(super) mod tokens;
-// -- audit --
-pub(super) mod audit;
-pub(super) mod settings;
-// -- life --
-pub(super) mod restart;
-// -- home --
-pub(super) mod account;
 mod user_agent;
-// -- accounts --
-pub(super) mod set_password;
-// -- users --
 pub(super) mod users;
-// -- volumes --
 pub(super) mod volumes;
-// -- groups --
-pub(super) mod grants;
-pub(super) mod groups;
-mod list_part;
-// -- notices --
-pub(super) mod notices;
-// -- gpus --
-pub(super) mod host;
 
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER};

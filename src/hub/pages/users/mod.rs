@@ -12,7 +12,6 @@ pub(in crate::hub) mod one;
 mod act;
 mod batch;
 mod entries;
-mod people_list;
 mod perform;
 mod question;
 mod wish;

@@ -14,8 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::check;
-use super::people_list::{Line, parse};
-use crate::auth::{CreatedPeople, Creation, NEW_PEOPLE_LIMIT, NewPerson};
+use crate::auth::{CreatedPeople, Creation, NEW_PEOPLE_LIMIT, NewPerson, Roster};
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, Person};
@@ -90,18 +89,41 @@ impl Typed {
     }
 
     fn lines(&self, state: &HubState) -> Vec<Line> {
-        let objection = |name: &UserName| {
-            let is_taken = state.auth.user(name).is_some();
-            is_taken.then(|| "is taken: there is a user of this name".to_owned())
-        };
-        parse(&self.people, objection, |group| objection_to_group(state, group))
+        let Roster { people, mistakes } = Roster::read(&self.people, NEW_PEOPLE_LIMIT);
+        let good = people.into_iter().map(|(number, person)| {
+            let name = person.name.to_string();
+            Line { number, name, person: objection_to(state, &person).map_or(Ok(person), Err) }
+        });
+        let wrong = mistakes.into_iter().map(|it| Line { number: it.line, name: it.name, person: Err(it.reason) });
+        let mut lines: Vec<_> = good.chain(wrong).collect();
+        lines.sort_by_key(|line| line.number);
+        lines
     }
+}
+
+/// One line of the list that says something.
+struct Line {
+    /// As an editor counts, from 1.
+    number: usize,
+    /// What stands where the name should.
+    name: String,
+    /// Somebody to make, or why not.
+    person: Result<NewPerson, String>,
+}
+
+/// Why this person cannot be made here.
+fn objection_to(state: &HubState, person: &NewPerson) -> Option<String> {
+    if state.auth.user(&person.name).is_some() {
+        return Some("is taken: there is a user of this name".to_owned());
+    }
+    let objection = |group| objection_to_group(state, group).map(|why| format!("group “{group}” {why}"));
+    person.groups.iter().find_map(objection)
 }
 
 /// Why nobody is made a member of this group on the way.
 fn objection_to_group(state: &HubState, group: &GroupName) -> Option<String> {
     match state.auth.group(group) {
-        None => Some("is not there; part several by |".to_owned()),
+        None => Some("is not there; part several by | or ;".to_owned()),
         Some(_) if state.auth.is_root_like(group) => Some(
             "makes its members root on this host; make the users first, then add them on the group’s page".to_owned(),
         ),
