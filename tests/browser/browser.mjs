@@ -141,10 +141,25 @@ export async function waitForJupyterLab(page, limit_ms = 60_000) {
   await page.locator("#jupyterlab-splash").waitFor({ state: "detached", timeout: limit_ms });
 }
 
+/** The launcher's card for a notebook. JupyterLab that lost a request has no kernels to choose from, and is loaded anew. */
+async function launcherCard(page) {
+  const card = page.locator('.jp-LauncherCard[data-category="Notebook"]').first();
+  for (let tries = 3; ; tries -= 1) {
+    if (!(await card.isVisible())) await page.keyboard.press("Control+Shift+L");
+    try {
+      await card.waitFor({ timeout: 10_000 });
+      return card;
+    } catch (error) {
+      if (tries === 1) throw error;
+      await page.reload();
+      await waitForJupyterLab(page);
+    }
+  }
+}
+
 /** Opens a new notebook by the launcher, types `code` into its first cell, runs it; returns what it printed. */
 export async function runInNewNotebook(page, code) {
-  const card = page.locator('.jp-LauncherCard[data-category="Notebook"]').first();
-  if (!(await card.isVisible())) await page.keyboard.press("Control+Shift+L");
+  const card = await launcherCard(page);
   await card.click({ timeout: 30_000 });
   const notebook = page.locator(".jp-NotebookPanel:visible");
   const cell = notebook.locator(".jp-CodeCell .cm-content").first();

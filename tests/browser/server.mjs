@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askServer, look, makeCertificates, openKernelSocket, runInNewNotebook, startChromium, until, waitForJupyterLab } from "./browser.mjs";
 import { makeSlipway } from "./slipway.mjs";
-import { makeStory, path, sent, signIn, submit } from "./story.mjs";
+import { makeStory, path, reach, sent, signIn, submit } from "./story.mjs";
 
 const artefacts = new URL("./artefacts/server/", import.meta.url).pathname;
 const password = "a ship, a slip, a way";
@@ -56,7 +56,7 @@ const homeState = (page, state, limit_ms = 60_000) =>
 async function startByHome() {
   await bob.goto("/hub/home");
   await sent(bob, () => bob.getByRole("button", { name: "Start server" }).click());
-  await bob.waitForURL((url) => url.pathname === "/user/bob/lab", { timeout: 90_000 });
+  await reach(bob, "/user/bob/lab");
 }
 
 /** Stops it there, and waits until the page says so by itself and the container is gone. */

@@ -77,6 +77,20 @@ export async function sent(page, act) {
   return answer.status();
 }
 
+/** Waits until the page has come to this path, by itself or on a way on which Chromium was interrupted by a container. */
+export async function reach(page, pathname, limit_ms = 90_000) {
+  const until = Date.now() + limit_ms;
+  for (;;) {
+    try {
+      await page.waitForURL((url) => url.pathname === pathname, { timeout: Math.max(1, until - Date.now()) });
+      return;
+    } catch (error) {
+      if (Date.now() >= until || !/ERR_NETWORK_CHANGED|interrupted by another/.test(error.message)) throw error;
+      if (page.url().startsWith("chrome-error:")) await page.reload().catch(() => {});
+    }
+  }
+}
+
 /** Fills the sign-up form that the page shows. */
 export async function fillSignUp(page, name, password) {
   await page.fill('input[name="username"]', name);
