@@ -245,6 +245,8 @@ step("the next start has what the groups give, and the engine answers inside the
   assert.ok(config.Env.includes("COURSE=physics 2"));
   assert.ok(mounts.some(({ Name, Destination }) => Name === `${slipway.name}_physics` && Destination === "/data"), JSON.stringify(mounts));
   assert.equal(slipway.inside("bob", "id", "-u"), "1000");
+  // Without the notebooks of before: one that is opened again asks which kernel it shall have.
+  await bob.goto("/user/bob/lab?reset");
   await waitForJupyterLab(bob, 90_000);
   // As `docker version` asks; its program is not in the image.
   const printed = await runInNewNotebook(bob, "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/var/run/docker.sock'); "
