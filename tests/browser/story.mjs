@@ -67,14 +67,16 @@ export async function signIn(page, name, password, next = "/hub/home") {
 
 /** Does what `act` does to a form of this page, which sends it, and waits for the page that it leads to; returns the status. */
 export async function sent(page, act) {
-  const [answer] = await Promise.all([
-    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
-    act(),
-  ]);
+  const isSent = (request) => request.isNavigationRequest() && request.method() === "POST";
+  const answered = page.waitForResponse((response) => isSent(response.request()));
+  // Chromium drops the answer, too, when a container changes the network just then: what was asked for has been done.
+  const lost = page.waitForEvent("requestfailed", isSent).then(() => undefined);
+  for (const end of [answered, lost]) end.catch(() => {});
+  const [answer] = await Promise.all([Promise.race([answered, lost]), act()]);
   await page.waitForLoadState();
   // A container that begins or ends by this changes the network, and Chromium may drop the page that it led to.
   if (page.url().startsWith("chrome-error:")) await page.reload();
-  return answer.status();
+  return answer?.status();
 }
 
 /** Waits until the page has come to this path, by itself or on a way on which Chromium was interrupted by a container. */

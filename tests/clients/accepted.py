@@ -48,6 +48,8 @@ DIFFERENCES = [
     Accepted("GET /health by nobody", "*", "200 with the JSON that the platform's checks read (decisions.md); JupyterHub's is empty"),
     # -- who we are --
     Accepted("GET /info by admin", "body.*", "there is no Python and no spawner class to name"),
+    Accepted("*", "body.scopes", "administrators read the audit log by a scope of our own",
+             lambda theirs, ours, more: sorted([*theirs, "read:audit"]) == sorted(ours)),
     # -- sentences --
     Accepted("*", "body.message", "the fault is named in our own words; the contract quotes none of these", both_say_why),
     # -- stricter than JupyterHub: what it takes by mistake is 400 here --

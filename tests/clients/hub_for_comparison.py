@@ -56,7 +56,8 @@ c.JupyterHub.named_server_limit_per_user = given["named_limit"]
 c.JupyterHub.active_server_limit = given["active_limit"]
 c.JupyterHub.services = given["services"]
 c.JupyterHub.load_roles = given["roles"]
-c.JupyterHub.load_groups = given["groups"]
+# Slipway has this group from its first start on, before all others.
+c.JupyterHub.load_groups = {"docker-privileged": {"users": []}} | given["groups"]
 c.JupyterHub.custom_scopes = {"custom:grant-root": {"description": "allow root-like grants"}}
 c.JupyterHub.spawner_class = TinySpawner
 c.JupyterHub.last_activity_interval = 3600
