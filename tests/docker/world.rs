@@ -213,6 +213,16 @@ pub(crate) fn failure(status: &ServerStatus) -> &slipway::model::Failure {
     }
 }
 
+/// Waits until it is so, for what shows outside alone.
+pub(crate) async fn eventually(is_so: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.expect("it becomes so in time");
+}
+
 /// The `docker` command, for a look from outside.
 pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().expect("the docker command runs");

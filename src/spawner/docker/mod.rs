@@ -45,6 +45,9 @@ use image::Images;
 /// Making a container copies the image's home into a fresh volume: that may take long. The driver's own deadline is
 /// the one that counts.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How often the create call is made: a user's volumes may lie within one another at several places, and at each the
+/// engine may lose its race.
+const CREATE_TRIES: u32 = 4;
 /// Images whose user is remembered: people may name any where the administrator lets them.
 const IMAGES_LIMIT: usize = 1_000;
 /// One line of a log that we keep.
@@ -96,9 +99,9 @@ impl DockerBackend {
         self.engine.look("look for the container", look).await
     }
 
-    /// The create call; where it fails for a cause that we can remove, once more.
+    /// The create call; where it fails for a cause that we can remove or that passes, once more.
     async fn create_container(&self, name: &str, order: &Order) -> Result<String, BackendError> {
-        let mut tries_left = 2;
+        let mut tries_left = CREATE_TRIES;
         let socket_group =
             if order.extras.docker_socket { Some(extras::socket_group(&self.config).await?) } else { None };
         loop {
@@ -120,6 +123,9 @@ impl DockerBackend {
                 Some(404) if tries_left > 0 && error.to_string().contains("network") => {
                     network::ensure(&self.engine, &self.config.network, &self.instance).await?;
                 }
+                // Two containers were made at once of volumes that lie one within the other, and the engine lost its
+                // own race for the folder between them. It is there now.
+                Some(500) if tries_left > 0 && is_lost_race(&error.to_string()) => {}
                 Some(404) if error.to_string().contains("No such image") => {
                     return Err(BackendError::ImageMissing { image: spec::image_of(&self.config, order).to_owned() });
                 }
@@ -470,6 +476,11 @@ fn notice_of(instance: &InstanceId, event: EventMessage) -> Option<Notice> {
         _ => return None,
     };
     Some(Notice { server, generation, sight })
+}
+
+/// `failed to mkdir /…/alice_home/_data/work: mkdir …: file exists`
+fn is_lost_race(text: &str) -> bool {
+    text.contains("mkdir") && text.contains("file exists")
 }
 
 fn exit_of(state: &ContainerState) -> Exit {
