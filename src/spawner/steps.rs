@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -55,9 +55,9 @@ impl Steps {
                 return (Fact::Troubled(Trouble::Because(error.for_person())), None);
             }
         };
-        let claimed = stem.clone();
+        let (claimed, has_claimed) = oneshot::channel();
         let intent: Also = Box::new(move |transaction| {
-            volumes::claim(transaction, &row.key.user, &claimed)?;
+            let _ = claimed.send(volumes::claim(transaction, &row.key.user, stem)?);
             rows::put(transaction, row, &notes)
         });
         // Intent, audit, token and whose the volumes are in one commit: the engine waits for one fsync.
@@ -69,6 +69,7 @@ impl Steps {
                 return (Fact::Troubled(Trouble::Because(text.into())), None);
             }
         };
+        let stem = has_claimed.await.expect("the commit that gave the token has claimed");
         let created = async {
             let listen = self.backend.listen_address().await?;
             let environment = environment(&environment::Facts {

@@ -306,6 +306,22 @@ async fn who_gets_the_name_of_a_renamed_account_gets_volumes_of_another_name() {
     assert_eq!(world.spawner.left_over_volumes(&alice.user).await.expect("asked"), [], "they are carol's");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_servers_of_an_account_may_start_at_once_and_share_its_volumes() {
+    let world = World::new(|config| config.named_servers_per_user = NamedServers::AtMost(3)).await;
+    for turn in 0..20 {
+        let person = format!("u{turn}");
+        world.stage.store.write(|t| t.put_user(&account(&person))).expect("a commit");
+        let servers = ["", "one", "two", "three"].map(|name| {
+            let named = ServerName::parse(name).expect("a name");
+            ServerKey { name: named, ..user(&person) }
+        });
+        futures_util::future::join_all(servers.iter().map(|server| world.ready(server))).await;
+        let stems: HashSet<_> = world.stage.orders.lock().drain(..).map(|order| order.volumes).collect();
+        assert_eq!(stems, HashSet::from([VolumeStem::of(&servers[0].user)]), "turn {turn}");
+    }
+}
+
 #[tokio::test]
 async fn volumes_of_a_deleted_account_are_nobodys_until_an_administrator_has_decided() {
     for settlement in [Settlement::Give, Settlement::SetAside, Settlement::Delete] {

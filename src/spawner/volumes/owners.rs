@@ -44,8 +44,7 @@ impl NoVolumes {
 }
 
 impl Keeper {
-    /// Under which name the volumes of `user` are kept, or are to be kept once `claim` has been called in the commit of
-    /// the start.
+    /// Under which name the volumes of `user` are kept, or are to be kept: `claim`, in the commit of the start, decides.
     pub(in crate::spawner) async fn stem_for(&self, user: &UserName) -> Result<VolumeStem, NoVolumes> {
         if let Some(row) = self.rows.volumes_of(user).await? {
             return Ok(row.stem);
@@ -86,20 +85,21 @@ pub(super) async fn free_stem(keeper: &Keeper, user: &UserName) -> Result<Volume
     Err(NoVolumes::TooMany)
 }
 
-/// Part of the commit that says that a server of `owner` starts: these volumes are theirs from here on.
+/// Part of the commit that says that a server of `owner` starts: these volumes are theirs from here on. Gives those that
+/// the account has: another server of theirs, started at the same moment, may have claimed some first.
 ///
 /// # Errors
-/// If they have others meanwhile: then the start must not be.
+/// If the file cannot be read or written.
 pub(in crate::spawner) fn claim(
     transaction: &mut Transaction<'_>,
     owner: &UserName,
-    stem: &VolumeStem,
-) -> Result<(), StoreError> {
-    match transaction.volumes_of(owner)? {
-        Some(row) if row.stem == *stem => Ok(()),
-        Some(_) => Err(StoreError::Read("the account has got other volumes meanwhile".into())),
-        None => transaction.put_volumes(&VolumesRow { owner: owner.clone(), stem: stem.clone() }),
+    stem: VolumeStem,
+) -> Result<VolumeStem, StoreError> {
+    if let Some(row) = transaction.volumes_of(owner)? {
+        return Ok(row.stem);
     }
+    transaction.put_volumes(&VolumesRow { owner: owner.clone(), stem: stem.clone() })?;
+    Ok(stem)
 }
 
 /// Once in the life of a store: accounts that had servers before volumes had owners own those of their name.
@@ -111,7 +111,7 @@ pub(in crate::spawner) async fn give_owners(rows: &Rows) -> Result<(), StoreErro
         if t.volumes_are_owned()? {
             return Ok(());
         }
-        owners.iter().try_for_each(|owner| claim(t, owner, &VolumeStem::of(owner)))?;
+        owners.iter().try_for_each(|owner| claim(t, owner, VolumeStem::of(owner)).map(drop))?;
         t.note_volumes_are_owned()
     })
     .await
