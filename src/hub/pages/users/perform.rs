@@ -94,6 +94,7 @@ async fn act_on(state: &HubState, batch: &Batch, deed: &Deed, name: &UserName) -
             Ok(())
         }
         Act::RequirePassword => Ok(state.auth.require_password_change(by, name, true).await?),
+        Act::ClearSecondFactor => Ok(state.auth.clear_second_factor(by, name).await?),
         Act::Enable => Ok(state.auth.set_disabled(by, name, false).await?),
         Act::Disable => disable(state, by, name).await,
         Act::Delete => delete(state, by, name, choice.with_volumes).await,
