@@ -12,6 +12,7 @@ fn entry(name: &str) -> Entry {
         access: Access::LetIn,
         must_change_password: false,
         server: Server::Stopped,
+        idle: None,
         active_at: None,
         created: Timestamp(0),
     }
