@@ -22,7 +22,7 @@ use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
 use crate::hub::idle::in_words;
 use crate::model::{Actor, ServerKey, ServerState, Timestamp};
-use crate::spawner::ExtendError;
+use crate::spawner::{ExtendError, SpawnerError};
 
 /// What an extension asks for; the handler reads it by itself, to tell in the platform's words what is wrong.
 #[derive(ToSchema)]
@@ -161,6 +161,7 @@ async fn extension(state: &HubState, key: &ServerKey, by: Actor, body: &Bytes) -
     let extended = match state.spawner.extend(key, hours, by).await {
         Ok(extended) => extended,
         Err(ExtendError::Store(error)) => return Err(error.into()),
+        Err(ExtendError::Closed) => return Err(SpawnerError::Closed.into()),
         Err(ExtendError::Off) => return Ok(refused(format!("{name} is never stopped for being idle"))),
         Err(ExtendError::NotRunning) => return Ok(refused(format!("{name} is not running"))),
         Err(ExtendError::AtCeiling) => return Ok(refused(format!("{name} has all the time that can be given"))),

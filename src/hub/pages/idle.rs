@@ -16,10 +16,10 @@ use crate::hub::error::HubError;
 use crate::hub::extract::{By, Named, Person, is_there};
 use crate::hub::form::{Fields, query_encode, query_value};
 use crate::hub::frame::Frame;
-use crate::hub::idle::{Tone, bar_percent, hours_to_choose, in_words};
+use crate::hub::idle::{bar_percent, hours_to_choose, in_words, tone_of};
 use crate::hub::templates::moment;
-use crate::model::{IdleView, IdleWhy, ServerKey, ServerName};
-use crate::spawner::ExtendError;
+use crate::model::{IdleView, IdleWhy, ServerKey, ServerName, ServerStatus};
+use crate::spawner::{ExtendError, SpawnerError};
 
 /// What was asked for one of the servers on a page, and what became of it.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,9 @@ impl Asked {
 
 /// The time that `server` has left as `idle.html` shows it; None where nothing stops it. `id` names its elements.
 pub(super) fn value_of(state: &HubState, server: &ServerKey, id: &str, asked: &Asked) -> Option<Value> {
+    // Where there is no deadline there is nothing to tell: the rules are off.
     let view = state.spawner.idle_view(server)?;
+    let deadline = view.deadline?;
     let (said, problem) = asked.told(&server.name);
     let left = view.remaining.unwrap_or_default();
     let offers = hours_to_choose(view.offered_hours).into_iter().map(|hours| {
@@ -68,12 +70,13 @@ pub(super) fn value_of(state: &HubState, server: &ServerKey, id: &str, asked: &A
     });
     Some(context! {
         id,
-        deadline => view.deadline.map(moment),
-        wait => view.deadline.map(|at| context! { iso => at.to_iso(), text => format!("in {}", in_words(left)) }),
+        deadline => moment(deadline),
+        wait => context! { iso => deadline.to_iso(), text => format!("in {}", in_words(left)) },
+        is_held => left.is_zero() && view.busy_kernel,
         is_for_idle => view.why == IdleWhy::Idle,
         last => view.last.map(|(source, at)| context! { what => source.for_person(), at => moment(at) }),
         percent => bar_percent(left, view.high_water),
-        tone => Tone::of(left, view.base.unwrap_or(view.high_water)).word(),
+        tone => tone_of(&view).word(),
         is_extended => view.base.is_some_and(|base| left > base),
         offers => offers.collect::<Vec<_>>(),
         no_offer => no_offer(&view),
@@ -93,6 +96,22 @@ fn no_offer(view: &IdleView) -> Option<&'static str> {
             Some("It has as much time as can be given. Whole hours can be added again when an hour of it has passed.")
         }
         IdleWhy::Idle => Some("The time cannot be extended here: to use it keeps it."),
+    }
+}
+
+/// What `idle.html` says of a server that was stopped because nobody used it, or for its age; None of any other.
+pub(super) fn ended(state: &HubState, server: &ServerKey, status: &ServerStatus) -> Option<Value> {
+    let _ = (state, server, status);
+    None
+}
+
+/// For people.
+fn sentence_of(error: &ExtendError) -> &'static str {
+    match error {
+        ExtendError::Off => "This server is never stopped for being idle.",
+        ExtendError::NotRunning => "This server does not run just now.",
+        ExtendError::AtCeiling => "It has all the time that can be given.",
+        ExtendError::Store(_) | ExtendError::Closed => "It could not be extended just now. Try again in a moment.",
     }
 }
 
@@ -119,6 +138,7 @@ pub(in crate::hub) async fn extend(
                 return Ok(see_other(&format!("{back}?extended={name}{cut}")));
             }
             Err(ExtendError::Store(error)) => return Err(error.into()),
+            Err(ExtendError::Closed) => return Err(SpawnerError::Closed.into()),
             Err(error) => (StatusCode::BAD_REQUEST, sentence_of(&error)),
         },
     };

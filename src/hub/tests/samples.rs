@@ -46,7 +46,7 @@ fn idle(id: &str, tone: &str, percent: u8, more: Value) -> Value {
     let offers = vec![context! { hours => 1, text => "1 hour" }, context! { hours => 4, text => "4 hours (all there is)" }];
     let idle = context! {
         id, tone, percent, deadline => moment(NOW), wait => context! { iso => NOW.to_iso(), text => "in 42 minutes" },
-        is_for_idle => true, last => context! { what => "busy kernel", at => moment(NOW) }, is_extended => false, offers,
+        is_for_idle => true, is_held => false, last => context! { what => "busy kernel", at => moment(NOW) }, is_extended => false, offers,
         no_offer => (), extend_url => "/hub/extend/alice", said => (), problem => (),
     };
     context! { ..more, ..idle }
