@@ -27,7 +27,8 @@ use crate::gpu::{Gpus, Nvml};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
 use crate::model::{
-    Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing, UserName,
+    Clock, Door, GrantedIdle, IdleRules, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName,
+    Timing, UserName,
 };
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
@@ -138,6 +139,7 @@ impl App {
             groups: groups_of(&auth),
             grants: grants_of(&auth),
             gpus: Arc::new(gpus::Lender { gpus: gpus.clone(), auth: auth.clone() }),
+            idle_rules: idle_rules_of(&auth, config.spawner.idle.rules),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -232,6 +234,7 @@ impl App {
         https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
         note_start(&config, &auth).await;
         checks.check_audit();
+        checks.tell_of_idle_stops();
         services.start(specs_of_services(&config, &auth));
         announce(&config, &auth, https_port);
         Ok(Self {
@@ -430,6 +433,15 @@ fn groups_of(auth: &Auth) -> spawner::GroupsOf {
 fn grants_of(auth: &Auth) -> spawner::GrantsOf {
     let auth = auth.clone();
     Arc::new(move |user| auth.effective(user))
+}
+
+/// When idle servers of somebody are stopped: as their groups say, else as the installation does.
+fn idle_rules_of(auth: &Auth, installation: IdleRules) -> spawner::IdleRulesOf {
+    let auth = auth.clone();
+    Arc::new(move |user| match auth.idle_grant(user) {
+        Some(granted) => GrantedIdle { rules: granted.value.rules(), from: granted.from },
+        None => GrantedIdle { rules: installation, from: vec![] },
+    })
 }
 
 /// How a command that shuts somebody out, or deletes them, ends their servers.

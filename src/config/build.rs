@@ -1,5 +1,7 @@
 //! Checks the settings, and the relations between them, and fills in each module's `Config`.
 
+mod idle;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -242,6 +244,7 @@ fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
         environment: read.map("spawner.environment").into_iter().collect(),
         gives_left_over_volumes: read.text("spawner.left_over_volumes") == "give",
         volume_sizes_interval_s: read.seconds("spawner.volume_sizes_interval_s"),
+        idle: idle::config(read),
         ..spawner::Config::default()
     }
 }

@@ -61,6 +61,8 @@ pub struct Config {
     pub volume_sizes_interval_s: u64,
     /// How long measuring them may take. 10 min: an engine with many took two.
     pub volume_sizes_timeout_s: u64,
+    /// When idle servers are stopped, and what counts as use.
+    pub idle: super::idle::Config,
 }
 
 impl Default for Config {
@@ -90,6 +92,7 @@ impl Default for Config {
             gives_left_over_volumes: false,
             volume_sizes_interval_s: 3_600,
             volume_sizes_timeout_s: 600,
+            idle: super::idle::Config::default(),
         }
     }
 }

@@ -118,6 +118,7 @@ impl World {
                 move |user| auth.effective(user)
             }),
             gpus: Arc::new(spawner::NoGpus),
+            idle_rules: Arc::new(|_| crate::model::GrantedIdle::default()),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),

@@ -211,6 +211,7 @@ mod tests {
             access,
             must_change_password: false,
             server,
+            idle: None,
             active_at: None,
             created: Timestamp(0),
         }
