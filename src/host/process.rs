@@ -82,11 +82,70 @@ pub fn signal_group(leader: ProcessId, signal: Signal) {
     }
 }
 
+/// What a program and all that it has started have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TreeUsage {
+    /// Processor time, also of those of them that have ended, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Memory that is theirs alone: what the kernel would not get back from a file.
+    pub memory_bytes: u64,
+}
+
+/// What the group that `leader` leads uses, with all that any of it has started: a notebook's kernels have groups of their
+/// own. None: it does not run.
+#[must_use]
+pub fn usage_of_tree(leader: ProcessId) -> Option<TreeUsage> {
+    if !is_alive(leader) {
+        return None;
+    }
+    let pids = std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let all: Vec<(i32, Stat)> = pids.filter_map(|pid| Some((pid, read(pid)?))).collect();
+    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let page = rustix::param::page_size() as u64;
+    let mut usage = TreeUsage::default();
+    for (pid, stat) in tree(&all, leader.pid) {
+        usage.cpu_ns = usage.cpu_ns.saturating_add(stat.ticks.saturating_mul(tick_ns));
+        usage.memory_bytes = usage.memory_bytes.saturating_add(own_pages(pid).unwrap_or(0).saturating_mul(page));
+    }
+    Some(usage)
+}
+
+/// Those of the group and those whom any of them has started, at whatever remove.
+fn tree(all: &[(i32, Stat)], leader: i32) -> Vec<(i32, &Stat)> {
+    let mut members: Vec<_> = all
+        .iter()
+        .filter(|(pid, stat)| stat.group == leader || *pid == leader)
+        .map(|(pid, stat)| (*pid, stat))
+        .collect();
+    let mut known: std::collections::HashSet<i32> = members.iter().map(|(pid, _)| *pid).collect();
+    let mut next = 0;
+    while let Some((parent, _)) = members.get(next).copied() {
+        next += 1;
+        members.extend(
+            all.iter()
+                .filter(|(pid, stat)| stat.parent == parent && known.insert(*pid))
+                .map(|(pid, stat)| (*pid, stat)),
+        );
+    }
+    members
+}
+
+/// Resident pages without those that files back or that are shared.
+fn own_pages(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let mut fields = text.split_ascii_whitespace().skip(1).map(str::parse::<u64>);
+    let (resident, shared) = (fields.next()?.ok()?, fields.next()?.ok()?);
+    Some(resident.saturating_sub(shared))
+}
+
 /// What a `stat` line says.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     state: char,
+    parent: i32,
     group: i32,
+    /// Processor time, with that of children that have ended.
+    ticks: u64,
     start_ticks: u64,
 }
 
@@ -99,11 +158,17 @@ fn read(pid: i32) -> Option<Stat> {
 fn parse(stat: &str) -> Option<Stat> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
-    // The state is field 3, the group field 5, the start field 22.
+    // The state is field 3, the parent 4, the group 5, processor time 14 to 17, the start 22.
     let state = fields.next()?.chars().next()?;
-    let group = fields.nth(1)?.parse().ok()?;
-    let start_ticks = fields.nth(16)?.parse().ok()?;
-    Some(Stat { state, group, start_ticks })
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let mut ticks = 0_u64;
+    for field in [fields.nth(8)?, fields.next()?, fields.next()?, fields.next()?] {
+        // That of ended children may be negative by a mistake of old kernels.
+        ticks = ticks.saturating_add(u64::try_from(field.parse::<i64>().ok()?).unwrap_or(0));
+    }
+    let start_ticks = fields.nth(4)?.parse().ok()?;
+    Some(Stat { state, parent, group, ticks, start_ticks })
 }
 
 #[cfg(test)]
@@ -112,9 +177,45 @@ mod tests {
 
     #[test]
     fn a_name_full_of_brackets_misleads_nobody() {
-        let stat = "42 (a) b (c) S 1 43 42 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 98765 0 0";
-        assert_eq!(parse(stat), Some(Stat { state: 'S', group: 43, start_ticks: 98_765 }));
+        let stat = "42 (a) b (c) S 1 43 42 0 -1 4194560 0 0 0 0 5 6 70 80 20 0 1 0 98765 0 0";
+        let expected = Stat { state: 'S', parent: 1, group: 43, ticks: 161, start_ticks: 98_765 };
+        assert_eq!(parse(stat), Some(expected));
         assert_eq!(parse("42 (x"), None);
+    }
+
+    #[test]
+    fn a_tree_holds_the_group_and_what_it_has_started_under_other_groups() {
+        let stat = |parent, group| Stat { state: 'S', parent, group, ticks: 1, start_ticks: 0 };
+        let all = [
+            (10, stat(1, 10)),
+            (11, stat(10, 10)),
+            // A kernel with a group of its own, and what it has started.
+            (12, stat(11, 12)),
+            (13, stat(12, 13)),
+            // One whose parent has ended: its group tells.
+            (14, stat(1, 10)),
+            (20, stat(1, 20)),
+            // Nobody is their own parent, but `/proc` is read while it changes.
+            (21, stat(21, 21)),
+        ];
+        let mut pids: Vec<_> = tree(&all, 10).into_iter().map(|(pid, _)| pid).collect();
+        pids.sort_unstable();
+        assert_eq!(pids, [10, 11, 12, 13, 14]);
+    }
+
+    #[test]
+    fn what_we_use_ourselves_is_counted() {
+        let own = of_pid(i32::try_from(std::process::id()).expect("a pid")).expect("we run");
+        let before = usage_of_tree(own).expect("we run");
+        let block = vec![1_u8; 64 << 20];
+        let begun = std::time::Instant::now();
+        while begun.elapsed().as_millis() < 150 {
+            std::hint::black_box(&block);
+        }
+        let after = usage_of_tree(own).expect("we run");
+        assert!(after.cpu_ns > before.cpu_ns, "{before:?} {after:?}");
+        assert!(after.memory_bytes >= 64 << 20, "{after:?}");
+        assert_eq!(usage_of_tree(ProcessId { start_ticks: own.start_ticks + 1, ..own }), None);
     }
 
     #[test]

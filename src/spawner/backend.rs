@@ -161,6 +161,53 @@ pub trait Backend: Send + Sync + 'static {
     async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
         Ok(HashMap::new())
     }
+
+    /// What a running server has used of processors so far, and what it uses of memory now. None: it does not run, or
+    /// nobody here can know. For the background alone, and the caller has the deadline.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn usage(&self, _handle: &Handle) -> Result<Option<UsageReading>, BackendError> {
+        Ok(None)
+    }
+
+    /// How much each server has written beside its volumes, as far as that is known: it goes with the container. Slow,
+    /// for the engine as well: for the background alone, and the caller has the deadline.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn layer_sizes(&self) -> Result<HashMap<ServerKey, LayerSize>, BackendError> {
+        Ok(HashMap::new())
+    }
+}
+
+/// What one look at a running server says. What it does not say is None, never 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageReading {
+    /// Two of these say how busy it was between them.
+    pub processor: Option<ProcessorReading>,
+    /// Memory in use, without file caches that the kernel would give back.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Counters that only grow while a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessorReading {
+    /// Processor time that the server has had, in nanoseconds.
+    pub used_ns: u64,
+    /// What one core could have given by then, in nanoseconds: a clock whose zero does not matter.
+    pub core_ns: u64,
+    /// How many cores there are: nobody uses more.
+    pub cores: u32,
+}
+
+/// How large a container is beside its volumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerSize {
+    /// What has been written into it, in bytes.
+    pub written_bytes: u64,
+    /// That and its image, in bytes.
+    pub whole_bytes: Option<u64>,
 }
 
 /// A volume that exists.

@@ -122,6 +122,13 @@ impl Board {
         all.filter(|(_, status)| status.state != ServerState::Stopped).collect()
     }
 
+    /// Servers that are ready, with their last activity.
+    pub(super) fn ready(&self) -> Vec<(ServerKey, Option<Timestamp>)> {
+        let entries = self.entries.read();
+        let ready = entries.iter().filter(|(_, entry)| entry.status.borrow().state == ServerState::Ready);
+        ready.map(|(server, entry)| (server.clone(), entry.last_activity())).collect()
+    }
+
     pub(super) fn publish(&self, server: &ServerKey, status: ServerStatus) {
         let mut change = None;
         self.with(server, |entry| {

@@ -61,6 +61,18 @@ pub struct Config {
     pub volume_sizes_interval_s: u64,
     /// How long measuring them may take. 10 min: an engine with many took two.
     pub volume_sizes_timeout_s: u64,
+    /// How often processor and memory of a server in use are looked at; of one that nobody uses, six times as seldom.
+    /// 10 s. 0: never.
+    pub usage_interval_s: u64,
+    /// Servers looked at at once. 4: an engine answers in some 10 ms, and has other work.
+    pub usage_at_once: usize,
+    /// How long a look at one server may take. 5 s: an engine that is busy took half a second.
+    pub usage_timeout_s: u64,
+    /// How often what servers have written beside their volumes is measured. 5 min: the engine walks through all files
+    /// for it. 0: never.
+    pub layer_sizes_interval_s: u64,
+    /// How long measuring that may take. 2 min.
+    pub layer_sizes_timeout_s: u64,
     /// When idle servers are stopped, and what counts as use.
     pub idle: super::idle::Config,
 }
@@ -92,6 +104,11 @@ impl Default for Config {
             gives_left_over_volumes: false,
             volume_sizes_interval_s: 3_600,
             volume_sizes_timeout_s: 600,
+            usage_interval_s: 10,
+            usage_at_once: 4,
+            usage_timeout_s: 5,
+            layer_sizes_interval_s: 300,
+            layer_sizes_timeout_s: 120,
             idle: super::idle::Config::default(),
         }
     }

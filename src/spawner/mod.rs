@@ -25,6 +25,7 @@ mod record;
 mod rows;
 mod steps;
 mod trouble;
+mod usage;
 mod volumes;
 
 pub mod docker;
@@ -40,8 +41,8 @@ use tracing::warn;
 
 pub use answering::Answering;
 pub use backend::{
-    Backend, BackendError, EngineFacts, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, Notice,
-    Order, ProgressSink, Removal, ResourceLimits, Sight, Volume,
+    Backend, BackendError, EngineFacts, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, LayerSize,
+    Notice, Order, ProcessorReading, ProgressSink, Removal, ResourceLimits, Sight, UsageReading, Volume,
 };
 pub use changes::ServerChange;
 pub use config::Config;
@@ -50,6 +51,7 @@ pub use idle::{Config as IdleConfig, ExtendError, Extended, IdleRulesOf};
 pub use limits::NamedServers;
 pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
+pub use usage::{UsageSample, UsageTotals};
 pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
@@ -257,6 +259,7 @@ pub struct Spawner {
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
     volumes: Arc<volumes::Keeper>,
+    usage: Arc<usage::Usages>,
     base: BasePath,
     /// Places for questions that people's pages have put to servers.
     questions: Arc<Semaphore>,
@@ -337,6 +340,9 @@ impl Spawner {
             gives_left_over: config.gives_left_over_volumes,
         });
         tasks.spawn(volumes.clone().keep_sizes(config.volume_sizes_pace(), tasks.stopping().clone()));
+        let usage = Arc::new(usage::Usages::new(&config, backend.clone(), board.clone(), clock.clone()));
+        tasks.spawn(usage.clone().keep_usage(tasks.stopping().clone()));
+        tasks.spawn(usage.clone().keep_layers(tasks.stopping().clone()));
         let steps = Arc::new(Steps {
             config,
             ready,
@@ -383,6 +389,7 @@ impl Spawner {
             counts,
             groups,
             volumes,
+            usage,
             base: own_base,
             questions,
             tokens: of_servers,

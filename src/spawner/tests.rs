@@ -3,6 +3,7 @@
 mod gpus;
 mod named;
 mod restart;
+mod usage;
 mod volumes;
 
 use std::collections::HashMap;
@@ -64,6 +65,7 @@ struct Stage {
     moved: AtomicUsize,
     /// Who lends graphics processors, if the engine can give any.
     lender: Mutex<Option<Arc<dyn GpuLender>>>,
+    meters: usage::Meters,
 }
 
 impl Stage {
@@ -220,6 +222,14 @@ impl Backend for Stage {
         self.check()?;
         Ok(self.disks.sizes())
     }
+    async fn usage(&self, handle: &Handle) -> Result<Option<UsageReading>, BackendError> {
+        self.check()?;
+        self.meters.usage_of(&server_of(handle)).await
+    }
+    async fn layer_sizes(&self) -> Result<HashMap<ServerKey, LayerSize>, BackendError> {
+        self.check()?;
+        Ok(self.meters.layers.lock().clone())
+    }
 }
 
 /// Tokens that look at the routes when they end.
@@ -306,6 +316,7 @@ impl World {
             restart_ends_in: Mutex::default(),
             moved: AtomicUsize::new(0),
             lender: Mutex::default(),
+            meters: usage::Meters::default(),
         });
         Self::open(config, stage, Arc::new(MovedClock(AtomicI64::new(1_000_000))), folder).await
     }

@@ -331,6 +331,12 @@ impl Backend for Timed {
     async fn facts(&self) -> Result<spawner::EngineFacts, BackendError> {
         self.inner.facts().await
     }
+    async fn usage(&self, handle: &Handle) -> Result<Option<spawner::UsageReading>, BackendError> {
+        self.timed("usage", self.inner.usage(handle)).await
+    }
+    async fn layer_sizes(&self) -> Result<HashMap<ServerKey, spawner::LayerSize>, BackendError> {
+        self.inner.layer_sizes().await
+    }
     async fn listen_address(&self) -> Result<std::net::SocketAddr, BackendError> {
         self.inner.listen_address().await
     }

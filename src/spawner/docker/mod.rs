@@ -11,6 +11,7 @@ mod labels;
 mod network;
 mod sizes;
 mod spec;
+mod stats;
 mod tar;
 mod volumes;
 
@@ -25,7 +26,7 @@ use bollard::models::{
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
     LogsOptionsBuilder, RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder,
+    StatsOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
@@ -35,7 +36,8 @@ use parking_lot::Mutex;
 pub use config::{Config, PullPolicy, SharedVolume, UserVolume};
 
 use super::backend::{
-    Backend, BackendError, EngineFacts, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, Sight, Volume,
+    Backend, BackendError, EngineFacts, Exit, Found, Handle, LayerSize, Notice, Order, ProgressSink, Removal, Sight,
+    UsageReading, Volume,
 };
 use crate::model::{InstanceId, ServerKey, UpstreamAddress, VolumeStem};
 use crate::tasks::Tasks;
@@ -460,6 +462,32 @@ impl Backend for DockerBackend {
         let is_shared = |name: &str| self.config.shared_volumes.iter().any(|shared| shared.name == name);
         sizes.retain(|name, _| name.starts_with(&own) || is_shared(name));
         Ok(sizes)
+    }
+
+    async fn usage(&self, handle: &Handle) -> Result<Option<UsageReading>, BackendError> {
+        let id = id_of(handle)?;
+        // One answer at once: by default the engine waits for a second one to count the difference, which we do.
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let ask = async {
+            let answer = self.engine.docker.stats(id, Some(options)).next().await;
+            answer.transpose()
+        };
+        let answer = self.engine.look("say what a server uses", ask).await?;
+        Ok(answer.flatten().and_then(|stats| stats::read(&stats)))
+    }
+
+    async fn layer_sizes(&self) -> Result<HashMap<ServerKey, LayerSize>, BackendError> {
+        let options = ListContainersOptionsBuilder::default().size(true).filters(&self.filters(&[])).build();
+        let list = self.engine.docker.list_containers(Some(options));
+        let containers = list.await.map_err(|error| refused("say how large servers are", error))?;
+        let sizes = containers.into_iter().filter_map(|container| {
+            let (server, _) = labels::read(&self.instance, container.labels.as_ref()?)?;
+            // An empty one is left out of the answer: it was asked for, so it is 0.
+            let written_bytes = u64::try_from(container.size_rw.unwrap_or(0)).ok()?;
+            let whole_bytes = container.size_root_fs.and_then(|bytes| u64::try_from(bytes).ok());
+            Some((server, LayerSize { written_bytes, whole_bytes }))
+        });
+        Ok(sizes.collect())
     }
 }
 

@@ -30,8 +30,8 @@ use tracing::warn;
 pub use config::Config;
 
 use super::backend::{
-    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, ResourceLimits,
-    Sight, Volume,
+    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProcessorReading, ProgressSink, Removal,
+    ResourceLimits, Sight, UsageReading, Volume,
 };
 use super::log_lines;
 use crate::host::account::{Account, PASSWD};
@@ -62,6 +62,8 @@ struct Shared {
     running: Mutex<HashMap<ServerKey, Order>>,
     /// How processes that ended had ended.
     exits: Mutex<HashMap<ServerKey, (ProcessId, Exit)>>,
+    /// The beginning of the clock that readings of processors are taken by.
+    opened: std::time::Instant,
 }
 
 /// What is kept beside a server's home.
@@ -105,6 +107,7 @@ impl ProcessBackend {
             orders: Mutex::default(),
             running: Mutex::default(),
             exits: Mutex::default(),
+            opened: std::time::Instant::now(),
         });
         let (watched, stopping) = (shared.clone(), tasks.stopping().clone());
         tasks.spawn(async move {
@@ -348,6 +351,13 @@ impl Shared {
         Ok(records)
     }
 
+    fn reading_of(&self, usage: table::TreeUsage) -> UsageReading {
+        let core_ns = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        let processor = ProcessorReading { used_ns: usage.cpu_ns, core_ns, cores };
+        UsageReading { processor: Some(processor), memory_bytes: Some(usage.memory_bytes) }
+    }
+
     fn remove_home(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
         let Some(home) = homes::path_of(&self.config.folder, stem, suffix) else { return Ok(Removal::Absent) };
         let lives_there = |record: &Record| {
@@ -527,6 +537,15 @@ impl Backend for ProcessBackend {
     async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
         self.blocking(|shared| homes::sizes(&shared.config.folder).map_err(|error| refused("measure homes", &error)))
             .await
+    }
+
+    async fn usage(&self, handle: &Handle) -> Result<Option<UsageReading>, BackendError> {
+        let server = server_of(handle)?;
+        self.blocking(move |shared| {
+            let Some(process) = shared.record_of(&server)?.and_then(|record| record.process) else { return Ok(None) };
+            Ok(table::usage_of_tree(process).map(|usage| shared.reading_of(usage)))
+        })
+        .await
     }
 }
 
