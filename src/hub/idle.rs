@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_time_is_said_in_words_and_never_longer_than_it_is() {
-        let said = [59, 60, 119, 3599, 3600, 3660, 7325, 86_400, 90_000, 200_000].map(|s| in_words(Duration::from_secs(s)));
+        let said =
+            [59, 60, 119, 3599, 3600, 3660, 7325, 86_400, 90_000, 200_000].map(|s| in_words(Duration::from_secs(s)));
         let expected = [
             "less than a minute",
             "1 minute",

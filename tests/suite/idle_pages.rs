@@ -71,7 +71,8 @@ async fn an_extension_is_in_whole_hours_and_what_is_more_than_offered_is_cut_and
     let half = info(&alice, "alice").await;
     assert_eq!((&half["time_remaining_seconds"], &half["extensions_available_hours"]), (&json!(1800), &json!(3)));
     assert_eq!(half["display_ceiling_seconds"], 3600);
-    for bad in [json!({ "hours": 0 }), json!({ "hours": -2 }), json!({ "hours": "2" }), json!([]), json!({ "evil": 1 })] {
+    for bad in [json!({ "hours": 0 }), json!({ "hours": -2 }), json!({ "hours": "2" }), json!([]), json!({ "evil": 1 })]
+    {
         let refused = extend(&alice, "alice", bad.clone()).await.is(400).json();
         assert_eq!(refused["success"], false, "{bad}");
     }
@@ -93,7 +94,11 @@ async fn an_extension_is_in_whole_hours_and_what_is_more_than_offered_is_cut_and
     call(&root, Method::GET, "/hub/api/users/nobody/session-info", &Value::Null).await.is(404);
     call(&root, Method::GET, "/hub/api/users/alice/servers/gpu/session-info", &Value::Null).await.is(404);
     let rows = world.app.store.audit(50).expect("readable");
-    assert_eq!(rows.iter().filter(|row| row.act.starts_with("extended") && row.actor == "alice").count(), 2, "{rows:?}");
+    assert_eq!(
+        rows.iter().filter(|row| row.act.starts_with("extended") && row.actor == "alice").count(),
+        2,
+        "{rows:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +107,9 @@ async fn the_owner_reads_and_extends_on_the_home_page_without_a_script() {
     let alice = world.user_with_server("alice").await;
     world.clock.advance(45 * MINUTE);
     let home = alice.get("/hub/home").await.is(200).text();
-    for words in ["if nobody uses it", "in 15 minutes", "Stops soon", "it was started", "value=\"25\"", "3 hours (all there is)"] {
+    for words in
+        ["if nobody uses it", "in 15 minutes", "Stops soon", "it was started", "value=\"25\"", "3 hours (all there is)"]
+    {
         assert!(home.contains(words), "{words}: {home}");
     }
     for bad in ["", "x", "0", "-1", "1.5"] {
@@ -138,11 +145,17 @@ async fn an_administrator_extends_on_the_page_of_a_user_and_it_is_audited_as_the
     let page = root.get(done.header("location")).await.is(200).text();
     assert!(page.contains("Extended.") && page.contains("in 2 hours and 10 minutes"), "{page}");
     let refused = send_form(&root, "/hub/admin/users/alice", "alice", "none").await.is(400).text();
-    assert!(refused.contains("Choose a whole number of hours") && refused.contains("admin/users/alice/rename"), "{refused}");
+    assert!(
+        refused.contains("Choose a whole number of hours") && refused.contains("admin/users/alice/rename"),
+        "{refused}"
+    );
     let list = root.get("/hub/admin?show=idle").await.is(200).text();
     assert!(list.contains("No server is about to be stopped"), "{list}");
     let rows = world.app.store.audit(50).expect("readable");
-    assert!(rows.iter().any(|row| row.act.starts_with("extended") && row.actor == "root" && row.from.is_some()), "{rows:?}");
+    assert!(
+        rows.iter().any(|row| row.act.starts_with("extended") && row.actor == "root" && row.from.is_some()),
+        "{rows:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +175,8 @@ async fn named_servers_have_their_own_time() {
     tokio::time::timeout(crate::client::ANSWER_LIMIT, ready).await.expect("in time").expect("it is ready");
     world.clock.advance(20 * MINUTE);
     let path = "/hub/api/users/alice/servers/gpu";
-    let done = call(&alice, Method::POST, &format!("{path}/extend-session"), &json!({ "hours": 2 })).await.is(200).json();
+    let done =
+        call(&alice, Method::POST, &format!("{path}/extend-session"), &json!({ "hours": 2 })).await.is(200).json();
     assert_eq!(done["session_info"]["time_remaining_seconds"], 9600);
     let gpu = call(&alice, Method::GET, &format!("{path}/session-info"), &Value::Null).await.is(200).json();
     assert_eq!(gpu["time_remaining_seconds"], 9600);
@@ -211,7 +225,10 @@ async fn a_group_says_when_its_members_servers_are_stopped_at_once_and_all_of_it
     assert!(grants.contains("holds at once") && grants.contains("night"), "{grants}");
 
     let config = call(&root, Method::GET, "/hub/api/admin/groups/night/config", &Value::Null).await.is(200).json();
-    assert_eq!((&config["config"]["idle_after_minutes"], &config["config"]["idle_extension_hours"]), (&json!(120), &json!(5)));
+    assert_eq!(
+        (&config["config"]["idle_after_minutes"], &config["config"]["idle_extension_hours"]),
+        (&json!(120), &json!(5))
+    );
     let exported = call(&root, Method::GET, "/hub/api/admin/groups", &Value::Null).await.is(200).json();
     call(&root, Method::DELETE, "/hub/api/admin/groups/night/delete", &Value::Null).await.is(200);
     call(&root, Method::POST, "/hub/api/admin/groups/import", &exported).await.is(200);

@@ -223,8 +223,19 @@ mod tests {
             assert_eq!(hours(body), Some(expected), "{body}");
         }
         for body in [
-            "{", "[]", "7", "null", r#"{"hours": 0}"#, r#"{"hours": 0.5}"#, r#"{"hours": -1}"#, r#"{"hours": "2"}"#,
-            r#"{"hours": null}"#, r#"{"hours": true}"#, r#"{"hours": [1]}"#, r#"{"hours": 1, "evil": 2}"#, r#"{"hours": 1e999}"#,
+            "{",
+            "[]",
+            "7",
+            "null",
+            r#"{"hours": 0}"#,
+            r#"{"hours": 0.5}"#,
+            r#"{"hours": -1}"#,
+            r#"{"hours": "2"}"#,
+            r#"{"hours": null}"#,
+            r#"{"hours": true}"#,
+            r#"{"hours": [1]}"#,
+            r#"{"hours": 1, "evil": 2}"#,
+            r#"{"hours": 1e999}"#,
         ] {
             assert_eq!(hours(body), None, "{body}");
         }

@@ -72,7 +72,9 @@ fn notice_of(view: &IdleView) -> Option<Notice> {
         IdleWhy::Idle if view.offered_hours > 0 => {
             format!("This server stops in {left} because nobody uses it. Extend it on the home page or run something.")
         }
-        IdleWhy::Idle => format!("This server stops in {left} because nobody uses it. Work in it or run something to keep it."),
+        IdleWhy::Idle => {
+            format!("This server stops in {left} because nobody uses it. Work in it or run something to keep it.")
+        }
         IdleWhy::Age if view.offered_hours > 0 => {
             format!("This server stops in {left}: it has run as long as servers may. Save your work or extend it.")
         }

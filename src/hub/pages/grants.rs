@@ -65,7 +65,8 @@ pub(in crate::hub) fn table(state: &HubState, name: &UserName) -> Vec<Value> {
         })
     };
     let rules = state.spawner.idle_rules(name).rules;
-    let idle = rules.idle_after.and_then(|time| default("clock", "Stopped when idle", format!("after {}", in_words(time))));
+    let idle =
+        rules.idle_after.and_then(|time| default("clock", "Stopped when idle", format!("after {}", in_words(time))));
     let age = rules.max_age.and_then(|age| default("clock", "Maximum age", in_words(age)));
     let defaults = [default("memory", "Memory", memory), default("cpu", "Processors", cores), idle, age];
     let rows = notes.iter().map(|note| {

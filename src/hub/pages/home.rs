@@ -135,7 +135,11 @@ pub(super) fn with_idle(state: &HubState, server: &ServerKey, status: &ServerSta
 
 /// Names its elements on the page: no two servers of one person have the same.
 fn id_of(server: &ServerKey) -> String {
-    if server.name.is_default() { "server".to_owned() } else { format!("named-{}", percent_encode(server.name.as_str())) }
+    if server.name.is_default() {
+        "server".to_owned()
+    } else {
+        format!("named-{}", percent_encode(server.name.as_str()))
+    }
 }
 
 /// A server as the templates show it.
