@@ -181,10 +181,11 @@ async fn named_servers_have_their_own_time() {
     let gpu = call(&alice, Method::GET, &format!("{path}/session-info"), &Value::Null).await.is(200).json();
     assert_eq!(gpu["time_remaining_seconds"], 9600);
     assert_eq!(info(&alice, "alice").await["time_remaining_seconds"], 2400);
+    // All that is left to give: exactly to the ceiling.
     let back = send_form(&alice, "/hub/home", "alice/gpu", "1").await.is(303);
     assert_eq!(back.header("location"), "/hub/home?extended=gpu");
     let home = alice.get("/hub/home?extended=gpu").await.is(200).text();
-    assert!(home.contains("in 40 minutes") && home.contains("in 3 hours and 40 minutes"), "{home}");
+    assert!(home.contains("in 40 minutes") && home.contains("in 4 hours"), "{home}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,4 +235,80 @@ async fn a_group_says_when_its_members_servers_are_stopped_at_once_and_all_of_it
     call(&root, Method::POST, "/hub/api/admin/groups/import", &exported).await.is(200);
     let again = call(&root, Method::GET, "/hub/api/admin/groups/night/config", &Value::Null).await.is(200).json();
     assert_eq!(again["config"], config["config"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_works_in_it_is_told_before_the_end_and_everybody_why_after_it() {
+    let mut settings = AN_HOUR.to_vec();
+    settings.push(("SLIPWAY_SPAWNER_IDLE_CHECK_INTERVAL_S", "5"));
+    settings.push(("SLIPWAY_SPAWNER_IDLE_WARN_BEFORE_MINUTES", "10"));
+    let world = World::with(&settings).await;
+    world.backend.behave("alice", Behaviour::Hears(Hearing::Waits));
+    let alice = world.user_with_server("alice").await;
+    let ear = world.backend.ear.clone();
+    world.clock.advance(51 * MINUTE);
+    tokio::time::timeout(crate::client::ANSWER_LIMIT, ear.until_busy(1)).await.expect("alice's server is told");
+    let heard = ear.heard.lock()[0].clone();
+    let (head, body) = heard.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(
+        head.starts_with("POST /user/alice/jupyterlab-notifications-extension/ingest?no_track_activity=1"),
+        "{head}"
+    );
+    let notice: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!((&notice["type"], &notice["autoClose"]), (&json!("warning"), &json!(false)));
+    let message = notice["message"].as_str().expect("a text");
+    assert_eq!(
+        message,
+        "This server stops in 9 minutes because nobody uses it. Extend it on the home page or run something."
+    );
+    assert!(message.chars().count() <= 140);
+    ear.let_go();
+    // It is nobody's broadcast.
+    let root = world.admin("root").await;
+    let sent = call(&root, Method::GET, "/hub/api/notifications/sent", &Value::Null).await.is(200).json();
+    assert_eq!(sent, json!({ "notifications": [] }));
+    assert!(world.app.store.audit(50).expect("readable").iter().all(|row| row.act != "sent a notice"));
+
+    world.clock.advance(30 * MINUTE);
+    world.wait_until("alice", "stopped", |status| status.state == slipway::model::ServerState::Stopped).await;
+    let why = ["Slipway stopped it at ", "because nobody used it since ", "Files are kept."];
+    let home = alice.get("/hub/home").await.is(200).text();
+    assert!(why.iter().all(|words| home.contains(words)), "{home}");
+    let page = root.get("/hub/admin/users/alice").await.is(200).text();
+    assert!(why.iter().all(|words| page.contains(words)), "{page}");
+    world.backend.behave("alice", Behaviour::WaitsInCreate);
+    let world = world.restart().await;
+    let alice = world.sign_in("alice").await;
+    let start = alice.get("/hub/spawn-pending/alice").await.is(200).text();
+    assert!(why.iter().all(|words| start.contains(words)), "the start page says so, also after a restart: {start}");
+    world.backend.let_go();
+    world.wait_until("alice", "ready", |status| status.state == slipway::model::ServerState::Ready).await;
+    world.stop_server("alice").await;
+    let home = alice.get("/hub/home").await.is(200).text();
+    assert!(!home.contains("Slipway stopped it"), "who stops it knows why: {home}");
+}
+
+/// A server whose program knows no notices is stopped all the same; the log says so, and nothing else is disturbed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_be_told_is_stopped_all_the_same() {
+    let mut settings = AN_HOUR.to_vec();
+    settings.push(("SLIPWAY_SPAWNER_IDLE_CHECK_INTERVAL_S", "5"));
+    let world = World::with(&settings).await;
+    world
+        .backend
+        .behave("bob", Behaviour::Hears(Hearing::Says("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".into())));
+    world.backend.behave("carol", Behaviour::Hears(Hearing::Says(TAKEN.to_owned())));
+    world.user_with_server("bob").await;
+    world.user_with_server("carol").await;
+    world.clock.advance(55 * MINUTE);
+    let told = async {
+        while world.backend.ear.heard.lock().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::client::ANSWER_LIMIT, told).await.expect("both are told");
+    world.clock.advance(30 * MINUTE);
+    for name in ["bob", "carol"] {
+        world.wait_until(name, "stopped", |status| status.state == slipway::model::ServerState::Stopped).await;
+    }
 }

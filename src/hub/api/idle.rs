@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::body::any_json;
 use super::model::error::ErrorModel;
-use super::model::idle::{ExtendedModel, ExtensionModel, ExtensionRefusalModel, SessionInfoModel};
+use super::model::idle::{ExtendedModel, ExtensionFaultModel, ExtensionModel, ExtensionRefusalModel, SessionInfoModel};
 use super::openapi::UserPath;
 use super::server_path::{ServerPath, told};
 use super::servers::exists;
@@ -30,7 +30,7 @@ use crate::spawner::{ExtendError, SpawnerError};
 #[allow(dead_code, reason = "it describes the body")]
 pub(in crate::hub) struct ExtensionWish {
     /// Hours, 1 if left out; the part behind the point is dropped, and more than is offered is cut to the offer.
-    #[schema(minimum = 1, default = 1)]
+    #[schema(minimum = 1, default = 1, nullable = false)]
     hours: Option<f64>,
 }
 
@@ -107,7 +107,7 @@ fn info_of(state: &HubState, key: &ServerKey) -> SessionInfoModel {
     request_body(content = Option<ExtensionWish>),
     responses(
         (status = 200, description = "It has more time.", body = ExtensionModel),
-        (status = 400, description = "No number of hours, not running, never stopped, or at its ceiling.", body = ExtensionRefusalModel),
+        (status = 400, description = "No number of hours, not running, never stopped, or at its ceiling.", body = ExtensionFaultModel),
         (status = 403, description = "Not one's own, and none that one may manage.", body = ErrorModel),
         (status = 404, description = "There is no such user.", body = ErrorModel),
     ),
@@ -133,7 +133,7 @@ pub(in crate::hub) async fn extend(
     request_body(content = Option<ExtensionWish>),
     responses(
         (status = 200, description = "It has more time.", body = ExtensionModel),
-        (status = 400, description = "No number of hours, not running, never stopped, or at its ceiling.", body = ExtensionRefusalModel),
+        (status = 400, description = "No number of hours, not running, never stopped, or at its ceiling.", body = ExtensionFaultModel),
         (status = 403, description = "Not one's own, and none that one may manage.", body = ErrorModel),
         (status = 404, description = "There is no such user or server.", body = ErrorModel),
     ),

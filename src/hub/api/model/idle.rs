@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::error::ErrorModel;
+
 /// What there is to know of the time that a server has left.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = SessionInfo, example = json!({
@@ -73,4 +75,16 @@ pub(in crate::hub) struct ExtensionRefusalModel {
     pub(in crate::hub::api) success: bool,
     /// A sentence.
     pub(in crate::hub::api) error: String,
+}
+
+/// What a 400 holds: a refusal, or what every endpoint says of a path or a name that is none.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ExtensionFault)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "it describes the answer")]
+pub(in crate::hub) enum ExtensionFaultModel {
+    /// It got no more time.
+    Refused(ExtensionRefusalModel),
+    /// The request is none.
+    Bad(ErrorModel),
 }
