@@ -451,10 +451,7 @@ fn stop_servers(spawner: &Spawner) -> control::StopServers {
         let spawner = spawner.clone();
         Box::pin(async move {
             let ended = match afterwards {
-                Afterwards::Kept => {
-                    let servers: Vec<_> = spawner.servers_of(&user).into_iter().map(|(server, _)| server).collect();
-                    spawner.stop_all(&servers, "command").await
-                }
+                Afterwards::Kept => spawner.stop_all_of(&user, "command").await,
                 Afterwards::Forgotten => spawner.forget_user(&user).await,
             };
             ended.map_err(|error| error.to_string())

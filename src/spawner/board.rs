@@ -244,7 +244,11 @@ impl Entry {
     fn seen(&self) -> LastSeen {
         let mut seen = self.seen;
         if let Some(route) = &self.route {
-            seen.note(ActivitySource::Request, route.last_activity());
+            for source in [ActivitySource::Request, ActivitySource::WebSocket] {
+                if let Some(at) = route.upstream.last_seen(source) {
+                    seen.note(source, at);
+                }
+            }
         }
         seen
     }
@@ -274,7 +278,7 @@ mod tests {
         let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
         let route = Arc::new(Route::new(alice(), Generation(1), address, Timestamp(7)));
         board.set_route(&alice(), Some(route.clone()));
-        route.touch(Timestamp(30));
+        route.touch(ActivitySource::Request, Timestamp(30));
         board.set_route(&alice(), None);
         assert_eq!(board.last_activity(&alice()), Some(Timestamp(30)));
     }

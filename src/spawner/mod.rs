@@ -459,6 +459,15 @@ impl Spawner {
         Ok(())
     }
 
+    /// The same for all servers of a user.
+    ///
+    /// # Errors
+    /// If the program stops.
+    pub async fn stop_all_of(&self, user: &UserName, by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let servers: Vec<_> = self.servers_of(user).into_iter().map(|(server, _)| server).collect();
+        self.stop_all(&servers, by).await
+    }
+
     async fn ask<T>(
         &self,
         letter: impl FnOnce(oneshot::Sender<Result<T, SpawnerError>>) -> Mail,

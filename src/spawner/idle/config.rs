@@ -19,8 +19,6 @@ pub struct Config {
     pub processor_cores: f64,
     /// Graphics processors that are this busy, in percent, are in use. 5: an idle one shows 0.
     pub gpu_percent: u32,
-    /// Requests below these paths of a server (`api/metrics`) are nobody's work, beside those known to be polled.
-    pub ignored_paths: Vec<String>,
 }
 
 impl Default for Config {
@@ -32,7 +30,6 @@ impl Default for Config {
             switches: Switches::default(),
             processor_cores: 0.2,
             gpu_percent: 5,
-            ignored_paths: vec![],
         }
     }
 }

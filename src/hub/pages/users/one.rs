@@ -139,6 +139,7 @@ async fn view(state: &HubState, me: &UserName, name: &UserName, asked: &Asked) -
         is_disabled => entry.access == Access::Disabled,
         admin => entry.admin,
         must_change_password => entry.must_change_password,
+        has_second_factor => entry.has_second_factor,
         real_name => &entry.real_name,
         email => &entry.email,
         created => moment(entry.created),

@@ -24,6 +24,7 @@ pub(super) struct Entry {
     pub(super) admin: bool,
     pub(super) access: Access,
     pub(super) must_change_password: bool,
+    pub(super) has_second_factor: bool,
     pub(super) server: Server,
     /// When the first of their servers is stopped, and why not before.
     pub(super) idle: Option<IdleEnd>,
