@@ -124,6 +124,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
         public_url,
         trusted_proxies: trusted_proxies.clone(),
         requests_in_hub: read.count("hub.requests"),
+        ignored_paths: idle::ignored_paths(read),
         ..edge::Config::default()
     };
     edge_config.http1.head_timeout_s = read.seconds("listener.header_timeout_s");

@@ -12,7 +12,8 @@ use super::changes::{Changes, is_only_progress};
 use super::idle::{Facts, Kernels, Warned};
 use super::record::ServerRecord;
 use crate::model::{
-    ActivitySource, Generation, IdleExtension, LastSeen, Route, ServerKey, ServerState, ServerStatus, Switches, Timestamp, UserName,
+    ActivitySource, Generation, IdleExtension, LastSeen, Route, ServerKey, ServerState, ServerStatus, Switches,
+    Timestamp, UserName,
 };
 
 /// The statuses as published. The driver writes, everybody reads; no lock is held longer than a look-up.
@@ -197,7 +198,6 @@ impl Board {
     }
 
     /// Whether one of its kernels is busy, as the server said at that moment; None: it does not say.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`answers` calls it, which comes next"))]
     pub(super) fn note_kernels(&self, server: &ServerKey, busy: Option<bool>, at: Timestamp) {
         self.change(server, |entry| {
             let has_answered = entry.kernels.has_answered || busy.is_some();
@@ -294,7 +294,11 @@ impl Entry {
     fn seen(&self) -> LastSeen {
         let mut seen = self.seen;
         if let Some(route) = &self.route {
-            seen.note(ActivitySource::Request, route.last_activity());
+            for source in [ActivitySource::Request, ActivitySource::WebSocket] {
+                if let Some(at) = route.upstream.last_seen(source) {
+                    seen.note(source, at);
+                }
+            }
         }
         seen
     }
@@ -332,7 +336,7 @@ mod tests {
         let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
         let route = Arc::new(Route::new(alice(), Generation(1), address, Timestamp(7)));
         board.set_route(&alice(), Some(route.clone()));
-        route.touch(Timestamp(30));
+        route.touch(ActivitySource::Request, Timestamp(30));
         board.set_route(&alice(), None);
         assert_eq!(board.last_activity(&alice()), Some(Timestamp(30)));
     }

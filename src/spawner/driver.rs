@@ -26,9 +26,9 @@ use self::restart::RestartWritten;
 use super::backend::{Found, Handle, Notice};
 use super::board::Board;
 use super::counts::Begun;
+use super::idle::Idle;
 use super::life::{self, Action, Came, Deadlines, Event, Fact, Life, State};
 use super::limits::Load;
-use super::idle::Idle;
 use super::profiles::Choice;
 use super::reconcile::events_of_listing;
 use super::record::{Change, Defined, ServerRecord, Wish};
@@ -45,6 +45,9 @@ use crate::tasks::Tasks;
 
 /// Who starts and stops what nobody asked for.
 const OURSELVES: &str = "slipway";
+
+/// So far ahead may lie what servers report of themselves.
+const AHEAD: Duration = Duration::from_secs(3_600);
 
 /// What the loop is told.
 pub(super) enum Mail {
@@ -259,6 +262,8 @@ impl Driver {
             // A row of before sources were told apart.
             seen.note(ActivitySource::Reported, at);
         }
+        // The clock may have been set back while we were away.
+        seen.not_after(now.plus(AHEAD));
         self.board.restore_seen(&row.key, seen);
         self.board.set_extended(&row.key, row.extended.filter(|_| row.wanted));
         self.load.active += usize::from(!life.state.is_at_rest());

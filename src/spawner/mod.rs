@@ -6,6 +6,7 @@
 
 mod activity;
 mod answering;
+mod answers;
 mod backend;
 mod board;
 mod changes;
@@ -40,6 +41,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub use answering::Answering;
+pub use answers::{Errand, Errands};
 pub use backend::{
     Backend, BackendError, EngineFacts, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, LayerSize,
     Notice, Order, ProcessorReading, ProgressSink, Removal, ResourceLimits, Sight, UsageReading, Volume,
@@ -245,6 +247,8 @@ pub struct Parts {
     pub gpus: Arc<dyn GpuLender>,
     /// When idle servers of somebody are stopped.
     pub idle_rules: IdleRulesOf,
+    /// How servers are asked for their kernels.
+    pub errands: Errands,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -301,12 +305,13 @@ impl Spawner {
     /// # Errors
     /// If the rows cannot be read.
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
-        let Parts { backend, store, routes, tokens, groups, grants, gpus, idle_rules, base, clock, tasks } = parts;
+        let Parts { backend, store, routes, tokens, groups, grants, gpus, idle_rules, errands, base, clock, tasks } =
+            parts;
         let rows = Rows(store);
         volumes::give_owners(&rows).await?;
         let known = rows.all().await?;
         let watched = rows.idle_watch().await?;
-        let idle = Arc::new(idle::Idle::new(config.idle.clone(), idle_rules, clock.clone(), watched));
+        let idle = Arc::new(idle::Idle::new(config.idle.clone(), idle_rules.clone(), clock.clone(), watched));
         let board = Arc::new(Board::new(clock.now()));
         let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
         let engine_timeout = config.engine_timeout();
@@ -347,6 +352,22 @@ impl Spawner {
         tasks.spawn(volumes.clone().keep_sizes(config.volume_sizes_pace(), tasks.stopping().clone()));
         let usage = Arc::new(usage::Usages::new(&config, backend.clone(), board.clone(), clock.clone()));
         tasks.spawn(usage.clone().keep_usage(tasks.stopping().clone()));
+        let sampled = usage.clone();
+        let answers = answers::Answers::new(answers::Parts {
+            board: board.clone(),
+            samples: Box::new(move || sampled.all()),
+            errands,
+            rules: idle_rules,
+            base: base.clone(),
+            clock: clock.clone(),
+            config: config.idle.clone(),
+        });
+        let asked = answers.clone();
+        idle.ask_with(Arc::new(move |server| {
+            let asked = asked.clone();
+            Box::pin(async move { asked.ask(&server).await })
+        }));
+        tasks.spawn(answers.keep(tasks.stopping().clone()));
         tasks.spawn(usage.clone().keep_layers(tasks.stopping().clone()));
         let idle_rows = rows.clone();
         let steps = Arc::new(Steps {
@@ -466,6 +487,15 @@ impl Spawner {
             let _ = self.watch(server).wait_for(|status| status.state.is_down()).await;
         }
         Ok(())
+    }
+
+    /// The same for all servers of a user.
+    ///
+    /// # Errors
+    /// If the program stops.
+    pub async fn stop_all_of(&self, user: &UserName, by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let servers: Vec<_> = self.servers_of(user).into_iter().map(|(server, _)| server).collect();
+        self.stop_all(&servers, by).await
     }
 
     async fn ask<T>(

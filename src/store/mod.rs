@@ -13,6 +13,7 @@ mod open;
 mod rows;
 mod seal;
 mod staged;
+mod takeover;
 mod transaction;
 mod volumes;
 mod watch;
@@ -37,6 +38,7 @@ pub use error::StoreError;
 pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
 pub use notices::{DeliveryRow, NoticeId, NoticeRow};
 pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
+pub use takeover::{Numbers, TakenKey};
 pub use transaction::Transaction;
 pub use volumes::VolumesRow;
 pub use watch::WatchRow;
@@ -69,10 +71,11 @@ const SHARES: Table = TableDefinition::new("shares");
 const SHARE_CODES: Table = TableDefinition::new("share_codes");
 const NOTICES: Table = TableDefinition::new("notices");
 const VOLUMES: Table = TableDefinition::new("volumes");
+const TAKEN_OVER: Table = TableDefinition::new("taken_over");
 /// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
 /// Tables that came later: an older database has none of them until the first write to each.
-const LATER_TABLES: [Table; 6] = [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES];
+const LATER_TABLES: [Table; 7] = [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES, TAKEN_OVER];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.

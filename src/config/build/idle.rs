@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Reader;
+use crate::edge::IgnoredPaths;
 use crate::model::{ActivitySource, IdleRules, Switches};
 use crate::spawner::IdleConfig;
 
@@ -41,11 +42,20 @@ pub(super) fn config(read: &mut Reader<'_>) -> IdleConfig {
         warn_before: minutes(read.integer(WARN)),
         switches: Switches::of(on),
         processor_cores: read.float(CORES),
+        questions_at_once: read.count("spawner.idle.questions_at_once"),
         gpu_percent: read.number("spawner.idle.activity.gpu_percent"),
-        ignored_paths: read.parsed_all(IGNORED, ignored_path),
     };
     check(read, &config);
     config
+}
+
+/// What the edge never takes for use.
+pub(super) fn ignored_paths(read: &mut Reader<'_>) -> IgnoredPaths {
+    let paths = read.parsed_all(IGNORED, IgnoredPaths::check);
+    IgnoredPaths::of(paths).unwrap_or_else(|error| {
+        read.refuse(IGNORED, error);
+        IgnoredPaths::default()
+    })
 }
 
 fn check(read: &mut Reader<'_>, config: &IdleConfig) {
@@ -69,16 +79,6 @@ fn check(read: &mut Reader<'_>, config: &IdleConfig) {
         let cure = "switch one of spawner.idle.activity on, or set spawner.idle.max_age_hours instead";
         read.refuse(AFTER, format!("would count from the start of a server, since no use of it counts; {cure}"));
     }
-}
-
-/// A path below a server's address, without its first and last slash.
-fn ignored_path(text: &str) -> Result<String, String> {
-    let path = text.trim_matches('/');
-    let is_plain = !path.is_empty()
-        && path.len() <= 255
-        && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-        && path.chars().all(|c| c.is_ascii_graphic() && !"?#%*\\".contains(c));
-    if is_plain { Ok(path.to_owned()) } else { Err("is no path below a server, as in \"proxy/8080/health\"".into()) }
 }
 
 #[cfg(test)]

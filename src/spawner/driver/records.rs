@@ -14,8 +14,8 @@ use crate::spawner::backend::GpuRequest;
 use crate::spawner::granted::{Means, granted};
 use crate::spawner::life::{Event, Life, State};
 use crate::spawner::profiles::{Choice, choose};
-use crate::spawner::rows::Note;
 use crate::spawner::record::{Change, Defined, ServerRecord, Wish};
+use crate::spawner::rows::Note;
 use crate::spawner::{GpuAnswer, SpawnerError, limits};
 use crate::store::StoreError;
 
@@ -40,10 +40,7 @@ enum What {
 /// What to do if it could not be written.
 pub(super) enum Undo {
     Nothing,
-    Extension {
-        set: IdleExtension,
-        before: Option<IdleExtension>,
-    },
+    Extension { set: IdleExtension, before: Option<IdleExtension> },
     Forget,
     Record(ServerRecord),
     Rename { from: ServerKey, record: ServerRecord },

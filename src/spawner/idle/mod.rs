@@ -9,10 +9,10 @@ mod judge;
 mod keeper;
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, oneshot};
 use tracing::warn;
 
@@ -89,7 +89,8 @@ pub(super) struct Idle {
     opened_at: Timestamp,
     watched: Mutex<Watch>,
     warnings: broadcast::Sender<IdleWarning>,
-    ask: OnceLock<AskKernels>,
+    /// Set once, when everything is put together.
+    ask: RwLock<Option<AskKernels>>,
     counts: Counts,
 }
 
@@ -123,16 +124,14 @@ impl Idle {
             opened_at: last.wall,
             watched: Mutex::new(Watch { last, observed: Arc::new(observed), was_set_back: false }),
             warnings: broadcast::Sender::new(WARNINGS_LIMIT),
-            ask: OnceLock::new(),
+            ask: RwLock::default(),
             counts: Counts::default(),
         }
     }
 
     /// From here on servers are asked for their kernels before they are stopped.
-    #[cfg_attr(not(test), expect(dead_code, reason = "`answers` calls it, which comes next"))]
     pub(super) fn ask_with(&self, ask: AskKernels) {
-        // Only `Spawner::open` calls it, once.
-        let _ = self.ask.set(ask);
+        *self.ask.write() = Some(ask);
     }
 
     /// The present, after a look whether the wall clock has jumped.
@@ -155,7 +154,7 @@ impl Idle {
 
     fn with_moment<T>(&self, act: impl FnOnce(&Moment<'_>) -> T) -> T {
         let (now, observed) = self.present();
-        let can_ask = self.ask.get().is_some();
+        let can_ask = self.ask.read().is_some();
         act(&Moment { now, opened_at: self.opened_at, observed: &observed, config: &self.config, can_ask })
     }
 
@@ -201,6 +200,12 @@ impl Spawner {
     #[must_use]
     pub fn idle_view(&self, server: &ServerKey) -> Option<IdleView> {
         self.idle.view(&self.board, server).map(|(view, _)| view)
+    }
+
+    /// When idle servers of this user are stopped, and who says so.
+    #[must_use]
+    pub fn idle_rules(&self, user: &UserName) -> GrantedIdle {
+        (self.idle.rules)(user)
     }
 
     /// Puts the deadline of a running server off by whole hours, up to what is offered. Durable when it returns. It is

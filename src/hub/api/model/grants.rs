@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::error::ErrorModel;
 use crate::auth::GroupListing;
 use crate::model::{GrantNote, GrantProblem, GrantsDraft};
 
@@ -21,7 +22,8 @@ pub(in crate::hub) struct EffectiveGrantsModel {
 #[schema(as = Grant)]
 #[serde(deny_unknown_fields)]
 pub(in crate::hub) struct GrantModel {
-    /// `memory`, `cpu`, `gpu`, `code` (a variable), `box` (a volume) or `shield` (root on the host).
+    /// `memory`, `cpu`, `gpu`, `code` (a variable), `box` (a volume), `shield` (root on the host) or `clock` (when it is
+    /// stopped; this holds for servers that run, too).
     key: String,
     /// What it is.
     label: String,
@@ -123,6 +125,16 @@ pub(in crate::hub) struct GrantsModel {
     shared_mount_allow: bool,
     shared_mount_mode: String,
     volume_mounts: Vec<GrantedVolumeModel>,
+    /// Whether the group says when its members' servers are stopped.
+    idle_active: bool,
+    /// After how many minutes without use; 0: never.
+    idle_after_minutes: i64,
+    /// At what age in hours, used or not; 0: at none.
+    idle_max_age_hours: i64,
+    /// By how many hours the owner can put it off.
+    idle_extension_hours: i64,
+    /// True: a busy kernel does not keep a server.
+    idle_stops_busy_kernels: bool,
 }
 
 /// A variable.
@@ -178,6 +190,11 @@ impl GrantsModel {
             shared_mount_allow: draft.shared_mount_allow,
             shared_mount_mode: draft.shared_mount_mode,
             volume_mounts: draft.volume_mounts.into_iter().map(volume).collect(),
+            idle_active: on(draft.idle_active),
+            idle_after_minutes: draft.idle_after_minutes,
+            idle_max_age_hours: draft.idle_max_age_hours,
+            idle_extension_hours: draft.idle_extension_hours,
+            idle_stops_busy_kernels: draft.idle_stops_busy_kernels,
         }
     }
 }
@@ -203,6 +220,18 @@ impl GrantRefusalModel {
     pub(in crate::hub::api) fn of(problem: GrantProblem) -> Self {
         Self { error: problem.code.to_owned(), message: problem.message, rejected: problem.rejected }
     }
+}
+
+/// Either body that a 400 has where grants are said: a grant is refused, or something else about the request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GrantsNotTaken)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes answers; `HubError` writes the second kind itself")]
+pub(in crate::hub) enum GrantsNotTakenModel {
+    /// A grant cannot be so.
+    Grant(GrantRefusalModel),
+    /// The rest: no JSON, no name, none of what must be there.
+    Request(ErrorModel),
 }
 
 /// That something was done.

@@ -11,7 +11,9 @@ fn entry(name: &str) -> Entry {
         admin: false,
         access: Access::LetIn,
         must_change_password: false,
+        has_second_factor: false,
         server: Server::Stopped,
+        idle: None,
         active_at: None,
         created: Timestamp(0),
     }
