@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::import_config::{self, ConfigArguments};
 use super::{fail, print};
 use crate::config::{BackendChoice, Config};
 use crate::model::{Clock as _, SystemClock};
 use crate::store::Store;
-use crate::takeover::config_py;
 use crate::takeover::jupyterhub::{self, Ours, Plan, Settings};
 
 #[derive(Debug, Subcommand)]
@@ -44,27 +44,13 @@ pub(super) struct JupyterhubArguments {
     dry_run: bool,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct ConfigArguments {
-    /// The file: jupyterhub_config.py
-    file: PathBuf,
-}
-
 pub(super) fn run(asked: &ImportCommand, config: &Config) -> ExitCode {
     match asked {
         ImportCommand::Jupyterhub(asked) => match jupyterhub(asked, config) {
             Ok(report) => print(&report),
             Err(error) => return fail(&*error),
         },
-        ImportCommand::Config(asked) => return self::config(asked),
-    }
-    ExitCode::SUCCESS
-}
-
-pub(super) fn config(asked: &ConfigArguments) -> ExitCode {
-    match std::fs::read_to_string(&asked.file) {
-        Ok(source) => print(&config_py::translate(&source, &asked.file).toml),
-        Err(error) => return fail(&error),
+        ImportCommand::Config(asked) => return import_config::run(asked),
     }
     ExitCode::SUCCESS
 }
