@@ -22,14 +22,10 @@ pub fn apply(transaction: &mut Transaction<'_>, plan: &Plan, now: Timestamp) -> 
     plan.servers.iter().try_for_each(|row| t.put_server(row))?;
     plan.volumes.iter().try_for_each(|row| t.put_volumes(row))?;
     plan.shares.iter().try_for_each(|row| t.put_share(row))?;
-    for row in &plan.tokens {
-        t.put_token(row)?;
-        t.keep_token_id(row.id)?;
-    }
-    for row in &plan.share_codes {
-        t.put_share_code(row)?;
-        t.keep_share_code_id(row.id)?;
-    }
+    plan.tokens.iter().try_for_each(|row| t.put_token(row))?;
+    plan.tokens.iter().map(|row| row.id).max().map_or(Ok(()), |id| t.keep_token_id(id))?;
+    plan.share_codes.iter().try_for_each(|row| t.put_share_code(row))?;
+    plan.share_codes.iter().map(|row| row.id).max().map_or(Ok(()), |id| t.keep_share_code_id(id))?;
     plan.taken.iter().try_for_each(|key| t.note_taken_over(key))?;
     let actor = Actor::from(OPERATOR);
     let counts = format!(

@@ -198,7 +198,8 @@ fn check_file(path: &Path) -> Result<(), ReadError> {
     let address = path.to_string_lossy();
     for (scheme, kind) in [("postgres", "PostgreSQL"), ("mysql", "MySQL"), ("mariadb", "MySQL")] {
         if address.starts_with(scheme) && address.contains("://") {
-            return Err(ReadError::OtherDatabase { path: path.to_owned(), kind });
+            // Addresses have passwords in them.
+            return Err(ReadError::OtherDatabase { path: "--db".into(), kind });
         }
     }
     let refused = |cause: io::Error| match cause.kind() {
