@@ -24,6 +24,7 @@ mod dependencies;
 mod fake;
 mod forced_password;
 mod idle_pages;
+mod import_config;
 mod live;
 mod login;
 mod metrics;
