@@ -64,7 +64,7 @@ impl Observed {
     /// Takes note that nobody watched from `alive_at` (None: nobody knows since when) to `now`.
     pub fn note_absence(&mut self, alive_at: Option<Timestamp>, now: Timestamp) {
         let by_ms = alive_at.map(|at| now.0.saturating_sub(at.0));
-        let before = alive_at.map_or(Timestamp(i64::MAX), |at| at.plus(UNSAID));
+        let before = alive_at.map_or(now, |at| at.plus(UNSAID));
         self.push(Gap { before, after: now, by_ms });
     }
 
@@ -212,12 +212,18 @@ mod tests {
     fn all_that_was_before_anybody_watched_counts_from_then() {
         let mut observed = Observed::default();
         observed.note_absence(None, Timestamp(10 * HOUR));
-        for from in [0, 9 * HOUR, 10 * HOUR, 99 * HOUR] {
+        for from in [0, 9 * HOUR, 10 * HOUR] {
             let passed = observed.since(Timestamp(from), Timestamp(11 * HOUR));
             assert!(passed <= Duration::from_secs(3_600), "{from}");
         }
         assert_eq!(observed.since(Timestamp(0), Timestamp(11 * HOUR)), Duration::from_secs(3_600));
         assert_eq!(observed.since(Timestamp(11 * HOUR), Timestamp(11 * HOUR)), Duration::ZERO);
+        // And a weekend later nothing of before makes anybody younger than he is.
+        observed.note_absence(Some(Timestamp(12 * HOUR)), Timestamp(80 * HOUR));
+        for (from, passed) in [(0, 3), (10 * HOUR, 3), (11 * HOUR, 2), (40 * HOUR, 1), (80 * HOUR, 1)] {
+            let since = observed.since(Timestamp(from), Timestamp(81 * HOUR));
+            assert_eq!(since, Duration::from_secs(passed * 3_600), "{from}");
+        }
     }
 
     #[test]

@@ -11,7 +11,9 @@
 use std::time::Duration;
 
 use super::Config;
-use crate::model::{ActivitySource, Generation, IdleEnd, IdleExtension, IdleRules, IdleSpan, IdleView, IdleWhy, LastSeen, Observed, Timestamp};
+use crate::model::{
+    ActivitySource, IdleExtension, IdleRules, IdleSpan, IdleView, IdleWhy, LastSeen, Observed, Timestamp,
+};
 
 /// After our own start nobody is stopped for this long, or for the limit if that is shorter. 10 min: all servers can be
 /// asked, people's tabs come back, and a kernel that works writes something.
@@ -102,11 +104,6 @@ pub(in crate::spawner) struct Reason {
 }
 
 impl Reason {
-    /// The same for pages, once it is being stopped.
-    pub(in crate::spawner) fn end(&self, at: Timestamp, generation: Generation) -> IdleEnd {
-        IdleEnd { generation, at, why: self.why, unused_since: self.last.map(|(_, at)| at) }
-    }
-
     /// As the audit log says it.
     pub(super) fn act(&self) -> String {
         let minute = |at: Timestamp| format!("{}Z", at.to_iso().get(..16).unwrap_or_default());

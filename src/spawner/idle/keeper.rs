@@ -121,7 +121,8 @@ impl Idle {
             look.ask.truncate(ASKED_PER_LOOK);
             next = TICK;
         }
-        if let Some(ask) = self.ask.get() {
+        let ask = self.ask.read().clone();
+        if let Some(ask) = &ask {
             let questions = look.ask.drain(..).map(|of| self.ask_one(parts, ask, of)).collect::<Vec<_>>();
             let mut answered = futures_util::stream::iter(questions).buffer_unordered(ASKED_AT_ONCE);
             while let Some((server, generation)) = answered.next().await {

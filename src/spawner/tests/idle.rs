@@ -94,12 +94,12 @@ async fn activity_between_the_look_and_the_stop_wins() {
     let alice = user("alice");
     let generation = world.ready(&alice).await.generation;
     world.pass(HOUR).await;
-    let look = world.spawner.idle.look(&world.spawner.board);
-    assert!(format!("{look:?}").contains("stop: [("), "{look:?}");
+    let spawner = &world.spawner;
+    spawner.board.note_kernels(&alice, Some(false), world.clock.now());
+    assert!(spawner.idle.reason_to_stop(&spawner.board, &alice).is_some());
     // The letter is on its way.
     let route = world.tokens.routes.current().get(&alice.route_key(&root())).cloned().expect("a route");
-    world.spawner.note_activity(&alice, ActivitySource::Request, world.clock.now());
-    drop(route);
+    route.touch(ActivitySource::Request, world.clock.now());
     world.spawner.mail.send(Mail::StopIdle(alice.clone(), generation)).await.map_err(|_| "closed").expect("taken");
     world.pass(Duration::ZERO).await;
     assert!(world.runs(&alice));
@@ -109,6 +109,7 @@ async fn activity_between_the_look_and_the_stop_wins() {
     world.is_down(&alice).await;
     world.ready(&alice).await;
     world.pass(HOUR).await;
+    world.spawner.board.note_kernels(&alice, Some(false), world.clock.now());
     world.spawner.mail.send(Mail::StopIdle(alice.clone(), generation)).await.map_err(|_| "closed").expect("taken");
     world.pass(Duration::ZERO).await;
     assert!(world.runs(&alice));
@@ -231,6 +232,9 @@ async fn a_weekend_without_us_stops_nobody_on_monday() {
     world.keeper_looks().await;
     assert!(world.runs(&alice));
     world.pass(MINUTE).await;
+    assert_eq!(world.spawner.idle_view(&alice).and_then(|view| view.remaining), Some(Duration::ZERO));
+    let look = world.spawner.idle.look(&world.spawner.board);
+    assert!(format!("{look:?}").contains("alice"), "{look:?} {:?}", world.spawner.board.facts(&alice));
     world.keeper_looks().await;
     world.is_down(&alice).await;
 }
