@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::wish::{Access, Entry, TimeLeft, Server};
+use super::wish::{Access, Entry, Server, TimeLeft};
 use crate::auth::User;
 use crate::hub::HubState;
 use crate::hub::idle::tone_of;
