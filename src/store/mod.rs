@@ -105,6 +105,12 @@ impl Store {
         open::open(&config.data_dir, LOCK_PATIENCE).map(|inner| Self(Arc::new(inner)))
     }
 
+    /// True if there is one already, whole or not: whoever must not make one asks first.
+    #[must_use]
+    pub fn is_at(config: &Config) -> bool {
+        open::is_at(&config.data_dir)
+    }
+
     /// Which installation this is.
     #[must_use]
     pub fn instance(&self) -> InstanceId {
