@@ -162,6 +162,11 @@ pub trait Backend: Send + Sync + 'static {
         Ok(HashMap::new())
     }
 
+    /// Whose volume this is by its name, and which of theirs: `home`. None: nobody's alone.
+    fn owner_of_volume(&self, _name: &str) -> Option<(VolumeStem, String)> {
+        None
+    }
+
     /// What a running server has used of processors so far, and what it uses of memory now. None: it does not run, or
     /// nobody here can know. For the background alone, and the caller has the deadline.
     ///

@@ -50,7 +50,7 @@ pub use limits::NamedServers;
 pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
 pub use usage::{UsageSample, UsageTotals};
-pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
+pub use volumes::{Outcome, OwnedSizes, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
     Actor, BasePath, Clock, DisplayName, Effective, GpuHeld, GrantedGpu, NameError, Routes, Secret, ServerKey,

@@ -7,6 +7,7 @@
 mod owners;
 mod sizes;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ use crate::model::{Actor, Clock, Timestamp, UserName, VolumeStem};
 use crate::store::{StoreError, VolumesRow};
 use crate::tasks::Tasks;
 pub(super) use owners::{NoVolumes, claim, give_owners};
+pub use sizes::OwnedSizes;
 pub(super) use sizes::{Pace, Sizes};
 
 /// A volume that a user has, or that all share.
@@ -108,6 +110,18 @@ impl Spawner {
     #[must_use]
     pub fn gives_left_over_volumes(&self) -> bool {
         self.volumes.gives_left_over
+    }
+
+    /// How large the volumes of all accounts are, of those whose were looked at. Asks nobody.
+    #[must_use]
+    pub fn volume_sizes(&self) -> HashMap<UserName, OwnedSizes> {
+        self.volumes.sizes.of_owners()
+    }
+
+    /// How large one account's are; None: nobody has looked yet.
+    #[must_use]
+    pub fn volume_sizes_of(&self, user: &UserName) -> Option<OwnedSizes> {
+        self.volumes.sizes.of_owner(user)
     }
 
     /// The user's volumes that exist, then those that all share, in the order of the settings.

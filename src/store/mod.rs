@@ -8,6 +8,7 @@ mod counts;
 mod error;
 mod files;
 mod groups;
+mod history;
 mod notices;
 mod open;
 mod rows;
@@ -34,6 +35,7 @@ pub use audit::{AuditEntry, AuditFilter, AuditPage, AuditRetention, AuditRow, Ch
 pub use counts::Figures;
 pub use error::StoreError;
 pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
+pub use history::{ActivityRow, HostHistoryRow};
 pub use notices::{DeliveryRow, NoticeId, NoticeRow};
 pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
@@ -67,10 +69,12 @@ const SHARES: Table = TableDefinition::new("shares");
 const SHARE_CODES: Table = TableDefinition::new("share_codes");
 const NOTICES: Table = TableDefinition::new("notices");
 const VOLUMES: Table = TableDefinition::new("volumes");
+const ACTIVITY: Table = TableDefinition::new("activity");
+const HISTORY: Table = TableDefinition::new("history");
 /// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
 /// Tables that came later: an older database has none of them until the first write to each.
-const LATER_TABLES: [Table; 6] = [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES];
+const LATER_TABLES: [Table; 8] = [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES, ACTIVITY, HISTORY];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.

@@ -464,6 +464,14 @@ impl Backend for DockerBackend {
         Ok(sizes)
     }
 
+    fn owner_of_volume(&self, name: &str) -> Option<(VolumeStem, String)> {
+        // A stem has no `_` in it.
+        let (stem, suffix) = name.strip_prefix(&self.config.name_prefix)?.strip_prefix('-')?.split_once('_')?;
+        let is_shared = self.config.shared_volumes.iter().any(|shared| shared.name == name);
+        let stem = VolumeStem::try_from(stem.to_owned()).ok()?;
+        (self.has_volume(suffix) && !is_shared).then(|| (stem, suffix.to_owned()))
+    }
+
     async fn usage(&self, handle: &Handle) -> Result<Option<UsageReading>, BackendError> {
         let id = id_of(handle)?;
         // One answer at once: by default the engine waits for a second one to count the difference, which we do.
