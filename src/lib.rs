@@ -22,4 +22,5 @@ pub mod chp;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod takeover;
 pub mod telemetry;

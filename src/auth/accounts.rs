@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::directory::Directory;
+use super::moved_in::Decoy;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES, PasswordGate};
 use super::rules::Rules;
 use super::session::SessionTable;
@@ -61,9 +62,10 @@ impl Auth {
         begun.map_err(|retry_after| AccountError::TooMany { retry_after })?;
         let stored = user.password();
         let random = shared.random.clone();
-        let (old, new, against) = (old.clone(), new.clone(), stored.clone());
+        let (old, new, against) = (old.clone(), new.clone(), stored.hash.clone());
         let work = move |memory: &mut Memory| {
-            password::verify(&old, against.as_deref(), memory).then(|| password::hash(&new, &random, memory))
+            password::verify(&old, against.as_deref(), Decoy::default(), memory)
+                .then(|| password::hash(&new, &random, memory))
         };
         let hash = match shared.passwords.run(from, work).await {
             Ok(Some(hash)) => hash,
@@ -78,7 +80,7 @@ impl Auth {
         self.run(move |shared| {
             let _act = shared.acts.lock();
             let row = shared.row(&user.name)?;
-            if row.password.as_deref() != stored.as_deref() || shared.sessions.get(&own).is_none() {
+            if !user.still_has(&stored) || shared.sessions.get(&own).is_none() {
                 return Err(AccountError::WrongPassword);
             }
             let others: Vec<_> = shared.sessions.of_user(&user.name).into_iter().filter(|s| s.key != own).collect();

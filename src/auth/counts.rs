@@ -19,7 +19,7 @@ impl Counts {
         let index = match result {
             Ok(_) => 0,
             Err(SignInError::Wrong) => 1,
-            Err(SignInError::NotAuthorised | SignInError::Disabled) => 2,
+            Err(SignInError::NotAuthorised | SignInError::Disabled | SignInError::SecondFactor) => 2,
             Err(SignInError::TooMany { .. } | SignInError::Busy { .. }) => 3,
             Err(SignInError::Store(_)) => 4,
         };

@@ -17,6 +17,9 @@ pub enum SignInError {
     /// The password is right, but an administrator has disabled the account.
     #[error("disabled by an administrator")]
     Disabled,
+    /// The password is right, and there is a second factor, which is not checked yet.
+    #[error("a second factor is needed, which cannot be checked yet")]
+    SecondFactor,
     /// Too many failed tries.
     #[error("too many tries")]
     TooMany {

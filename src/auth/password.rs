@@ -1,4 +1,4 @@
-//! Password hashes (argon2id) and the gate through which all of them go.
+//! Password hashes (argon2id; `moved_in` knows the older ones) and the gate through which all of them go.
 //!
 //! A hash costs a core for some 30 ms and 19 MiB, and anybody may ask for one. So only a few run at once, those that
 //! wait are bounded, and they are taken in turn from each client: one that asks a thousand times waits for itself.
@@ -14,6 +14,7 @@ use argon2::{Algorithm, Argon2, Block, Params, PasswordVerifier as _, Version};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::moved_in::{BCRYPT_PASSWORD_BYTES, BcryptHash, Decoy, is_bcrypt};
 use super::throttle::ClientNet;
 use crate::model::{Random, Secret};
 
@@ -74,15 +75,31 @@ pub(super) fn hash(password: &Secret, random: &Random, memory: &mut Memory) -> S
     hash.to_string()
 }
 
-/// True if `password` is the one hashed in `stored`. Takes as long when there is none.
-pub(super) fn verify(password: &Secret, stored: Option<&str>, memory: &mut Memory) -> bool {
-    let Ok(parsed) = PasswordHash::new(stored.unwrap_or(NOBODYS_HASH)) else { return false };
+/// True if `password` is the one hashed in `stored`. Takes as long when there is none: then `decoy` says what for.
+pub(super) fn verify(password: &Secret, stored: Option<&str>, decoy: Decoy, memory: &mut Memory) -> bool {
+    // A hash that cannot be used is none.
+    let stored = stored.filter(|stored| !is_bcrypt(stored) || BcryptHash::parse(stored).is_ok());
+    let nobodys = stored.is_none().then(|| decoy.bcrypt()).flatten();
+    let against = stored.or(nobodys.as_deref()).unwrap_or(NOBODYS_HASH);
+    if let Ok(hash) = BcryptHash::parse(against) {
+        return hash.verify(password) && stored.is_some();
+    }
+    let Ok(parsed) = PasswordHash::new(against) else { return false };
     let matches = match (&parsed.salt, &parsed.hash) {
         (Some(salt), Some(expected)) if is_of_our_form(&parsed) => output_of(password, salt, memory) == *expected,
         // Of another strength: the library makes the memory for it.
         _ => argon2().verify_password(password.expose().as_bytes(), &parsed).is_ok(),
     };
     matches && stored.is_some()
+}
+
+/// `password`, which `stored` was just found to be a hash of, as we hash it ourselves; None if that is so already.
+///
+/// What comes after bcrypt's 72 bytes has never been checked by anybody. It must not begin to count by itself, with a
+/// slip of the finger in it for all that is known: such a password stays as it is until its owner sets another.
+pub(super) fn rehash(password: &Secret, stored: &str, random: &Random, memory: &mut Memory) -> Option<String> {
+    let is_whole = password.expose().len() <= BCRYPT_PASSWORD_BYTES;
+    (is_bcrypt(stored) && is_whole).then(|| hash(password, random, memory))
 }
 
 fn is_of_our_form(hash: &PasswordHash) -> bool {
@@ -256,11 +273,11 @@ mod tests {
         let stored = hash(&Secret::new("correct horse"), &Random::from_seed(1), memory);
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         // The memory is used again and again, and what was in it before does not matter.
-        assert!(verify(&Secret::new("correct horse"), Some(&stored), memory));
-        assert!(!verify(&Secret::new("correct hors"), Some(&stored), memory));
-        assert!(!verify(&Secret::new("correct horse"), None, memory));
-        assert!(!verify(&Secret::new("correct horse"), Some("nonsense"), memory));
-        assert!(verify(&Secret::new("correct horse"), Some(&stored), memory));
+        assert!(verify(&Secret::new("correct horse"), Some(&stored), Decoy::default(), memory));
+        assert!(!verify(&Secret::new("correct hors"), Some(&stored), Decoy::default(), memory));
+        assert!(!verify(&Secret::new("correct horse"), None, Decoy::default(), memory));
+        assert!(!verify(&Secret::new("correct horse"), Some("nonsense"), Decoy::default(), memory));
+        assert!(verify(&Secret::new("correct horse"), Some(&stored), Decoy::default(), memory));
     }
 
     #[test]
@@ -274,8 +291,8 @@ mod tests {
         let weak = Params::new(64, 3, 1, None).expect("a weak one");
         let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, weak);
         let stored = weak.hash_password_with_salt(b"correct horse", b"sixteen bytes ok").expect("a hash").to_string();
-        assert!(verify(&password, Some(&stored), &mut Memory::default()));
-        assert!(!verify(&Secret::new("correct hors"), Some(&stored), &mut Memory::default()));
+        assert!(verify(&password, Some(&stored), Decoy::default(), &mut Memory::default()));
+        assert!(!verify(&Secret::new("correct hors"), Some(&stored), Decoy::default(), &mut Memory::default()));
     }
 
     fn anonymous_kib() -> u64 {
@@ -299,7 +316,8 @@ mod tests {
         let before = anonymous_kib();
         runtime.block_on(async {
             let gate = PasswordGate::new(4, 100);
-            let check = |client| gate.run(address(client), |memory| verify(&Secret::new("x"), None, memory));
+            let check =
+                |client| gate.run(address(client), |memory| verify(&Secret::new("x"), None, Decoy::default(), memory));
             for _ in 0..4 {
                 let all = futures_util::future::join_all((0..8).map(check)).await;
                 assert!(all.iter().all(|answer| *answer == Ok(false)));

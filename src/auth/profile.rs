@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::moved_in::Decoy;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
 use super::{AccountError, Auth, Session};
 use crate::model::{Actor, Secret, UserName, UserProfile};
@@ -125,8 +126,8 @@ impl Auth {
         let begun = shared.throttle.lock().begin(name, from, shared.now());
         begun.map_err(|retry_after| AccountError::TooMany { retry_after })?;
         let (checked, against) = (password.clone(), session.user.password());
-        let stored = against.clone();
-        let work = move |memory: &mut Memory| password::verify(&checked, stored.as_deref(), memory);
+        let stored = against.hash.clone();
+        let work = move |memory: &mut Memory| password::verify(&checked, stored.as_deref(), Decoy::default(), memory);
         let matches = match shared.passwords.run(from, work).await {
             Ok(matches) => matches,
             Err(busy) => {
@@ -135,7 +136,7 @@ impl Auth {
             }
         };
         // While the hash was computed the session may have ended, or the password have changed.
-        let is_still_so = !session.is_over() && session.user.is_authorised() && session.user.password() == against;
+        let is_still_so = !session.is_over() && session.user.is_authorised() && session.user.still_has(&against);
         if !matches || !is_still_so {
             return Err(AccountError::WrongPassword);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::devices::Device;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
 use super::setup::SignUp;
+use super::user::KnownPassword;
 use super::{AccountError, Auth, Session, Shared, SignInError, SignedUp, User};
 use crate::model::{Actor, Secret, SessionKey, Timestamp, UserName};
 use crate::store::{SessionRow, StoreError, UserRow};
@@ -89,23 +90,29 @@ impl Auth {
             .begin(&counted, from, now)
             .map_err(|retry_after| SignInError::TooMany { retry_after })?;
         let user = parsed.and_then(|name| self.0.user(&name));
-        let hash = user.as_ref().and_then(|user| user.password());
-        let (checked, against) = (password.clone(), hash.clone());
-        let work = move |memory: &mut Memory| password::verify(&checked, against.as_deref(), memory);
-        let matches = match self.0.passwords.run(from, work).await {
-            Ok(matches) => matches,
+        let known = user.as_ref().map(|user| user.password()).unwrap_or_default();
+        let (checked, against, name_checked) = (password.clone(), known.hash.clone(), counted.clone());
+        let shared = Arc::clone(&self.0);
+        let work = move |memory: &mut Memory| {
+            let decoy = shared.decoy_of(&name_checked);
+            let matches = password::verify(&checked, against.as_deref(), decoy, memory);
+            let stored = against.filter(|_| matches)?;
+            Some(password::rehash(&checked, &stored, &shared.random, memory))
+        };
+        let checked = match self.0.passwords.run(from, work).await {
+            Ok(checked) => checked,
             Err(busy) => {
                 self.0.throttle.lock().withdrawn(&counted, from);
                 return Err(SignInError::Busy { retry_after: busy.retry_after });
             }
         };
-        let Some(user) = user.filter(|_| matches) else {
+        let (Some(user), Some(rehashed)) = (user, checked) else {
             let known = UserName::parse(name).ok().filter(|name| self.0.user(name).is_some());
             self.0.failures.lock().note(known, from, now);
             return Err(SignInError::Wrong);
         };
         self.0.throttle.lock().succeeded(&counted, from, now);
-        self.run(move |shared| shared.begin_session(&user, hash.as_deref(), &device)).await
+        self.run(move |shared| shared.begin_session(&user, &known, rehashed, &device)).await
     }
 
     /// Ends the session, the OAuth tokens that were issued to it, and its open sockets.
@@ -153,17 +160,19 @@ impl Auth {
 }
 
 impl Shared {
-    /// Stores a session of `user` if what was checked is still so, and only then lets it be found.
+    /// Stores a session of `user` if what was checked is still so, and only then lets it be found. A better hash of the
+    /// same password goes with it.
     fn begin_session(
         &self,
         user: &Arc<User>,
-        checked_hash: Option<&str>,
+        checked: &KnownPassword,
+        rehashed: Option<String>,
         device: &Device,
     ) -> Result<(Secret, Arc<Session>), SignInError> {
         let _act = self.acts.lock();
         // While the hash was computed the account may have gone, or its password have changed.
         let is_same = self.user(&user.name).is_some_and(|now| Arc::ptr_eq(&now, user));
-        if !is_same || user.password().as_deref() != checked_hash {
+        if !is_same || !user.still_has(checked) {
             return Err(SignInError::Wrong);
         }
         if user.is_disabled() {
@@ -171,6 +180,9 @@ impl Shared {
         }
         if !user.is_authorised() {
             return Err(SignInError::NotAuthorised);
+        }
+        if user.has_second_factor() {
+            return Err(SignInError::SecondFactor);
         }
         let now = self.now();
         let (cookie, key) = SessionKey::generate(&self.random);
@@ -188,9 +200,15 @@ impl Shared {
         let too_many = (own.len() + 1).saturating_sub(self.config.sessions_per_user.max(1));
         self.end_sessions(&own[..too_many.min(own.len())], |t, _| {
             t.put_session(&row)?;
+            if let (Some(hash), Some(account)) = (&rehashed, t.user(&user.name)?) {
+                t.put_user(&UserRow { password: Some(hash.clone()), ..account })?;
+            }
             let by = Actor { from: Some(device.from), ..user.name.as_str().into() };
             t.audit(now, &by, "signed in", "")
         })?;
+        if let Some(hash) = &rehashed {
+            user.set_rehashed(hash);
+        }
         let session = Arc::new(Session::of(&row, Arc::clone(user)));
         user.note_activity(now);
         self.sessions.add(Arc::clone(&session));

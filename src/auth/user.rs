@@ -26,12 +26,22 @@ pub struct User {
     disabled: AtomicBool,
     must_change_password: AtomicBool,
     profile: ArcSwap<UserProfile>,
-    password: Mutex<Option<Arc<str>>>,
+    password: Mutex<KnownPassword>,
+    second_factor: AtomicBool,
     last_activity: AtomicI64,
     /// What of `last_activity` the store knows.
     pub(super) stored_activity: AtomicI64,
     directory: Arc<Directory>,
     rights: RightsCell,
+}
+
+/// A password as it is known now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownPassword {
+    /// Its hash, if there is one.
+    pub(super) hash: Option<Arc<str>>,
+    /// Counts the passwords of this object: one that was only hashed anew is still the same.
+    serial: u64,
 }
 
 impl std::fmt::Debug for User {
@@ -59,6 +69,8 @@ pub struct UserListing {
     pub disabled: bool,
     /// Whether this user must change the password before anything else.
     pub must_change_password: bool,
+    /// Whether a password alone does not let this user in.
+    pub has_second_factor: bool,
     /// Names and address.
     pub profile: Arc<UserProfile>,
 }
@@ -74,7 +86,8 @@ impl User {
             disabled: AtomicBool::new(row.disabled),
             must_change_password: AtomicBool::new(row.must_change_password),
             profile: ArcSwap::from_pointee(row.profile.clone()),
-            password: Mutex::new(row.password.as_deref().map(Arc::from)),
+            password: Mutex::new(KnownPassword { hash: row.password.as_deref().map(Arc::from), serial: 0 }),
+            second_factor: AtomicBool::new(row.otp_secret.is_some()),
             last_activity: AtomicI64::new(activity),
             stored_activity: AtomicI64::new(activity),
             directory: Arc::clone(directory),
@@ -116,6 +129,12 @@ impl User {
     #[must_use]
     pub fn must_change_password(&self) -> bool {
         self.must_change_password.load(Ordering::Acquire)
+    }
+
+    /// True for somebody whom a password alone does not let in.
+    #[must_use]
+    pub fn has_second_factor(&self) -> bool {
+        self.second_factor.load(Ordering::Acquire)
     }
 
     /// Names and address.
@@ -180,12 +199,25 @@ impl User {
         }
     }
 
-    pub(super) fn password(&self) -> Option<Arc<str>> {
+    pub(super) fn password(&self) -> KnownPassword {
         self.password.lock().clone()
     }
 
-    pub(super) fn set_password(&self, hash: Option<&str>) {
-        *self.password.lock() = hash.map(Arc::from);
+    /// True if the password is the one that was `known`, however it is hashed now.
+    pub(super) fn still_has(&self, known: &KnownPassword) -> bool {
+        self.password.lock().serial == known.serial
+    }
+
+    fn set_password(&self, hash: Option<&str>) {
+        let mut password = self.password.lock();
+        if password.hash.as_deref() != hash {
+            *password = KnownPassword { hash: hash.map(Arc::from), serial: password.serial + 1 };
+        }
+    }
+
+    /// Takes over another hash of the same password.
+    pub(super) fn set_rehashed(&self, hash: &str) {
+        self.password.lock().hash = Some(Arc::from(hash));
     }
 
     /// Takes over what the store says.
@@ -195,6 +227,7 @@ impl User {
         self.set_authorised(row.authorised);
         self.set_disabled(row.disabled);
         self.must_change_password.store(row.must_change_password, Ordering::Release);
+        self.second_factor.store(row.otp_secret.is_some(), Ordering::Release);
         if **self.profile.load() != row.profile {
             self.profile.store(Arc::new(row.profile.clone()));
         }
@@ -207,9 +240,10 @@ impl User {
             authorised: self.authorised.load(Ordering::Acquire),
             created: self.created,
             last_activity: self.last_activity(),
-            has_password: self.password.lock().is_some(),
+            has_password: self.password.lock().hash.is_some(),
             disabled: self.is_disabled(),
             must_change_password: self.must_change_password(),
+            has_second_factor: self.has_second_factor(),
             profile: self.profile(),
         }
     }

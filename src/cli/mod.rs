@@ -1,4 +1,4 @@
-//! The command line: `slipway serve`, `check`, `health`, `user …`, `token …`, `chp`. Each command is a file.
+//! The command line: `slipway serve`, `check`, `health`, `import …`, `user …`, `token …`, `chp`. Each command is a file.
 //!
 //! Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong; `chp` has those of the program that
 //! it stands for.
@@ -9,6 +9,7 @@ mod check;
 mod chp;
 mod command;
 mod health;
+mod import;
 mod serve;
 mod token;
 mod user;
@@ -60,6 +61,9 @@ enum Command {
     Health,
     /// Stand in configurable-http-proxy's place: its options, its REST API.
     Chp(Box<chp::Arguments>),
+    /// Move in from JupyterHub: its accounts, tokens and running servers, and its settings.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Make, list and revoke API tokens of users and services; also while Slipway runs.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -87,6 +91,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // It is a program of its own: our configuration is none of its business.
     let command = match arguments.command {
         Command::Chp(options) => return chp::run(&options),
+        // It is there to make our configuration.
+        Command::Import(import::ImportCommand::Config(asked)) => return import::config(&asked),
         command => command,
     };
     let (settings, config) = match load_configuration(arguments.config.as_deref()) {
@@ -95,6 +101,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match command {
         Command::Chp(options) => chp::run(&options),
+        Command::Import(command) => import::run(&command, &config),
         Command::Serve => serve::run(config),
         Command::Check => check::run(&settings),
         Command::Health => health::run(&config),

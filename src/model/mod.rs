@@ -52,7 +52,7 @@ pub use path::{NormalPath, PathError, ServerPath, ServicePath};
 pub use profile::{ProfileError, UserProfile};
 pub use route::{Route, RouteTable, RouteTarget, Routes, Upstream, UpstreamAddress};
 pub use scope::{Filter, Scope, ScopeError, ScopeName};
-pub use secret::{Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
+pub use secret::{OtpSecret, Random, SESSION_COOKIE_STEM, Secret, SessionKey, StoredToken, TokenId, same_secret};
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
 pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;

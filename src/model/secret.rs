@@ -56,6 +56,43 @@ pub fn same_secret(a: &str, b: &str) -> bool {
     a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
+/// What the codes of a second factor are made of (RFC 6238), in base32 as NativeAuthenticator stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtpSecret(Secret);
+
+impl OtpSecret {
+    /// NativeAuthenticator's have 16 characters; authenticator apps take up to twice a SHA-1 block.
+    const CHARACTERS_MAX: usize = 128;
+
+    /// Reads base32, with or without its padding.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.trim_end_matches('=');
+        let is_base32 = digits.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'));
+        (is_base32 && (1..=Self::CHARACTERS_MAX).contains(&digits.len())).then(|| Self(Secret::new(digits)))
+    }
+
+    /// The text itself; the name makes each use easy to find.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+/// For the store alone.
+impl Serialize for OtpSecret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for OtpSecret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Secret::new(String::deserialize(deserializer)?);
+        Self::parse(text.expose()).ok_or_else(|| serde::de::Error::custom("a second factor is not in base32"))
+    }
+}
+
 /// Where randomness comes from: the operating system in the program, a seed in tests.
 #[derive(Clone)]
 pub struct Random(Arc<Mutex<StdRng>>);

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    DisplayName, Failure, Generation, GpuHeld, GrantNote, OAuthClient, OwnerName, ServerKey, ServerOptions, SessionKey,
-    StoredToken, Timestamp, TokenId, UserName, UserProfile,
+    DisplayName, Failure, Generation, GpuHeld, GrantNote, OAuthClient, OtpSecret, OwnerName, ServerKey, ServerOptions,
+    SessionKey, StoredToken, Timestamp, TokenId, UserName, UserProfile,
 };
 
 /// A person.
@@ -17,7 +17,7 @@ use crate::model::{
 pub struct UserRow {
     /// Unique.
     pub name: UserName,
-    /// argon2id PHC string; None: cannot sign in with a password.
+    /// argon2id PHC string, or bcrypt (`$2b$12$…`) until the first sign-in after a move; None: cannot sign in with a password.
     #[serde(default)]
     pub password: Option<String>,
     /// May sign in.
@@ -41,6 +41,9 @@ pub struct UserRow {
     /// Shut out by an administrator, whether authorised or not.
     #[serde(default)]
     pub disabled: bool,
+    /// The second factor that came along from a JupyterHub: a password alone does not let them in.
+    #[serde(default)]
+    pub otp_secret: Option<OtpSecret>,
 }
 
 impl UserRow {
@@ -57,6 +60,7 @@ impl UserRow {
             profile: UserProfile::default(),
             must_change_password: false,
             disabled: false,
+            otp_secret: None,
         }
     }
 }

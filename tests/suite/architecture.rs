@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &["model", "tasks", "net", "proxy", "listener", "telemetry"],
         "a proxy for somebody else's hub: it knows no users, and nothing of ours",
     ),
+    ("takeover", &["model", "auth", "store"], "it reads another hub's files and writes rows: nothing of it runs with us"),
     ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
     (
         "config",
@@ -75,7 +76,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "cli",
-        &["model", "tasks", "config", "app", "store", "auth", "chp", "control", "listener", "telemetry"],
+        &["model", "tasks", "config", "app", "store", "auth", "chp", "control", "listener", "takeover", "telemetry"],
         "commands are built from what app offers",
     ),
 ];

@@ -166,7 +166,7 @@ pub(in crate::hub) async fn force_password_change(
 #[utoipa::path(
     post, path = "/users/{user}/rename", operation_id = "rename_user", tag = "Users",
     summary = "Give an account another name",
-    description = "With it go password, groups, tokens and shares. Sessions end; volumes stay under the old name.",
+    description = "With it go password, groups, tokens, shares and volumes, which keep their own names. Sessions end.",
     params(UserPath),
     security(("token" = ["admin:users"])),
     request_body = RenameWish,

@@ -195,7 +195,9 @@ async fn signed_in(
     let (Some(name), Some(password)) = (text("username"), text("password")) else { return Err(HubError::Nobody) };
     let sign_in = state.auth.sign_in(name.trim(), &Secret::new(password), from).await;
     let (_, session) = sign_in.map_err(|error| match error {
-        SignInError::Wrong | SignInError::NotAuthorised | SignInError::Disabled => HubError::Nobody,
+        SignInError::Wrong | SignInError::NotAuthorised | SignInError::Disabled | SignInError::SecondFactor => {
+            HubError::Nobody
+        }
         SignInError::TooMany { retry_after } => {
             HubError::TooMany { sentence: "Too many tries. Wait a while and try again.".to_owned(), retry_after }
         }

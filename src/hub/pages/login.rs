@@ -76,6 +76,11 @@ fn refuse(state: &HubState, frame: Frame, uri: &Uri, name: &str, error: SignInEr
             let sentence = "This account is disabled. Ask an administrator.".to_owned();
             (StatusCode::FORBIDDEN, sentence, None)
         }
+        SignInError::SecondFactor => {
+            let sentence = "The password is right, but this account also has a second factor, which this installation \
+                            cannot check yet. Ask an administrator to clear it on your page, in person.";
+            (StatusCode::FORBIDDEN, sentence.to_owned(), None)
+        }
         SignInError::TooMany { retry_after } => {
             let sentence = format!("Too many tries. Wait {} and try again.", wait_of(retry_after));
             (StatusCode::TOO_MANY_REQUESTS, sentence, Some(retry_after))
