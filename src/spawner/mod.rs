@@ -408,6 +408,12 @@ impl Spawner {
         started
     }
 
+    /// The image that servers are made from if nobody chooses another; none where there are no images.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        self.backend.image()
+    }
+
     /// Wishes a stop; returns the status right after.
     ///
     /// # Errors

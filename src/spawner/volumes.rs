@@ -7,7 +7,6 @@
 mod owners;
 mod sizes;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -112,10 +111,10 @@ impl Spawner {
         self.volumes.gives_left_over
     }
 
-    /// How large the volumes of all accounts are, of those whose were looked at. Asks nobody.
+    /// How many bytes the volumes of each account have, of those whose were looked at. Asks nobody.
     #[must_use]
-    pub fn volume_sizes(&self) -> HashMap<UserName, OwnedSizes> {
-        self.volumes.sizes.of_owners()
+    pub fn volume_totals(&self) -> Vec<(UserName, u64)> {
+        self.volumes.sizes.totals()
     }
 
     /// How large one account's are; None: nobody has looked yet.

@@ -248,7 +248,10 @@ impl Backend for DockerBackend {
     async fn facts(&self) -> Result<EngineFacts, BackendError> {
         let info = self.engine.call("say what it is", self.engine.docker.info()).await?;
         let runtimes = info.runtimes.unwrap_or_default();
+        // One over the network may be on another host, whatever its folder is called.
+        let is_here = self.config.host.starts_with("unix://");
         Ok(EngineFacts {
+            folder: info.docker_root_dir.filter(|_| is_here).map(Into::into),
             version: info.server_version,
             // Registered by NVIDIA's container toolkit. Nothing is tried out, and no image is fetched for it.
             gives_gpus: runtimes.keys().any(|name| name.starts_with("nvidia")),

@@ -52,8 +52,8 @@ impl Sizes {
     }
 
     /// Of all accounts whose volumes were looked at.
-    pub(super) fn of_owners(&self) -> HashMap<UserName, OwnedSizes> {
-        self.of_owners.read().clone()
+    pub(super) fn totals(&self) -> Vec<(UserName, u64)> {
+        self.of_owners.read().iter().map(|(owner, sizes)| (owner.clone(), sizes.bytes)).collect()
     }
 
     pub(super) fn of_owner(&self, owner: &UserName) -> Option<OwnedSizes> {

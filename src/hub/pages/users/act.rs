@@ -213,6 +213,7 @@ mod tests {
             server,
             active_at: None,
             created: Timestamp(0),
+            using: crate::hub::activity::Using::default(),
         }
     }
 

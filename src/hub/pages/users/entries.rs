@@ -6,23 +6,31 @@ use std::sync::Arc;
 use super::wish::{Access, Entry, Server};
 use crate::auth::User;
 use crate::hub::HubState;
+use crate::hub::activity::Using;
 use crate::model::{ServerKey, ServerState, UserName};
 
 /// An entry for each user, in no order. Ten thousand of them take some 10 ms.
 pub(super) fn everybody(state: &HubState) -> Vec<Entry> {
     let servers = liveliest_servers(state);
+    let (using, scores) = (state.using_of_everybody(), state.activity.scores());
     let everybody = state.auth.everybody();
-    everybody.into_iter().map(|user| entry_of(state, &user, servers.get(&user.name).copied())).collect()
+    let entries = everybody.into_iter().map(|user| {
+        let score = scores.get(&user.name).filter(|(created, _)| *created == user.created());
+        let using = using.get(&user.name).copied().unwrap_or_default();
+        let using = Using { activity: score.map(|(_, score)| *score), ..using };
+        entry_of(state, &user, servers.get(&user.name).copied(), using)
+    });
+    entries.collect()
 }
 
 /// One user's.
 pub(super) fn of(state: &HubState, name: &UserName) -> Option<Entry> {
     let user = state.auth.user(name)?;
     let servers = state.spawner.servers_of(name).into_iter().map(|(_, status)| server_of(&status.state));
-    Some(entry_of(state, &user, servers.min()))
+    Some(entry_of(state, &user, servers.min(), state.using_of(name, user.created())))
 }
 
-fn entry_of(state: &HubState, user: &Arc<User>, server: Option<Server>) -> Entry {
+fn entry_of(state: &HubState, user: &Arc<User>, server: Option<Server>, using: Using) -> Entry {
     let own_server = ServerKey::default_of(user.name.clone());
     let profile = user.profile();
     let access = match (user.is_disabled(), user.is_authorised()) {
@@ -41,6 +49,7 @@ fn entry_of(state: &HubState, user: &Arc<User>, server: Option<Server>) -> Entry
         server: server.unwrap_or(Server::Stopped),
         active_at: user.last_activity().max(state.spawner.last_activity(&own_server)),
         created: user.created(),
+        using,
     }
 }
 

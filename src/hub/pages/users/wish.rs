@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
 
+use crate::hub::activity::Using;
 use crate::hub::form::query_encode;
 use crate::model::{GroupName, Timestamp, UserName};
 
@@ -25,6 +26,7 @@ pub(super) struct Entry {
     pub(super) server: Server,
     pub(super) active_at: Option<Timestamp>,
     pub(super) created: Timestamp,
+    pub(super) using: Using,
 }
 
 /// Whether somebody may come in; in the order of the column.
@@ -106,14 +108,30 @@ pub(super) enum Column {
     Name,
     Access,
     Server,
+    Processor,
+    Memory,
+    Volumes,
+    Layer,
+    Activity,
     Active,
     Groups,
     Created,
 }
 
 impl Column {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Name, Self::Access, Self::Server, Self::Active, Self::Groups, Self::Created];
+    pub(super) const ALL: [Self; 11] = [
+        Self::Name,
+        Self::Access,
+        Self::Server,
+        Self::Processor,
+        Self::Memory,
+        Self::Volumes,
+        Self::Layer,
+        Self::Activity,
+        Self::Active,
+        Self::Groups,
+        Self::Created,
+    ];
 
     /// Its word in addresses.
     pub(super) fn word(self) -> &'static str {
@@ -121,6 +139,11 @@ impl Column {
             Self::Name => "name",
             Self::Access => "access",
             Self::Server => "server",
+            Self::Processor => "cpu",
+            Self::Memory => "memory",
+            Self::Volumes => "volumes",
+            Self::Layer => "layer",
+            Self::Activity => "activity",
             Self::Active => "active",
             Self::Groups => "groups",
             Self::Created => "created",
@@ -133,6 +156,18 @@ impl Column {
             // Administrators stand before others who are let in.
             Self::Access => (a.access, Reverse(a.admin)).cmp(&(b.access, Reverse(b.admin))),
             Self::Server => a.server.cmp(&b.server),
+            // Who uses most comes first, and of whom nothing is known last.
+            Self::Processor => {
+                let cores = |entry: &Entry| entry.using.cpu_cores.unwrap_or(-1.0);
+                cores(b).total_cmp(&cores(a))
+            }
+            Self::Memory => b.using.memory_bytes.cmp(&a.using.memory_bytes),
+            Self::Volumes => b.using.volume_bytes.cmp(&a.using.volume_bytes),
+            Self::Layer => b.using.layer_bytes.cmp(&a.using.layer_bytes),
+            Self::Activity => {
+                let score = |entry: &Entry| entry.using.activity.map(|activity| activity.score);
+                score(b).cmp(&score(a))
+            }
             // The latest first: who was never here comes last.
             Self::Active => b.active_at.cmp(&a.active_at),
             // Who is in no group comes last.
