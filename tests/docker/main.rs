@@ -20,5 +20,6 @@ mod program;
 mod registry;
 mod spawner;
 mod story;
+mod usage;
 mod volumes;
 mod world;
