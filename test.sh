@@ -7,10 +7,10 @@
 #   suite    the program in process, with a fake backend and clock: needs nothing but cargo
 #   docker   a real Docker engine and real Jupyter servers 4.1, 5.4 and 6.1
 #   clients  programs written for JupyterHub, unmodified: JupyterHub itself beside us and behind our proxy, a service,
-#            the idle culler, schemathesis
+#            the idle culler, schemathesis; and moving in from JupyterHub 4.1, 5.4 and 6.1
 #   browser  a real Chromium from sign-up to a notebook cell, and all that people and administrators do on the pages;
 #            screenshots go to tests/browser/artefacts/
-#   images   builds the images of the docker and browser phases, and nothing else
+#   images   builds the images of the docker, clients and browser phases, and nothing else
 #
 # Phases run in this order and the first that fails ends the run. What is missing is installed by apt-get when
 # we are root; a Docker engine is started when none answers, and stopped at the end only if it was us.
@@ -169,8 +169,8 @@ phase_docker() {
   step cargo test --locked --profile $profile --test docker -- --test-threads=1
 }
 
-# Virtual environments for tests/clients: .cache/clients/hub61, hub54 and schemathesis, each rebuilt when its
-# requirements change. Leaves the folder in $venvs.
+# Virtual environments for tests/clients: .cache/clients/hub61, hub54, hub54-native, hub41 and schemathesis, each
+# rebuilt when its requirements change. Leaves the folder in $venvs.
 need_venvs() {
   local python=python3 name requirements folder
   # As root, servers run as nobody: with the system's Python (root's own may lie below /root), and where nobody can walk.
@@ -186,7 +186,7 @@ need_venvs() {
     install -d -m 755 /var/lib/slipway "$venvs"
     echo "nobody cannot reach $cache: the environments are in $venvs"
   fi
-  for name in hub61:6.1 hub54:5.4 schemathesis:schemathesis; do
+  for name in hub61:6.1 hub54:5.4 hub54-native:5.4-native hub41:4.1 schemathesis:schemathesis; do
     requirements=tests/clients/requirements-${name#*:}.txt
     folder=$venvs/${name%%:*}
     # The copy is written last, so it is there only when everything else is.
@@ -251,16 +251,25 @@ services_and_proxies() {
   client 5.4 chp.py 5.4 slipway external
 }
 
+moves() {
+  client 5.4-native takeover.py 5.4-native docker
+  client 5.4-native takeover.py 5.4-native
+  client 4.1 takeover.py 4.1
+  client 6.1 takeover.py 6.1
+}
+
 phase_clients() {
   local row failed=
   need_cargo
   need openssl:openssl
+  phase_images
   need_venvs
   need_proxy
   step cargo build --locked --profile $profile
   # Side by side: each mostly waits, for a Python to start and for clocks to pass. A failure ends its own row only.
   clients_row compares_and_schemas
   clients_row services_and_proxies
+  clients_row moves
   for row in "${rows[@]}"; do wait "$row" || failed=1; done
   rows=()
   [ -z "$failed" ]

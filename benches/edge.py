@@ -341,7 +341,7 @@ def sign_in(port, name):
         raise SystemExit(f"edge.py: sign-in of {name} is answered with {status}: {page[:300]!r}")
     jar.update(cookies_of(head))
     # The session alone: what every request of a browser carries besides is the same for everybody.
-    return "; ".join(f"{key}={value}" for key, value in jar.items() if key.startswith("__Host-slipway"))
+    return "; ".join(f"{key}={value}" for key, value in jar.items() if key.startswith("__Host-Http-slipway"))
 
 
 # ---- lines: each returns what one unit of work cost ---------------------------------------------------------

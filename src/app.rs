@@ -27,7 +27,8 @@ use crate::gpu::{Gpus, Nvml};
 use crate::hub::{self, HubState};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
 use crate::model::{
-    Clock, Door, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing, UserName,
+    Clock, Door, GrantedIdle, IdleRules, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName,
+    Timing, UserName,
 };
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
@@ -138,6 +139,7 @@ impl App {
             groups: groups_of(&auth),
             grants: grants_of(&auth),
             gpus: Arc::new(gpus::Lender { gpus: gpus.clone(), auth: auth.clone() }),
+            idle_rules: idle_rules_of(&auth, config.spawner.idle.rules),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -439,6 +441,15 @@ fn grants_of(auth: &Auth) -> spawner::GrantsOf {
     Arc::new(move |user| auth.effective(user))
 }
 
+/// When idle servers of somebody are stopped: as their groups say, else as the installation does.
+fn idle_rules_of(auth: &Auth, installation: IdleRules) -> spawner::IdleRulesOf {
+    let auth = auth.clone();
+    Arc::new(move |user| match auth.idle_grant(user) {
+        Some(granted) => GrantedIdle { rules: granted.value.rules(), from: granted.from },
+        None => GrantedIdle { rules: installation, from: vec![] },
+    })
+}
+
 /// How a command that shuts somebody out, or deletes them, ends their servers.
 fn stop_servers(spawner: &Spawner) -> control::StopServers {
     let spawner = spawner.clone();
@@ -446,10 +457,7 @@ fn stop_servers(spawner: &Spawner) -> control::StopServers {
         let spawner = spawner.clone();
         Box::pin(async move {
             let ended = match afterwards {
-                Afterwards::Kept => {
-                    let servers: Vec<_> = spawner.servers_of(&user).into_iter().map(|(server, _)| server).collect();
-                    spawner.stop_all(&servers, "command").await
-                }
+                Afterwards::Kept => spawner.stop_all_of(&user, "command").await,
                 Afterwards::Forgotten => spawner.forget_user(&user).await,
             };
             ended.map_err(|error| error.to_string())

@@ -2,7 +2,7 @@
 
 use super::directory::Snapshot;
 use super::{Auth, GroupListing};
-use crate::model::{DockerGrant, Effective, GrantNote, GrantRules, Grants, GroupGrants, GroupName, UserName, merge};
+use crate::model::{DockerGrant, Effective, GrantNote, GrantRules, Grants, GroupGrants, GroupName, Granted, IdleGrant, UserName, merge, merge_idle};
 
 /// Its members' servers have the engine's socket: root on the host. Always there, and always means this.
 pub const BUILT_IN_GROUP: &str = "docker-privileged";
@@ -32,6 +32,19 @@ impl Auth {
     #[must_use]
     pub fn effective(&self, user: &UserName) -> Effective {
         self.0.directory.now().effective(user)
+    }
+}
+
+impl Auth {
+    /// When idle servers of this user are stopped as far as groups say; None: none says.
+    #[must_use]
+    pub fn idle_grant(&self, user: &UserName) -> Option<Granted<IdleGrant>> {
+        let snapshot = self.0.directory.now();
+        let names = snapshot.groups_of(user);
+        let said = names.iter().filter_map(|name| Some((name, &snapshot.groups.get(name)?.grants)));
+        let active: Vec<_> =
+            said.filter(|(_, grants)| grants.idle.is_active).map(|(name, grants)| GroupGrants { name, grants }).collect();
+        merge_idle(&active)
     }
 }
 

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     /// By Python's bcrypt 4.3, which NativeAuthenticator uses: `correct horse`, as it writes it and as it once did.
-    pub(in crate::auth) const OF_PYTHON: &str = "$2b$04$ddOLAXIMRlIAzcHIdYAj5eNvDRJG.lcZqWt2ytrvaGREiVZsDqwsG";
+    const OF_PYTHON: &str = "$2b$04$ddOLAXIMRlIAzcHIdYAj5eNvDRJG.lcZqWt2ytrvaGREiVZsDqwsG";
     const OF_OLD_PYTHON: &str = "$2a$04$xtJ.S9zDZhxmW8mDCcUCKukr4oyf0L7Mzvt99qSQNPEa9o33AD9gG";
     /// 36 times `é`, which are 72 bytes, and more.
     const OF_A_LONG_ONE: &str = "$2b$04$9oLsNPxNGaRPGotRiFvUJer69uTRl9R95MrF8WYWc/.61Tms2FzX6";

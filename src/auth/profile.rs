@@ -1,4 +1,5 @@
-//! What else is kept of an account: names and address, whether the password must be changed, whether it is disabled.
+//! What else is kept of an account: names and address, whether the password must be changed or is not enough,
+//! whether it is disabled.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,6 +59,24 @@ impl Auth {
             }
             let act = if must_change_password { "required a new password of" } else { "required no new password of" };
             shared.change(UserRow { must_change_password, ..row }, &by, act, name.as_str(), &[], &[])
+        })
+        .await
+    }
+
+    /// Forgets a second factor, so that the password alone lets them in. There is nothing to do for who has none.
+    ///
+    /// # Errors
+    /// `Unknown`.
+    pub async fn clear_second_factor(&self, by: impl Into<Actor>, name: &UserName) -> Result<(), AccountError> {
+        let (by, name) = (by.into(), name.clone());
+        self.run(move |shared| {
+            let _act = shared.acts.lock();
+            let row = shared.row(&name)?;
+            if row.otp_secret.is_none() {
+                return Ok(());
+            }
+            let row = UserRow { otp_secret: None, ..row };
+            shared.change(row, &by, "cleared the second factor of", name.as_str(), &[], &[])
         })
         .await
     }

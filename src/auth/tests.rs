@@ -5,6 +5,7 @@ mod errands;
 mod faults;
 mod grants;
 mod model;
+mod moved_in;
 mod rbac;
 mod rbac_acts;
 mod rbac_model;

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::json::{Json, Object};
 use super::target::{Target, TargetError};
-use crate::model::Timestamp;
+use crate::model::{ActivitySource, Timestamp};
 
 /// One route.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Table {
         let same = known.filter(|known| known.data.get("target").and_then(Json::as_text) == Some(target));
         let target = match same.map(|known| &known.target) {
             Some(Ok(same)) => {
-                same.upstream.touch(now);
+                same.upstream.touch(ActivitySource::Request, now);
                 Ok(same.clone())
             }
             _ => Target::parse(target, now).map(Arc::new),

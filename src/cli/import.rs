@@ -35,7 +35,7 @@ pub(super) struct ConfigArguments {
 
 pub(super) fn run(asked: &ImportCommand, _config: &Config) -> ExitCode {
     match asked {
-        ImportCommand::Jupyterhub(asked) => match jupyterhub::read(&asked.db) {
+        ImportCommand::Jupyterhub(asked) => match jupyterhub::read(&asked.db, &std::env::temp_dir()) {
             Ok(old) => print(&format!("revision {}; dry run: {}\n", old.revision, asked.dry_run)),
             Err(error) => return fail(&error),
         },

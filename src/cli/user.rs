@@ -52,6 +52,11 @@ pub(super) enum UserCommand {
         /// Whom.
         name: String,
     },
+    /// Forget the second factor that a user brought along from JupyterHub: the password alone lets them in again.
+    ClearSecondFactor {
+        /// Whose.
+        name: String,
+    },
     /// Delete a user: the account, sessions, tokens and the server go; volumes with their files stay.
     Delete {
         /// Whom.
@@ -106,6 +111,7 @@ fn request_for(command: UserCommand) -> std::io::Result<Request> {
         }
         UserCommand::Disable { name } => Request::UserDisable { name, disabled: true },
         UserCommand::Enable { name } => Request::UserDisable { name, disabled: false },
+        UserCommand::ClearSecondFactor { name } => Request::UserClearSecondFactor { name },
         UserCommand::Delete { name, yes } => {
             if !yes {
                 confirm_delete(&name)?;
@@ -152,10 +158,12 @@ fn print_users(mut users: Vec<UserEntry>) {
     users.sort_by(|a, b| (a.authorised, &a.name).cmp(&(b.authorised, &b.name)));
     let head = format!("{:<24} {:<8} {:<14} {:<28} last seen\n", "name", "may", "role", "since");
     let lines = users.into_iter().map(|user| {
-        let may = match (user.disabled, user.authorised) {
-            (true, _) => "nothing",
-            (false, true) => "sign in",
-            (false, false) => "wait",
+        let may = match (user.disabled, user.authorised, user.has_second_factor) {
+            (true, ..) => "nothing",
+            (false, true, false) => "sign in",
+            // Nobody can, until `clear-second-factor`.
+            (false, true, true) => "2factor",
+            (false, false, _) => "wait",
         };
         let role = if user.admin { "administrator" } else { "user" };
         let last = user.last_activity.map_or_else(|| "never".to_owned(), |at| at.to_string());

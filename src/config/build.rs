@@ -1,5 +1,7 @@
 //! Checks the settings, and the relations between them, and fills in each module's `Config`.
 
+mod idle;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -122,6 +124,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
         public_url,
         trusted_proxies: trusted_proxies.clone(),
         requests_in_hub: read.count("hub.requests"),
+        ignored_paths: idle::ignored_paths(read),
         ..edge::Config::default()
     };
     edge_config.http1.head_timeout_s = read.seconds("listener.header_timeout_s");
@@ -251,6 +254,7 @@ fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
         volume_sizes_interval_s: read.seconds("spawner.volume_sizes_interval_s"),
         usage_interval_s: read.seconds("spawner.usage_interval_s"),
         layer_sizes_interval_s: read.seconds("spawner.layer_sizes_interval_s"),
+        idle: idle::config(read),
         ..spawner::Config::default()
     }
 }

@@ -64,6 +64,11 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
             }
             Ok(done(&name))
         }
+        Request::UserClearSecondFactor { name } => {
+            let name = parse(&name)?;
+            auth.clear_second_factor(ACTOR, &name).await.map_err(|e| sentence(&e))?;
+            Ok(done(&name))
+        }
         Request::UserDelete { name } => {
             let name = parse(&name)?;
             // First the account, so that nothing of the user can start a server again behind our back.
@@ -139,6 +144,7 @@ fn entry(user: crate::auth::UserListing) -> UserEntry {
         authorised: user.authorised,
         disabled: user.disabled,
         has_password: user.has_password,
+        has_second_factor: user.has_second_factor,
         created: user.created,
         last_activity: user.last_activity,
     }

@@ -101,6 +101,11 @@ pub enum Request {
         /// Out, or in.
         disabled: bool,
     },
+    /// Forgets a user's second factor.
+    UserClearSecondFactor {
+        /// Whose.
+        name: String,
+    },
     /// Deletes a user and stops his servers; volumes stay.
     UserDelete {
         /// Who.
@@ -200,6 +205,9 @@ pub struct UserEntry {
     pub disabled: bool,
     /// Has a password.
     pub has_password: bool,
+    /// A password alone does not let them in.
+    #[serde(default)]
+    pub has_second_factor: bool,
     /// When the account was made.
     pub created: Timestamp,
     /// Last seen.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::work::IgnoredPaths;
 use crate::model::Network;
 use crate::net::http1;
 
@@ -32,6 +33,8 @@ pub struct Config {
     /// Bytes of a request's body to a server. 64 GiB: data sets are uploaded in one request; nothing of it is kept
     /// in memory.
     pub server_body_limit_bytes: u64,
+    /// Paths below a server's whose traffic is nobody's work.
+    pub ignored_paths: IgnoredPaths,
     /// Limits of HTTP/1.1 connections.
     pub http1: http1::Limits,
     /// Limits of HTTP/2 connections.
@@ -51,6 +54,7 @@ impl Default for Config {
             hub_timeout_s: 90,
             hub_body_limit_bytes: 1024 * 1024,
             server_body_limit_bytes: 64 * 1024 * 1024 * 1024,
+            ignored_paths: IgnoredPaths::default(),
             http1: http1::Limits::default(),
             http2: Http2Limits::default(),
         }

@@ -2,14 +2,17 @@
 //! an end for clients that hold streams without moving them.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, Stream as _};
 use http::{Method, Request};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -17,6 +20,7 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +28,6 @@ use tracing::debug;
 
 use super::{Arrival, Edge, Http2Limits};
 use crate::net::{BoxError, Io, OnUpgrade, RequestBody, ResponseBody, UpgradeKind};
-use crate::tasks::Tasks;
 
 /// Slower than this for a whole `stall_timeout_s`, a transfer counts as stalled. 256 bytes a second, as on HTTP/1.1.
 const RATE_MIN_BYTES_S: u64 = 256;
@@ -33,8 +36,8 @@ const RATE_MIN_BYTES_S: u64 = 256;
 pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, stopping: CancellationToken) {
     let limits = edge.parts.config.http2.clone();
     let stall_timeout = Duration::from_secs(limits.stall_timeout_s);
-    let streams = Arc::new(AtomicUsize::new(0));
-    let executor = Streams { tasks: edge.parts.tasks.clone(), open: streams.clone(), stall_timeout };
+    let executor = NewStreams { opened: Arc::default(), stall_timeout };
+    let opened = executor.opened.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let edge = edge.clone();
         async move {
@@ -45,44 +48,60 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
     });
     let connection = builder(executor, &limits).serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
+    let mut streams = OpenStreams::new();
 
     let mut is_ending = stopping.is_cancelled();
     if is_ending {
         connection.as_mut().graceful_shutdown();
     }
+    let mut stop = pin!(stopping.cancelled());
     // Looked at four times per timeout: a connection is ended at most a quarter late.
     let idle_timeout = Duration::from_secs(limits.idle_timeout_s.max(1));
     let mut looks = tokio::time::interval(idle_timeout / 4);
     let mut idle_since = Instant::now();
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    debug!(address = %arrival.peer.ip(), error = &error as &dyn std::error::Error, "connection ended");
-                }
-                return;
+    poll_fn(|cx| {
+        // Answers first, so that the connection sends them in this very turn; then what it has read begins at once.
+        poll_streams(&mut streams, cx);
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Err(error) = ended {
+                debug!(address = %arrival.peer.ip(), error = &error as &dyn std::error::Error, "connection ended");
             }
-            () = stopping.cancelled(), if !is_ending => {
+            return Poll::Ready(());
+        }
+        let new = std::mem::take(&mut *opened.lock());
+        if !new.is_empty() {
+            streams.extend(new);
+            poll_streams(&mut streams, cx);
+        }
+        if !is_ending && stop.as_mut().poll(cx).is_ready() {
+            is_ending = true;
+            connection.as_mut().graceful_shutdown();
+            cx.waker().wake_by_ref();
+        }
+        while looks.poll_tick(cx).is_ready() {
+            let now = Instant::now();
+            if !streams.is_empty() {
+                idle_since = now;
+            } else if now - idle_since >= idle_timeout + stall_timeout {
+                // It was asked to end, and does not even take the frame that says so.
+                return Poll::Ready(());
+            } else if now - idle_since >= idle_timeout && !is_ending {
                 is_ending = true;
                 connection.as_mut().graceful_shutdown();
-            }
-            _ = looks.tick() => {
-                let now = Instant::now();
-                if streams.load(Ordering::Relaxed) > 0 {
-                    idle_since = now;
-                } else if now - idle_since >= idle_timeout + stall_timeout {
-                    // It was asked to end, and does not even take the frame that says so.
-                    return;
-                } else if now - idle_since >= idle_timeout && !is_ending {
-                    is_ending = true;
-                    connection.as_mut().graceful_shutdown();
-                }
+                cx.waker().wake_by_ref();
             }
         }
-    }
+        Poll::Pending
+    })
+    .await;
 }
 
-fn builder(executor: Streams, limits: &Http2Limits) -> http2::Builder<Streams> {
+/// Polls those that have something to do, and forgets those that have ended.
+fn poll_streams(streams: &mut OpenStreams, cx: &mut Context<'_>) {
+    while let Poll::Ready(Some(())) = Pin::new(&mut *streams).poll_next(cx) {}
+}
+
+fn builder(executor: NewStreams, limits: &Http2Limits) -> http2::Builder<NewStreams> {
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
@@ -171,7 +190,7 @@ impl Body for Upload {
     }
 }
 
-/// How one stream's answer moves, as seen from both ends: the body that is asked for bytes, and the stream's task.
+/// How one stream's answer moves, as seen from both ends: the body that is asked for bytes, and the stream's work.
 #[derive(Debug, Default)]
 struct Progress {
     /// True from the answer's head until its last byte, except while the answer's source is slow: then it is the
@@ -181,7 +200,7 @@ struct Progress {
 }
 
 tokio::task_local! {
-    /// Of the stream whose task this is.
+    /// Of the stream that is being polled.
     static PROGRESS: Arc<Progress>;
 }
 
@@ -189,7 +208,7 @@ tokio::task_local! {
 /// opens its window by single bytes.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// An answer's body that tells its stream's task how it moves.
+/// An answer's body that tells its stream how it moves.
 struct Answer {
     body: ResponseBody,
     rest: Bytes,
@@ -256,52 +275,37 @@ impl Body for Answer {
     }
 }
 
-/// Runs each stream as a task; counts them, and resets those whose client stalls.
+/// The streams of a connection, which run in its task: a request that comes, its upstream's answer and the frames that
+/// carry it all wake the same task, on the same thread. With a task for each, half of the wake-ups went to another core.
+type OpenStreams = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+/// Takes the streams that hyper opens, for the connection's task to run; those whose client stalls are reset.
 #[derive(Clone)]
-struct Streams {
-    tasks: Tasks,
-    open: Arc<AtomicUsize>,
+struct NewStreams {
+    opened: Arc<Mutex<Vec<Pin<Box<dyn Future<Output = ()> + Send>>>>>,
     stall_timeout: Duration,
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for NewStreams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
         let progress = Arc::new(Progress::default());
-        let open = OpenStream::new(self.open.clone());
-        let work = Unstalled {
+        let stream = Unstalled {
             stream: PROGRESS.scope(progress.clone(), stream),
             progress,
             patience: None,
             stall_timeout: self.stall_timeout,
         };
-        self.tasks.spawn(async move {
-            let _open = open;
-            work.await;
-        });
-    }
-}
-
-/// Counts one open stream while it lives.
-struct OpenStream(Arc<AtomicUsize>);
-
-impl OpenStream {
-    fn new(open: Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        Self(open)
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        // A panic ends one request: the others of this connection are not to blame.
+        let alone = AssertUnwindSafe(stream).catch_unwind().map(drop);
+        self.opened.lock().push(Box::pin(alone));
     }
 }
 
 pin_project! {
-    /// A stream's task, which ends (and so resets the stream) when its client takes next to nothing for too long.
+    /// A stream's work, which ends (and so resets the stream) when its client takes next to nothing for too long.
     struct Unstalled<F> {
         #[pin]
         stream: F,

@@ -15,6 +15,7 @@ mod log;
 mod request;
 mod route;
 mod upload;
+mod work;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use tokio::sync::Semaphore;
 pub use config::{Config, Http2Limits, PublicUrl};
 pub use connection::Arrival;
 pub use counts::{Counts, Figures, RequestFigure};
+pub use work::IgnoredPaths;
 
 use crate::auth::Auth;
 use crate::model::{BasePath, Clock, Exchange, Routes, Unreachable};

@@ -19,14 +19,14 @@ use super::caller::Credentials;
 use super::counts::Aim;
 use super::log::Record;
 use super::route::{self, Destination, ServerRoute, ServiceRoute};
-use super::{Arrival, Edge, forwarded};
+use super::{Arrival, Edge, forwarded, work};
 use crate::auth::{self, Caller};
 use crate::model::{
     Door, NormalPath, Route, Security, ServerKey, ServiceName, Unreachable, UserName, Visit, is_navigation,
     percent_encode, prefers_html,
 };
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
-use crate::proxy::{Forwarding, ProxyError, TokenRule};
+use crate::proxy::{Forwarding, ProxyError, Socket, TokenRule};
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// A longer address is not carried through sign-in: encoded in `next=` it would exceed the limit of a target.
@@ -260,7 +260,19 @@ impl Edge {
             (None, true) => TokenRule::Remove,
             (None, false) => TokenRule::Pass,
         };
-        let facts = Forwarding { is_activity: is_person(caller), ..self.forwarding(route, caller, site, token) };
+        let meaning = work::meaning(
+            request.method(),
+            work::tail_of(original.path(), route.prefix(&parts.base)),
+            original.query(),
+            request.headers(),
+            request.extensions().get::<OnUpgrade>().is_some(),
+            &parts.config.ignored_paths,
+        );
+        let facts = Forwarding {
+            is_activity: is_person(caller) && meaning.is_work,
+            socket: meaning.socket,
+            ..self.forwarding(route, caller, site, token)
+        };
         let error = match parts.proxy.forward(request, &route.upstream, facts).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
@@ -320,6 +332,7 @@ impl Edge {
             token,
             ended: caller.ended(),
             is_activity: false,
+            socket: Socket::Other,
             relay: None,
         }
     }

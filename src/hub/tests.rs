@@ -11,6 +11,7 @@ mod grants;
 mod groups;
 mod host;
 mod methods;
+mod moved_in;
 mod named_api;
 mod oauth;
 mod openapi;

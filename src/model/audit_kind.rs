@@ -145,6 +145,7 @@ const SIGNS: &[(Sign, AuditKind)] = &[
     (Sign::Has("token"), AuditKind::Token),
     (Sign::Has("tokens"), AuditKind::Token),
     (Sign::Has("password"), AuditKind::Account),
+    (Sign::Has("factor"), AuditKind::Account),
     (Sign::Has("profile"), AuditKind::Account),
     (Sign::Has("account"), AuditKind::Account),
     (Sign::Has("activity"), AuditKind::Account),

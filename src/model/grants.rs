@@ -8,10 +8,14 @@ mod effective;
 mod names;
 mod notes;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use super::IdleRules;
+
 pub use draft::{DraftVariable, DraftVolume, GrantProblem, GrantRules, GrantsDraft};
-pub use effective::{Effective, Granted, GrantedGpu, GrantedMemory, GroupGrants, merge};
+pub use effective::{Effective, Granted, GrantedGpu, GrantedMemory, GroupGrants, merge, merge_idle};
 pub use names::{MountPoint, SHARED_MOUNT, VariableName, VolumeName};
 pub use notes::GrantNote;
 
@@ -33,6 +37,8 @@ pub struct Grants {
     pub memory: MemoryGrant,
     /// Volumes beside their own.
     pub volumes: VolumesGrant,
+    /// When idle servers are stopped.
+    pub idle: IdleGrant,
 }
 
 impl Grants {
@@ -121,6 +127,36 @@ pub struct MemoryGrant {
     pub bytes: u64,
     /// No swap beside it.
     pub swap_off: bool,
+}
+
+/// When idle servers of a group's members are stopped, in place of what the installation says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IdleGrant {
+    /// False: kept, and the installation's settings hold.
+    pub is_active: bool,
+    /// How long a server may go unused, in minutes; None: for ever.
+    pub idle_after_minutes: Option<u32>,
+    /// How old a server may become, in hours; None: as old as it likes.
+    pub max_age_hours: Option<u32>,
+    /// How many hours the owner may put the deadline off beyond the idle limit.
+    pub extension_hours: u32,
+    /// A busy kernel is no reason to keep a server.
+    pub stops_busy_kernels: bool,
+}
+
+impl IdleGrant {
+    /// The same as rules.
+    #[must_use]
+    pub fn rules(&self) -> IdleRules {
+        let hours = |count: u32| Duration::from_secs(u64::from(count) * 3_600);
+        IdleRules {
+            idle_after: self.idle_after_minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60)),
+            max_age: self.max_age_hours.map(hours),
+            extension_at_most: hours(self.extension_hours),
+            stops_busy_kernels: self.stops_busy_kernels,
+        }
+    }
 }
 
 /// Volumes for a group's servers.

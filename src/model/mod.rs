@@ -11,6 +11,7 @@ mod exchange;
 mod gpu;
 mod grants;
 mod id;
+mod idle;
 mod labels;
 mod name;
 mod network;
@@ -38,9 +39,12 @@ pub use gpu::GpuHeld;
 pub use grants::{
     CpuGrant, DockerGrant, DraftVariable, DraftVolume, Effective, EnvironmentGrant, GpuDevices, GpuGrant, GrantNote,
     GrantProblem, GrantRules, Granted, GrantedGpu, GrantedMemory, GrantedVariable, Grants, GrantsDraft, GroupGrants,
-    MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant, merge,
+    IdleGrant, MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant, merge, merge_idle,
 };
 pub use id::{Generation, InstanceId};
+pub use idle::{
+    ActivitySource, Extension, GrantedIdle, IdleRules, IdleSpan, IdleView, IdleWarning, IdleWhy, LastSeen, Switches,
+};
 pub use labels::{GroupName, RoleName, ServiceName, ShareCodeId};
 pub use name::{
     BasePath, NameError, ServerKey, ServerName, UserName, docker_escape, percent_encode, percent_encode_keeping_slash,

@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio_util::sync::CancellationToken;
 
 use super::path::decode_segment;
-use super::{BasePath, Generation, NormalPath, ServerKey, ServiceName, Timestamp};
+use super::{ActivitySource, BasePath, Generation, NormalPath, ServerKey, ServiceName, Timestamp};
 
 /// What a route leads to. The two differ in who is let in: a server's callers are checked by the edge, a service's by
 /// the service itself.
@@ -122,9 +122,19 @@ pub struct Upstream {
     pub address: UpstreamAddress,
     /// Cancelled when the route is withdrawn: pooled connections close and open exchanges end.
     pub gone: CancellationToken,
-    /// Last time traffic of a person passed, in milliseconds since the epoch; one relaxed store a request.
-    last_activity: AtomicI64,
+    active_at: Timestamp,
+    /// Last time somebody's request passed, in milliseconds since the epoch; one relaxed store a request.
+    last_request: AtomicI64,
+    /// The same for messages through WebSockets.
+    last_message: AtomicI64,
+    /// When a WebSocket of a kernel was opened last, whoever did.
+    kernel_opened: AtomicI64,
+    /// The same of a terminal.
+    terminal_opened: AtomicI64,
 }
+
+/// In place of a time: there was none.
+const NEVER: i64 = i64::MIN;
 
 static NEXT_UPSTREAM: AtomicU64 = AtomicU64::new(1);
 
@@ -133,19 +143,65 @@ impl Upstream {
     #[must_use]
     pub fn new(address: UpstreamAddress, active_at: Timestamp) -> Self {
         let id = NEXT_UPSTREAM.fetch_add(1, Ordering::Relaxed);
-        Self { id, address, gone: CancellationToken::new(), last_activity: AtomicI64::new(active_at.0) }
+        Self {
+            id,
+            address,
+            gone: CancellationToken::new(),
+            active_at,
+            last_request: AtomicI64::new(NEVER),
+            last_message: AtomicI64::new(NEVER),
+            kernel_opened: AtomicI64::new(NEVER),
+            terminal_opened: AtomicI64::new(NEVER),
+        }
     }
 
-    /// Notes traffic of a person.
-    pub fn touch(&self, now: Timestamp) {
-        self.last_activity.store(now.0, Ordering::Relaxed);
+    /// Notes traffic that is somebody's work: through a WebSocket, or any other.
+    pub fn touch(&self, source: ActivitySource, now: Timestamp) {
+        let last = if source == ActivitySource::WebSocket { &self.last_message } else { &self.last_request };
+        last.store(now.0, Ordering::Relaxed);
     }
 
-    /// When traffic of a person last passed.
+    /// Notes that a WebSocket to a `Kernel` or a `Terminal` was opened: a page that lost its connection does so by
+    /// itself, and the server takes it for use of that kernel or terminal.
+    pub fn note_opened(&self, source: ActivitySource, now: Timestamp) {
+        if let Some(opened) = self.opened(source) {
+            opened.store(now.0, Ordering::Relaxed);
+        }
+    }
+
+    /// When one was opened last.
+    #[must_use]
+    pub fn last_opened(&self, source: ActivitySource) -> Option<Timestamp> {
+        self.opened(source).and_then(read)
+    }
+
+    fn opened(&self, source: ActivitySource) -> Option<&AtomicI64> {
+        match source {
+            ActivitySource::Kernel => Some(&self.kernel_opened),
+            ActivitySource::Terminal => Some(&self.terminal_opened),
+            _ => None,
+        }
+    }
+
+    /// When traffic of this kind (`Request`, `WebSocket`) last passed.
+    #[must_use]
+    pub fn last_seen(&self, source: ActivitySource) -> Option<Timestamp> {
+        match source {
+            ActivitySource::Request => read(&self.last_request),
+            ActivitySource::WebSocket => read(&self.last_message),
+            _ => None,
+        }
+    }
+
+    /// When anything of that last passed; before, when it was new.
     #[must_use]
     pub fn last_activity(&self) -> Timestamp {
-        Timestamp(self.last_activity.load(Ordering::Relaxed))
+        read(&self.last_request).max(read(&self.last_message)).unwrap_or(self.active_at)
     }
+}
+
+fn read(at: &AtomicI64) -> Option<Timestamp> {
+    Some(Timestamp(at.load(Ordering::Relaxed))).filter(|at| at.0 != NEVER)
 }
 
 impl Drop for Upstream {
@@ -186,12 +242,12 @@ impl Route {
         self.prefix.get_or_init(|| self.target.prefix(base))
     }
 
-    /// Notes traffic of a person.
-    pub fn touch(&self, now: Timestamp) {
-        self.upstream.touch(now);
+    /// Notes traffic that is somebody's work.
+    pub fn touch(&self, source: ActivitySource, now: Timestamp) {
+        self.upstream.touch(source, now);
     }
 
-    /// When traffic of a person last passed.
+    /// When any last passed; before, when the route was new.
     #[must_use]
     pub fn last_activity(&self) -> Timestamp {
         self.upstream.last_activity()

@@ -9,7 +9,7 @@ use http_body::Body as _;
 use super::exchange::{Exchange, Head};
 use super::headers::{Framing, write_request_head};
 use super::{Forwarding, Inner, ProxyError, upgrade};
-use crate::model::Upstream;
+use crate::model::{ActivitySource, Upstream};
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 
 /// See `Proxy::forward`.
@@ -40,7 +40,8 @@ pub(super) async fn exchange(
 ) -> Result<(Exchange, Head), ProxyError> {
     let mut connection = inner.pool.connect(upstream).await?;
     loop {
-        let mut exchange = Exchange::new(connection, body, framing, upstream, inner.activity(facts), &inner.config);
+        let activity = inner.activity(facts, ActivitySource::Request);
+        let mut exchange = Exchange::new(connection, body, framing, upstream, activity, &inner.config);
         if let Some(limit) = facts.relay.and_then(|relay| relay.silence_limit) {
             exchange.limit_silence(limit);
         }

@@ -1,11 +1,29 @@
 //! Follows where WebSocket frames begin and end (RFC 6455 §5.2), without looking at what they carry.
 //!
-//! A frame of our own may only stand between two frames, and only data frames are somebody's work: that is all that
-//! a tunnel has to know. 16 bytes of state a direction, no buffer, no copy.
+//! A frame of our own may only stand between two frames: that is all that a tunnel itself has to know. Whoever wants to
+//! know what they carry listens (`messages`). 16 bytes of state a direction, no buffer, no copy.
 
-/// The lowest three operation codes are data: continuation, text, binary.
-const LAST_DATA_CODE: u8 = 2;
 const CLOSE_CODE: u8 = 8;
+
+/// Hears what passes, in order and however it is cut.
+pub(super) trait Listener {
+    /// A frame begins; its first byte says what it is.
+    fn begin(&mut self, first: u8);
+    /// The next byte of its mask.
+    fn mask(&mut self, byte: u8);
+    /// The next bytes of its payload, still masked.
+    fn payload(&mut self, bytes: &[u8]);
+    /// It has ended.
+    fn end(&mut self);
+}
+
+/// Nobody listens.
+impl Listener for () {
+    fn begin(&mut self, _: u8) {}
+    fn mask(&mut self, _: u8) {}
+    fn payload(&mut self, _: &[u8]) {}
+    fn end(&mut self) {}
+}
 
 /// Where one direction of a WebSocket stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,7 +31,6 @@ pub(super) struct Frames {
     /// What is left of the payload; while its length is being read, the length so far.
     payload: u64,
     next: Next,
-    is_data: bool,
     is_closed: bool,
 }
 
@@ -40,42 +57,44 @@ enum Next {
 }
 
 impl Frames {
-    /// Takes note of `bytes`, the next ones of this direction. True if some of them are what a data frame carries: an
-    /// empty message, which some clients send to keep a connection open, is nobody's work.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> bool {
-        let mut has_data = false;
+    /// Takes note of `bytes`, the next ones of this direction.
+    pub(super) fn follow(&mut self, mut bytes: &[u8], listener: &mut impl Listener) {
         while let Some((&byte, rest)) = bytes.split_first() {
-            has_data |= self.is_data && self.next == Next::Payload;
             let mut used = 1;
             match self.next {
-                Next::Lost => return has_data,
+                Next::Lost => return,
                 Next::Kind => {
-                    let code = byte & 0x0f;
-                    self.is_data = code <= LAST_DATA_CODE;
-                    self.is_closed |= code == CLOSE_CODE;
+                    self.is_closed |= byte & 0x0f == CLOSE_CODE;
                     self.next = Next::ShortLength;
+                    listener.begin(byte);
                 }
-                Next::ShortLength => self.begin_length(byte),
+                Next::ShortLength => self.begin_length(byte, listener),
                 Next::Length { left, is_masked } => {
                     self.payload = self.payload << 8 | u64::from(byte);
                     match left {
-                        1 => self.end_length(is_masked),
+                        1 => self.end_length(is_masked, listener),
                         _ => self.next = Next::Length { left: left - 1, is_masked },
                     }
                 }
-                Next::Mask { left: 1 } => self.begin_payload(),
-                Next::Mask { left } => self.next = Next::Mask { left: left - 1 },
+                Next::Mask { left } => {
+                    listener.mask(byte);
+                    match left {
+                        1 => self.begin_payload(listener),
+                        _ => self.next = Next::Mask { left: left - 1 },
+                    }
+                }
                 Next::Payload => {
                     used = usize::try_from(self.payload).map_or(bytes.len(), |payload| payload.min(bytes.len()));
+                    listener.payload(&bytes[..used]);
                     self.payload -= used as u64;
                     if self.payload == 0 {
                         self.next = Next::Kind;
+                        listener.end();
                     }
                 }
             }
             bytes = if used == 1 { rest } else { &bytes[used..] };
         }
-        has_data
     }
 
     /// True if a close frame can come next: between two frames, and none has been before.
@@ -83,7 +102,7 @@ impl Frames {
         self.next == Next::Kind && !self.is_closed
     }
 
-    fn begin_length(&mut self, byte: u8) {
+    fn begin_length(&mut self, byte: u8, listener: &mut impl Listener) {
         let is_masked = byte & 0x80 != 0;
         self.payload = 0;
         match byte & 0x7f {
@@ -91,23 +110,28 @@ impl Frames {
             127 => self.next = Next::Length { left: 8, is_masked },
             short => {
                 self.payload = u64::from(short);
-                self.end_length(is_masked);
+                self.end_length(is_masked, listener);
             }
         }
     }
 
-    fn end_length(&mut self, is_masked: bool) {
+    fn end_length(&mut self, is_masked: bool, listener: &mut impl Listener) {
         if self.payload >> 63 != 0 {
             self.next = Next::Lost;
         } else if is_masked {
             self.next = Next::Mask { left: 4 };
         } else {
-            self.begin_payload();
+            self.begin_payload(listener);
         }
     }
 
-    fn begin_payload(&mut self) {
-        self.next = if self.payload == 0 { Next::Kind } else { Next::Payload };
+    fn begin_payload(&mut self, listener: &mut impl Listener) {
+        if self.payload > 0 {
+            self.next = Next::Payload;
+        } else {
+            self.next = Next::Kind;
+            listener.end();
+        }
     }
 }
 
@@ -146,37 +170,24 @@ mod tests {
     }
 
     #[test]
-    fn only_what_data_frames_carry_is_data() {
-        for (kind, is_data) in [(0x82, true), (0x81, true), (0x80, true), (0xc1, true), (0x89, false), (0x8a, false)] {
-            for length in [0, 1, 125] {
-                for is_masked in [false, true] {
-                    let mut frames = Frames::default();
-                    let carries = is_data && length > 0;
-                    assert_eq!(frames.follow(&frame(kind, length, is_masked)), carries, "{kind:#x}, {length}");
-                    assert!(frames.may_close());
-                }
-            }
-        }
-    }
-
-    #[test]
     fn nothing_comes_behind_a_close_frame_or_inside_a_frame() {
         let mut frames = Frames::default();
         assert!(frames.may_close());
         let text = frame(0x81, 70_000, true);
-        assert!(frames.follow(&text[..40_000]));
+        frames.follow(&text[..40_000], &mut ());
         assert!(!frames.may_close());
-        assert!(frames.follow(&text[40_000..]));
+        frames.follow(&text[40_000..], &mut ());
         assert!(frames.may_close());
-        assert!(!frames.follow(&frame(0x88, 2, false)));
+        frames.follow(&frame(0x88, 2, false), &mut ());
         assert!(!frames.may_close());
     }
 
     #[test]
     fn a_length_that_cannot_be_is_never_followed_again() {
         let mut frames = Frames::default();
-        frames.follow(&[0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 0]);
-        assert!(!frames.follow(&frame(0x81, 3, false)) && !frames.may_close());
+        frames.follow(&[0x82, 127, 0xff, 0, 0, 0, 0, 0, 0, 0], &mut ());
+        frames.follow(&frame(0x81, 3, false), &mut ());
+        assert!(!frames.may_close());
     }
 
     proptest! {
@@ -190,10 +201,10 @@ mod tests {
                 let bytes = frame(kind, length, is_masked);
                 let (last, before) = bytes.split_last().expect("a frame");
                 for piece in before.chunks(cut) {
-                    followed.follow(piece);
+                    followed.follow(piece, &mut ());
                     prop_assert!(!followed.may_close());
                 }
-                followed.follow(&[*last]);
+                followed.follow(&[*last], &mut ());
                 prop_assert!(followed.may_close());
             }
         }

@@ -11,6 +11,7 @@ mod exchange;
 mod forward;
 mod frames;
 mod headers;
+mod messages;
 mod pool;
 mod tunnel;
 mod upgrade;
@@ -26,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 pub use counts::Figures;
 pub use error::ProxyError;
+pub use messages::Socket;
 
-use crate::model::{Clock, Random, Secret, Upstream};
+use crate::model::{ActivitySource, Clock, Random, Secret, Upstream};
 use crate::net::{ClientTls, RequestBody, ResponseBody};
 use crate::tasks::Tasks;
 
@@ -50,9 +52,11 @@ pub struct Forwarding<'a> {
     pub token: TokenRule<'a>,
     /// Cancelled when the caller's session or token ends: the exchange is cut.
     pub ended: Option<&'a CancellationToken>,
-    /// True if traffic of this request is a person's activity: what the client sends (of a WebSocket its data
-    /// frames), and an answer below 300.
+    /// True if traffic of this request is somebody's activity: what the client sends, and an answer below 300; of a
+    /// WebSocket the client's messages that are work.
     pub is_activity: bool,
+    /// What its WebSocket is for, if it is one: decides which messages are work.
+    pub socket: Socket,
     /// Set for a plain proxy: none of the above hygiene but `host`, `ended` and `is_activity`.
     pub relay: Option<Relay<'a>>,
 }
@@ -71,6 +75,7 @@ impl<'a> Forwarding<'a> {
             token: TokenRule::Pass,
             ended: None,
             is_activity: true,
+            socket: Socket::Other,
             relay: Some(relay),
         }
     }
@@ -116,18 +121,18 @@ struct Inner {
 }
 
 impl Inner {
-    fn activity(&self, facts: &Forwarding<'_>) -> Activity {
-        Activity(facts.is_activity.then(|| self.clock.clone()))
+    fn activity(&self, facts: &Forwarding<'_>, source: ActivitySource) -> Activity {
+        Activity(facts.is_activity.then(|| (self.clock.clone(), source)))
     }
 }
 
 /// Notes that somebody uses a server; nothing for traffic that is nobody's.
-struct Activity(Option<Arc<dyn Clock>>);
+struct Activity(Option<(Arc<dyn Clock>, ActivitySource)>);
 
 impl Activity {
     fn note(&self, upstream: &Upstream) {
-        if let Some(clock) = &self.0 {
-            upstream.touch(clock.now());
+        if let Some((clock, source)) = &self.0 {
+            upstream.touch(*source, clock.now());
         }
     }
 }

@@ -91,6 +91,7 @@ fn facts(ended: Option<&CancellationToken>) -> Forwarding<'_> {
         token: TokenRule::Pass,
         ended,
         is_activity: true,
+        socket: Socket::Other,
         relay: None,
     }
 }
@@ -124,6 +125,11 @@ async fn client_of(proxy: &Proxy, route: &Arc<Upstream>) -> TcpStream {
 
 /// The same, of somebody whose session is `ended` one day.
 async fn signed_in_client_of(proxy: &Proxy, route: &Arc<Upstream>, ended: CancellationToken) -> TcpStream {
+    client_with(proxy, route, ended, Socket::Other).await
+}
+
+/// The same, whose WebSockets are of this kind.
+async fn client_with(proxy: &Proxy, route: &Arc<Upstream>, ended: CancellationToken, socket: Socket) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connects");
     let (stream, _) = listener.accept().await.expect("accepts");
@@ -131,7 +137,7 @@ async fn signed_in_client_of(proxy: &Proxy, route: &Arc<Upstream>, ended: Cancel
     let (proxy, route) = (proxy.clone(), route.clone());
     tokio::spawn(async move {
         let service = |request| async {
-            let answered = proxy.forward(request, &route, facts(Some(&ended))).await;
+            let answered = proxy.forward(request, &route, Forwarding { socket, ..facts(Some(&ended)) }).await;
             answered.unwrap_or_else(|error| {
                 let mut response = Response::new(ResponseBody::from(error.to_string()));
                 *response.status_mut() = error.status();

@@ -1,8 +1,8 @@
 //! An open WebSocket: bytes both ways until one side ends it, or its server or its caller does.
 //!
 //! The bytes are not ours: only where frames begin and end is followed, so that a browser whose WebSocket we end hears
-//! why in a close frame, and so that somebody's work can be told from the pings that keep a forgotten tab alive. A
-//! direction that has nothing to carry holds no buffer.
+//! why in a close frame, and the begin of each message of the client is looked at, so that somebody's work can be told
+//! from what keeps a forgotten tab alive. A direction that has nothing to carry holds no buffer.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -15,10 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::counts::OpenWebSocket;
-use super::frames::Frames;
+use super::frames::{Frames, Listener};
+use super::messages::Messages;
 use super::pool::Connection;
 use super::{Activity, Forwarding, Inner};
-use crate::model::Upstream;
+use crate::model::{ActivitySource, Upstream};
 use crate::net::buffer::ReadBuffer;
 use crate::net::timer::Timer;
 use crate::net::{Io, OnUpgrade};
@@ -32,10 +33,12 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 /// One open WebSocket, or one about to open.
 pub(super) struct Tunnel {
     server: Connection,
-    up: Direction,
-    down: Direction,
+    up: Direction<Messages>,
+    down: Direction<()>,
     upstream: Arc<Upstream>,
     activity: Activity,
+    /// Whatever the client sends is activity: an open page is somebody's, as for configurable-http-proxy.
+    counts_all: bool,
     ended: CancellationToken,
     stopping: CancellationToken,
     half_close_timeout: Duration,
@@ -51,14 +54,22 @@ impl Tunnel {
         facts: &Forwarding<'_>,
         inner: &Inner,
     ) -> Self {
-        let activity = inner.activity(facts);
-        activity.note(&upstream);
+        let activity = inner.activity(facts, ActivitySource::WebSocket);
+        let counts_all = facts.relay.is_some();
+        if counts_all {
+            activity.note(&upstream);
+        }
+        // A page that lost its connection opens its WebSockets anew by itself: that alone is nobody's work.
+        if let Some(source) = facts.socket.source() {
+            upstream.note_opened(source, inner.clock.now());
+        }
         Self {
             server: connection,
-            up: Direction { counts_all: facts.relay.is_some(), ..Direction::default() },
+            up: Direction { listener: Messages::of(facts.socket), ..Direction::default() },
             down: Direction { buffer: early, is_from_server: true, ..Direction::default() },
             upstream,
             activity,
+            counts_all,
             ended: facts.ended.cloned().unwrap_or_default(),
             stopping: inner.tasks.stopping().clone(),
             half_close_timeout: Duration::from_secs(inner.config.half_close_timeout_s),
@@ -128,13 +139,13 @@ async fn leave(mut client: Box<dyn Io>, farewell: Option<Farewell>) -> io::Resul
 
 /// One direction of a tunnel.
 #[derive(Debug, Default)]
-struct Direction {
+struct Direction<L> {
     buffer: ReadBuffer,
     /// Of what was written.
     frames: Frames,
+    /// Hears what was written.
+    listener: L,
     is_from_server: bool,
-    /// Control frames count as data: an open page is somebody's, as for configurable-http-proxy.
-    counts_all: bool,
     needs_flush: bool,
     state: State,
 }
@@ -155,20 +166,22 @@ enum Fault {
     Sink,
 }
 
-impl Direction {
-    /// Carries what there is. Ready once this direction has ended; `has_data` is set if data frames passed.
+impl<L: Listener> Direction<L> {
+    /// Carries what there is. Ready once this direction has ended; `has_passed` is set if anything was written.
     fn poll(
         &mut self,
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
-        has_data: &mut bool,
+        has_passed: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
         loop {
             while !self.buffer.is_empty() {
                 let written = ready!(Pin::new(&mut *to).poll_write(cx, self.buffer.filled()));
                 let Ok(count @ 1..) = written else { return Poll::Ready(Err(Fault::Sink)) };
-                *has_data |= self.frames.follow(&self.buffer.filled()[..count]) || self.counts_all;
+                // It is written already: who listens keeps nobody waiting for it.
+                self.frames.follow(&self.buffer.filled()[..count], &mut self.listener);
+                *has_passed = true;
                 self.buffer.consume(count);
                 self.needs_flush = true;
             }
@@ -201,7 +214,8 @@ impl Direction {
 
 impl Tunnel {
     async fn run(&mut self, client: &mut Box<dyn Io>) -> End {
-        let Self { server, up, down, upstream, activity, ended, stopping, half_close_timeout, _open } = self;
+        let Self { server, up, down, upstream, activity, counts_all, ended, stopping, half_close_timeout, _open } =
+            self;
         let mut gone = pin!(upstream.gone.cancelled());
         let mut ended = pin!(ended.cancelled());
         let mut stopping = pin!(stopping.cancelled());
@@ -218,9 +232,9 @@ impl Tunnel {
             if stopping.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Leave(Some(Farewell::Restart)));
             }
-            let mut is_work = false;
-            let upwards = up.poll(client, &mut server.stream, &mut is_work, cx);
-            if is_work {
+            let mut has_passed = false;
+            let upwards = up.poll(client, &mut server.stream, &mut has_passed, cx);
+            if up.listener.take_work() || *counts_all && has_passed {
                 activity.note(upstream);
             }
             let downwards = down.poll(&mut server.stream, client, &mut false, cx);

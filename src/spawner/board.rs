@@ -9,7 +9,9 @@ use tokio::sync::watch;
 
 use super::changes::{Changes, is_only_progress};
 use super::record::ServerRecord;
-use crate::model::{Route, ServerKey, ServerState, ServerStatus, Timestamp, UserName};
+use crate::model::{
+    ActivitySource, LastSeen, Route, ServerKey, ServerState, ServerStatus, Switches, Timestamp, UserName,
+};
 
 /// The statuses as published. The driver writes, everybody reads; no lock is held longer than a look-up.
 pub(super) struct Board {
@@ -22,8 +24,12 @@ pub(super) struct Board {
 
 struct Entry {
     status: watch::Sender<ServerStatus>,
-    /// The latest that a server posted, or that an ended route had seen.
-    last_activity: Option<Timestamp>,
+    /// What has been noted of its use, and what ended routes had seen.
+    seen: LastSeen,
+    /// Whether one of its kernels was busy when it was last asked; None: nobody knows.
+    busy_kernels: Option<bool>,
+    /// How its deadline was last put off.
+    extended: Option<Extended>,
     /// What of it the store knows.
     stored_activity: Option<Timestamp>,
     /// The published route: it notes the traffic that passes.
@@ -31,6 +37,24 @@ struct Entry {
     /// The last lines of the log of the last run.
     log_tail: Arc<Vec<String>>,
     record: Option<Arc<ServerRecord>>,
+}
+
+/// How a server is used, at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct UseOf {
+    pub(super) status: ServerStatus,
+    pub(super) seen: LastSeen,
+    pub(super) busy_kernels: Option<bool>,
+    pub(super) extended: Option<Extended>,
+}
+
+/// An extension of an idle deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extended {
+    /// When.
+    pub(super) at: Timestamp,
+    /// What was left from then on.
+    pub(super) to: Duration,
 }
 
 impl Board {
@@ -120,8 +144,8 @@ impl Board {
         }
     }
 
-    pub(super) fn note_activity(&self, server: &ServerKey, at: Timestamp) {
-        let note = |entry: &mut Entry| entry.last_activity = entry.last_activity.max(Some(at));
+    pub(super) fn note_activity(&self, server: &ServerKey, source: ActivitySource, at: Timestamp) {
+        let note = |entry: &mut Entry| entry.seen.note(source, at);
         if server.name.is_default() {
             return self.with(server, note);
         }
@@ -155,7 +179,7 @@ impl Board {
 
     pub(super) fn set_route(&self, server: &ServerKey, route: Option<Arc<Route>>) {
         self.with(server, |entry| {
-            entry.last_activity = entry.last_activity();
+            entry.seen = entry.seen();
             entry.route = route;
         });
     }
@@ -172,6 +196,28 @@ impl Board {
         self.entries.read().get(server).map(|entry| entry.log_tail.clone()).unwrap_or_default()
     }
 
+    /// Whether one of its kernels is busy, as it says itself; None: it does not say.
+    pub(super) fn note_kernels(&self, server: &ServerKey, busy: Option<bool>) {
+        if let Some(entry) = self.entries.write().get_mut(server) {
+            entry.busy_kernels = busy;
+        }
+    }
+
+    pub(super) fn use_of(&self, server: &ServerKey) -> Option<UseOf> {
+        self.entries.read().get(server).map(|entry| UseOf {
+            status: entry.status.borrow().clone(),
+            seen: entry.seen(),
+            busy_kernels: entry.busy_kernels,
+            extended: entry.extended,
+        })
+    }
+
+    pub(super) fn set_extended(&self, server: &ServerKey, extended: Option<Extended>) {
+        if let Some(entry) = self.entries.write().get_mut(server) {
+            entry.extended = extended;
+        }
+    }
+
     pub(super) fn forget(&self, server: &ServerKey) {
         self.entries.write().remove(server);
         self.changes.tell(server, false);
@@ -181,7 +227,9 @@ impl Board {
         let mut entries = self.entries.write();
         let entry = entries.entry(server.clone()).or_insert_with(|| Entry {
             status: watch::Sender::new(ServerStatus::stopped(self.opened_at)),
-            last_activity: None,
+            seen: LastSeen::default(),
+            busy_kernels: None,
+            extended: None,
             stored_activity: None,
             route: None,
             log_tail: Arc::default(),
@@ -192,8 +240,22 @@ impl Board {
 }
 
 impl Entry {
+    /// By source, with what passes through the route.
+    fn seen(&self) -> LastSeen {
+        let mut seen = self.seen;
+        if let Some(route) = &self.route {
+            for source in [ActivitySource::Request, ActivitySource::WebSocket] {
+                if let Some(at) = route.upstream.last_seen(source) {
+                    seen.note(source, at);
+                }
+            }
+        }
+        seen
+    }
+
+    /// Of all sources: what JupyterHub's API tells.
     fn last_activity(&self) -> Option<Timestamp> {
-        self.last_activity.max(self.route.as_ref().map(|route| route.last_activity()))
+        self.seen().latest(Switches::ALL).map(|(_, at)| at)
     }
 }
 
@@ -210,13 +272,13 @@ mod tests {
     fn activity_only_moves_forward_and_outlives_the_route() {
         let board = Board::new(Timestamp(0));
         assert_eq!(board.last_activity(&alice()), None);
-        board.note_activity(&alice(), Timestamp(10));
-        board.note_activity(&alice(), Timestamp(5));
+        board.note_activity(&alice(), ActivitySource::Reported, Timestamp(10));
+        board.note_activity(&alice(), ActivitySource::Reported, Timestamp(5));
         assert_eq!(board.last_activity(&alice()), Some(Timestamp(10)));
         let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
         let route = Arc::new(Route::new(alice(), Generation(1), address, Timestamp(7)));
         board.set_route(&alice(), Some(route.clone()));
-        route.touch(Timestamp(30));
+        route.touch(ActivitySource::Request, Timestamp(30));
         board.set_route(&alice(), None);
         assert_eq!(board.last_activity(&alice()), Some(Timestamp(30)));
     }
@@ -227,14 +289,14 @@ mod tests {
         let board = Board::new(Timestamp(0));
         let _watched_but_never_started = board.watch(&alice());
         assert_eq!(board.unstored_activity(resolution), []);
-        board.note_activity(&alice(), Timestamp(100));
+        board.note_activity(&alice(), ActivitySource::Reported, Timestamp(100));
         let first = board.unstored_activity(resolution);
         assert_eq!(first, [(alice(), Timestamp(100))], "the first is due at once");
         board.activity_is_stored(&first);
-        board.note_activity(&alice(), Timestamp(129));
+        board.note_activity(&alice(), ActivitySource::Reported, Timestamp(129));
         assert_eq!(board.unstored_activity(resolution), []);
         assert_eq!(board.unstored_activity(Duration::ZERO).len(), 1, "at the end everything is");
-        board.note_activity(&alice(), Timestamp(130));
+        board.note_activity(&alice(), ActivitySource::Reported, Timestamp(130));
         assert_eq!(board.unstored_activity(resolution), [(alice(), Timestamp(130))]);
     }
 

@@ -73,6 +73,8 @@ pub struct Config {
     pub layer_sizes_interval_s: u64,
     /// How long measuring that may take. 2 min.
     pub layer_sizes_timeout_s: u64,
+    /// When idle servers are stopped, and what counts as use.
+    pub idle: super::idle::Config,
 }
 
 impl Default for Config {
@@ -107,6 +109,7 @@ impl Default for Config {
             usage_timeout_s: 5,
             layer_sizes_interval_s: 300,
             layer_sizes_timeout_s: 120,
+            idle: super::idle::Config::default(),
         }
     }
 }

@@ -33,8 +33,8 @@ use super::steps::Steps;
 use super::trouble::Trouble;
 use super::{GpuLender, GrantsOf, GroupsOf, SpawnerError};
 use crate::model::{
-    Actor, Clock, DisplayName, Generation, GpuHeld, Phase, Route, Routes, ServerKey, ServerOptions, ServerState,
-    ServerStatus, Timestamp, Unreachable, UpstreamAddress, UserName,
+    ActivitySource, Actor, Clock, DisplayName, Generation, GpuHeld, Phase, Route, Routes, ServerKey, ServerOptions,
+    ServerState, ServerStatus, Timestamp, Unreachable, UpstreamAddress, UserName,
 };
 use crate::store::{ServerRow, StoreError};
 use crate::tasks::Tasks;
@@ -244,7 +244,7 @@ impl Driver {
         };
         self.board.set_record(&row.key, Some(Arc::new(record.clone())));
         if let Some(at) = row.last_activity {
-            self.board.note_activity(&row.key, at);
+            self.board.note_activity(&row.key, ActivitySource::Reported, at);
             self.board.activity_is_stored(&[(row.key.clone(), at)]);
         }
         self.load.active += usize::from(!life.state.is_at_rest());
@@ -371,7 +371,7 @@ impl Driver {
             (slot.started_at, slot.is_fresh) = (begins.then_some(now), begins);
             if begins {
                 // To start it is to use it: no culler ends a server on its way because it was last used a month ago.
-                self.board.note_activity(server, now);
+                self.board.note_activity(server, ActivitySource::Start, now);
             }
         }
         if after.state.is_at_rest() && !before.state.is_at_rest() {

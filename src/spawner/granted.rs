@@ -6,7 +6,7 @@
 use super::GpuRequest;
 use super::backend::{Extras, GrantedMount};
 use super::profiles::Choice;
-use crate::model::{Effective, Granted, SHARED_MOUNT};
+use crate::model::{Effective, GrantNote, Granted, SHARED_MOUNT};
 
 /// What the backend can do with it.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,8 @@ pub(super) fn granted(choice: Choice, effective: &Effective, gpu: GpuRequest, me
     } else {
         Extras::default()
     };
-    let notes = effective.notes().into_iter().filter(|note| means.has_extras || !note.needs_container());
+    let notes = effective.notes().into_iter().filter(GrantNote::is_of_start);
+    let notes = notes.filter(|note| means.has_extras || !note.needs_container());
     Choice { limits, environment, extras, notes: notes.collect(), ..choice }
 }
 

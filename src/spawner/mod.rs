@@ -14,6 +14,7 @@ mod counts;
 mod driver;
 mod environment;
 mod granted;
+mod idle;
 mod life;
 mod limits;
 mod log_lines;
@@ -46,6 +47,7 @@ pub use backend::{
 pub use changes::ServerChange;
 pub use config::Config;
 pub use counts::Figures;
+pub use idle::{Config as IdleConfig, ExtendError, Extended, IdleRulesOf};
 pub use limits::NamedServers;
 pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
@@ -53,8 +55,8 @@ pub use usage::{UsageSample, UsageTotals};
 pub use volumes::{Outcome, OwnedSizes, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
-    Actor, BasePath, Clock, DisplayName, Effective, GpuHeld, GrantedGpu, NameError, Routes, Secret, ServerKey,
-    ServerOptions, ServerState, ServerStatus, Timestamp, Unreachable, UserName,
+    ActivitySource, Actor, BasePath, Clock, DisplayName, Effective, GpuHeld, GrantedGpu, NameError, Routes, Secret,
+    ServerKey, ServerOptions, ServerState, ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
@@ -237,6 +239,8 @@ pub struct Parts {
     pub grants: GrantsOf,
     /// Which graphics processors are given.
     pub gpus: Arc<dyn GpuLender>,
+    /// When idle servers of somebody are stopped.
+    pub idle_rules: IdleRulesOf,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -260,6 +264,7 @@ pub struct Spawner {
     /// Places for questions that people's pages have put to servers.
     questions: Arc<Semaphore>,
     tokens: Arc<dyn ServerTokens>,
+    idle: Arc<idle::Idle>,
 }
 
 /// While it lives, nothing of a user's starts or changes: made by `Spawner::hold`.
@@ -292,7 +297,8 @@ impl Spawner {
     /// # Errors
     /// If the rows cannot be read.
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
-        let Parts { backend, store, routes, tokens, groups, grants, gpus, base, clock, tasks } = parts;
+        let Parts { backend, store, routes, tokens, groups, grants, gpus, idle_rules, base, clock, tasks } = parts;
+        let idle = Arc::new(idle::Idle::new(config.idle.clone(), idle_rules, clock.clone()));
         let rows = Rows(store);
         volumes::give_owners(&rows).await?;
         let known = rows.all().await?;
@@ -387,6 +393,7 @@ impl Spawner {
             base: own_base,
             questions,
             tokens: of_servers,
+            idle,
         })
     }
 
@@ -456,6 +463,15 @@ impl Spawner {
             let _ = self.watch(server).wait_for(|status| status.state.is_down()).await;
         }
         Ok(())
+    }
+
+    /// The same for all servers of a user.
+    ///
+    /// # Errors
+    /// If the program stops.
+    pub async fn stop_all_of(&self, user: &UserName, by: impl Into<Actor>) -> Result<(), SpawnerError> {
+        let servers: Vec<_> = self.servers_of(user).into_iter().map(|(server, _)| server).collect();
+        self.stop_all(&servers, by).await
     }
 
     async fn ask<T>(
@@ -617,12 +633,12 @@ impl Spawner {
         let _ = self.mail.try_send(Mail::Unreachable(report));
     }
 
-    /// What a server posted about its own last activity (contract §1.2.2); times only move forward.
-    pub fn note_activity(&self, server: &ServerKey, at: Timestamp) {
-        self.board.note_activity(server, at);
+    /// A server was used; times only move forward. What it posts of itself (contract §1.2.2) is `Reported`.
+    pub fn note_activity(&self, server: &ServerKey, source: ActivitySource, at: Timestamp) {
+        self.board.note_activity(server, source, at);
     }
 
-    /// The latest of what the server posted and what passed through its route.
+    /// The latest of all sources, whatever counts for its idle limit.
     #[must_use]
     pub fn last_activity(&self, server: &ServerKey) -> Option<Timestamp> {
         self.board.last_activity(server)

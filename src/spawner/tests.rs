@@ -332,6 +332,7 @@ impl World {
             groups: Arc::new(|user| if user.as_str() == "alice" { vec!["staff".into()] } else { vec![] }),
             grants: Arc::new(|_| crate::model::Effective::default()),
             gpus: stage.lender.lock().clone().unwrap_or_else(|| Arc::new(NoGpus)),
+            idle_rules: Arc::new(|_| crate::model::GrantedIdle::default()),
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -537,7 +538,7 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     let world = World::new(|_| {}).await;
     let alice = user("alice");
     let before = world.ready(&alice).await;
-    world.spawner.note_activity(&alice, Timestamp(5_000_000));
+    world.spawner.note_activity(&alice, ActivitySource::Reported, Timestamp(5_000_000));
     timeout(PATIENCE, async {
         let saved = || world.stage.store.server(&alice).expect("readable").and_then(|row| row.last_activity);
         while saved() != Some(Timestamp(5_000_000)) {

@@ -195,17 +195,18 @@ class Slipway:
     `settings` are dotted keys; a list of dicts is written as tables (`[[services]]`).
     """
 
-    def __init__(self, folder, command, settings=None, path="/usr/local/bin:/usr/bin:/bin"):
+    def __init__(self, folder, command, settings=None, path="/usr/local/bin:/usr/bin:/bin", hub=None):
         self.folder = folder
-        self.port, self.hub_port = free_port(), free_port()
+        self.port = free_port()
+        self.hub_host, self.hub_port = hub or ("127.0.0.1", free_port())
         self.origin = f"https://127.0.0.1:{self.port}"
-        self.private = f"http://127.0.0.1:{self.hub_port}"
+        self.private = f"http://{self.hub_host}:{self.hub_port}"
         self.api_url = f"{self.private}/hub/api"
         self.settings = {
             "data_dir": str(folder / "data"),
             "certs_dir": str(folder / "certs"),
             "listener.https": [f"127.0.0.1:{self.port}"],
-            "hub.bind": f"127.0.0.1:{self.hub_port}",
+            "hub.bind": f"{self.hub_host}:{self.hub_port}",
             "spawner.backend": "process",
             "spawner.process.command": command,
             "spawner.process.path": path,
@@ -236,15 +237,19 @@ class Slipway:
             self.program = Program("slipway", [BINARY, "serve"], self.folder, self.environment)
         else:
             self.program.start()
-        self.program.wait_for("slipway answers", lambda: listens(self.port) and listens(self.hub_port))
+        self.program.wait_for("slipway answers", lambda: listens(self.port) and listens(self.hub_port, self.hub_host))
         return self
 
-    def command(self, *arguments, stdin=None):
-        """Runs a command beside the running instance and returns what it printed."""
-        done = subprocess.run(
+    def try_command(self, *arguments, stdin=None):
+        """Runs a command beside the running instance, or where none runs, however it ends."""
+        return subprocess.run(
             [BINARY, *arguments], cwd=self.folder.path, env=self.environment, input=stdin, capture_output=True,
             text=True, timeout=ANSWER_LIMIT_S, check=False,
         )
+
+    def command(self, *arguments, stdin=None):
+        """The same for one that must do what it was asked; returns what it printed."""
+        done = self.try_command(*arguments, stdin=stdin)
         assert done.returncode == 0, f"slipway {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -485,14 +490,15 @@ class Browser:
 # ---- kernels ---------------------------------------------------------------------------------------------
 
 
-def run_in_kernel(browser, prefix, code, limit_s=START_LIMIT_S):
-    """Runs `code` in a new kernel of the server at `prefix`, over a WebSocket; returns what it printed."""
+def run_in_kernel(browser, prefix, code, limit_s=START_LIMIT_S, kernel=None):
+    """Runs `code` in `kernel`, or a new one, of the server at `prefix`, over a WebSocket; returns what it printed."""
     import asyncio
     import tornado.httpclient
     import tornado.websocket
 
-    answer = browser.api("POST", f"{prefix}api/kernels", {"name": "python3"})
-    kernel = answer.is_(201).json()["id"]
+    if kernel is None:
+        answer = browser.api("POST", f"{prefix}api/kernels", {"name": "python3"})
+        kernel = answer.is_(201).json()["id"]
     path = f"{prefix}api/kernels/{kernel}/channels"
     header = {"msg_id": secrets.token_hex(8), "username": "", "session": "s", "date": "2026-11-22T00:00:00Z",
               "msg_type": "execute_request", "version": "5.3"}

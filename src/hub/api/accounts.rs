@@ -20,7 +20,7 @@ use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
 use crate::hub::to_its_end::to_its_end;
-use crate::model::{Actor, Secret, UserName};
+use crate::model::{Secret, UserName};
 
 /// Whether the next thing somebody does must be another password.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -260,7 +260,8 @@ pub(in crate::hub) async fn disable(
     let (state_in, name) = (state.clone(), user.name.clone());
     to_its_end(async move {
         state_in.auth.set_disabled(&by, &name, true).await?;
-        stop_servers(&state_in, &by, &name).await
+        // Their tokens have ended: their servers could not ask us about anybody any more.
+        Ok(state_in.spawner.stop_all_of(&name, &by).await?)
     })
     .await?;
     Ok(Json(DisabledModel { username: user.name.to_string(), disabled: true }))
@@ -340,7 +341,10 @@ pub(in crate::hub) async fn authorization(
     let (state_in, name) = (state.clone(), user.name.clone());
     to_its_end(async move {
         state_in.auth.authorise(&by, &name, authorized).await?;
-        if authorized { Ok(()) } else { stop_servers(&state_in, &by, &name).await }
+        if !authorized {
+            state_in.spawner.stop_all_of(&name, &by).await?;
+        }
+        Ok(())
     })
     .await?;
     Ok(Json(AuthorizationModel { username: user.name.to_string(), is_authorized: authorized }))
@@ -351,10 +355,4 @@ fn changeable(state: &HubState, caller: &Caller, name: &str) -> Result<Arc<User>
     let user = reachable_user(state, caller, name, &["admin:users"])?;
     check_is_no_better(&caller.rights(), &user)?;
     Ok(user)
-}
-
-/// Their tokens have ended: their servers could not ask us about anybody any more.
-async fn stop_servers(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
-    let servers: Vec<_> = state.spawner.servers_of(name).into_iter().map(|(server, _)| server).collect();
-    Ok(state.spawner.stop_all(&servers, by).await?)
 }

@@ -17,7 +17,7 @@ use super::users::reachable;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
-use crate::model::{ServerKey, Timestamp, UserName};
+use crate::model::{ActivitySource, ServerKey, Timestamp, UserName};
 
 /// A clock may be this far ahead of ours, as in JupyterHub.
 const AHEAD_LIMIT: Duration = Duration::from_secs(59 * 60);
@@ -71,7 +71,7 @@ pub(in crate::hub) async fn post(
         user.note_activity(at);
     }
     for (server, at) in seen.servers {
-        state.spawner.note_activity(server, at);
+        state.spawner.note_activity(server, ActivitySource::Reported, at);
     }
     Ok(StatusCode::OK)
 }

@@ -16,7 +16,8 @@ use super::body::json_body;
 use super::groups::{GroupPath, reachable_group};
 use super::model::error::ErrorModel;
 use super::model::grants::{
-    DoneModel, EffectiveGrantsModel, GrantModel, GrantRefusalModel, GroupConfigModel, GroupConfigsModel,
+    DoneModel, EffectiveGrantsModel, GrantModel, GrantRefusalModel, GrantsNotTakenModel, GroupConfigModel,
+    GroupConfigsModel,
 };
 use super::openapi::UserPath;
 use super::scopes;
@@ -161,7 +162,7 @@ pub(in crate::hub) async fn create(
     request_body = Bundle,
     responses(
         (status = 200, description = "They are there.", body = DoneModel),
-        (status = 400, description = "A name or a grant cannot be so.", body = GrantRefusalModel),
+        (status = 400, description = "A name or a grant cannot be so.", body = GrantsNotTakenModel),
         (status = 409, description = "One of them exists, or is named twice.", body = ErrorModel),
     ),
 )]
@@ -278,7 +279,7 @@ pub(in crate::hub) async fn get(
     request_body(content = Object, example = json!({ "mem_limit_enabled": true, "mem_limit_gb": 8.0 })),
     responses(
         (status = 200, description = "The group as it is now.", body = GroupConfigModel),
-        (status = 400, description = "Something cannot be so.", body = GrantRefusalModel),
+        (status = 400, description = "Something cannot be so.", body = GrantsNotTakenModel),
         (status = 409, description = "It is built in.", body = ErrorModel),
     ),
 )]

@@ -165,7 +165,10 @@ pub(in crate::hub) async fn create(
     summary = "Delete a group", description = "Its members lose what they had through it, at once.",
     params(GroupPath),
     security(("token" = ["delete:groups"])),
-    responses((status = 204, description = "It is gone.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 409, description = "It is built in.", body = ErrorModel),
+    ),
 )]
 pub(in crate::hub) async fn delete(
     State(state): State<HubState>,

@@ -111,10 +111,10 @@ struct PersonActivityModel {
     memory_total_mb: Option<f64>,
     /// True if that is a limit of theirs.
     memory_limited: bool,
-    /// Until their own server stops for being idle; null: it does not, or that is not known.
-    time_remaining_seconds: Option<i64>,
-    /// After how long without use it stops; null: never, or that is not known.
-    timeout_seconds: Option<i64>,
+    /// Until their own server stops for being idle or old; null: it does not, or does not run.
+    time_remaining_seconds: Option<u64>,
+    /// After how long without use it stops; null: never, or it does not run.
+    timeout_seconds: Option<u64>,
     /// Since when their own server runs.
     #[schema(required, format = DateTime)]
     server_started: Option<String>,
@@ -299,6 +299,7 @@ impl PersonActivityModel {
         let is_ready = |state: &ServerState| *state == ServerState::Ready;
         let own_started = servers.first().filter(|(_, status)| is_ready(&status.state));
         let own_started = own_started.and_then(|(_, status)| status.started_at);
+        let idle = state.spawner.idle_view(&ServerKey::default_of(user.name.clone()));
         let sizes = state.spawner.volume_sizes_of(&user.name);
         let memory_total = using.memory_bytes.and(using.memory_limit.or(host_memory));
         Self {
@@ -316,8 +317,8 @@ impl PersonActivityModel {
                 .map(|(used, total)| tenths(used as f64 / total as f64 * 100.0)),
             memory_total_mb: memory_total.map(mib),
             memory_limited: using.memory_limit.is_some(),
-            time_remaining_seconds: None,
-            timeout_seconds: None,
+            time_remaining_seconds: idle.as_ref().and_then(|idle| idle.remaining).map(|left| left.as_secs()),
+            timeout_seconds: idle.and_then(|idle| idle.base).map(|base| base.as_secs()),
             server_started: own_started.map(|at| at.to_string()),
             lab_image_upgrade_available: None,
             activity_score: using.activity.map(|activity| activity.score),

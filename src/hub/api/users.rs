@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use tokio::time::timeout;
 
 use super::model::error::ErrorModel;
 use super::model::user::{Shown, UserModel};
@@ -19,7 +20,7 @@ use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
 use crate::hub::leave::end_account;
 use crate::hub::to_its_end::to_its_end;
-use crate::model::{Actor, ServerKey, ServerState, UserName};
+use crate::model::{ServerKey, ServerState, UserName};
 
 /// Any of these shows a user, each with fields of its own.
 const READ_USER: [&str; 6] =
@@ -83,9 +84,8 @@ pub(in crate::hub) async fn delete(
     if state.spawner.status(&ServerKey::default_of(name.clone())).state == ServerState::Stopping {
         return Err(stopping());
     }
-    if !stop_all(&state, &name, &by).await? {
-        return Err(stopping());
-    }
+    let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
+    timeout(limit, state.spawner.stop_all_of(&name, &by)).await.map_err(|_| stopping())??;
     let state = state.clone();
     to_its_end(async move { end_account(&state, &by, &user.name, with_volumes).await }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -139,15 +139,4 @@ pub(super) fn reachable(
 /// Whom a path is about; what is no name is nobody's, so only a scope for all reaches it.
 pub(super) fn target_of(name: Option<&UserName>) -> Target<'_> {
     name.map_or(Target::All, Target::User)
-}
-
-/// Stops all servers of a user; true if they are down within the time that a stop may take.
-async fn stop_all(state: &HubState, user: &UserName, by: &Actor) -> Result<bool, HubError> {
-    let servers = state.spawner.servers_of(user).into_iter().filter(|(_, status)| !status.state.is_down());
-    let up: Vec<_> = servers.map(|(key, _)| key).collect();
-    let limit = Duration::from_secs(state.config.slow_stop_timeout_s);
-    match tokio::time::timeout(limit, state.spawner.stop_all(&up, by)).await {
-        Ok(stopped) => Ok(stopped.map(|()| true)?),
-        Err(_) => Ok(false),
-    }
 }

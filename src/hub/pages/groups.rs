@@ -582,6 +582,7 @@ fn draft_of(fields: &Fields) -> (GrantsDraft, Vec<GrantProblem>) {
         volume_mounts: volume_mounts
             .filter(|grant| !(grant.volume.is_empty() && grant.mountpoint.is_empty()))
             .collect(),
+        ..GrantsDraft::default()
     };
     (draft, problems)
 }

@@ -78,7 +78,7 @@ fn refuse(state: &HubState, frame: Frame, uri: &Uri, name: &str, error: SignInEr
         }
         SignInError::SecondFactor => {
             let sentence = "The password is right, but this account also has a second factor, which this installation \
-                            cannot check yet. Ask an administrator to clear it on your page, in person.";
+                            cannot check yet. Ask an administrator, who can clear it on the page of your account.";
             (StatusCode::FORBIDDEN, sentence.to_owned(), None)
         }
         SignInError::TooMany { retry_after } => {

@@ -72,6 +72,7 @@ pub(super) struct World {
     pub(super) spawner: Spawner,
     pub(super) engine: Arc<Engine>,
     pub(super) clock: Arc<ManualClock>,
+    pub(super) store: Store,
     /// Cancelled when the API has been asked to stop the program.
     pub(super) stop: CancellationToken,
     pub(super) state: HubState,
@@ -119,6 +120,7 @@ impl World {
                 move |user| auth.effective(user)
             }),
             gpus: Arc::new(spawner::NoGpus),
+            idle_rules: Arc::new(|_| crate::model::GrantedIdle::default()),
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),
@@ -143,14 +145,14 @@ impl World {
         };
         let settings = [setting("hub.first", "1"), setting("hub.second", "\"<b>\"")].into();
         let hub_url = "http://127.0.0.1:8081".to_owned();
-        let program = Program { routes, hub_url, stop: stop.clone(), tasks, settings, store };
+        let program = Program { routes, hub_url, stop: stop.clone(), tasks, settings, store: store.clone() };
         let gpus = Gpus::new(gpu::Config::default(), Arc::new(super::host::Recorded), now.clone());
         gpus.engine_says(Some(gpu::EngineGives::Each));
         program.tasks.spawn(gpus.clone().sample(stop.clone()));
         let state = HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random);
         let state = state.with_host(Arc::new(|| Some(super::host::facts(true))), gpus.clone());
         let router = router(state.clone());
-        Self { stop, auth, spawner, engine, clock, state, router, gpus, _folder: folder }
+        Self { stop, auth, spawner, engine, clock, store, state, router, gpus, _folder: folder }
     }
 
     pub(super) fn pass(&self, time: Duration) {

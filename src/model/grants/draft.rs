@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CpuGrant, DockerGrant, EnvironmentGrant, GpuDevices, GpuGrant, GrantedVariable, Grants, MemoryGrant, MountPoint,
-    SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant,
+    CpuGrant, DockerGrant, EnvironmentGrant, GpuDevices, GpuGrant, GrantedVariable, Grants, IdleGrant, MemoryGrant,
+    MountPoint, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant,
 };
 
 /// Variables of one group.
@@ -24,6 +24,9 @@ const GPU_LIMIT_BYTES: usize = 64;
 const CORES_LIMIT: f64 = 4_096.0;
 /// 64 TiB: more than any host has.
 const MEMORY_LIMIT_GB: f64 = 65_536.0;
+/// A year: nobody means more.
+const HOURS_LIMIT: i64 = 8_760;
+const MINUTES_LIMIT: i64 = HOURS_LIMIT * 60;
 const GIB: f64 = 1_073_741_824.0;
 
 /// One group's grants in flat fields. A switch that is left out follows from what it switches.
@@ -66,6 +69,16 @@ pub struct GrantsDraft {
     pub shared_mount_mode: String,
     /// Other volumes.
     pub volume_mounts: Vec<DraftVolume>,
+    /// Whether the group says when idle servers are stopped; None: if it says any number.
+    pub idle_active: Option<bool>,
+    /// How long a server may go unused, in minutes; 0: for ever.
+    pub idle_after_minutes: i64,
+    /// How old a server may become, in hours; 0: as old as it likes.
+    pub idle_max_age_hours: i64,
+    /// How many hours its owner may put the deadline off.
+    pub idle_extension_hours: i64,
+    /// A busy kernel is no reason to keep a server.
+    pub idle_stops_busy_kernels: bool,
 }
 
 /// A variable of a draft.
@@ -126,7 +139,7 @@ impl GrantsDraft {
     /// These grants in flat fields: `check` makes the same of it again.
     #[must_use]
     pub fn of(grants: &Grants) -> Self {
-        let Grants { environment, gpu, docker, cpu, memory, volumes, .. } = grants;
+        let Grants { environment, gpu, docker, cpu, memory, volumes, idle, .. } = grants;
         let mode = |read_only: bool| if read_only { "ro" } else { "rw" }.to_owned();
         Self {
             env_vars_active: Some(environment.is_active),
@@ -158,6 +171,11 @@ impl GrantsDraft {
                     mode: mode(grant.read_only),
                 })
                 .collect(),
+            idle_active: Some(idle.is_active),
+            idle_after_minutes: idle.idle_after_minutes.map_or(0, i64::from),
+            idle_max_age_hours: idle.max_age_hours.map_or(0, i64::from),
+            idle_extension_hours: i64::from(idle.extension_hours),
+            idle_stops_busy_kernels: idle.stops_busy_kernels,
         }
     }
 
@@ -179,6 +197,7 @@ impl GrantsDraft {
             cpu: self.cpu(&mut problems),
             memory: self.memory(&mut problems),
             volumes: self.volumes(rules, &mut problems),
+            idle: self.idle(&mut problems),
         };
         if problems.is_empty() { Ok(grants) } else { Err(problems) }
     }
@@ -297,6 +316,39 @@ impl GrantsDraft {
         let shared = self.shared_mount_allow.then(|| SharedGrant { read_only: shared_read_only.unwrap_or_default() });
         let is_active = self.volume_mounts_active.unwrap_or(shared.is_some() || !mounts.is_empty());
         VolumesGrant { is_active, shared, mounts }
+    }
+}
+
+impl GrantsDraft {
+    fn idle(&self, problems: &mut Vec<GrantProblem>) -> IdleGrant {
+        let mut within = |code, field, value: i64, limit: i64, unit: &str| match u32::try_from(value) {
+            Ok(number) if value <= limit => number,
+            _ => {
+                let message = format!("It is 0 (never) or up to {limit} {unit}, not {value}.");
+                problems.push(GrantProblem { code, field, message, rejected: vec![] });
+                0
+            }
+        };
+        let after =
+            within("invalid_idle_limit", "idle_after_minutes", self.idle_after_minutes, MINUTES_LIMIT, "minutes");
+        let age = within("invalid_idle_age", "idle_max_age_hours", self.idle_max_age_hours, HOURS_LIMIT, "hours");
+        let extension =
+            within("invalid_idle_extension", "idle_extension_hours", self.idle_extension_hours, HOURS_LIMIT, "hours");
+        if after > 0 && age > 0 && u64::from(age) * 60 < u64::from(after) {
+            problems.push(GrantProblem {
+                code: "invalid_idle_age",
+                field: "idle_max_age_hours",
+                message: "A maximum age below the idle limit would leave the idle limit without effect.".into(),
+                rejected: vec![],
+            });
+        }
+        IdleGrant {
+            is_active: self.idle_active.unwrap_or(after > 0 || age > 0 || extension > 0),
+            idle_after_minutes: Some(after).filter(|minutes| *minutes > 0),
+            max_age_hours: Some(age).filter(|hours| *hours > 0),
+            extension_hours: extension,
+            stops_busy_kernels: self.idle_stops_busy_kernels,
+        }
     }
 }
 

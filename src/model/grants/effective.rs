@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{GpuDevices, GrantedVariable, Grants, MountPoint, SharedGrant, VolumeGrant};
+use super::{GpuDevices, GrantedVariable, Grants, IdleGrant, MountPoint, SharedGrant, VolumeGrant};
 use crate::model::GroupName;
 
 /// Something that the next start gets, and which groups gave it.
@@ -57,6 +57,8 @@ pub struct Effective {
     pub shared: Option<Granted<SharedGrant>>,
     /// Other volumes, by mount point.
     pub volumes: Vec<Granted<VolumeGrant>>,
+    /// When idle servers are stopped; None: as the installation says.
+    pub idle: Option<Granted<IdleGrant>>,
     /// The groups that give the engine's socket; empty: none does.
     pub docker_socket: Vec<GroupName>,
     /// The groups that give a container without confinement; empty: none does.
@@ -87,6 +89,7 @@ pub fn merge(groups: &[GroupGrants<'_>]) -> Effective {
         environment: environment(&groups),
         shared: shared(&groups),
         volumes: volumes(&groups),
+        idle: merge_idle(&groups),
         docker_socket: who(|grants| grants.docker.is_active && grants.docker.socket),
         privileged: who(|grants| grants.docker.is_active && grants.docker.privileged),
     }
@@ -129,6 +132,30 @@ fn gpu(groups: &[GroupGrants<'_>]) -> Option<Granted<GrantedGpu>> {
     chosen.sort_unstable();
     chosen.dedup();
     Some(Granted { value: GrantedGpu { devices: GpuDevices::Chosen(chosen), is_exclusive }, from: names(&giving) })
+}
+
+/// Each part as the most generous of the groups that say something has it; who gave any of it is named.
+#[must_use]
+pub fn merge_idle(groups: &[GroupGrants<'_>]) -> Option<Granted<IdleGrant>> {
+    let said =
+        || groups.iter().filter(|group| group.grants.idle.is_active).map(|group| (group.name, &group.grants.idle));
+    let first = *said().next()?.1;
+    // None is «never», which is more than any time.
+    let longer = |a: Option<u32>, b: Option<u32>| Some(a?.max(b?));
+    let value = said().fold(first, |most, (_, idle)| IdleGrant {
+        is_active: true,
+        idle_after_minutes: longer(most.idle_after_minutes, idle.idle_after_minutes),
+        max_age_hours: longer(most.max_age_hours, idle.max_age_hours),
+        extension_hours: most.extension_hours.max(idle.extension_hours),
+        stops_busy_kernels: most.stops_busy_kernels && idle.stops_busy_kernels,
+    });
+    let gave = |idle: &IdleGrant| {
+        idle.idle_after_minutes == value.idle_after_minutes
+            || (value.max_age_hours.is_some() && idle.max_age_hours == value.max_age_hours)
+            || (value.extension_hours > 0 && idle.extension_hours == value.extension_hours)
+    };
+    let from = said().filter(|(_, idle)| gave(idle)).map(|(name, _)| name.clone()).collect();
+    Some(Granted { value, from })
 }
 
 fn environment(groups: &[GroupGrants<'_>]) -> Vec<Granted<GrantedVariable>> {

@@ -8,7 +8,8 @@ use crate::model::GroupName;
 /// One thing that a start gets through groups. Holds no values of variables: some are secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantNote {
-    /// `memory`, `cpu`, `gpu`, `code` (a variable), `box` (a volume) or `shield` (what is root on the host).
+    /// `memory`, `cpu`, `gpu`, `code` (a variable), `box` (a volume), `shield` (what is root on the host) or `clock`
+    /// (when it is stopped).
     pub key: String,
     /// What it is: `Memory`, `Volume /data` …
     pub label: String,
@@ -27,6 +28,12 @@ impl GrantNote {
     #[must_use]
     pub fn needs_container(&self) -> bool {
         matches!(self.key.as_str(), "gpu" | "box" | "shield")
+    }
+
+    /// True for what a start gets once and keeps; the others are as the groups say at any moment.
+    #[must_use]
+    pub fn is_of_start(&self) -> bool {
+        self.key != "clock"
     }
 
     /// True for what is root on the host, or as good as.
@@ -73,6 +80,14 @@ impl Effective {
         for Granted { value, from } in &self.environment {
             let what = if value.description.is_empty() { "is set" } else { value.description.as_str() };
             notes.push(GrantNote::new("code", format!("Variable {}", value.name), what, from));
+        }
+        if let Some(Granted { value, from }) = &self.idle {
+            let after =
+                value.idle_after_minutes.map_or_else(|| "never".to_owned(), |minutes| format!("after {minutes} min"));
+            notes.push(GrantNote::new("clock", "Stopped when idle", after, from));
+            if let Some(hours) = value.max_age_hours {
+                notes.push(GrantNote::new("clock", "Maximum age", format!("{hours} h"), from));
+            }
         }
         notes
     }

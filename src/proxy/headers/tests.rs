@@ -18,6 +18,7 @@ fn facts(token: TokenRule<'_>) -> Forwarding<'_> {
         token,
         ended: None,
         is_activity: true,
+        socket: crate::proxy::Socket::Other,
         relay: None,
     }
 }

@@ -162,21 +162,37 @@ async fn a_client_that_takes_nothing_is_dropped_within_a_second_all_the_same() {
     assert!(begin.elapsed() < Duration::from_secs(1));
 }
 
-#[tokio::test]
-async fn data_of_the_client_is_activity_and_pings_are_not() {
+/// What the route has seen after each of these frames of a client, on a WebSocket of this kind.
+async fn check_frames(socket: Socket, frames: &[(Vec<u8>, bool)]) {
     let (server, mut seen) = listening_server(b"\x81\x02hi").await;
     let proxy = Proxy::new(Config::default(), Arc::new(Standing(7)), Tasks::new(Handle::current()));
     let route = route_to(&server.address);
-    let mut client = client_of(&proxy, &route).await;
+    let mut client = client_with(&proxy, &route, CancellationToken::new(), socket).await;
     open(&mut client).await;
-    assert_eq!(route.last_activity(), Timestamp(7), "that it was opened");
     hear_until(&mut client, "hi").await;
-    for (kind, is_activity) in [(0x89, false), (0x8a, false), (0x81, true), (0x82, true), (0x80, true)] {
-        route.touch(Timestamp(0));
-        client.write_all(&masked(kind, b"x")).await.expect("writes");
-        seen.recv().await.expect("it is heard");
-        assert_eq!(route.last_activity(), Timestamp(if is_activity { 7 } else { 0 }), "{kind:#x}");
+    let opened = route.last_opened(ActivitySource::Terminal);
+    assert_eq!(opened.is_some(), socket == Socket::Terminal, "the server takes it for use of the terminal");
+    assert_eq!(route.last_seen(ActivitySource::WebSocket), None, "a lost page opens it by itself");
+    for (frame, is_work) in frames {
+        route.touch(ActivitySource::WebSocket, Timestamp(0));
+        client.write_all(frame).await.expect("writes");
+        assert_eq!(&seen.recv().await.expect("it is heard"), frame, "not a byte is another");
+        let expected = Timestamp(if *is_work { 7 } else { 0 });
+        assert_eq!(route.last_seen(ActivitySource::WebSocket), Some(expected), "{socket:?} {frame:?}");
     }
+    assert_eq!(route.last_seen(ActivitySource::Request), None, "none of that is a request");
+}
+
+#[tokio::test]
+async fn data_of_the_client_is_work_and_pings_are_not() {
+    let frames = [(0x89, false), (0x8a, false), (0x81, true), (0x82, true), (0x80, false)];
+    check_frames(Socket::Other, &frames.map(|(kind, is_work)| (masked(kind, b"x"), is_work))).await;
+}
+
+#[tokio::test]
+async fn a_terminals_window_is_no_work_and_what_is_typed_is() {
+    let frames = [(&br#"["set_size",24,80,703,950]"#[..], false), (br#"["stdin","l"]"#, true)];
+    check_frames(Socket::Terminal, &frames.map(|(message, is_work)| (masked(0x81, message), is_work))).await;
 }
 
 #[tokio::test]
@@ -199,7 +215,7 @@ async fn for_a_plain_proxy_a_pong_of_an_open_page_is_activity() {
     while !heard.ends_with(b"hi") {
         heard.push(client.read_u8().await.expect("reads"));
     }
-    route.touch(Timestamp(0));
+    route.touch(ActivitySource::WebSocket, Timestamp(0));
     client.write_all(&masked(0x8a, b"x")).await.expect("writes");
     seen.recv().await.expect("it is heard");
     assert_eq!(route.last_activity(), Timestamp(7));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Answer, Driver, Job, Mail};
-use crate::model::{Actor, Generation, ServerKey};
+use crate::model::{ActivitySource, Actor, Generation, ServerKey};
 use crate::spawner::SpawnerError;
 use crate::spawner::backend::Sight;
 use crate::spawner::life::{Action, Event, Fact};
@@ -81,7 +81,7 @@ impl Driver {
         if result.is_ok() && is_same {
             self.apply(&server, Event::Restart);
             // As with a start: no culler ends a server on its way.
-            self.board.note_activity(&server, self.clock.now());
+            self.board.note_activity(&server, ActivitySource::Start, self.clock.now());
         }
         let is_restarting = self.slots.get(&server).is_some_and(|slot| slot.life.state.is_restarting());
         if !is_restarting && matches!(result, Ok(()) | Err(SpawnerError::Store(_))) {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::error::ErrorModel;
 use crate::auth::GroupListing;
 use crate::model::{GrantNote, GrantProblem, GrantsDraft};
 
@@ -203,6 +204,18 @@ impl GrantRefusalModel {
     pub(in crate::hub::api) fn of(problem: GrantProblem) -> Self {
         Self { error: problem.code.to_owned(), message: problem.message, rejected: problem.rejected }
     }
+}
+
+/// Either body that a 400 has where grants are said: a grant is refused, or something else about the request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GrantsNotTaken)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes answers; `HubError` writes the second kind itself")]
+pub(in crate::hub) enum GrantsNotTakenModel {
+    /// A grant cannot be so.
+    Grant(GrantRefusalModel),
+    /// The rest: no JSON, no name, none of what must be there.
+    Request(ErrorModel),
 }
 
 /// That something was done.

@@ -16,6 +16,7 @@ pub(super) enum Act {
     AddToGroup,
     RemoveFromGroup,
     RequirePassword,
+    ClearSecondFactor,
     Disable,
     Enable,
     Delete,
@@ -30,7 +31,7 @@ pub(super) struct Choice {
 }
 
 impl Act {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Approve,
         Self::Start,
         Self::Stop,
@@ -40,6 +41,7 @@ impl Act {
         Self::MakeAdministrator,
         Self::TakeAdministration,
         Self::RequirePassword,
+        Self::ClearSecondFactor,
         Self::Disable,
         Self::Enable,
         Self::Discard,
@@ -59,6 +61,7 @@ impl Act {
             Self::AddToGroup => "add-to-group",
             Self::RemoveFromGroup => "remove-from-group",
             Self::RequirePassword => "require-password",
+            Self::ClearSecondFactor => "clear-second-factor",
             Self::Enable => "enable",
             Self::Disable => "disable",
             Self::Delete => "delete",
@@ -82,6 +85,7 @@ impl Act {
             Self::AddToGroup => "Add to group",
             Self::RemoveFromGroup => "Remove from group",
             Self::RequirePassword => "Force a new password",
+            Self::ClearSecondFactor => "Clear second factor",
             Self::Enable => "Enable account",
             Self::Disable => "Disable account",
             Self::Delete => "Delete account",
@@ -101,6 +105,7 @@ impl Act {
             Self::AddToGroup => "added to the group",
             Self::RemoveFromGroup => "removed from the group",
             Self::RequirePassword => "must choose a new password",
+            Self::ClearSecondFactor => "has no second factor any more",
             Self::Enable => "account enabled",
             Self::Disable => "account disabled",
             Self::Delete => "account deleted",
@@ -136,6 +141,10 @@ impl Act {
             Self::RequirePassword => {
                 "They must choose a new password before anything else, also where they are signed in now. Their servers go on."
             }
+            Self::ClearSecondFactor => {
+                "Their password alone lets them in from then on, and the codes of their authenticator app are of no use here \
+                 any more. Be sure that it is them who ask for it. Nothing else changes."
+            }
             Self::Enable => "They can sign in again, with the password they had. Tokens that ended stay ended.",
             Self::Disable => {
                 "They are signed out everywhere, their tokens end and their servers stop: results that no file holds are lost. \
@@ -152,7 +161,13 @@ impl Act {
     pub(super) fn is_destructive(self) -> bool {
         matches!(
             self,
-            Self::Discard | Self::Stop | Self::Restart | Self::TakeAdministration | Self::Disable | Self::Delete
+            Self::Discard
+                | Self::Stop
+                | Self::Restart
+                | Self::TakeAdministration
+                | Self::ClearSecondFactor
+                | Self::Disable
+                | Self::Delete
         )
     }
 
@@ -163,7 +178,7 @@ impl Act {
 
     /// May be asked for of everybody who matches, unseen: what cannot be undone may not.
     pub(super) fn may_be_for_all(self) -> bool {
-        !matches!(self, Self::Delete | Self::MakeAdministrator | Self::TakeAdministration)
+        !matches!(self, Self::Delete | Self::MakeAdministrator | Self::TakeAdministration | Self::ClearSecondFactor)
     }
 
     pub(super) fn wants_group(self) -> bool {
@@ -188,6 +203,7 @@ impl Act {
             Self::TakeAdministration if !entry.admin => Some("is none"),
             Self::TakeAdministration if is_me => Some("is you; ask another administrator"),
             Self::RequirePassword if entry.must_change_password => Some("must choose one already"),
+            Self::ClearSecondFactor if !entry.has_second_factor => Some("has none"),
             Self::Disable if entry.access == Access::Disabled => Some("is disabled already"),
             Self::Enable if entry.access != Access::Disabled => Some("is not disabled"),
             Self::Disable | Self::Delete if is_me => Some("is you; ask another administrator"),
@@ -210,6 +226,7 @@ mod tests {
             admin,
             access,
             must_change_password: false,
+            has_second_factor: name == "rita",
             server,
             active_at: None,
             created: Timestamp(0),
@@ -241,6 +258,7 @@ mod tests {
         assert_eq!(fits(Act::Disable), [false, true, true]);
         assert_eq!(fits(Act::Enable), [false, false, false]);
         assert_eq!(fits(Act::Delete), [false, true, true]);
+        assert_eq!(fits(Act::ClearSecondFactor), [false, false, true]);
         assert_eq!(fits(Act::AddToGroup), [true, true, true]);
     }
 
@@ -249,6 +267,10 @@ mod tests {
         for act in Act::ALL {
             assert!(!(act.is_destructive() && act.is_harmless()), "{act:?}");
         }
-        assert!(!Act::Delete.may_be_for_all() && !Act::MakeAdministrator.may_be_for_all());
+        assert!(
+            !Act::ClearSecondFactor.may_be_for_all()
+                && !Act::Delete.may_be_for_all()
+                && !Act::MakeAdministrator.may_be_for_all()
+        );
     }
 }

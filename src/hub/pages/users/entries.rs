@@ -46,6 +46,7 @@ fn entry_of(state: &HubState, user: &Arc<User>, server: Option<Server>, using: U
         admin: user.is_admin(),
         access,
         must_change_password: user.must_change_password(),
+        has_second_factor: user.has_second_factor(),
         server: server.unwrap_or(Server::Stopped),
         active_at: user.last_activity().max(state.spawner.last_activity(&own_server)),
         created: user.created(),

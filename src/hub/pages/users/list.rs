@@ -67,6 +67,7 @@ pub(super) fn view(state: &HubState, me: &UserName, wish: &Wish, problem: Option
         let address = list_at(state, &wish.with(|other| other.show = show));
         context! { word => show.word(), count, address, is_chosen => wish.show == show }
     });
+    let has_second_factors = entries.iter().any(|entry| entry.has_second_factor);
     wish.arrange(&mut entries);
     let cut = wish.cut(&entries);
     let address_of = |page: usize| list_at(state, &wish.with(|other| other.page = page));
@@ -75,7 +76,9 @@ pub(super) fn view(state: &HubState, me: &UserName, wish: &Wish, problem: Option
     let rows = rows.iter().map(|entry| row_of(state, me, entry, host_memory)).collect::<Vec<_>>();
     let groups = state.auth.group_names();
     let is_group_offered = |name: &str| groups.len() <= GROUPS_OFFERED && !name.is_empty();
-    let acts = Act::ALL.map(|act| {
+    // Few installations have second factors, and none gets new ones.
+    let is_offered = |act: &Act| *act != Act::ClearSecondFactor || has_second_factors;
+    let acts = Act::ALL.into_iter().filter(is_offered).map(|act| {
         context! {
             word => act.word(), label => act.label(), is_destructive => act.is_destructive(), wants_more => act.wants_group(),
         }
@@ -96,7 +99,7 @@ pub(super) fn view(state: &HubState, me: &UserName, wish: &Wish, problem: Option
         sizes => SIZES.map(|size| context! { size, address => list_at(state, &wish.with(|other| other.size = size)) }).to_vec(),
         size => wish.size,
         wish => wish.to_query(),
-        acts => acts.to_vec(),
+        acts => acts.collect::<Vec<_>>(),
         problem,
         done => (),
         has_samples => state.activity.last_look().is_some(),

@@ -78,7 +78,7 @@ async fn act_on(state: &HubState, batch: &Batch, deed: &Deed, name: &UserName) -
         Act::Discard => delete(state, by, name, false).await,
         Act::Start => start(state, by, name).await,
         Act::Restart => restart(state, by, name).await,
-        Act::Stop => stop_all(state, by, name).await,
+        Act::Stop => Ok(state.spawner.stop_all_of(name, by).await?),
         Act::MakeAdministrator => Ok(state.auth.set_admin(by, name, true).await?),
         Act::TakeAdministration | Act::Disable | Act::Delete if is_me => {
             Err(HubError::bad("You cannot do this to yourself. Ask another administrator."))
@@ -94,6 +94,7 @@ async fn act_on(state: &HubState, batch: &Batch, deed: &Deed, name: &UserName) -
             Ok(())
         }
         Act::RequirePassword => Ok(state.auth.require_password_change(by, name, true).await?),
+        Act::ClearSecondFactor => Ok(state.auth.clear_second_factor(by, name).await?),
         Act::Enable => Ok(state.auth.set_disabled(by, name, false).await?),
         Act::Disable => disable(state, by, name).await,
         Act::Delete => delete(state, by, name, choice.with_volumes).await,
@@ -123,18 +124,12 @@ async fn until_ready(state: &HubState, server: &ServerKey) -> Result<(), HubErro
     }
 }
 
-/// Stops all servers of a user, and waits until they are down.
-async fn stop_all(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
-    let servers: Vec<_> = state.spawner.servers_of(name).into_iter().map(|(server, _)| server).collect();
-    Ok(state.spawner.stop_all(&servers, by).await?)
-}
-
 async fn disable(state: &HubState, by: &Actor, name: &UserName) -> Result<(), HubError> {
     let (state, by, name) = (state.clone(), by.clone(), name.clone());
     to_its_end(async move {
         state.auth.set_disabled(&by, &name, true).await?;
         // Their tokens have ended with the others: they could not ask us about anybody any more.
-        stop_all(&state, &by, &name).await
+        Ok(state.spawner.stop_all_of(&name, &by).await?)
     })
     .await
 }
@@ -144,7 +139,7 @@ async fn delete(state: &HubState, by: &Actor, name: &UserName, with_volumes: boo
     to_its_end(async move {
         if with_volumes {
             // What is in use does not go. From here to the end of the account nothing of theirs starts again.
-            stop_all(&state, &by, &name).await?;
+            state.spawner.stop_all_of(&name, &by).await?;
         }
         end_account(&state, &by, &name, with_volumes).await
     })

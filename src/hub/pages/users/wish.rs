@@ -23,6 +23,7 @@ pub(super) struct Entry {
     pub(super) admin: bool,
     pub(super) access: Access,
     pub(super) must_change_password: bool,
+    pub(super) has_second_factor: bool,
     pub(super) server: Server,
     pub(super) active_at: Option<Timestamp>,
     pub(super) created: Timestamp,

@@ -114,7 +114,7 @@ fn user_page(more: Value) -> Value {
     let row = |actor: &str, act: &str, object: &str| context! { at => moment(NOW), actor, act, object };
     let page = context! {
         name => "alice", path => "alice", is_me => false, is_waiting => false, is_disabled => false, admin => true,
-        must_change_password => true, real_name => "Alice Liddell", email => "alice@example.org", created => moment(NOW),
+        must_change_password => true, has_second_factor => true, real_name => "Alice Liddell", email => "alice@example.org", created => moment(NOW),
         active => moment(NOW), servers => vec![server("ready", "", 100, None), named("thesis", "Thesis", "Small", "stopped")],
         log => "[I 2026-11-22 ServerApp] Jupyter Server is running at:\n[W 2026-11-22 ServerApp] <script>alert(1)</script>",
         groups => vec![context! { name => "physics", url => "/hub/admin?group=physics" }],

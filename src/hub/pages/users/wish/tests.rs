@@ -11,6 +11,7 @@ fn entry(name: &str) -> Entry {
         admin: false,
         access: Access::LetIn,
         must_change_password: false,
+        has_second_factor: false,
         server: Server::Stopped,
         active_at: None,
         created: Timestamp(0),
