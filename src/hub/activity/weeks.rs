@@ -309,7 +309,8 @@ mod tests {
         let begun = std::time::Instant::now();
         look(&mut weeks, &accounts, &half, 2);
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(3), "{took:?} without optimisation");
+        // Only an optimised build is held to it: the other one shares its machine with all other tests.
+        assert!(cfg!(debug_assertions) || took < Duration::from_millis(500), "{took:?}");
         assert_eq!(weeks.unwritten().0.len(), 5_000);
     }
 }

@@ -55,6 +55,7 @@ pub(super) struct PageQuery {
     tags(
         (name = "Hub", description = "What this hub is, its proxy, and its end."),
         (name = "Users", description = "People, what they may see of each other, and their tokens."),
+        (name = "Activity", description = "What people use, and how much they work here."),
         (name = "Servers", description = "What people start: look, start, watch, stop."),
         (name = "Groups", description = "People together."),
         (name = "Services", description = "Programs beside the hub."),

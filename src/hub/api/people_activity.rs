@@ -28,7 +28,15 @@ const SLOTS_PER_DAY: usize = 144;
 
 /// What everybody uses.
 #[derive(Serialize, ToSchema)]
-#[schema(as = PeopleActivity)]
+#[schema(as = PeopleActivity, example = json!({
+    "users": [], "_pagination": { "offset": 0, "limit": 50, "total": 0, "next": null },
+    "container_max_extra_space_mb": 10_240.0, "volume_max_total_size_mb": 51_200.0, "memory_max_usage_mb": 65_536.0,
+    "memory_host_total_mb": 262_144.0, "cpu_host_total": 64, "activity_target_hours": 8.0, "host_capabilities": ["cpu", "mem"],
+    "gpus": null, "gpu_connected": false, "lab_image": "quay.io/jupyter/base-notebook", "lab_volumes": null,
+    "system_volumes": null, "timestamp": "2026-11-22T02:07:07.732000Z",
+    "sampling_status": { "interval_seconds": 600, "retention_days": 7, "last_sample": "2026-11-22T02:00:12.000000Z" },
+    "inactive_after_seconds": 3600
+}))]
 #[serde(deny_unknown_fields)]
 pub(in crate::hub) struct PeopleActivityModel {
     /// Active people first, then by score, then by name. Of whom nothing is known is not here.
@@ -141,7 +149,9 @@ struct PersonActivityModel {
 
 /// What a look has found.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ActivityLook)]
+#[schema(as = ActivityLook, example = json!({
+    "users": 40, "active": 17, "timestamp": "2026-11-22T02:07:07.732000Z"
+}))]
 #[serde(deny_unknown_fields)]
 pub(in crate::hub) struct LookModel {
     /// How many accounts were looked at.
@@ -154,7 +164,7 @@ pub(in crate::hub) struct LookModel {
 
 /// What was forgotten.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ActivityReset)]
+#[schema(as = ActivityReset, example = json!({ "users": 40 }))]
 #[serde(deny_unknown_fields)]
 pub(in crate::hub) struct ResetModel {
     /// Of how many people something was known.
@@ -171,7 +181,7 @@ struct Person {
 
 /// `GET /hub/api/activity`
 #[utoipa::path(
-    get, path = "/activity", operation_id = "get_activity", tag = "Users",
+    get, path = "/activity", operation_id = "get_activity", tag = "Activity",
     summary = "What people use, and how much they work here",
     description = "Processors, memory, volumes and activity of everybody of whom anything is known, as looked at in the background: active people first, then by score. What is not known is null.",
     params(PageQuery),
@@ -192,7 +202,7 @@ pub(in crate::hub) async fn get(
 
 /// `POST /hub/api/activity/sample`
 #[utoipa::path(
-    post, path = "/activity/sample", operation_id = "sample_activity", tag = "Users",
+    post, path = "/activity/sample", operation_id = "sample_activity", tag = "Activity",
     summary = "Look at everybody's activity now",
     description = "What is done every ten minutes anyway: whoever is active now is active in the present ten minutes.",
     security(("token" = ["admin:users"])),
@@ -209,7 +219,7 @@ pub(in crate::hub) async fn sample(
 
 /// `POST /hub/api/activity/reset`
 #[utoipa::path(
-    post, path = "/activity/reset", operation_id = "reset_activity", tag = "Users",
+    post, path = "/activity/reset", operation_id = "reset_activity", tag = "Activity",
     summary = "Forget everybody's activity",
     description = "All that is known of when anybody was active in the last week is deleted, and nobody has a score until the next look. Nothing else changes: neither when people were last seen, nor any server or volume. The audit log says who did it.",
     security(("token" = ["admin:users"])),
