@@ -140,6 +140,7 @@ impl App {
             grants: grants_of(&auth),
             gpus: Arc::new(gpus::Lender { gpus: gpus.clone(), auth: auth.clone() }),
             idle_rules: idle_rules_of(&auth, config.spawner.idle.rules),
+            errands: errands_of(&auth),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -241,6 +242,7 @@ impl App {
         https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
         note_start(&config, &auth).await;
         checks.check_audit();
+        checks.tell_of_idle_stops();
         services.start(specs_of_services(&config, &auth));
         announce(&config, &auth, https_port);
         Ok(Self {
@@ -448,6 +450,20 @@ fn idle_rules_of(auth: &Auth, installation: IdleRules) -> spawner::IdleRulesOf {
         Some(granted) => GrantedIdle { rules: granted.value.rules(), from: granted.from },
         None => GrantedIdle { rules: installation, from: vec![] },
     })
+}
+
+/// How servers are asked for their kernels: as their owners, who look no busier for it.
+fn errands_of(auth: &Auth) -> spawner::Errands {
+    let auth = auth.clone();
+    Arc::new(move |server| Some(Box::new(Errand(auth.errand_to(server)?)) as Box<dyn spawner::Errand>))
+}
+
+struct Errand(auth::Errand);
+
+impl spawner::Errand for Errand {
+    fn secret(&self) -> &Secret {
+        self.0.secret()
+    }
 }
 
 /// How a command that shuts somebody out, or deletes them, ends their servers.

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::import_config::{self, ConfigArguments};
 use super::{fail, print};
 use crate::config::Config;
-use crate::takeover::{config_py, jupyterhub};
+use crate::takeover::jupyterhub;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ImportCommand {
@@ -27,27 +28,13 @@ pub(super) struct JupyterhubArguments {
     dry_run: bool,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct ConfigArguments {
-    /// The file: jupyterhub_config.py
-    file: PathBuf,
-}
-
 pub(super) fn run(asked: &ImportCommand, _config: &Config) -> ExitCode {
     match asked {
         ImportCommand::Jupyterhub(asked) => match jupyterhub::read(&asked.db, &std::env::temp_dir()) {
             Ok(old) => print(&format!("revision {}; dry run: {}\n", old.revision, asked.dry_run)),
             Err(error) => return fail(&error),
         },
-        ImportCommand::Config(asked) => return config(asked),
-    }
-    ExitCode::SUCCESS
-}
-
-pub(super) fn config(asked: &ConfigArguments) -> ExitCode {
-    match std::fs::read_to_string(&asked.file) {
-        Ok(source) => print(&config_py::translate(&source, &asked.file).toml),
-        Err(error) => return fail(&error),
+        ImportCommand::Config(asked) => return import_config::run(asked),
     }
     ExitCode::SUCCESS
 }

@@ -10,6 +10,7 @@ mod chp;
 mod command;
 mod health;
 mod import;
+mod import_config;
 mod serve;
 mod token;
 mod user;
@@ -92,7 +93,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match arguments.command {
         Command::Chp(options) => return chp::run(&options),
         // It is there to make our configuration.
-        Command::Import(import::ImportCommand::Config(asked)) => return import::config(&asked),
+        Command::Import(import::ImportCommand::Config(asked)) => return import_config::run(&asked),
         command => command,
     };
     let (settings, config) = match load_configuration(arguments.config.as_deref()) {

@@ -412,6 +412,12 @@ pub const KEYS: &[Key] = &[
         "How long before the end people get a notice in their JupyterLab; nobody's server is stopped without it. 0: no notice.",
     ),
     key(
+        "spawner.idle.questions_at_once",
+        whole(1, 1000),
+        "16",
+        "How many servers are asked for their kernels and terminals at the same moment: those with an idle limit that were quiet for a quarter of it (1 to 10 minutes), and whoever is about to be stopped.",
+    ),
+    key(
         "spawner.idle.activity.requests",
         Kind::Flag,
         "true",

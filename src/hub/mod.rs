@@ -17,6 +17,7 @@ mod form;
 mod frame;
 mod host;
 mod host_history;
+mod idle;
 mod landing;
 mod layers;
 mod leave;

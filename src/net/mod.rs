@@ -16,6 +16,6 @@ mod upgrade;
 pub use ask::{AskError, ask, ask_patiently};
 pub use body::{BoxError, Ending, RequestBody, ResponseBody};
 pub use dial::{DialError, Stream, dial, dial_with};
-pub use post::{Answer, Posting, post};
+pub use post::{Answer, Posting, fetch, post};
 pub use tls::{ClientTls, ClientTlsParts};
 pub use upgrade::{Io, OnUpgrade, UpgradeKind, UpgradeSender};

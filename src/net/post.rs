@@ -1,4 +1,5 @@
-//! One small message with bounds: `POST` of a few bytes to a server that may be hostile, and its short answer.
+//! One small message with bounds: `POST` of a few bytes to a server that may be hostile, or `GET` of a few, and its
+//! answer in full.
 //!
 //! No redirect is followed: the answer is what this address says, or it is none.
 
@@ -48,7 +49,31 @@ pub async fn post(
     body_limit_bytes: usize,
     limit: Duration,
 ) -> Result<Answer, AskError> {
-    match tokio::time::timeout(limit, exchange(address, posting, body_limit_bytes, limit)).await {
+    within(limit, address, exchange(address, Method::POST, posting, body_limit_bytes, limit)).await
+}
+
+/// Gets `target` once, on a connection of its own, with `token`, and hears the whole answer, of whose body
+/// `body_limit_bytes` are kept at most. Cancel-safe.
+///
+/// # Errors
+/// No connection, or no whole answer within `limit`.
+pub async fn fetch(
+    address: &UpstreamAddress,
+    target: &str,
+    token: &Secret,
+    body_limit_bytes: usize,
+    limit: Duration,
+) -> Result<Answer, AskError> {
+    let question = Posting { target, token, body: b"" };
+    within(limit, address, exchange(address, Method::GET, question, body_limit_bytes, limit)).await
+}
+
+async fn within(
+    limit: Duration,
+    address: &UpstreamAddress,
+    answer: impl Future<Output = Result<Answer, AskError>>,
+) -> Result<Answer, AskError> {
+    match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(AskError::Slow { address: address.clone(), limit }),
     }
@@ -56,6 +81,7 @@ pub async fn post(
 
 async fn exchange(
     address: &UpstreamAddress,
+    method: Method,
     posting: Posting<'_>,
     body_limit_bytes: usize,
     limit: Duration,
@@ -64,12 +90,12 @@ async fn exchange(
     let malformed = |what| AskError::Malformed { address: address.clone(), what };
     let mut stream = dial(address, limit).await?;
     let mut outgoing = Outgoing::default();
-    write_posting(outgoing.small(), address, posting);
+    write_posting(outgoing.small(), address, &method, posting);
     poll_fn(|cx| outgoing.poll_flush(&mut stream, cx)).await.map_err(broken)?;
 
     let mut input = ReadBuffer::default();
     let (status, mut decoder) = loop {
-        if let Some(head) = take_head(&mut input).map_err(malformed)? {
+        if let Some(head) = take_head(&mut input, &method).map_err(malformed)? {
             break head;
         }
         // A full buffer without a whole head is an error of `poll_fill`.
@@ -102,28 +128,31 @@ async fn fill(input: &mut ReadBuffer, stream: &mut Stream) -> io::Result<usize> 
     poll_fn(|cx| input.poll_fill(stream, cx)).await
 }
 
-fn write_posting(out: &mut Vec<u8>, address: &UpstreamAddress, posting: Posting<'_>) {
+fn write_posting(out: &mut Vec<u8>, address: &UpstreamAddress, method: &Method, posting: Posting<'_>) {
     let host = match address {
         UpstreamAddress::Tcp(_) | UpstreamAddress::Named { .. } => address.to_string(),
         UpstreamAddress::Unix(_) => "localhost".to_owned(),
     };
-    for part in ["POST ", posting.target, " HTTP/1.1\r\n"] {
+    for part in [method.as_str(), " ", posting.target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     push_header(out, "host", host.as_bytes());
     push_header(out, "authorization", format!("Bearer {}", posting.token.expose()).as_bytes());
-    out.extend_from_slice(b"user-agent: slipway\r\naccept: application/json\r\ncontent-type: application/json\r\n");
-    out.extend_from_slice(b"connection: close\r\ncontent-length: ");
-    push_decimal(out, posting.body.len() as u64);
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(b"user-agent: slipway\r\naccept: application/json\r\nconnection: close\r\n");
+    if *method == Method::POST {
+        out.extend_from_slice(b"content-type: application/json\r\ncontent-length: ");
+        push_decimal(out, posting.body.len() as u64);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
     out.extend_from_slice(posting.body);
 }
 
 /// The answer's status and how its body ends, once the head is whole; interim answers are passed over.
-fn take_head(input: &mut ReadBuffer) -> Result<Option<(StatusCode, Decoder)>, &'static str> {
+fn take_head(input: &mut ReadBuffer, method: &Method) -> Result<Option<(StatusCode, Decoder)>, &'static str> {
     loop {
         let mut storage = [httparse::EMPTY_HEADER; HEADER_COUNT];
-        let Some(raw) = parse_response(input.filled(), &mut storage, &Method::POST)? else { return Ok(None) };
+        let Some(raw) = parse_response(input.filled(), &mut storage, method)? else { return Ok(None) };
         let (status, decoder, head_bytes) = (raw.status, raw.body, raw.head_bytes);
         input.consume(head_bytes);
         if !status.is_informational() {

@@ -6,6 +6,7 @@
 
 mod activity;
 mod answering;
+mod answers;
 mod backend;
 mod board;
 mod changes;
@@ -40,6 +41,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub use answering::Answering;
+pub use answers::{Errand, Errands};
 pub use backend::{
     Backend, BackendError, EngineFacts, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, LayerSize,
     Notice, Order, ProcessorReading, ProgressSink, Removal, ResourceLimits, Sight, UsageReading, Volume,
@@ -241,6 +243,8 @@ pub struct Parts {
     pub gpus: Arc<dyn GpuLender>,
     /// When idle servers of somebody are stopped.
     pub idle_rules: IdleRulesOf,
+    /// How servers are asked for their kernels.
+    pub errands: Errands,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -297,8 +301,8 @@ impl Spawner {
     /// # Errors
     /// If the rows cannot be read.
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
-        let Parts { backend, store, routes, tokens, groups, grants, gpus, idle_rules, base, clock, tasks } = parts;
-        let idle = Arc::new(idle::Idle::new(config.idle.clone(), idle_rules, clock.clone()));
+        let Parts { backend, store, routes, tokens, groups, grants, gpus, idle_rules, errands, base, clock, tasks } = parts;
+        let idle = Arc::new(idle::Idle::new(config.idle.clone(), idle_rules.clone(), clock.clone()));
         let rows = Rows(store);
         volumes::give_owners(&rows).await?;
         let known = rows.all().await?;
@@ -342,6 +346,17 @@ impl Spawner {
         tasks.spawn(volumes.clone().keep_sizes(config.volume_sizes_pace(), tasks.stopping().clone()));
         let usage = Arc::new(usage::Usages::new(&config, backend.clone(), board.clone(), clock.clone()));
         tasks.spawn(usage.clone().keep_usage(tasks.stopping().clone()));
+        let sampled = usage.clone();
+        let answers = answers::Answers::new(answers::Parts {
+            board: board.clone(),
+            samples: Box::new(move || sampled.all()),
+            errands,
+            rules: idle_rules,
+            base: base.clone(),
+            clock: clock.clone(),
+            config: config.idle.clone(),
+        });
+        tasks.spawn(answers.keep(tasks.stopping().clone()));
         tasks.spawn(usage.clone().keep_layers(tasks.stopping().clone()));
         let steps = Arc::new(Steps {
             config,

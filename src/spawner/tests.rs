@@ -333,6 +333,7 @@ impl World {
             grants: Arc::new(|_| crate::model::Effective::default()),
             gpus: stage.lender.lock().clone().unwrap_or_else(|| Arc::new(NoGpus)),
             idle_rules: Arc::new(|_| crate::model::GrantedIdle::default()),
+            errands: Arc::new(|_| None),
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),

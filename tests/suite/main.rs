@@ -23,6 +23,7 @@ mod dependencies;
 #[allow(dead_code)]
 mod fake;
 mod forced_password;
+mod idle_pages;
 mod live;
 mod login;
 mod metrics;

@@ -42,6 +42,7 @@ pub(super) fn config(read: &mut Reader<'_>) -> IdleConfig {
         warn_before: minutes(read.integer(WARN)),
         switches: Switches::of(on),
         processor_cores: read.float(CORES),
+        questions_at_once: read.count("spawner.idle.questions_at_once"),
         gpu_percent: read.number("spawner.idle.activity.gpu_percent"),
     };
     check(read, &config);

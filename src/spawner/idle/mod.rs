@@ -102,6 +102,12 @@ impl Spawner {
         Some(self.idle.view(server, &of, self.idle.clock.now()).0)
     }
 
+    /// When idle servers of this user are stopped, and who says so.
+    #[must_use]
+    pub fn idle_rules(&self, user: &UserName) -> GrantedIdle {
+        (self.idle.rules)(user)
+    }
+
     /// Puts the deadline of a running server off by whole hours, up to what is offered.
     ///
     /// # Errors

@@ -211,7 +211,7 @@ impl Usages {
         (is_ready && looked_at.elapsed() <= self.pace.believed_for()).then_some(sample)
     }
 
-    fn all(&self) -> Vec<(ServerKey, UsageSample)> {
+    pub(super) fn all(&self) -> Vec<(ServerKey, UsageSample)> {
         let ready = self.board.ready();
         let known = self.known.read();
         let fresh = ready.into_iter().filter_map(|(server, _)| {
