@@ -21,5 +21,6 @@ mod program;
 mod registry;
 mod spawner;
 mod story;
+mod usage;
 mod volumes;
 mod world;

@@ -6,16 +6,21 @@ use std::sync::Arc;
 use super::wish::{Access, Entry, Server, TimeLeft};
 use crate::auth::User;
 use crate::hub::HubState;
+use crate::hub::activity::Using;
 use crate::hub::idle::tone_of;
 use crate::model::{ServerKey, ServerState, UserName};
 
 /// An entry for each user, in no order. Ten thousand of them take some 10 ms.
 pub(super) fn everybody(state: &HubState) -> Vec<Entry> {
     let servers = liveliest_servers(state);
+    let (using, scores) = (state.using_of_everybody(), state.activity.scores());
     let everybody = state.auth.everybody();
     let entry = |user: Arc<User>| {
         let (server, idle) = servers.get(&user.name).copied().unwrap_or((Server::Stopped, None));
-        entry_of(state, &user, server, idle)
+        let score = scores.get(&user.name).filter(|(created, _)| *created == user.created());
+        let using = using.get(&user.name).copied().unwrap_or_default();
+        let using = Using { activity: score.map(|(_, score)| *score), ..using };
+        entry_of(state, &user, server, idle, using)
     };
     everybody.into_iter().map(entry).collect()
 }
@@ -24,10 +29,11 @@ pub(super) fn everybody(state: &HubState) -> Vec<Entry> {
 pub(super) fn of(state: &HubState, name: &UserName) -> Option<Entry> {
     let user = state.auth.user(name)?;
     let servers = state.spawner.servers_of(name).into_iter().map(|(_, status)| server_of(&status.state));
-    Some(entry_of(state, &user, servers.min().unwrap_or(Server::Stopped), None))
+    let using = state.using_of(name, user.created());
+    Some(entry_of(state, &user, servers.min().unwrap_or(Server::Stopped), None, using))
 }
 
-fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<TimeLeft>) -> Entry {
+fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<TimeLeft>, using: Using) -> Entry {
     let own_server = ServerKey::default_of(user.name.clone());
     let profile = user.profile();
     let access = match (user.is_disabled(), user.is_authorised()) {
@@ -48,6 +54,7 @@ fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<Tim
         idle,
         active_at: user.last_activity().max(state.spawner.last_activity(&own_server)),
         created: user.created(),
+        using,
     }
 }
 
