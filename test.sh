@@ -289,7 +289,7 @@ phase_browser() {
     fi
     browse() { SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec "$@"; }
     # A real browser on a busy machine: what fails is tried once more, and said, so that it is looked at.
-    for story in rig.mjs run.mjs server.mjs people.mjs users.mjs pages.mjs notices.mjs process.mjs; do
+    for story in rig.mjs run.mjs server.mjs people.mjs users.mjs pages.mjs notices.mjs idle.mjs process.mjs; do
       browse "$story" || { echo "test.sh: $story failed; once more, since a browser depends on the whole machine" >&2; browse "$story"; }
     done
   )

@@ -235,6 +235,7 @@ impl App {
         https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
         note_start(&config, &auth).await;
         checks.check_audit();
+        checks.tell_of_idle_stops();
         services.start(specs_of_services(&config, &auth));
         announce(&config, &auth, https_port);
         Ok(Self {

@@ -15,6 +15,7 @@ mod extract;
 mod form;
 mod frame;
 mod host;
+mod idle;
 mod landing;
 mod layers;
 mod leave;

@@ -7,6 +7,7 @@
 mod audience;
 mod deliver;
 mod history;
+mod idle;
 
 use std::sync::Arc;
 use std::time::Duration;

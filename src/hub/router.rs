@@ -13,7 +13,7 @@ use super::layers::{
     time_limit,
 };
 use super::pages::{
-    accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, host, login, logout, named,
+    accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, host, idle, login, logout, named,
     notices, password, restart, servers, set_password, settings, signup, spawn, tokens, users, volumes,
 };
 use super::{HubState, api, assets, oauth};
@@ -90,6 +90,8 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
         .route(&hub("notifications/{id}"), get(notices::one))
         .route(&hub("host"), get(host::get))
+        .route(&hub("extend/{user}"), post(idle::extend))
+        .route(&hub("extend/{user}/{server}"), post(idle::extend))
         .method_not_allowed_fallback(wrong_method)
         .fallback(servers::unmatched)
         .layer(from_fn_with_state(state.clone(), check_form_token))
@@ -310,6 +312,13 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(
             &api("/groups/{group}/shared/{owner}/{server}"),
             get(api::shared_with::of_group).delete(api::shared_with::leave_group).options(api::options),
+        )
+        .route(&api("/users/{user}/session-info"), get(api::idle::info).options(api::options))
+        .route(&api("/users/{user}/extend-session"), post(api::idle::extend).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/session-info"), get(api::idle::info_named).options(api::options))
+        .route(
+            &api("/users/{user}/servers/{server}/extend-session"),
+            post(api::idle::extend_named).options(api::options),
         )
         .layer(from_fn_with_state(state.clone(), check_api_token))
         .layer(from_fn(password_first_for_api))

@@ -16,6 +16,7 @@ mod staged;
 mod takeover;
 mod transaction;
 mod volumes;
+mod watch;
 mod witness;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use takeover::{Numbers, TakenKey};
 pub use transaction::Transaction;
 pub use volumes::VolumesRow;
+pub use watch::WatchRow;
 
 use error::unreadable;
 use files::{DataDir, LOCK_PATIENCE};

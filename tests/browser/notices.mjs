@@ -1,44 +1,23 @@
 // Notices: an administrator writes one, and it stands in the JupyterLab of somebody who works there, within three
 // seconds and in every open tab. Pictures go to artefacts/notices/; axe-core must find nothing on our pages.
 
-import { after, before } from "node:test";
+import { before } from "node:test";
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { look, makeCertificates, startChromium, waitForJupyterLab } from "./browser.mjs";
-import { makeSlipway } from "./slipway.mjs";
-import { makeStory, path, signIn, submit } from "./story.mjs";
+import { look, waitForJupyterLab } from "./browser.mjs";
+import { makeSlipwayStory, path, signIn, submit } from "./story.mjs";
 
-const artefacts = new URL("./artefacts/notices/", import.meta.url).pathname;
 const password = "a ship, a slip, a way";
 
-const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { lastStep, person, step } = makeStory(stage);
-let folder, slipway, admin, bob, secondTab;
+const { artefacts, begin, lastStep, person, step } = makeSlipwayStory("notices");
+let slipway, admin, bob, secondTab;
 
 before(async () => {
-  rmSync(artefacts, { recursive: true, force: true });
-  folder = mkdtempSync(join(tmpdir(), "slipway-notices-"));
-  const certificates = makeCertificates(folder);
-  slipway = await makeSlipway(folder, certificates, artefacts);
-  await slipway.start();
-  slipway.command(["user", "add", "--admin", "--password-stdin", "admin"], `${password}\n`);
-  slipway.command(["user", "add", "--password-stdin", "bob"], `${password}\n`);
-  stage.origin = slipway.origin;
-  stage.browser = await startChromium(folder, certificates.authority);
+  slipway = await begin();
+  slipway.addUser("admin", password, "--admin");
+  slipway.addUser("bob", password);
   admin = await person();
   bob = await person();
-});
-
-after(async () => {
-  await stage.browser?.close();
-  try {
-    await slipway?.stop();
-  } finally {
-    slipway?.clean();
-    rmSync(folder, { recursive: true, force: true });
-  }
 });
 
 const sendButton = () => admin.locator("[data-send]");

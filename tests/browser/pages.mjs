@@ -1,67 +1,45 @@
 // The hub's pages where they are hardest: with many people, long names, long logs, with the keyboard alone, and
 // where the edge answers instead of the hub. Pictures go to artefacts/pages/; axe-core must find nothing.
 
-import { after, before } from "node:test";
+import { before } from "node:test";
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { look, makeCertificates, startChromium, until } from "./browser.mjs";
-import { makeSlipway } from "./slipway.mjs";
-import { makeStory, path, signIn, submit } from "./story.mjs";
+import { look, until } from "./browser.mjs";
+import { makeSlipwayStory, path, signIn, submit } from "./story.mjs";
 
-const artefacts = new URL("./artefacts/pages/", import.meta.url).pathname;
 const password = "a ship, a slip, a way";
 /** As long as a name may be, without a place to break it. */
 const longName = "wolfeschlegelsteinhausenbergerdorff-montgomery-vandenheuvel-smith";
 /** More than a page of the list. */
 const crowd = Number(process.env.PEOPLE ?? 60);
 
-const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { lastStep, person, step } = makeStory(stage);
-let folder, slipway, admin;
+const { artefacts, begin, lastStep, person, step } = makeSlipwayStory("pages");
+let slipway, admin;
 
 before(async () => {
-  rmSync(artefacts, { recursive: true, force: true });
-  folder = mkdtempSync(join(tmpdir(), "slipway-pages-"));
-  const certificates = makeCertificates(folder);
-  slipway = await makeSlipway(folder, certificates, artefacts);
-  // A server that says much and ends: its last lines are what the page has to show.
-  const profiles = join(folder, "slipway.toml");
-  writeFileSync(profiles, ["Small", "Large"].map((title, index) => `[[spawner.profiles]]
+  const profiles = ["Small", "Large"].map((title, index) => `[[spawner.profiles]]
 name = "${title.toLowerCase()}"
 display_name = "${title}"
 description = "For ${title.toLowerCase()} things."
 memory = "${index + 1}G"
 cpu = ${index + 1}.0
 default = ${index === 0}
-`).join("\n"));
-  await slipway.start({
-    SLIPWAY_CONFIG: profiles,
+`);
+  const environment = {
     SLIPWAY_SPAWNER_NAMED_SERVERS_PER_USER: "5",
+    // A server that says much and ends: its last lines are what the page has to show.
     SLIPWAY_SPAWNER_DOCKER_COMMAND: JSON.stringify(["sh", "-c",
       "for i in $(seq 400); do echo \"line $i: /opt/conda/lib/python3.12/site-packages/jupyter_server/serverapp.py: a warning that is longer than a phone is wide\" >&2; done; exit 3"]),
-  });
-  slipway.command(["user", "add", "--admin", "--password-stdin", "admin"], `${password}\n`);
-  slipway.command(["user", "add", "--password-stdin", longName.slice(0, 64)], `${password}\n`);
+  };
+  slipway = await begin({ settings: profiles.join("\n"), environment });
+  slipway.addUser("admin", password, "--admin");
+  slipway.addUser(longName.slice(0, 64), password);
   for (let number = 1; number <= crowd; number += 1) {
     const name = `guest-${String(number).padStart(3, "0")}`;
-    slipway.command(["user", "add", "--password-stdin", name], `${password}\n`);
+    slipway.addUser(name, password);
     slipway.command(["user", "authorize", "--withdraw", name]);
   }
-  stage.origin = slipway.origin;
-  stage.browser = await startChromium(folder, certificates.authority);
   admin = await person();
-});
-
-after(async () => {
-  await stage.browser?.close();
-  try {
-    await slipway?.stop();
-  } finally {
-    slipway?.clean();
-    rmSync(folder, { recursive: true, force: true });
-  }
 });
 
 step("a long list of people comes in pages, and the next page is a link", async () => {

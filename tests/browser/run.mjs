@@ -3,45 +3,22 @@
 // that fails skips the rest. Every page is looked at on the way: pictures of it at two sizes, light and dark, go
 // to artefacts/, and axe-core must find nothing.
 
-import { after, before } from "node:test";
+import { before } from "node:test";
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  askServer, look, makeCertificates, openKernelSocket, runInNewNotebook, startChromium, until, waitForJupyterLab,
-} from "./browser.mjs";
-import { makeSlipway } from "./slipway.mjs";
-import { fillSignUp, makeStory, path, sendSignUp, signIn, submit } from "./story.mjs";
+import { askServer, look, openKernelSocket, runInNewNotebook, until, waitForJupyterLab } from "./browser.mjs";
+import { fillSignUp, makeSlipwayStory, path, sendSignUp, signIn, submit } from "./story.mjs";
 
-const artefacts = new URL("./artefacts/story/", import.meta.url).pathname;
 const passwords = { admin: "a ship, a slip, a way", bob: "bobs very own words" };
 const newPassword = "another slip, another way";
 
-const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { lastStep, person, step } = makeStory(stage);
-let folder, slipway, admin, bob;
+const { artefacts, begin, lastStep, person, step } = makeSlipwayStory("story");
+let slipway, admin, bob;
 
 before(async () => {
-  rmSync(artefacts, { recursive: true, force: true });
-  folder = mkdtempSync(join(tmpdir(), "slipway-browser-"));
-  const certificates = makeCertificates(folder);
-  slipway = await makeSlipway(folder, certificates, artefacts);
-  await slipway.start();
-  stage.origin = slipway.origin;
-  stage.browser = await startChromium(folder, certificates.authority);
+  slipway = await begin();
   admin = await person();
   bob = await person();
-});
-
-after(async () => {
-  await stage.browser?.close();
-  try {
-    await slipway?.stop();
-  } finally {
-    slipway?.clean();
-    rmSync(folder, { recursive: true, force: true });
-  }
 });
 
 /** Opens an address of a server, waits for its JupyterLab; returns every address that the tab went through. */

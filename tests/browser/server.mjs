@@ -2,46 +2,25 @@
 // administrator sees it live and shuts the person out. Real containers: what the pages say is compared with what the
 // engine has. Pictures go to artefacts/server/; axe-core must find nothing on our pages.
 
-import { after, before } from "node:test";
+import { before } from "node:test";
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { askServer, look, makeCertificates, openKernelSocket, runInNewNotebook, startChromium, until, waitForJupyterLab } from "./browser.mjs";
-import { makeSlipway } from "./slipway.mjs";
-import { makeStory, path, reach, sent, signIn, submit } from "./story.mjs";
+import { askServer, look, openKernelSocket, runInNewNotebook, until, waitForJupyterLab } from "./browser.mjs";
+import { makeSlipwayStory, path, reach, sent, signIn, submit } from "./story.mjs";
 
-const artefacts = new URL("./artefacts/server/", import.meta.url).pathname;
 const password = "a ship, a slip, a way";
 /** Where a mark is left: in the container's own layer, and in each volume. */
 const marks = { layer: "/tmp/mark", home: "/home/jovyan/mark", workspace: "/home/jovyan/work/mark", cache: "/home/jovyan/.cache/mark" };
 
-const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { lastStep, person, step } = makeStory(stage);
-let folder, slipway, admin, bob;
+const { artefacts, begin, lastStep, person, step } = makeSlipwayStory("server");
+let slipway, admin, bob;
 
 before(async () => {
-  rmSync(artefacts, { recursive: true, force: true });
-  folder = mkdtempSync(join(tmpdir(), "slipway-server-"));
-  const certificates = makeCertificates(folder);
-  slipway = await makeSlipway(folder, certificates, artefacts);
-  await slipway.start();
-  slipway.command(["user", "add", "--admin", "--password-stdin", "admin"], `${password}\n`);
-  slipway.command(["user", "add", "--password-stdin", "bob"], `${password}\n`);
-  stage.origin = slipway.origin;
-  stage.browser = await startChromium(folder, certificates.authority);
+  slipway = await begin();
+  slipway.addUser("admin", password, "--admin");
+  slipway.addUser("bob", password);
   admin = await person();
   bob = await person();
-});
-
-after(async () => {
-  await stage.browser?.close();
-  try {
-    await slipway?.stop();
-  } finally {
-    slipway?.clean();
-    rmSync(folder, { recursive: true, force: true });
-  }
 });
 
 /** A page that is loaded again forgets this. */

@@ -98,6 +98,11 @@ export async function makeSlipway(folder, certificates, artefacts) {
       cwd: folder, input, encoding: "utf8", env: { PATH: process.env.PATH, HOME: folder, ...settings },
     }),
 
+    /** Makes an account; `options` are those of `slipway user add`. */
+    addUser(user, password, ...options) {
+      this.command(["user", "add", ...options, "--password-stdin", user], `${password}\n`);
+    },
+
     lastLog: () => lines(readFileSync(log, "utf8")).slice(-30).join("\n"),
 
     /** Takes away what it left on the engine. */

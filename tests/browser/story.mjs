@@ -2,10 +2,13 @@
 // before, and the few things that everybody does on the hub's pages. Pages are addressed by what the contract
 // fixes (paths, field names), never by their looks.
 
-import { test } from "node:test";
+import { after, test } from "node:test";
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { newPerson } from "./browser.mjs";
+import { makeCertificates, newPerson, startChromium } from "./browser.mjs";
+import { makeSlipway } from "./slipway.mjs";
 
 export const path = (page) => new URL(page.url()).pathname;
 
@@ -48,6 +51,42 @@ export function makeStory(stage) {
           throw error;
         }
       });
+    },
+  };
+}
+
+/** The story `name` of a Slipway and a Chromium of its own, which `begin` starts and which end with it. */
+export function makeSlipwayStory(name) {
+  const artefacts = new URL(`./artefacts/${name}/`, import.meta.url).pathname;
+  const stage = { artefacts, lastLog: () => slipway.lastLog() };
+  let folder, slipway;
+
+  after(async () => {
+    await stage.browser?.close();
+    try {
+      await slipway?.stop();
+    } finally {
+      slipway?.clean();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  return {
+    ...makeStory(stage),
+    artefacts,
+
+    /** Starts them and returns Slipway; `settings` is the text of its file, `environment` wins over it. */
+    async begin({ settings, environment = {} } = {}) {
+      rmSync(artefacts, { recursive: true, force: true });
+      folder = mkdtempSync(join(tmpdir(), `slipway-${name}-`));
+      const certificates = makeCertificates(folder);
+      slipway = await makeSlipway(folder, certificates, artefacts);
+      const file = join(folder, "slipway.toml");
+      if (settings) writeFileSync(file, settings);
+      await slipway.start(settings ? { SLIPWAY_CONFIG: file, ...environment } : environment);
+      stage.origin = slipway.origin;
+      stage.browser = await startChromium(folder, certificates.authority);
+      return slipway;
     },
   };
 }

@@ -1,16 +1,11 @@
 // The administrators' users, forty of them in every state: made from a list, looked at, asked about, acted on, with
 // the mouse, with the keyboard alone, and without scripts. Pictures go to artefacts/users/; axe-core must find nothing.
 
-import { after, before } from "node:test";
+import { before } from "node:test";
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { look, makeCertificates, startChromium, until } from "./browser.mjs";
-import { makeSlipway } from "./slipway.mjs";
-import { makeStory, path, sent, signIn } from "./story.mjs";
+import { look, until } from "./browser.mjs";
+import { makeSlipwayStory, path, sent, signIn } from "./story.mjs";
 
-const artefacts = new URL("./artefacts/users/", import.meta.url).pathname;
 const password = "a ship, a slip, a way";
 const firstNames = ["Ada", "Barbara", "Cleo", "Dora", "Emmy", "Frances", "Grace", "Hedy", "Ida", "Joan", "Katherine", "Lise",
   "Maria", "Nettie", "Olga", "Philippa", "Radia", "Sophie", "Tatiana", "Ursula", "Vera", "Wang", "Xiang", "Yvonne", "Zhou"];
@@ -24,40 +19,22 @@ const crowd = Array.from({ length: 36 }, (_, at) => {
 crowd.push("wolfeschlegelsteinhausenbergerdorff-montgomery-vandenheuvel-smi,Wolfe,Montgomery-Vandenheuvel,,physics");
 const names = crowd.map((line) => line.split(",")[0]);
 
-const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { lastStep, person, step } = makeStory(stage);
-let folder, slipway, admin;
+const { artefacts, begin, lastStep, person, step } = makeSlipwayStory("users");
+let slipway, admin;
 
 before(async () => {
-  rmSync(artefacts, { recursive: true, force: true });
-  folder = mkdtempSync(join(tmpdir(), "slipway-users-"));
-  const certificates = makeCertificates(folder);
-  slipway = await makeSlipway(folder, certificates, artefacts);
-  const settings = join(folder, "slipway.toml");
-  writeFileSync(settings, [["good", "instant"], ["broken", "exits"], ["slow", "deaf"]].map(([name, image]) => `[[spawner.profiles]]
+  const profiles = [["good", "instant"], ["broken", "exits"], ["slow", "deaf"]].map(([name, image]) => `[[spawner.profiles]]
 name = "${name}"
 image = "slipway-${image}:test"
 default = ${name === "good"}
-`).join("\n"));
-  await slipway.start({ SLIPWAY_CONFIG: settings, SLIPWAY_SPAWNER_DOCKER_IMAGE: "slipway-instant:test" });
-  slipway.command(["user", "add", "--admin", "--password-stdin", "admin"], `${password}\n`);
+`);
+  slipway = await begin({ settings: profiles.join("\n"), environment: { SLIPWAY_SPAWNER_DOCKER_IMAGE: "slipway-instant:test" } });
+  slipway.addUser("admin", password, "--admin");
   for (const name of ["yan", "yara", "yusuf"]) {
-    slipway.command(["user", "add", "--password-stdin", name], `${password}\n`);
+    slipway.addUser(name, password);
     slipway.command(["user", "authorize", "--withdraw", name]);
   }
-  stage.origin = slipway.origin;
-  stage.browser = await startChromium(folder, certificates.authority);
   admin = await person();
-});
-
-after(async () => {
-  await stage.browser?.close();
-  try {
-    await slipway?.stop();
-  } finally {
-    slipway?.clean();
-    rmSync(folder, { recursive: true, force: true });
-  }
 });
 
 /** Asks the API as the page's own scripts would. */
@@ -95,7 +72,8 @@ step("a class is made from a list: what is wrong is said, what is right is shown
   await admin.getByLabel("Names").fill(["ada", "admin", "b/c", "dora,Dora,,nonsense", "eve,,,,docker-privileged"].join("\n"));
   await button(admin, "Look at the list").click();
   await shown(admin.getByRole("alert"));
-  assert.match(await admin.getByRole("alert").innerText(), /4 lines cannot be used/);
+  const said = await admin.getByRole("alert").innerText();
+  for (const each of [/4 lines cannot be used/, /Line 2: admin is taken/, /Line 3/]) assert.match(said, each);
   await look(admin, "new-refused", artefacts);
   await admin.getByLabel("Names").fill(crowd.join("\n"));
   // Who must choose a password first has no server before.

@@ -23,6 +23,8 @@ mod dependencies;
 #[allow(dead_code)]
 mod fake;
 mod forced_password;
+mod idle_pages;
+mod import_config;
 mod live;
 mod login;
 mod metrics;

@@ -10,6 +10,7 @@ mod body;
 pub(super) mod gpus;
 pub(super) mod grants;
 pub(super) mod groups;
+pub(super) mod idle;
 pub(super) mod info;
 pub(super) mod lab_ready;
 pub(super) mod live;

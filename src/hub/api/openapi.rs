@@ -12,7 +12,7 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    accounts, activity, gpus, grants, groups, info, lab_ready, live, metrics, new_people, notices, profiles, progress,
+    accounts, activity, gpus, grants, groups, idle, info, lab_ready, live, metrics, new_people, notices, profiles, progress,
     proxy, refusals, restart, server_log, servers, services, sessions, share_codes, shared_with, shares, shutdown,
     tokens, user_acts, user_list, users, whoami,
 };
@@ -87,6 +87,7 @@ pub(super) struct PageQuery {
         grants::put,
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         gpus::get,
+        idle::info, idle::info_named, idle::extend, idle::extend_named,
         authorize::get, authorize::post, token::post,
     ),
     components(schemas(ErrorModel)),

@@ -3,6 +3,7 @@
 
 const asMoment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const asDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const asClock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const asAge = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 const sayAge = (moment) => {
@@ -14,6 +15,17 @@ const sayAge = (moment) => {
   return asDay.format(moment);
 };
 
+/** How long it is until then, never more than it is. */
+const sayWait = (moment) => {
+  const minutes = Math.max(Math.floor((moment - Date.now()) / 60000), 0);
+  if (minutes < 120) return asAge.format(minutes, "minute");
+  if (minutes < 60 * 48) return asAge.format(Math.floor(minutes / 60), "hour");
+  return asAge.format(Math.floor(minutes / 60 / 24), "day");
+};
+
+/** The time of day alone, while it is of today. */
+const sayClock = (moment) => (moment.toDateString() === new Date().toDateString() ? asClock : asMoment).format(moment);
+
 const sayMoment = (time) => {
   const moment = new Date(time.dateTime);
   if (Number.isNaN(moment.getTime())) return;
@@ -22,6 +34,8 @@ const sayMoment = (time) => {
     time.title = time.dataset.local ? asMoment.format(moment) : time.textContent;
   }
   if (time.dataset.local === "ago") time.textContent = sayAge(moment);
+  else if (time.dataset.local === "until") time.textContent = sayWait(moment);
+  else if (time.dataset.local === "clock") time.textContent = sayClock(moment);
   else time.textContent = (time.dataset.local === "day" ? asDay : asMoment).format(moment);
 };
 
@@ -30,7 +44,7 @@ const localise = (part) => {
 };
 
 localise(document);
-setInterval(() => document.querySelectorAll('time[data-local="ago"]').forEach(sayMoment), 60_000);
+setInterval(() => document.querySelectorAll('time:is([data-local="ago"], [data-local="until"])').forEach(sayMoment), 60_000);
 
 // A form is sent once: the second click of a double click would start or sign in twice.
 document.addEventListener("submit", (event) => {

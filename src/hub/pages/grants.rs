@@ -11,6 +11,7 @@ use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::Person;
 use crate::hub::frame::Frame;
+use crate::hub::idle::in_words;
 use crate::model::{UserName, percent_encode};
 
 /// `GET {base}hub/grants`
@@ -56,11 +57,18 @@ pub(in crate::hub) fn table(state: &HubState, name: &UserName) -> Vec<Value> {
     });
     let cores = limits.cpu_cores.map_or("no limit".to_owned(), |cores| format!("{cores} cores"));
     let default = |key: &str, label: &str, value: String| {
-        (!has(key)).then(
-            || context! { key, label, value, from => Vec::<Value>::new(), is_available => true, is_root_like => false },
-        )
+        (!has(key)).then(|| {
+            let is_at_once = key == "clock";
+            context! {
+                key, label, value, from => Vec::<Value>::new(), is_available => true, is_root_like => false, is_at_once,
+            }
+        })
     };
-    let defaults = [default("memory", "Memory", memory), default("cpu", "Processors", cores)];
+    let rules = state.spawner.idle_rules(name).rules;
+    let idle =
+        rules.idle_after.and_then(|time| default("clock", "Stopped when idle", format!("after {}", in_words(time))));
+    let age = rules.max_age.and_then(|age| default("clock", "Maximum age", in_words(age)));
+    let defaults = [default("memory", "Memory", memory), default("cpu", "Processors", cores), idle, age];
     let rows = notes.iter().map(|note| {
         let groups = note.from.iter().map(|group| {
             context! { name => group.to_string(), path => percent_encode(group.as_str()).into_owned() }
@@ -72,6 +80,7 @@ pub(in crate::hub) fn table(state: &HubState, name: &UserName) -> Vec<Value> {
             from => groups.collect::<Vec<_>>(),
             is_available => has_extras || !note.needs_container(),
             is_root_like => note.is_root_like(),
+            is_at_once => !note.is_of_start(),
         }
     });
     rows.chain(defaults.into_iter().flatten()).collect()

@@ -82,9 +82,9 @@ pub(in crate::hub) async fn get(
     let group = group_of(&state, &name)?;
     let said = query_value(uri.query(), "done").unwrap_or_default();
     let said = match said.as_str() {
-        "saved" => "Saved. It counts at the members' next start.",
-        "joined" => "They belong to the group now. What it grants counts at their next start.",
-        "left" => "They no longer belong to the group. What it grants ends with their servers.",
+        "saved" => "Saved. It counts at the members' next start; when idle servers are stopped, at once.",
+        "joined" => "They belong to the group now. What it grants counts at their next start; when idle servers are stopped, at once.",
+        "left" => "They no longer belong to the group. What it grants ends with their servers; when idle servers are stopped, at once.",
         _ => "",
     };
     let shown = Shown { said, ..Shown::of(&group) };
@@ -389,6 +389,9 @@ fn show_group(
         "shared_mount_mode",
         "volume_mounts",
         "priority",
+        "idle_after_minutes",
+        "idle_max_age_hours",
+        "idle_extension_hours",
     ];
     let problems: BTreeMap<_, _> = fields.into_iter().map(|field| (field, problem(field).join(" "))).collect();
     let page = context! {
@@ -515,6 +518,11 @@ fn draft_value(draft: &GrantsDraft) -> Value {
         shared_mount_allow => draft.shared_mount_allow,
         shared_mount_mode => draft.shared_mount_mode.clone(),
         volume_mounts => volumes.collect::<Vec<_>>(),
+        idle_active => on(draft.idle_active),
+        idle_after_minutes => draft.idle_after_minutes,
+        idle_max_age_hours => draft.idle_max_age_hours,
+        idle_extension_hours => draft.idle_extension_hours,
+        idle_stops_busy_kernels => draft.idle_stops_busy_kernels,
     }
 }
 
@@ -548,6 +556,18 @@ fn draft_of(fields: &Fields) -> (GrantsDraft, Vec<GrantProblem>) {
         })
     };
     let (cores, gb) = (number("cpu_limit_cores"), number("mem_limit_gb"));
+    let mut whole = |name: &'static str| {
+        let text = fields.get(name).trim();
+        if text.is_empty() {
+            return 0;
+        }
+        text.parse().unwrap_or_else(|_| {
+            problems.push(problem(name, "This is no whole number."));
+            0
+        })
+    };
+    let (idle_after_minutes, idle_max_age_hours) = (whole("idle_after_minutes"), whole("idle_max_age_hours"));
+    let idle_extension_hours = whole("idle_extension_hours");
     let variables = fields.all("env_name").zip(fields.all("env_value")).zip(fields.all("env_description"));
     let env_vars = variables.map(|((name, value), description)| DraftVariable {
         name: name.trim().to_owned(),
@@ -582,7 +602,11 @@ fn draft_of(fields: &Fields) -> (GrantsDraft, Vec<GrantProblem>) {
         volume_mounts: volume_mounts
             .filter(|grant| !(grant.volume.is_empty() && grant.mountpoint.is_empty()))
             .collect(),
-        ..GrantsDraft::default()
+        idle_active: Some(is_on("idle_active")),
+        idle_after_minutes,
+        idle_max_age_hours,
+        idle_extension_hours,
+        idle_stops_busy_kernels: is_on("idle_stops_busy_kernels"),
     };
     (draft, problems)
 }

@@ -7,6 +7,7 @@ use minijinja::context;
 use minijinja::value::Value;
 
 use super::choice::{cpu_of, has_choice, memory_of, must_choose};
+use super::idle::{self, Asked};
 use super::{found, landing, page_of};
 use crate::auth::Visitor;
 use crate::hub::HubState;
@@ -39,9 +40,10 @@ pub(in crate::hub) async fn add_slash(State(state): State<HubState>) -> Response
 pub(in crate::hub) async fn get(
     State(state): State<HubState>,
     person: Person,
+    uri: Uri,
     frame: Frame,
 ) -> Result<Response, HubError> {
-    show(&state, &person, frame, StatusCode::OK, Typed::default())
+    show(&state, &person, frame, StatusCode::OK, Typed::default(), &Asked::of(&uri))
 }
 
 /// What somebody typed into the form for a new server, and why that did not do.
@@ -58,12 +60,13 @@ pub(super) fn show(
     frame: Frame,
     code: StatusCode,
     typed: Typed,
+    asked: &Asked,
 ) -> Result<Response, HubError> {
     let server = ServerKey::default_of(person.name().clone());
     let status = state.spawner.status(&server);
     let all = state.spawner.servers_of(person.name());
     let named = all.iter().filter(|(server, _)| !server.name.is_default());
-    let named = named.map(|(server, status)| server_view(state, server, status)).collect::<Vec<_>>();
+    let named = named.map(|(server, status)| with_idle(state, server, status, asked)).collect::<Vec<_>>();
     let waiting = if person.as_caller().is_admin() {
         state.auth.users().iter().filter(|user| !user.authorised).count()
     } else {
@@ -72,7 +75,8 @@ pub(super) fn show(
     let visits = state.auth.visits_of(person.name());
     let page = context! {
         first_name => state.auth.profile(person.name()).map(|profile| profile.first_name().to_owned()),
-        server => server_view(state, &server, &status),
+        server => with_idle(state, &server, &status, asked),
+        has_idle => !state.spawner.idle_rules(person.name()).rules.are_off(),
         named,
         may_have_named => state.spawner.has_named_servers(),
         visitors => visits.iter().take(VISITORS_SHOWN).map(|visit| visitor_view(state, visit)).collect::<Vec<_>>(),
@@ -123,6 +127,21 @@ fn word_of(state: &ServerState) -> &'static str {
     }
 }
 
+/// The same with the time that it has left.
+pub(super) fn with_idle(state: &HubState, server: &ServerKey, status: &ServerStatus, asked: &Asked) -> Value {
+    let idle = idle::value_of(state, server, &id_of(server), asked);
+    context! { idle, ..server_view(state, server, status) }
+}
+
+/// Names its elements on the page: no two servers of one person have the same.
+fn id_of(server: &ServerKey) -> String {
+    if server.name.is_default() {
+        "server".to_owned()
+    } else {
+        format!("named-{}", percent_encode(server.name.as_str()))
+    }
+}
+
 /// A server as the templates show it.
 pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerStatus) -> Value {
     let base = &state.config.base;
@@ -144,8 +163,8 @@ pub(super) fn server_view(state: &HubState, server: &ServerKey, status: &ServerS
     context! {
         owner => server.user.to_string(),
         name => server.name.as_str(),
-        // Names its elements on the page: no two servers of one person have the same.
-        id => if server.name.is_default() { "server".to_owned() } else { format!("named-{}", percent_encode(server.name.as_str())) },
+        id => id_of(server),
+        ended => idle::ended(state, server, status),
         image => record.as_ref().and_then(|record| record.image.clone()),
         memory => record.as_ref().and_then(|record| memory_of(&record.limits)),
         cpu => record.as_ref().and_then(|record| cpu_of(&record.limits)),

@@ -11,6 +11,7 @@ pub(super) mod groups;
 pub(super) mod health;
 pub(super) mod home;
 pub(super) mod host;
+pub(super) mod idle;
 mod list_part;
 pub(super) mod login;
 pub(super) mod logout;

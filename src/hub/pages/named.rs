@@ -7,6 +7,7 @@ use minijinja::context;
 
 use super::choice::has_choice;
 use super::home::{self, Typed};
+use super::idle::Asked;
 use super::{back_to_owner, page_of, see_other};
 use crate::auth::may_start_server;
 use crate::hub::HubState;
@@ -33,7 +34,8 @@ pub(in crate::hub) async fn create(
         Ok(location) => Ok(see_other(&location)),
         Err(error) if !error.status().is_server_error() => {
             let (_, sentence) = error.for_people();
-            home::show(&state, &person, frame, error.status(), Typed { name: typed, problem: Some(sentence) })
+            let typed = Typed { name: typed, problem: Some(sentence) };
+            home::show(&state, &person, frame, error.status(), typed, &Asked::Nothing)
         }
         Err(error) => Err(error),
     }

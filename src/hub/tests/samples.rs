@@ -41,6 +41,34 @@ fn named(name: &str, title: &str, kind: &str, state: &str) -> Value {
     }
 }
 
+/// The time that a server has left, in one of the states of the bar.
+fn idle(id: &str, tone: &str, percent: u8, more: Value) -> Value {
+    let offers = vec![context! { hours => 1, text => "1 hour" }, context! { hours => 4, text => "4 hours (all there is)" }];
+    let idle = context! {
+        id, tone, percent, deadline => moment(NOW), wait => context! { iso => NOW.to_iso(), text => "in 42 minutes" },
+        is_for_idle => true, is_held => false, last => context! { what => "busy kernel", at => moment(NOW) }, is_extended => false, offers,
+        no_offer => (), extend_url => "/hub/extend/alice", said => (), problem => (),
+    };
+    context! { ..more, ..idle }
+}
+
+/// Home of somebody whose server has so much time left.
+fn idle_home(tone: &str, percent: u8, more: Value) -> Value {
+    let with_idle = |id: &str, server: Value, idle: Value| context! { id, idle, ..server };
+    let server = with_idle("server", server("ready", "", 100, None), idle("server", tone, percent, more.clone()));
+    let named = with_idle("named-gpu", named("gpu", "GPU work", "GPU", "ready"), idle("named-gpu", tone, percent, more));
+    context! {
+        server, named => vec![named], may_have_named => true, has_idle => true, waiting => 0, first_name => "Alice",
+        visitors => Vec::<Value>::new(), more_visitors => 0, typed => "", problem => (),
+    }
+}
+
+/// A server that was stopped because nobody used it.
+fn stopped_when_idle() -> Value {
+    let ended = context! { at => moment(NOW), is_for_idle => true, unused_since => moment(NOW) };
+    context! { ended, ..server("stopped", "", 0, None) }
+}
+
 /// A page of the audit log.
 fn audit_log(is_broken: bool) -> Value {
     let row = |number: u64, actor: &str, act: &str, object: &str, kind: &str, from: Option<&str>| {
@@ -411,6 +439,21 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             alice("/hub/home"),
             home(server("starting", "Starting your server", 55, None), 0),
         ),
+        ("home-idle", "home.html", alice("/hub/home"), idle_home("ample", 70, context! {})),
+        ("home-idle-low", "home.html", alice("/hub/home"), idle_home("low", 22, context! { said => "Extended." })),
+        (
+            "home-idle-last",
+            "home.html",
+            alice("/hub/home"),
+            idle_home("last", 4, context! { problem => "Choose a whole number of hours, 1 or more." }),
+        ),
+        (
+            "home-idle-full",
+            "home.html",
+            alice("/hub/home"),
+            idle_home("ample", 100, context! { offers => Vec::<Value>::new(), is_extended => true, no_offer => "It has as much time as can be given." }),
+        ),
+        ("home-idle-stopped", "home.html", alice("/hub/home"), context! { has_idle => true, ..home(stopped_when_idle(), 0) }),
         ("home-restarting", "home.html", alice("/hub/home"), home(server("restarting", "", 0, None), 0)),
         ("home-stopping", "home.html", alice("/hub/home"), home(server("stopping", "", 0, None), 0)),
         ("home-failed", "home.html", alice("/hub/home"), home(server("failed", "", 0, Some(failure())), 0)),
@@ -663,6 +706,8 @@ fn group() -> Value {
         mem_limit_enabled => true, mem_limit_gb => 8.0, mem_swap_disabled => true, volume_mounts_active => true,
         shared_mount_allow => true, shared_mount_mode => "ro",
         volume_mounts => vec![context! { volume => "datasets", mountpoint => "/data", mode => "ro" }],
+        idle_active => true, idle_after_minutes => 480, idle_max_age_hours => 0, idle_extension_hours => 12,
+        idle_stops_busy_kernels => false,
     };
     context! {
         name => "physics", path => "physics", is_built_in => false, is_root_like => false, has_extras => true,

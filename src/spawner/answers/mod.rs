@@ -103,7 +103,7 @@ impl Answers {
         let now = self.parts.clock.now();
         let noted = Noted::of(&answers, &route, now);
         let board = &self.parts.board;
-        board.note_kernels(server, noted.busy);
+        board.note_kernels(server, noted.busy, now);
         for (source, at) in [(ActivitySource::Kernel, noted.kernel), (ActivitySource::Terminal, noted.terminal)] {
             if let Some(at) = at {
                 board.note_activity(server, source, at);

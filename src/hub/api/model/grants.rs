@@ -22,7 +22,8 @@ pub(in crate::hub) struct EffectiveGrantsModel {
 #[schema(as = Grant)]
 #[serde(deny_unknown_fields)]
 pub(in crate::hub) struct GrantModel {
-    /// `memory`, `cpu`, `gpu`, `code` (a variable), `box` (a volume) or `shield` (root on the host).
+    /// `memory`, `cpu`, `gpu`, `code` (a variable), `box` (a volume), `shield` (root on the host) or `clock` (when it is
+    /// stopped; this holds for servers that run, too).
     key: String,
     /// What it is.
     label: String,
@@ -124,6 +125,16 @@ pub(in crate::hub) struct GrantsModel {
     shared_mount_allow: bool,
     shared_mount_mode: String,
     volume_mounts: Vec<GrantedVolumeModel>,
+    /// Whether the group says when its members' servers are stopped.
+    idle_active: bool,
+    /// After how many minutes without use; 0: never.
+    idle_after_minutes: i64,
+    /// At what age in hours, used or not; 0: at none.
+    idle_max_age_hours: i64,
+    /// By how many hours the owner can put it off.
+    idle_extension_hours: i64,
+    /// True: a busy kernel does not keep a server.
+    idle_stops_busy_kernels: bool,
 }
 
 /// A variable.
@@ -179,6 +190,11 @@ impl GrantsModel {
             shared_mount_allow: draft.shared_mount_allow,
             shared_mount_mode: draft.shared_mount_mode,
             volume_mounts: draft.volume_mounts.into_iter().map(volume).collect(),
+            idle_active: on(draft.idle_active),
+            idle_after_minutes: draft.idle_after_minutes,
+            idle_max_age_hours: draft.idle_max_age_hours,
+            idle_extension_hours: draft.idle_extension_hours,
+            idle_stops_busy_kernels: draft.idle_stops_busy_kernels,
         }
     }
 }

@@ -4,6 +4,7 @@
 pub(in crate::hub) mod error;
 pub(in crate::hub) mod grants;
 pub(in crate::hub) mod group;
+pub(in crate::hub) mod idle;
 pub(in crate::hub) mod notice;
 pub(in crate::hub) mod route;
 pub(in crate::hub) mod server;

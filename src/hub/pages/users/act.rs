@@ -228,6 +228,7 @@ mod tests {
             must_change_password: false,
             has_second_factor: name == "rita",
             server,
+            idle: None,
             active_at: None,
             created: Timestamp(0),
         }

@@ -16,6 +16,7 @@ use crate::hub::error::HubError;
 use crate::hub::extract::Person;
 use crate::hub::form::query_encode;
 use crate::hub::frame::Frame;
+use crate::hub::idle::{Tone, in_words};
 use crate::hub::pages::found;
 use crate::hub::templates::short_moment;
 use crate::model::{ServerKey, UserName};
@@ -60,11 +61,14 @@ pub(in crate::hub) async fn show_user(
 pub(super) fn view(state: &HubState, me: &UserName, wish: &Wish, problem: Option<&str>) -> Value {
     let mut entries = entries::everybody(state);
     let total = entries.len();
-    let shows = Show::ALL.map(|show| {
+    // Where nothing is stopped by itself, nothing tells of it.
+    let has_idle = wish.show == Show::Idle || entries.iter().any(|entry| entry.idle.is_some());
+    let shows = Show::ALL.into_iter().filter(|show| has_idle || *show != Show::Idle).map(|show| {
         let count = entries.iter().filter(|entry| show.fits(entry)).count();
         let address = list_at(state, &wish.with(|other| other.show = show));
         context! { word => show.word(), count, address, is_chosen => wish.show == show }
     });
+    let shows = shows.collect::<Vec<_>>();
     let has_second_factors = entries.iter().any(|entry| entry.has_second_factor);
     wish.arrange(&mut entries);
     let cut = wish.cut(&entries);
@@ -84,7 +88,8 @@ pub(super) fn view(state: &HubState, me: &UserName, wish: &Wish, problem: Option
         users => rows,
         total,
         found => entries.len(),
-        shows => shows.to_vec(),
+        shows,
+        has_idle,
         show => wish.show.word(),
         columns => Column::ALL.map(|column| column_of(state, wish, column)).to_vec(),
         sort => sort_of(wish),
@@ -142,6 +147,9 @@ fn row_of(state: &HubState, me: &UserName, entry: &Entry) -> Value {
         is_disabled => entry.access == Access::Disabled,
         server => entry.server.word(),
         url,
+        ends => entry.idle.map(|end| context! {
+            left => in_words(end.left), used => end.used, is_soon => end.tone != Tone::Ample,
+        }),
         active => entry.active_at.map(short_moment),
         groups => named.collect::<Vec<_>>(),
         more_groups => entry.groups.len().saturating_sub(GROUPS_NAMED),

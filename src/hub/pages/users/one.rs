@@ -19,7 +19,8 @@ use crate::hub::extract::{By, Person};
 use crate::hub::form::{Fields, query_encode};
 use crate::hub::frame::Frame;
 use crate::hub::pages::grants;
-use crate::hub::pages::home::server_view;
+use crate::hub::pages::home::with_idle;
+use crate::hub::pages::idle::Asked;
 use crate::hub::pages::see_other;
 use crate::hub::templates::moment;
 use crate::hub::to_its_end::to_its_end;
@@ -44,8 +45,22 @@ pub(in crate::hub) async fn get(
     check(&person)?;
     let name = user_of(&state, &name)?;
     let done = sentence_of_done(&state, person.name(), uri.query());
-    let page = view(&state, person.name(), &name).await?;
+    let page = view(&state, person.name(), &name, &Asked::of(&uri)).await?;
     frame.show(StatusCode::OK, "user.html", context! { done, problem => (), typed => "", ..page })
+}
+
+/// The same page where one of the user's servers was to get more time, and did not.
+pub(in crate::hub::pages) async fn show(
+    state: &HubState,
+    person: &Person,
+    name: &UserName,
+    frame: Frame,
+    code: StatusCode,
+    asked: &Asked,
+) -> Result<Response, HubError> {
+    check(person)?;
+    let page = view(state, person.name(), name, asked).await?;
+    frame.show(code, "user.html", context! { done => (), problem => (), typed => "", ..page })
 }
 
 /// `POST {base}hub/admin/users/{user}/rename`
@@ -71,7 +86,7 @@ pub(in crate::hub) async fn change_name(
     match renamed {
         Ok(new) => Ok(see_other(&page_of_user(&state, &new))),
         Err(HubError::Bad(problem)) => {
-            let page = view(&state, person.name(), &old).await?;
+            let page = view(&state, person.name(), &old, &Asked::Nothing).await?;
             let page = context! { done => (), problem, typed, ..page };
             frame.show(StatusCode::BAD_REQUEST, "user.html", page)
         }
@@ -79,10 +94,10 @@ pub(in crate::hub) async fn change_name(
     }
 }
 
-async fn view(state: &HubState, me: &UserName, name: &UserName) -> Result<Value, HubError> {
+async fn view(state: &HubState, me: &UserName, name: &UserName, asked: &Asked) -> Result<Value, HubError> {
     let entry = entries::of(state, name).ok_or(HubError::NoSuchResource)?;
     let servers = state.spawner.servers_of(name);
-    let servers = servers.iter().map(|(server, status)| server_view(state, server, status)).collect::<Vec<_>>();
+    let servers = servers.iter().map(|(server, status)| with_idle(state, server, status, asked)).collect::<Vec<_>>();
     let own_server = ServerKey::default_of(name.clone());
     // An engine that does not answer must not keep the page from showing the rest.
     let wait = state.config.engine_wait();
@@ -130,6 +145,7 @@ async fn view(state: &HubState, me: &UserName, name: &UserName) -> Result<Value,
         created => moment(entry.created),
         active => entry.active_at.map(moment),
         servers,
+        has_idle => !state.spawner.idle_rules(name).rules.are_off(),
         log => log.join("\n"),
         groups => groups.collect::<Vec<_>>(),
         grants => grants::table(state, name),

@@ -2,8 +2,10 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::hub::form::query_encode;
+use crate::hub::idle::Tone;
 use crate::model::{GroupName, Timestamp, UserName};
 
 /// How many users a page may show; the first is usual. 200 rows are some 90 KB of HTML.
@@ -24,8 +26,20 @@ pub(super) struct Entry {
     pub(super) must_change_password: bool,
     pub(super) has_second_factor: bool,
     pub(super) server: Server,
+    /// When the first of their servers is stopped, and why not before.
+    pub(super) idle: Option<TimeLeft>,
     pub(super) active_at: Option<Timestamp>,
     pub(super) created: Timestamp,
+}
+
+/// What a running server's time comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimeLeft {
+    pub(super) deadline: Timestamp,
+    pub(super) left: Duration,
+    pub(super) tone: Tone,
+    /// What it was last used by.
+    pub(super) used: Option<&'static str>,
 }
 
 /// Whether somebody may come in; in the order of the column.
@@ -73,11 +87,13 @@ pub(super) enum Show {
     Running,
     Administrators,
     Disabled,
+    /// A server that is stopped soon unless somebody uses it.
+    Idle,
 }
 
 impl Show {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Everybody, Self::Waiting, Self::Running, Self::Administrators, Self::Disabled];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Everybody, Self::Waiting, Self::Running, Self::Idle, Self::Administrators, Self::Disabled];
 
     /// Its word in addresses.
     pub(super) fn word(self) -> &'static str {
@@ -87,6 +103,7 @@ impl Show {
             Self::Running => "running",
             Self::Administrators => "administrators",
             Self::Disabled => "disabled",
+            Self::Idle => "idle",
         }
     }
 
@@ -97,6 +114,7 @@ impl Show {
             Self::Running => entry.server.is_up(),
             Self::Administrators => entry.admin,
             Self::Disabled => entry.access == Access::Disabled,
+            Self::Idle => entry.idle.is_some_and(|end| end.tone != Tone::Ample),
         }
     }
 }
@@ -133,7 +151,11 @@ impl Column {
             Self::Name => Ordering::Equal,
             // Administrators stand before others who are let in.
             Self::Access => (a.access, Reverse(a.admin)).cmp(&(b.access, Reverse(b.admin))),
-            Self::Server => a.server.cmp(&b.server),
+            // Of equal ones that first which is stopped first.
+            Self::Server => {
+                let end = |entry: &Entry| entry.idle.map_or(i64::MAX, |end| end.deadline.0);
+                a.server.cmp(&b.server).then(end(a).cmp(&end(b)))
+            }
             // The latest first: who was never here comes last.
             Self::Active => b.active_at.cmp(&a.active_at),
             // Who is in no group comes last.

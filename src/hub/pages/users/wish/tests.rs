@@ -13,6 +13,7 @@ fn entry(name: &str) -> Entry {
         must_change_password: false,
         has_second_factor: false,
         server: Server::Stopped,
+        idle: None,
         active_at: None,
         created: Timestamp(0),
     }
