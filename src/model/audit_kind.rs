@@ -151,6 +151,7 @@ const SIGNS: &[(Sign, AuditKind)] = &[
     (Sign::Has("factor"), AuditKind::Account),
     (Sign::Has("profile"), AuditKind::Account),
     (Sign::Has("account"), AuditKind::Account),
+    (Sign::Has("activity"), AuditKind::Account),
     (Sign::Has("user"), AuditKind::Account),
     (Sign::Has("users"), AuditKind::Account),
     (Sign::Has("server"), AuditKind::Server),

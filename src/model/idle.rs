@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use observed::{ClockReading, Observed};
 pub use span::{Extension, IdleSpan};
 
-use super::{GroupName, Timestamp};
+use super::{Generation, GroupName, Timestamp};
 
 /// By what it is known that a server is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -236,12 +236,26 @@ pub struct GrantedIdle {
 }
 
 /// Why a server is stopped, or would be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IdleWhy {
     /// Nobody uses it.
     Idle,
     /// It has reached its maximum age.
     Age,
+}
+
+/// That a server was stopped because nobody used it, or for its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleEnd {
+    /// Which start of it.
+    pub generation: Generation,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub why: IdleWhy,
+    /// When it was last used; None: it was not seen to be.
+    pub unused_since: Option<Timestamp>,
 }
 
 /// What pages and the API show of a running server's deadline.

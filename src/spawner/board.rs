@@ -12,8 +12,8 @@ use super::changes::{Changes, is_only_progress};
 use super::idle::{Facts, Kernels, Warned};
 use super::record::ServerRecord;
 use crate::model::{
-    ActivitySource, Generation, IdleExtension, LastSeen, Route, ServerKey, ServerState, ServerStatus, Switches,
-    Timestamp, UserName,
+    ActivitySource, Generation, IdleEnd, IdleExtension, LastSeen, Route, ServerKey, ServerState, ServerStatus,
+    Switches, Timestamp, UserName,
 };
 
 /// The statuses as published. The driver writes, everybody reads; no lock is held longer than a look-up.
@@ -32,6 +32,8 @@ struct Entry {
     kernels: Kernels,
     /// How its deadline was last put off.
     extended: Option<IdleExtension>,
+    /// That it was stopped as idle, when it last was.
+    idle_end: Option<IdleEnd>,
     /// Of what deadline its owner was last told.
     warned: Option<Warned>,
     /// What of it the store knows.
@@ -234,6 +236,14 @@ impl Board {
         self.change(server, |entry| entry.warned = Some(warned));
     }
 
+    pub(super) fn set_idle_end(&self, server: &ServerKey, end: Option<IdleEnd>) {
+        self.change(server, |entry| entry.idle_end = end);
+    }
+
+    pub(super) fn idle_end(&self, server: &ServerKey) -> Option<IdleEnd> {
+        self.entries.read().get(server).and_then(|entry| entry.idle_end)
+    }
+
     /// What its row keeps of its use.
     pub(super) fn kept(&self, server: &ServerKey) -> (LastSeen, Option<IdleExtension>) {
         self.entries.read().get(server).map(|entry| (entry.seen(), entry.extended)).unwrap_or_default()
@@ -279,6 +289,7 @@ impl Board {
             seen: LastSeen::default(),
             kernels: Kernels::default(),
             extended: None,
+            idle_end: None,
             warned: None,
             stored: LastSeen::default(),
             route: None,

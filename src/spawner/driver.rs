@@ -266,6 +266,7 @@ impl Driver {
         seen.not_after(now.plus(AHEAD));
         self.board.restore_seen(&row.key, seen);
         self.board.set_extended(&row.key, row.extended.filter(|_| row.wanted));
+        self.board.set_idle_end(&row.key, row.idle_end);
         self.load.active += usize::from(!life.state.is_at_rest());
         let mut slot = Slot::new(life, now);
         if row.wanted && !row.gpus.is_empty() {
@@ -674,6 +675,7 @@ impl Driver {
             last_activity: self.board.last_activity(server),
             last_seen,
             extended,
+            idle_end: self.board.idle_end(server),
             failure,
             gpus: slot.gpus.clone(),
             ..ServerRow::new(server.clone())

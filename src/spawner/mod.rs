@@ -54,7 +54,7 @@ pub use limits::NamedServers;
 pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
 pub use usage::{UsageSample, UsageTotals};
-pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
+pub use volumes::{Outcome, OwnedSizes, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
     ActivitySource, Actor, BasePath, Clock, DisplayName, Effective, GpuHeld, GrantedGpu, NameError, Routes, Secret,
@@ -443,6 +443,12 @@ impl Spawner {
             self.counts.refused.one();
         }
         started
+    }
+
+    /// The image that servers are made from if nobody chooses another; none where there are no images.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        self.backend.image()
     }
 
     /// Wishes a stop; returns the status right after.

@@ -1,7 +1,7 @@
 //! The spawner's rows in the store, from async code: each call runs on the blocking pool and ends after the fsync.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{Actor, LastSeen, ServerKey, Switches, Timestamp, UserName, VolumeStem};
 use crate::store::{ServerRow, Store, StoreError, Transaction, VolumesRow, WatchRow};
@@ -47,6 +47,11 @@ impl Rows {
     pub(super) async fn volumes_of(&self, owner: &UserName) -> Result<Option<VolumesRow>, StoreError> {
         let owner = owner.clone();
         self.run(move |store| store.volumes_of(&owner)).await
+    }
+
+    /// Whose volumes are kept under which names.
+    pub(super) async fn owners_by_stem(&self) -> Result<HashMap<VolumeStem, UserName>, StoreError> {
+        self.run(|store| Ok(store.volumes()?.into_iter().map(|row| (row.stem, row.owner)).collect())).await
     }
 
     /// Under which names volumes are somebody's.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    DisplayName, Failure, Generation, GpuHeld, GrantNote, IdleExtension, LastSeen, OAuthClient, OtpSecret, OwnerName, ServerKey, ServerOptions,
-    SessionKey, StoredToken, Timestamp, TokenId, UserName, UserProfile,
+    DisplayName, Failure, Generation, GpuHeld, GrantNote, IdleEnd, IdleExtension, LastSeen, OAuthClient, OtpSecret,
+    OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken, Timestamp, TokenId, UserName, UserProfile,
 };
 
 /// A person.
@@ -181,6 +181,9 @@ pub struct ServerRow {
     /// How its owner put the end of the running one off.
     #[serde(default)]
     pub extended: Option<IdleExtension>,
+    /// That it was stopped as idle, when it last was.
+    #[serde(default)]
+    pub idle_end: Option<IdleEnd>,
 }
 
 impl ServerRow {
@@ -203,6 +206,7 @@ impl ServerRow {
             gpus: GpuHeld::default(),
             last_seen: LastSeen::default(),
             extended: None,
+            idle_end: None,
         }
     }
 }

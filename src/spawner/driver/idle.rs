@@ -34,6 +34,7 @@ impl Driver {
         if let Some(slot) = self.slots.get_mut(server) {
             slot.notes.push(Note { at, by: OURSELVES.into(), act: act.into() });
         }
+        self.board.set_idle_end(server, Some(reason.end(at, generation)));
         self.apply(server, Event::Stop);
     }
 

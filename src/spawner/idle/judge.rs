@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::Config;
 use crate::model::{
-    ActivitySource, IdleExtension, IdleRules, IdleSpan, IdleView, IdleWhy, LastSeen, Observed, Timestamp,
+    ActivitySource, Generation, IdleEnd, IdleExtension, IdleRules, IdleSpan, IdleView, IdleWhy, LastSeen, Observed,
+    Timestamp,
 };
 
 /// After our own start nobody is stopped for this long, or for the limit if that is shorter. 10 min: all servers can be
@@ -104,6 +105,11 @@ pub(in crate::spawner) struct Reason {
 }
 
 impl Reason {
+    /// The same for pages, once it is being stopped.
+    pub(in crate::spawner) fn end(&self, at: Timestamp, generation: Generation) -> IdleEnd {
+        IdleEnd { generation, at, why: self.why, unused_since: self.last.map(|(_, at)| at) }
+    }
+
     /// As the audit log says it.
     pub(super) fn act(&self) -> String {
         let minute = |at: Timestamp| format!("{}Z", at.to_iso().get(..16).unwrap_or_default());
@@ -236,7 +242,9 @@ impl Moment<'_> {
             why: left.as_ref().map_or(IdleWhy::Idle, |left| left.why),
             last: self.last(&facts, rules).map(|(source, at, _)| (source, at)),
             busy_kernel,
-            high_water: span.map_or(Duration::ZERO, |span| span.high_water(facts.extended.map(|e| e.left()))),
+            // Where there is only an age, the bar is of it.
+            high_water: span
+                .map_or(rules.max_age.unwrap_or_default(), |span| span.high_water(facts.extended.map(|e| e.left()))),
             rules_from: vec![],
         };
         (view, span)

@@ -24,8 +24,8 @@ use super::Spawner;
 use super::board::Board;
 use super::driver::Mail;
 use crate::model::{
-    Actor, Clock, ClockReading, Count, GrantedIdle, IdleSpan, IdleView, IdleWarning, IdleWhy, Observed, ServerKey,
-    Timestamp, UserName,
+    Actor, Clock, ClockReading, Count, GrantedIdle, IdleEnd, IdleSpan, IdleView, IdleWarning, IdleWhy, Observed,
+    ServerKey, Timestamp, UserName,
 };
 use crate::store::{StoreError, WatchRow};
 use judge::{Moment, Reason, Verdict};
@@ -206,6 +206,12 @@ impl Spawner {
     #[must_use]
     pub fn idle_rules(&self, user: &UserName) -> GrantedIdle {
         (self.idle.rules)(user)
+    }
+
+    /// That Slipway stopped this server as idle, or for its age, when it last did: of whichever start of it.
+    #[must_use]
+    pub fn idle_end(&self, server: &ServerKey) -> Option<IdleEnd> {
+        self.board.idle_end(server)
     }
 
     /// Puts the deadline of a running server off by whole hours, up to what is offered. Durable when it returns. It is
