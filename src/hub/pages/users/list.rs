@@ -140,6 +140,7 @@ fn row_of(state: &HubState, me: &UserName, entry: &Entry) -> Value {
         is_waiting => entry.access == Access::Waiting,
         must_change_password => entry.must_change_password,
         is_disabled => entry.access == Access::Disabled,
+        has_second_factor => entry.has_second_factor,
         server => entry.server.word(),
         url,
         active => entry.active_at.map(short_moment),
