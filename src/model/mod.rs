@@ -40,7 +40,8 @@ pub use grants::{
 };
 pub use id::{Generation, InstanceId};
 pub use idle::{
-    ActivitySource, Extension, GrantedIdle, IdleRules, IdleSpan, IdleView, IdleWarning, IdleWhy, LastSeen, Switches,
+    ActivitySource, ClockReading, Extension, GrantedIdle, IdleExtension, IdleRules, IdleSpan, IdleView, IdleWarning,
+    IdleWhy, LastSeen, Observed, Switches,
 };
 pub use labels::{GroupName, RoleName, ServiceName, ShareCodeId};
 pub use name::{

@@ -1,6 +1,7 @@
 //! The driver with a real store, real routes and real probes; only the engine is a stage, and time is moved by hand.
 
 mod gpus;
+mod idle;
 mod named;
 mod restart;
 mod usage;
@@ -21,7 +22,7 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::time::timeout;
 
 use super::*;
-use crate::model::{Generation, ServerState, UpstreamAddress};
+use crate::model::{Generation, GrantedIdle, Route, ServerState, UpstreamAddress};
 use crate::store;
 
 /// Longer than anything here takes.
@@ -324,6 +325,7 @@ impl World {
     async fn open(config: Config, stage: Arc<Stage>, clock: Arc<MovedClock>, folder: Arc<tempfile::TempDir>) -> Self {
         let tokens = Arc::new(Watched { store: Some(stage.store.clone()), ..Watched::default() });
         let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let idle_rules = config.idle.rules;
         let parts = Parts {
             backend: stage.clone(),
             store: stage.store.clone(),
@@ -332,7 +334,7 @@ impl World {
             groups: Arc::new(|user| if user.as_str() == "alice" { vec!["staff".into()] } else { vec![] }),
             grants: Arc::new(|_| crate::model::Effective::default()),
             gpus: stage.lender.lock().clone().unwrap_or_else(|| Arc::new(NoGpus)),
-            idle_rules: Arc::new(|_| crate::model::GrantedIdle::default()),
+            idle_rules: Arc::new(move |_| GrantedIdle { rules: idle_rules, from: vec![] }),
             errands: Arc::new(|_| None),
             base: root(),
             clock: clock.clone(),

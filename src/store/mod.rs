@@ -15,6 +15,7 @@ mod seal;
 mod staged;
 mod transaction;
 mod volumes;
+mod watch;
 mod witness;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use notices::{DeliveryRow, NoticeId, NoticeRow};
 pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use transaction::Transaction;
 pub use volumes::VolumesRow;
+pub use watch::WatchRow;
 
 use error::unreadable;
 use files::{DataDir, LOCK_PATIENCE};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    DisplayName, Failure, Generation, GpuHeld, GrantNote, OAuthClient, OtpSecret, OwnerName, ServerKey, ServerOptions,
+    DisplayName, Failure, Generation, GpuHeld, GrantNote, IdleExtension, LastSeen, OAuthClient, OtpSecret, OwnerName, ServerKey, ServerOptions,
     SessionKey, StoredToken, Timestamp, TokenId, UserName, UserProfile,
 };
 
@@ -175,6 +175,12 @@ pub struct ServerRow {
     /// What its present start has of the graphics processors.
     #[serde(default)]
     pub gpus: GpuHeld,
+    /// By what and when it was last used.
+    #[serde(default)]
+    pub last_seen: LastSeen,
+    /// How its owner put the end of the running one off.
+    #[serde(default)]
+    pub extended: Option<IdleExtension>,
 }
 
 impl ServerRow {
@@ -195,6 +201,8 @@ impl ServerRow {
             created: None,
             made_from: MadeFrom::default(),
             gpus: GpuHeld::default(),
+            last_seen: LastSeen::default(),
+            extended: None,
         }
     }
 }

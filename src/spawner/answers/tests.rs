@@ -95,7 +95,7 @@ impl World {
     }
 
     fn seen(&self, source: ActivitySource) -> Option<Timestamp> {
-        self.board.use_of(&alice()).and_then(|of| of.seen.of(source))
+        self.board.kept(&alice()).0.of(source)
     }
 }
 
