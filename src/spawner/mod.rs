@@ -362,10 +362,10 @@ impl Spawner {
             clock: clock.clone(),
             config: config.idle.clone(),
         });
-        let asked = answers.clone();
+        let asking = answers.clone();
         idle.ask_with(Arc::new(move |server| {
-            let asked = asked.clone();
-            Box::pin(async move { asked.ask(&server).await })
+            let asking = asking.clone();
+            Box::pin(async move { asking.ask(&server).await })
         }));
         tasks.spawn(answers.keep(tasks.stopping().clone()));
         tasks.spawn(usage.clone().keep_layers(tasks.stopping().clone()));

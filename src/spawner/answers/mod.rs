@@ -121,9 +121,7 @@ impl Answers {
         let kernels = one("kernels", ANSWER_LIMIT).await;
         let is_busy = kernels.map(|kernels| kernels.is_busy);
         board.note_kernels(server, is_busy, clock.now());
-        let kernels = kernels?;
-        let at = if kernels.is_busy { Some(clock.now()) } else { used_at(kernels, ActivitySource::Kernel) };
-        note(board, server, ActivitySource::Kernel, at);
+        note(board, server, ActivitySource::Kernel, used_at(kernels?, ActivitySource::Kernel));
 
         // Not at the same time: a new token costs the server a question to us, and now it knows the answer.
         let terminals = one("terminals", TERMINALS_LIMIT).await;
