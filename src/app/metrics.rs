@@ -134,6 +134,13 @@ fn servers(page: &mut Page, spawner: &Spawner) {
     page.counter("slipway_server_starts_refused_total", "Starts refused because too many were under way.")
         .sample(&[], figures.refused);
     page.counter("slipway_servers_died_total", "Servers that ended by themselves.").sample(&[], figures.died);
+    let idle = spawner.idle_figures();
+    page.counter("slipway_idle_servers_stopped_total", "Servers stopped because nobody used them, or for their age.")
+        .sample(&[("reason", "idle")], idle.stopped_idle)
+        .sample(&[("reason", "age")], idle.stopped_age);
+    page.counter("slipway_idle_warnings_total", "Owners told that their server is going to be stopped.")
+        .sample(&[], idle.warned);
+    page.counter("slipway_idle_extensions_total", "Deadlines put off.").sample(&[], idle.extended);
     let totals = spawner.usage_totals();
     page.gauge("slipway_servers_measured", "Servers of which it is known what they use.").sample(&[], totals.servers);
     page.gauge("slipway_servers_cpu_cores", "Cores in use by all servers of which it is known.")

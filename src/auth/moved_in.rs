@@ -88,7 +88,7 @@ impl Decoy {
     /// The decoy of the name with this `mark`, where `counts` accounts have a password of each bcrypt cost, of `all`
     /// that have one. Pure.
     fn of(mark: u32, counts: &[u64; COST_MAX as usize + 1], all: u64) -> Self {
-        let place = u64::try_from(u128::from(mark) * u128::from(all) >> 32).unwrap_or(u64::MAX);
+        let place = u64::try_from((u128::from(mark) * u128::from(all)) >> 32).unwrap_or(u64::MAX);
         let mut below = 0;
         // From the dearest down: while people sign in, a name only ever gets cheaper.
         let bcrypt_cost = (COST_MIN..=COST_MAX).rev().find(|cost| {

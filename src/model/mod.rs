@@ -39,11 +39,13 @@ pub use gpu::GpuHeld;
 pub use grants::{
     CpuGrant, DockerGrant, DraftVariable, DraftVolume, Effective, EnvironmentGrant, GpuDevices, GpuGrant, GrantNote,
     GrantProblem, GrantRules, Granted, GrantedGpu, GrantedMemory, GrantedVariable, Grants, GrantsDraft, GroupGrants,
-    IdleGrant, MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant, merge, merge_idle,
+    IdleGrant, MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant,
+    merge, merge_idle,
 };
 pub use id::{Generation, InstanceId};
 pub use idle::{
-    ActivitySource, Extension, GrantedIdle, IdleRules, IdleSpan, IdleView, IdleWarning, IdleWhy, LastSeen, Switches,
+    ActivitySource, ClockReading, Extension, GrantedIdle, IdleEnd, IdleExtension, IdleRules, IdleSpan, IdleView,
+    IdleWarning, IdleWhy, LastSeen, Observed, Switches,
 };
 pub use labels::{GroupName, RoleName, ServiceName, ShareCodeId};
 pub use name::{

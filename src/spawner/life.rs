@@ -417,20 +417,20 @@ fn on_fact(
         ) => (State::Restarting { afresh: true, deadline: now.plus(deadlines.restart) }, vec![Restart]),
         (
             State::Recovering { restarts: true, .. },
-            Fact::Missing | Fact::Sighted(Sight::Gone | Sight::Created) | Fact::Looked(Sight::Gone | Sight::Created),
+            Fact::Sighted(Sight::Gone | Sight::Created) | Fact::Looked(Sight::Gone | Sight::Created),
         ) => start_afresh(now, deadlines),
         (State::Recovering { .. }, Fact::Sighted(Sight::Running(address)) | Fact::Looked(Sight::Running(address))) => {
             await_answer(address, Came::Found, now, deadlines, vec![])
         }
-        (state @ State::Recovering { .. }, Fact::Sighted(Sight::Exited(_))) => (state, vec![Inspect]),
+        // A list has only what we made ourselves; what was taken over from another hub is found by its handle alone.
+        (state @ State::Recovering { .. }, Fact::Missing | Fact::Sighted(Sight::Exited(_))) => (state, vec![Inspect]),
         (State::Recovering { again, .. }, Fact::Looked(Sight::Exited(exit))) => {
             let (state, actions) = end(fail(Trouble::Ended { exit, was_ready: true }), now, deadlines, vec![]);
             (state.again(again), actions)
         }
         (
             State::Recovering { again, .. },
-            Fact::Missing
-            | Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray)
+            Fact::Sighted(Sight::Gone | Sight::Created | Sight::Astray)
             | Fact::Looked(Sight::Gone | Sight::Created | Sight::Astray),
         ) => {
             let (state, actions) = end(Why::Wished, now, deadlines, vec![]);

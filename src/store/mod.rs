@@ -17,6 +17,7 @@ mod staged;
 mod takeover;
 mod transaction;
 mod volumes;
+mod watch;
 mod witness;
 
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use takeover::{Numbers, TakenKey};
 pub use transaction::Transaction;
 pub use volumes::VolumesRow;
+pub use watch::WatchRow;
 
 use error::unreadable;
 use files::{DataDir, LOCK_PATIENCE};
@@ -106,6 +108,12 @@ impl Store {
     /// `Refused` if what is there cannot be trusted, `InUse` if another process has it for half a second on. Neither alters the files.
     pub fn open(config: &Config) -> Result<Self, StoreError> {
         open::open(&config.data_dir, LOCK_PATIENCE).map(|inner| Self(Arc::new(inner)))
+    }
+
+    /// True if there is one already, whole or not: whoever must not make one asks first.
+    #[must_use]
+    pub fn is_at(config: &Config) -> bool {
+        open::is_at(&config.data_dir)
     }
 
     /// Which installation this is.

@@ -48,6 +48,11 @@ pub(super) struct OpenDatabase {
     pub(super) file: StagedFile,
 }
 
+/// True if something of a store is in `data_dir`.
+pub(super) fn is_at(data_dir: &Path) -> bool {
+    ["instance", "slipway.redb", "slipway.lock"].iter().any(|name| data_dir.join(name).exists())
+}
+
 /// Opens what is in `data_dir`, or makes it if nothing is. Waits up to `patience` for another process to be gone.
 pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreError> {
     let dir = DataDir::lock(data_dir, patience)?;

@@ -9,6 +9,7 @@
 // These tests measure on the way, and the figures belong into the log of a run.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod adopted;
 #[path = "../suite/client.rs"]
 #[allow(dead_code)]
 mod client;

@@ -5,6 +5,7 @@
 #![allow(clippy::large_futures)]
 
 mod access;
+mod activity;
 mod architecture;
 mod attack_forms;
 mod attack_oauth;
@@ -24,6 +25,7 @@ mod dependencies;
 mod fake;
 mod forced_password;
 mod idle_pages;
+mod import_config;
 mod live;
 mod login;
 mod metrics;

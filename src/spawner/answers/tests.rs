@@ -95,7 +95,7 @@ impl World {
     }
 
     fn seen(&self, source: ActivitySource) -> Option<Timestamp> {
-        self.board.use_of(&alice()).and_then(|of| of.seen.of(source))
+        self.board.facts(&alice()).and_then(|facts| facts.seen.of(source))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Servers as containers of a Docker engine.
 //!
 //! A container is ours if it carries our label *and* this installation's id; of the same name without them it is a
-//! stranger's and never touched. Containers go when their server stops; volumes stay.
+//! stranger's and never touched, but for those that a takeover has made ours (`adopted`). Containers go when their server stops; volumes stay.
 
+mod adopted;
 mod config;
 mod engine;
 mod extras;
@@ -331,6 +332,9 @@ impl Backend for DockerBackend {
 
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError> {
         let id = id_of(handle)?;
+        if !self.may_touch(handle).await? {
+            return Ok(());
+        }
         let grace_s = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(grace_s).build();
         let stop = async {
@@ -346,6 +350,9 @@ impl Backend for DockerBackend {
 
     async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
         let id = id_of(handle)?;
+        if !self.may_touch(handle).await? {
+            return Ok(Sight::Gone);
+        }
         let grace_s = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = RestartContainerOptionsBuilder::default().t(grace_s).build();
         let restart = async {
@@ -362,6 +369,9 @@ impl Backend for DockerBackend {
     }
 
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
+        if let Some(user) = adopted::user_of(handle) {
+            return self.remove_adopted(id_of(handle)?, user).await;
+        }
         if !self.config.remove_on_stop {
             // The next start replaces it.
             return Ok(());
@@ -370,12 +380,18 @@ impl Backend for DockerBackend {
     }
 
     async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
+        if let Some(user) = adopted::user_of(handle) {
+            return self.sight_of_adopted(id_of(handle)?, user).await;
+        }
         let there = self.inspect_name(id_of(handle)?).await?;
         Ok(there.map_or(Sight::Gone, |there| self.sight_of(&there)))
     }
 
     async fn log_tail(&self, handle: &Handle, lines: usize) -> Result<Vec<String>, BackendError> {
         let id = id_of(handle)?;
+        if !self.may_touch(handle).await? {
+            return Ok(vec![]);
+        }
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let read = async {
             let mut log = self.engine.docker.logs(id, Some(options));

@@ -133,10 +133,20 @@ fn a_running_server_is_adopted_without_being_written_down_again() {
 fn what_should_run_and_does_not_is_stopped_or_started_anew_if_somebody_waits() {
     let recovering = Life::recovering(Generation(4), false, Timestamp(0), &DEADLINES);
     let cleaned = || fact(4, Fact::CleanedUp { exit: None, log_tail: vec![] });
-    let (life, _) = tell(recovering.clone(), vec![fact(4, Fact::Missing), cleaned()]);
+    let gone = || fact(4, Fact::Looked(Sight::Gone));
+    let (life, _) = tell(recovering.clone(), vec![gone(), cleaned()]);
     assert_eq!(life.state, State::Stopped);
-    let (life, _) = tell(recovering, vec![Event::Start, fact(4, Fact::Missing), cleaned()]);
+    let (life, _) = tell(recovering, vec![Event::Start, gone(), cleaned()]);
     assert_eq!((life.generation, life.state.public()), (Generation(5), ServerState::Starting(Phase::Image)));
+}
+
+#[test]
+fn what_no_list_has_is_looked_for_by_its_handle_before_it_is_given_up() {
+    for restarts in [false, true] {
+        let recovering = Life::recovering(Generation(4), restarts, Timestamp(0), &DEADLINES);
+        let (life, actions) = tell(recovering.clone(), vec![fact(4, Fact::Missing)]);
+        assert_eq!((life, actions), (recovering, vec![Inspect]), "a container of another hub has no label of ours");
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@ use super::value::Value;
 
 /// The longest name with dots that is followed.
 const NAME_LIMIT_BYTES: usize = 200;
+/// Functions that make of what is unknown something that is unknown for the same reason.
+const PASSING: [&str; 9] = ["str", "int", "float", "bool", "list", "set", "tuple", "sorted", "dict"];
 /// The longest text that is put together of others.
 const LONGEST_BYTES: usize = 1024 * 1024;
 
@@ -167,18 +169,17 @@ pub(super) fn function(name: &str, arguments: &Arguments) -> Value {
         },
         ("bool", [value], []) => value.truth().map_or_else(result, Value::Flag),
         ("len", [Value::List(items)], []) => Value::Whole(items.len() as i64),
+        ("len", [Value::Dict(items)], []) => Value::Whole(items.len() as i64),
         ("os.path.join" | "posixpath.join", parts, []) => joined(parts).map_or_else(result, Value::Text),
         ("os.path.abspath" | "os.path.expanduser" | "pathlib.Path" | "Path", [Value::Text(text)], [])
             if text.starts_with('/') =>
         {
             Value::Text(text.clone())
         }
-        (_, values, _) => {
-            match values.iter().find_map(Value::unknown).filter(|_| ["str", "int", "float"].contains(&name)) {
-                Some(what) => Value::Unknown(what),
-                None => result(),
-            }
-        }
+        (_, values, _) => match values.iter().find_map(Value::unknown).filter(|_| PASSING.contains(&name)) {
+            Some(what) => Value::Unknown(what),
+            None => result(),
+        },
     }
 }
 

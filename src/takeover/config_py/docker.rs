@@ -209,14 +209,18 @@ const OWN_VARIABLES: [&str; 5] =
     ["ENABLE_GPU_SUPPORT", "ENABLE_GPUSTAT", "NVIDIA_DETECTED", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"];
 
 pub(super) fn environment(work: &mut Work<'_>, setting: &Setting) {
-    let mut table = variables(work, setting, &setting.value, "");
+    let mut value = setting.value.clone();
     for name in OWN_VARIABLES {
-        if table.remove(name).is_some() {
+        let Value::Dict(items) = &mut value else { break };
+        let before = items.len();
+        items.retain(|(key, _)| *key != Value::Text(name.to_owned()));
+        if items.len() < before {
             let text =
                 format!("the variable {name} is set by Slipway, for each server as its groups grant (gpu.enable).");
             work.draft.fine(setting, &text);
         }
     }
+    let table = variables(work, setting, &value, "");
     add_variables(work, setting, table, "");
 }
 

@@ -1,6 +1,6 @@
 //! The outcome so far: what is taken under our keys, and what is to be said of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use toml::Value as Toml;
@@ -21,9 +21,31 @@ pub struct OurKey {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Taken {
     pub(super) value: Toml,
-    /// Sentences on where it comes from.
-    pub(super) from: Vec<String>,
+    pub(super) sources: Vec<Source>,
     pub(super) line: usize,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// `line 3: c.Spawner.args`
+    pub(super) place: String,
+    /// Sentences on how it was made.
+    pub(super) how: String,
+}
+
+impl Source {
+    /// As a sentence.
+    pub(super) fn told(&self) -> String {
+        format!("From {}. {}", self.place, self.how)
+    }
+}
+
+impl Taken {
+    /// All sources as sentences.
+    pub(super) fn from(&self) -> String {
+        self.sources.iter().map(|source| source.told().trim_end().to_owned()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// What is to be said of a setting that is not, or not only, taken.
@@ -42,13 +64,11 @@ pub(super) struct Draft {
     pub(super) look: Vec<Note>,
     /// These are as they should be without a line of ours.
     pub(super) fine: Vec<Note>,
-    /// How many settings found their place.
-    pub(super) taken_count: usize,
 }
 
 impl Draft {
     pub(super) fn new(keys: Arc<[OurKey]>) -> Self {
-        Self { keys, taken: BTreeMap::new(), look: Vec::new(), fine: Vec::new(), taken_count: 0 }
+        Self { keys, taken: BTreeMap::new(), look: Vec::new(), fine: Vec::new() }
     }
 
     /// An empty one of the same keys.
@@ -73,25 +93,25 @@ impl Draft {
             self.look(setting, &format!("would be {key} = {value}, which this version of Slipway does not have."));
             return;
         };
-        let mut from = format!("From {}: {}.", lines(&setting.lines), setting.full_name());
-        if !how.is_empty() {
-            from = format!("{from} {how}");
-        }
+        let mut how = how.to_owned();
         for (variable, had_default) in &setting.variables {
-            from.push(' ');
-            from += &from_variable(variable, *had_default);
+            how.push(' ');
+            how += &from_variable(variable, *had_default);
         }
-        self.taken_count += 1;
-        let line = setting.line();
-        match self.taken.get_mut(ours.name) {
-            Some(taken) => {
-                taken.value = value;
-                taken.from.push(from);
-            }
-            None => {
-                self.taken.insert(ours.name, Taken { value, from: vec![from], line });
-            }
-        }
+        let place = format!("{}: {}", lines(&setting.lines), setting.full_name());
+        let source = Source { place, how: how.trim_start().to_owned() };
+        let taken = self.taken.entry(ours.name);
+        let taken =
+            taken.or_insert_with(|| Taken { value: Toml::Boolean(false), sources: vec![], line: setting.line() });
+        taken.value = value;
+        taken.sources.push(source);
+    }
+
+    /// How many settings found their place.
+    pub(super) fn taken_count(&self) -> usize {
+        let places: BTreeSet<_> =
+            self.taken.values().flat_map(|taken| &taken.sources).map(|source| &source.place).collect();
+        places.len()
     }
 
     /// What is under `key` so far.
@@ -119,7 +139,10 @@ impl Draft {
         let same: BTreeMap<&str, Taken> = same;
         self.taken = taken;
         for (name, taken) in same {
-            let text = format!("{} {name} is {} without being set.", taken.from.join(" "), taken.value);
+            let places: Vec<_> = taken.sources.iter().map(|source| source.place.as_str()).collect();
+            let how: Vec<_> = taken.sources.iter().map(|source| source.how.as_str()).collect();
+            let text = format!("{}: {name} is {} anyway. {}", places.join("; "), taken.value, how.join(" "));
+            let text = text.trim_end().to_owned();
             self.fine.push(Note { line: taken.line, text });
         }
     }
@@ -169,9 +192,9 @@ fn from_variable(name: &str, had_value: bool) -> String {
 
 /// A text of the file that is shown: a name, no novel.
 pub(super) fn shortened(text: &str) -> String {
-    if text.chars().count() <= 80 {
+    if text.chars().count() <= 160 {
         text.to_owned()
     } else {
-        format!("{}…", text.chars().take(80).collect::<String>())
+        format!("{}…", text.chars().take(160).collect::<String>())
     }
 }

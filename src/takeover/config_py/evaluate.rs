@@ -603,17 +603,21 @@ impl Scope {
         let is_variable = matches!(name, "os.environ.get" | "os.getenv");
         if let (true, [Value::Text(variable), default @ ..]) = (is_variable, arguments.values.as_slice()) {
             let named = arguments.named.iter().find(|(name, _)| name == "default").map(|(_, value)| value);
-            return self.variable(&variable.clone(), default.first().or(named).cloned());
+            let default = default.first().or(named).cloned();
+            return self.variable(&variable.clone(), Some(default.unwrap_or(Value::None)));
         }
         calls::function(name, arguments)
     }
 
-    /// The environment's variable, which is not ours to read: its default.
+    /// The environment's variable, which is not ours to read: its default, also that of the platforms before us. `None`
+    /// for `default`: the file insists on it.
     fn variable(&mut self, name: &str, default: Option<Value>) -> Value {
-        let default = default.filter(|value| *value != Value::None);
-        let value = default.or_else(|| (self.defaults)(name).map(|text| Value::Text(text.to_owned())));
+        let known = || (self.defaults)(name).map(|text| Value::Text(text.to_owned()));
+        let value = default.clone().filter(|value| *value != Value::None).or_else(known);
         self.note((name.to_owned(), value.is_some()));
-        value.unwrap_or_else(|| Value::Unknown(format!("the environment variable {name}, which has no default here")))
+        value
+            .or(default)
+            .unwrap_or_else(|| Value::Unknown(format!("the environment variable {name}, which has no default here")))
     }
 }
 

@@ -166,11 +166,22 @@ pub(super) fn hub_connect(work: &mut Work<'_>, setting: &Setting) {
     let Some(whole) = work.together(setting, &["hub_connect_ip", "hub_connect_port", "hub_connect_url"]) else {
         return;
     };
-    work.draft.fine(&whole, "named the old hub. hub.connect_url = \"auto\" finds how servers reach Slipway; where they do not, set it to \"http://host:port\".");
+    let text = "is how servers reach the old hub; hub.connect_url = \"auto\" finds it for those that Slipway starts. \
+                Servers that shall run on over the switch go on calling that address: let hub.bind, or a network alias \
+                of Slipway's container, be it.";
+    work.draft.look(&whole, text);
 }
 
 pub(super) fn cleanup_servers(work: &mut Work<'_>, setting: &Setting) {
-    work.draft.fine(setting, "servers go on running while Slipway stops and starts, and are taken up again.");
+    match work.flag(setting) {
+        Some(true) => {
+            let text = "stops all servers when the old hub stops: set it to False there before the switch, and notebooks \
+                        that are open go on. Slipway always leaves servers running.";
+            work.draft.look(setting, text);
+        }
+        Some(false) => work.draft.fine(setting, "servers go on running while Slipway stops and starts."),
+        None => {}
+    }
 }
 
 /// `db_url`. It may hold a password, so it is never shown.

@@ -100,3 +100,6 @@ fn text_of(source: &[u8]) -> Result<&str, SyntaxError> {
         None => Ok(text),
     }
 }
+
+#[cfg(test)]
+mod tests;

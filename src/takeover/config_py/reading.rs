@@ -6,9 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::SyntaxError;
 use super::calls;
+use super::draft::shortened;
 use super::evaluate::{Arguments, Cursor, Scope, unknown};
 use super::token::{Kind, tokens};
 use super::value::{Known, Value, Variables};
+
+/// Settings of one file. JupyterHub and its parts have some 300 in all.
+const SETTINGS_LIMIT: usize = 5_000;
 
 /// A setting of the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +34,7 @@ pub(super) struct Setting {
 impl Setting {
     /// `c.Class.trait`.
     pub(super) fn full_name(&self) -> String {
-        format!("c.{}.{}", self.class, self.name)
+        format!("c.{}.{}", shortened(&self.class), shortened(&self.name))
     }
 
     /// Where it begins.
@@ -118,6 +122,9 @@ impl<'s> Reader<'s, '_> {
 
     fn statement(&mut self) -> Result<(), SyntaxError> {
         let token = self.cursor.here();
+        if self.reading.settings.len() > SETTINGS_LIMIT {
+            return Err(self.cursor.error("there are more settings before this line than any configuration has"));
+        }
         let Kind::Name(word) = token.kind else {
             if self.cursor.takes("@") {
                 self.cursor.skip_to(&[]);

@@ -314,6 +314,7 @@ fn text_end(text: &str, prefix: Prefix) -> Option<usize> {
         }
         match bytes[at] {
             // Also in a raw text: it keeps the character after it from ending the text.
+            b'\\' if bytes[at..].starts_with(b"\\\r\n") => at += 2,
             b'\\' => at += 1,
             b'\r' | b'\n' if quotes.len() == 1 => return None,
             b'{' if prefix.has_fields && fields == 0 && bytes.get(at + 1) == Some(&b'{') => at += 1,

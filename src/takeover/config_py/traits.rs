@@ -365,6 +365,13 @@ pub(super) const TRAITS: &[Row] = &[
     ("NativeAuthenticator", "firstuse_db_path", Fine("it goes with import_from_firstuse.")),
     ("NativeAuthenticator", "delete_firstuse_db_after_import", Fine("it goes with import_from_firstuse.")),
     ("NativeAuthenticator", "add_new_table", Fine("Slipway keeps its own store in data_dir.")),
+    (
+        "CryptKeeper",
+        "keys",
+        Secret(
+            "it sealed what sign-in providers left, of which Slipway has nothing. Slipway makes its own keys in data_dir.",
+        ),
+    ),
     // Every spawner.
     ("Spawner", "default_url", With(docker::default_url)),
     ("Spawner", "notebook_dir", With(docker::notebook_dir)),
@@ -543,6 +550,9 @@ pub(super) fn find(class: &str, name: &str) -> Option<How> {
         "SystemUserSpawner" | "SwarmSpawner" => "DockerSpawner",
         _ => "",
     };
+    if class.ends_with("Proxy") {
+        return Some(Fine(OWN_PROXY));
+    }
     let of = |wanted: &str| TRAITS.iter().find(|(class, there, _)| *class == wanted && *there == name).map(|row| row.2);
     of(class).or_else(|| of(middle)).or_else(|| of(generic))
 }

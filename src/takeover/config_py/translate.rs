@@ -14,7 +14,7 @@ use super::value::Value;
 use super::write;
 
 /// How often our configuration is asked about single tables; after that whole keys are left out.
-const TRIES_LIMIT: usize = 50;
+const TRIES_LIMIT: usize = 20;
 
 /// What our own configuration says against a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Work<'_> {
         let mut whole = setting.clone();
         whole.lines = all.iter().flat_map(|other| other.lines.clone()).collect();
         whole.variables = all.iter().flat_map(|other| other.variables.clone()).collect();
-        whole.name = all.iter().map(|other| other.name.as_str()).collect::<Vec<_>>().join(" and ");
+        whole.name = all.iter().map(|other| other.name.as_str()).collect::<Vec<_>>().join(", ");
         Some(whole)
     }
 
@@ -158,6 +158,15 @@ pub(super) fn translate(reading: &Reading, keys: &[OurKey], refusals: &dyn Fn(&s
     for (class, settings) in strangers {
         draft = note_strangers(draft, &context.backend, class, &settings);
     }
+    let says_spawner = |setting: &Setting| setting.class == "JupyterHub" && setting.name == "spawner_class";
+    if context.backend == OldBackend::Process
+        && !reading.settings.is_empty()
+        && !reading.settings.iter().any(says_spawner)
+    {
+        let text = "c.JupyterHub.spawner_class is not set, so JupyterHub started processes. spawner.backend = \"auto\" \
+                    takes Docker where an engine answers; set it to \"process\" if servers shall be processes.";
+        draft.look.push(Note { line: 1, text: text.into() });
+    }
     let mut work = Work { draft, context: &context };
     docker::name_prefix_of_containers(&mut work);
     let mut draft = work.draft;
@@ -186,6 +195,15 @@ fn row(mut draft: Draft, context: &Context<'_>, class: &str, setting: &Setting) 
         return draft;
     };
     let is_hook = matches!(how, How::Look(_) | How::Secret(_) | How::Fine(_));
+    let unset = setting.variables.iter().find(|(_, had_value)| !had_value);
+    if let (Value::None, Some((variable, _)), false) = (&setting.value, unset, is_hook) {
+        let text = format!(
+            "is what the environment variable {} of the hub says, which has no default here.",
+            shortened(variable)
+        );
+        draft.look(setting, &text);
+        return draft;
+    }
     if setting.value == Value::None && !is_hook {
         draft.fine(setting, "is None, so nothing is set.");
         return draft;
@@ -226,7 +244,7 @@ fn note_strangers(mut draft: Draft, backend: &OldBackend, class: &str, settings:
     let names: Vec<_> = settings.iter().map(|setting| shortened(&setting.name)).collect();
     let (shown, rest) = names.split_at(names.len().min(20));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-    let what = format!("{}: c.{class}: {}{more}", lines(&places), shown.join(", "));
+    let what = format!("{}: c.{}: {}{more}", lines(&places), shortened(class), shown.join(", "));
     let line = places.first().copied().unwrap_or(1);
     match backend {
         OldBackend::Foreign(active) if active == class => {
@@ -263,9 +281,7 @@ fn leave_out_refused(draft: &mut Draft, refusals: &dyn Fn(&str) -> Vec<Refusal>)
             // Nothing of ours is named: nothing of ours can be trusted.
             let all = std::mem::take(&mut draft.taken);
             for (name, taken) in all {
-                draft
-                    .look
-                    .push(Note { line: taken.line, text: format!("{} {name} was left out.", taken.from.join(" ")) });
+                draft.look.push(Note { line: taken.line, text: format!("{} {name} was left out.", taken.from()) });
             }
             return;
         }
@@ -280,18 +296,14 @@ fn leave_out(draft: &mut Draft, refusal: &Refusal, one_table: bool) -> bool {
     let Some(name) = draft.taken.keys().filter(is_its).max_by_key(|name| name.len()).copied() else { return false };
     let Some(taken) = draft.taken.get_mut(name) else { return false };
     let entry = refusal.key[name.len()..].to_owned();
+    let from = taken.from();
     if let (Toml::Array(tables), true) = (&mut taken.value, one_table)
         && let Some(at) = tables.iter().position(|table| is_entry(table, &entry)).or_else(|| number_of(&entry))
         && at < tables.len()
     {
         let table = tables.remove(at);
         let label = table.get("name").and_then(Toml::as_str).unwrap_or_default();
-        let text = format!(
-            "{} The table {name} {:?} was left out: {}.",
-            taken.from.join(" "),
-            shortened(label),
-            refusal.problem
-        );
+        let text = format!("{from} The table {name} {:?} was left out: {}.", shortened(label), refusal.problem);
         draft.look.push(Note { line: taken.line, text });
         if tables.is_empty() {
             draft.taken.remove(name);
@@ -299,9 +311,8 @@ fn leave_out(draft: &mut Draft, refusal: &Refusal, one_table: bool) -> bool {
         return true;
     }
     if let Some(taken) = draft.taken.remove(name) {
-        let text = format!("{} {name} was left out: {}.", taken.from.join(" "), refusal.problem);
+        let text = format!("{} {name} was left out: {}.", taken.from(), refusal.problem);
         draft.look.push(Note { line: taken.line, text });
-        draft.taken_count = draft.taken_count.saturating_sub(1);
     }
     true
 }

@@ -21,7 +21,7 @@ pub(super) fn write(draft: &Draft, source: &str) -> String {
     comment(
         &mut text,
         "",
-        "Only what differs from Slipway's defaults is set; config/slipway.toml explains every key, and `slipway check --config` this file shows what is in force.",
+        "Only what differs from Slipway's defaults is set; config/slipway.toml explains every key, and `slipway check --config` with this file what is in force.",
     );
     notes(&mut text, "To look at: this could not be translated, or not as it was.", &draft.look);
     notes(&mut text, "Nothing to do: Slipway does this anyway, or has no need of it.", &draft.fine);
@@ -43,7 +43,7 @@ pub(super) fn write(draft: &Draft, source: &str) -> String {
                 section = current;
                 _ = writeln!(text, "[{section}]\n");
             }
-            taken.from.iter().for_each(|from| comment(&mut text, "", from));
+            taken.sources.iter().for_each(|source| comment(&mut text, "", &source.told()));
             match tables(&taken.value) {
                 Some(tables) => write_tables(&mut text, key.name, tables),
                 None => _ = writeln!(text, "{} = {}", section_of(key.name).1, value(&taken.value)),
@@ -55,10 +55,10 @@ pub(super) fn write(draft: &Draft, source: &str) -> String {
 
 /// `12 settings taken, 3 need nothing, 1 to look at.`
 pub(super) fn summary(draft: &Draft) -> String {
-    let settings = if draft.taken_count == 1 { "setting" } else { "settings" };
+    let settings = if draft.taken_count() == 1 { "setting" } else { "settings" };
     format!(
         "{} {settings} taken, {} need nothing, {} to look at.",
-        draft.taken_count,
+        draft.taken_count(),
         draft.fine.len(),
         draft.look.len()
     )

@@ -52,7 +52,7 @@ const TOO_OLD: [&str; 12] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// No such file.
-    #[error("{} is not there; say with --db where jupyterhub.sqlite lies (c.JupyterHub.db_url tells)", path.display())]
+    #[error("{} is no such file; say with --db where jupyterhub.sqlite lies (c.JupyterHub.db_url tells)", path.display())]
     Missing {
         /// Which file.
         path: PathBuf,
@@ -163,16 +163,19 @@ pub(super) struct Opened {
 /// If it is not the database of a JupyterHub that we know, in one sentence.
 pub(super) fn open(path: &Path, scratch: &Path) -> Result<Opened, ReadError> {
     check_file(path)?;
-    let is_unfinished = [side_file(path, "-wal"), side_file(path, "-journal")]
-        .iter()
-        .any(|side| fs::metadata(side).is_ok_and(|side| side.len() > 0));
-    let copy = is_unfinished.then(|| Copied::of(path, scratch)).transpose()?;
-    let database = match &copy {
-        Some(copy) => Connection::open_with_flags(copy.database(), OpenFlags::SQLITE_OPEN_READ_WRITE),
-        None => open_in_place(path),
+    let has = |suffix| fs::metadata(side_file(path, suffix)).is_ok_and(|side| side.len() > 0);
+    let (writes_ahead, has_journal) = (has("-wal"), has("-journal"));
+    let in_place = if writes_ahead { None } else { Some(open_in_place(path).and_then(prepared)) };
+    let (database, copy) = match in_place {
+        Some(Ok(database)) => (database, None),
+        Some(Err(cause)) if !has_journal || is_busy(&cause) => return Err(of_sqlite(path, &cause)),
+        // A hub that was killed in the middle of a write: what it began has to be taken back first.
+        None | Some(Err(_)) => {
+            let copy = Copied::of(path, scratch)?;
+            let database = Connection::open_with_flags(copy.database(), OpenFlags::SQLITE_OPEN_READ_WRITE);
+            (database.and_then(prepared).map_err(|cause| of_sqlite(path, &cause))?, Some(copy))
+        }
     };
-    let database = database.map_err(|cause| of_sqlite(path, &cause))?;
-    prepare(&database).map_err(|cause| of_sqlite(path, &cause))?;
     let (revision, version) = check_revision(&database, path)?;
     Ok(Opened { database, revision, version, _copy: copy })
 }
@@ -181,7 +184,7 @@ pub(super) fn open(path: &Path, scratch: &Path) -> Result<Opened, ReadError> {
 pub(super) fn of_sqlite(path: &Path, cause: &rusqlite::Error) -> ReadError {
     let path = path.to_owned();
     match cause.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ReadError::Locked { path },
+        _ if is_busy(cause) => ReadError::Locked { path },
         Some(ErrorCode::PermissionDenied) => {
             ReadError::Unreadable { path, cause: io::ErrorKind::PermissionDenied.into() }
         }
@@ -195,7 +198,8 @@ fn check_file(path: &Path) -> Result<(), ReadError> {
     let address = path.to_string_lossy();
     for (scheme, kind) in [("postgres", "PostgreSQL"), ("mysql", "MySQL"), ("mariadb", "MySQL")] {
         if address.starts_with(scheme) && address.contains("://") {
-            return Err(ReadError::OtherDatabase { path: path.to_owned(), kind });
+            // Addresses have passwords in them.
+            return Err(ReadError::OtherDatabase { path: "--db".into(), kind });
         }
     }
     let refused = |cause: io::Error| match cause.kind() {
@@ -203,20 +207,36 @@ fn check_file(path: &Path) -> Result<(), ReadError> {
         _ => ReadError::Unreadable { path: path.to_owned(), cause },
     };
     // Before it is opened: to open a pipe is to wait for its other end.
-    if !fs::metadata(path).map_err(refused)?.is_file() {
+    let file = fs::metadata(path).map_err(refused)?;
+    if !file.is_file() {
         return Err(ReadError::NoDatabase { path: path.to_owned() });
     }
+    let length = file.len();
     let mut head = Vec::new();
     File::open(path).map_err(refused)?.take(HEAD_BYTES).read_to_end(&mut head).map_err(refused)?;
     let has = |words: &str| head.windows(words.len()).any(|window| window == words.as_bytes());
     let other = |kind| Err(ReadError::OtherDatabase { path: path.to_owned(), kind });
     match head {
         _ if head.is_empty() => Err(ReadError::Empty { path: path.to_owned() }),
+        _ if head.starts_with(MAGIC) && is_cut_short(&head, length) => {
+            Err(ReadError::Damaged { path: path.to_owned(), what: "its end is missing".into() })
+        }
         _ if head.starts_with(MAGIC) => Ok(()),
         _ if head.starts_with(b"PGDMP") || has("PostgreSQL database") || has("toc.dat") => other("PostgreSQL"),
         _ if has("MySQL dump") || has("MariaDB dump") => other("MySQL"),
         _ => Err(ReadError::NoDatabase { path: path.to_owned() }),
     }
+}
+
+/// True if the file has fewer bytes than its header says; SQLite itself reads zeros there.
+fn is_cut_short(head: &[u8], length: u64) -> bool {
+    let number = |at: usize, bytes: usize| {
+        head.get(at..at + bytes).map(|bytes| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let (Some(page), Some(pages)) = (number(16, 2), number(28, 4)) else { return true };
+    // 1 stands for 65,536. The count holds only if these two agree: old writers left it alone.
+    let page = if page == 1 { 65_536 } else { page };
+    number(24, 4) == number(92, 4) && length < page * pages
 }
 
 /// A database that says that it writes ahead, and has nothing written ahead, is whole as it is: «immutable», so that
@@ -233,12 +253,18 @@ fn open_in_place(path: &Path) -> Result<Connection, rusqlite::Error> {
 }
 
 /// Nothing that the file brings along is run, and what is read is read from one state of it.
-fn prepare(database: &Connection) -> Result<(), rusqlite::Error> {
+fn prepared(database: Connection) -> Result<Connection, rusqlite::Error> {
     database.busy_timeout(BUSY_TIMEOUT)?;
     database.pragma_update(None, "trusted_schema", false)?;
     database.pragma_update(None, "query_only", true)?;
     database.pragma_update(None, "cell_size_check", true)?;
-    database.execute_batch("BEGIN")
+    // The first read takes the lock that keeps this state.
+    database.execute_batch("BEGIN; SELECT count(*) FROM sqlite_master")?;
+    Ok(database)
+}
+
+fn is_busy(cause: &rusqlite::Error) -> bool {
+    matches!(cause.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn check_revision(database: &Connection, path: &Path) -> Result<(String, &'static str), ReadError> {

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::model::{
-    BasePath, GroupName, RoleName, ServerKey, ServiceName, ShareWith, UserName, VolumeStem,
-};
+use crate::model::{BasePath, GroupName, RoleName, ServerKey, ServiceName, ShareWith, UserName, VolumeStem};
 use crate::store::{GroupRow, Numbers, ServerRow, Store, StoreError, TakenKey, UserRow};
 
 /// What the configuration says of things that a database has as well.
@@ -33,8 +31,9 @@ pub struct Ours {
     /// Hashes of all share codes, as stored.
     pub(super) share_codes: HashSet<String>,
     pub(super) shares: HashSet<(ServerKey, ShareWith)>,
-    /// Who has volumes, and under which names.
-    pub(super) volumes: BTreeMap<UserName, VolumeStem>,
+    /// Who has volumes.
+    pub(super) volumes: BTreeSet<UserName>,
+    pub(super) stems: HashSet<VolumeStem>,
     pub(super) numbers: Numbers,
     pub(super) taken: HashSet<TakenKey>,
 }
@@ -52,7 +51,8 @@ impl Ours {
             tokens: HashSet::new(),
             share_codes: HashSet::new(),
             shares: HashSet::new(),
-            volumes: BTreeMap::new(),
+            volumes: BTreeSet::new(),
+            stems: HashSet::new(),
             numbers: Numbers::default(),
             taken: HashSet::new(),
         }
@@ -63,6 +63,7 @@ impl Ours {
     /// # Errors
     /// If it cannot be read.
     pub fn of(store: &Store, settings: Settings) -> Result<Self, StoreError> {
+        let volumes = store.volumes()?;
         Ok(Self {
             users: store.users()?.into_iter().map(|row| (row.name.clone(), row)).collect(),
             groups: store.groups()?.into_iter().map(|row| (row.name.clone(), row)).collect(),
@@ -71,7 +72,8 @@ impl Ours {
             tokens: store.tokens()?.into_iter().map(|row| row.stored.hashed).collect(),
             share_codes: store.share_codes()?.into_iter().map(|row| row.stored.hashed).collect(),
             shares: store.shares()?.into_iter().map(|row| (row.server, row.with)).collect(),
-            volumes: store.volumes()?.into_iter().map(|row| (row.owner, row.stem)).collect(),
+            volumes: volumes.iter().map(|row| row.owner.clone()).collect(),
+            stems: volumes.into_iter().map(|row| row.stem).collect(),
             numbers: store.numbers()?,
             taken: store.taken_over()?,
             ..Self::nothing(settings)

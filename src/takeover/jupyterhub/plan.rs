@@ -12,16 +12,14 @@ mod services;
 mod shares;
 mod tokens;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 
 use super::old::{OldHub, Table};
 use super::ours::Ours;
 use crate::model::{ServerKey, ServiceName, Timestamp, UserName};
-use crate::store::{
-    GroupRow, ServerRow, ServiceRow, ShareCodeRow, ShareRow, TakenKey, TokenRow, UserRow, VolumesRow,
-};
+use crate::store::{GroupRow, ServerRow, ServiceRow, ShareCodeRow, ShareRow, TakenKey, TokenRow, UserRow, VolumesRow};
 
 /// What is to be written, and what is to be said of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -116,12 +114,14 @@ pub enum Verdict {
 /// What becomes of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It comes in, or came in before: what is its own may come in too.
-    Ours(UserName),
+    /// It comes in.
+    New(UserName),
+    /// It came in before.
+    Same(UserName),
     /// Somebody else has that name here.
     Kept(UserName),
-    /// It does not come in.
-    Not,
+    /// It came in before, and is not here any more.
+    Gone,
 }
 
 /// Says what each row becomes. `now` is when it happens.
@@ -133,9 +133,13 @@ pub fn plan(old: &OldHub, ours: &Ours, now: Timestamp) -> Plan {
         ours,
         now,
         plan,
+        names: old.users.iter().map(|user| (user.id, user.name.as_str())).collect(),
         fates: HashMap::new(),
         servers: HashMap::new(),
-        adopted: Vec::new(),
+        adopted: HashMap::new(),
+        clients: HashMap::new(),
+        let_in: HashSet::new(),
+        volume_owners: HashSet::new(),
         services: HashMap::new(),
     };
     for odd in &old.odd {
@@ -158,11 +162,19 @@ struct Planner<'a> {
     now: Timestamp,
     plan: Plan,
     /// By the user's id there.
+    names: HashMap<i64, &'a str>,
+    /// By the user's id there.
     fates: HashMap<i64, Fate>,
+    /// New accounts that may sign in.
+    let_in: HashSet<UserName>,
     /// By the server's id there: those that are here after this.
     servers: HashMap<i64, ServerKey>,
     /// Servers that run on as they are, with the paths under which they answer.
-    adopted: Vec<(ServerKey, String)>,
+    adopted: HashMap<UserName, Vec<(ServerKey, String)>>,
+    /// Servers that are here after this, by their OAuth client's id.
+    clients: HashMap<String, ServerKey>,
+    /// Who gets volumes, or cannot.
+    volume_owners: HashSet<UserName>,
     /// By the service's id there: those that are here after this.
     services: HashMap<i64, ServiceName>,
 }
@@ -202,12 +214,15 @@ impl Planner<'_> {
 
     /// The name of a user of that hub, for sentences.
     fn name_there(&self, id: i64) -> String {
-        let user = self.old.users.iter().find(|user| user.id == id);
-        user.map_or_else(|| format!("user {id}"), |user| user.name.clone())
+        self.names.get(&id).map_or_else(|| format!("user {id}"), |name| (*name).to_owned())
     }
 
-    fn fate(&self, id: i64) -> Option<&Fate> {
-        self.fates.get(&id)
+    /// A row of an account that does not come in does not either.
+    fn give_way(&mut self, table: Table, owner: i64, subject: &str, reason: String) {
+        match self.fates.get(&owner) {
+            Some(Fate::Kept(_) | Fate::Gone) => self.kept(table, subject, reason),
+            _ => self.not_taken(table, subject, reason),
+        }
     }
 
     /// What a column of times says, where the future would keep a server alive for ever.

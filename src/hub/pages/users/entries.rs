@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::wish::{Access, Entry, IdleEnd, Server};
+use super::wish::{Access, Entry, Server, TimeLeft};
 use crate::auth::User;
 use crate::hub::HubState;
 use crate::hub::activity::Using;
@@ -33,7 +33,7 @@ pub(super) fn of(state: &HubState, name: &UserName) -> Option<Entry> {
     Some(entry_of(state, &user, servers.min().unwrap_or(Server::Stopped), None, using))
 }
 
-fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<IdleEnd>, using: Using) -> Entry {
+fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<TimeLeft>, using: Using) -> Entry {
     let own_server = ServerKey::default_of(user.name.clone());
     let profile = user.profile();
     let access = match (user.is_disabled(), user.is_authorised()) {
@@ -59,7 +59,7 @@ fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<Idl
 }
 
 /// The liveliest server of each user who has one that is not plainly stopped, and the first end of any of theirs.
-fn liveliest_servers(state: &HubState) -> HashMap<UserName, (Server, Option<IdleEnd>)> {
+fn liveliest_servers(state: &HubState) -> HashMap<UserName, (Server, Option<TimeLeft>)> {
     let mut servers = HashMap::new();
     for (key, status) in state.spawner.active() {
         let (server, end) = (server_of(&status.state), end_of(state, &key));
@@ -70,11 +70,11 @@ fn liveliest_servers(state: &HubState) -> HashMap<UserName, (Server, Option<Idle
     servers
 }
 
-fn end_of(state: &HubState, server: &ServerKey) -> Option<IdleEnd> {
+fn end_of(state: &HubState, server: &ServerKey) -> Option<TimeLeft> {
     let view = state.spawner.idle_view(server)?;
     let (deadline, left) = view.deadline.zip(view.remaining)?;
     let used = view.last.map(|(source, _)| source.for_person());
-    Some(IdleEnd { deadline, left, tone: tone_of(&view), used })
+    Some(TimeLeft { deadline, left, tone: tone_of(&view), used })
 }
 
 /// The list's word for a state.

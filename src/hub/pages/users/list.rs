@@ -151,6 +151,7 @@ fn row_of(state: &HubState, me: &UserName, entry: &Entry, host_memory: Option<u6
         is_waiting => entry.access == Access::Waiting,
         must_change_password => entry.must_change_password,
         is_disabled => entry.access == Access::Disabled,
+        has_second_factor => entry.has_second_factor,
         server => entry.server.word(),
         url,
         ends => entry.idle.map(|end| context! {

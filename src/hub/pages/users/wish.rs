@@ -28,7 +28,7 @@ pub(super) struct Entry {
     pub(super) has_second_factor: bool,
     pub(super) server: Server,
     /// When the first of their servers is stopped, and why not before.
-    pub(super) idle: Option<IdleEnd>,
+    pub(super) idle: Option<TimeLeft>,
     pub(super) active_at: Option<Timestamp>,
     pub(super) created: Timestamp,
     pub(super) using: Using,
@@ -36,7 +36,7 @@ pub(super) struct Entry {
 
 /// What a running server's time comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct IdleEnd {
+pub(super) struct TimeLeft {
     pub(super) deadline: Timestamp,
     pub(super) left: Duration,
     pub(super) tone: Tone,

@@ -1,0 +1,19 @@
+# Values that Slipway's own configuration would refuse: each is left out and told.
+c = get_config()
+c.JupyterHub.spawner_class = "docker"
+c.DockerSpawner.image = "Not An Image"
+c.JupyterHub.base_url = "/a/../b"
+c.JupyterHub.bind_url = "http://hub.example.org:8000"
+c.JupyterHub.trusted_downstream_ips = ["not-an-address"]
+c.Authenticator.admin_users = {"a b", "ok"}
+c.Spawner.start_timeout = 10 ** 9
+c.Spawner.http_timeout = -1
+c.Spawner.mem_limit = "lots"
+c.DockerSpawner.volumes = {"d-{username}_x": "relative", "sp ace": "/x", "d-{username}-{servername}": "/y"}
+c.JupyterHub.services = [{"name": "ok", "url": "http://127.0.0.1:1"}, {"name": "bad", "url": "ftp://x"}, {"url": "x"}, 3]
+c.JupyterHub.load_groups = {"new": ["alice"], "fine": [3]}
+c.Spawner.profile_list = [{"display_name": "é"}, {"display_name": "é", "default": True}, {"display_name": "x", "default": True}]
+c.JupyterHub.cookie_max_age_days = 0
+c.JupyterHub.token_expires_in_max_seconds = 1.5e300
+c.JupyterHub.named_server_limit_per_user = lambda user: 3
+c.JupyterHub.allow_named_servers = True
