@@ -58,6 +58,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &[
             "model",
             "tasks",
+            "host",
             "net",
             "store",
             "telemetry",

@@ -1,3 +1,5 @@
+//! What servers say of their kernels and terminals, and what servers say that are none of Jupyter's.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
