@@ -1,3 +1,5 @@
+//! What is work on each kind of socket, in every form in which it comes, whole or in pieces, sound or hostile.
+
 use proptest::prelude::*;
 
 use super::super::frames::Frames;

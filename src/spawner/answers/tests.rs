@@ -1,3 +1,5 @@
+//! Asking over real sockets: what a server says, sound or hostile, is noted or is not; and whose turn it is.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
