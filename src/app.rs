@@ -140,7 +140,7 @@ impl App {
             grants: grants_of(&auth),
             gpus: Arc::new(gpus::Lender { gpus: gpus.clone(), auth: auth.clone() }),
             idle_rules: idle_rules_of(&auth, config.spawner.idle.rules),
-            errands: errands_of(&auth),
+            errands: Some(errands_of(&auth)),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
@@ -172,12 +172,14 @@ impl App {
             store: store.clone(),
         };
         let host_facts = host::Latest::default();
+        let facts_for_metrics = host_facts.facts_of();
         let state =
             HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
                 .with_host(host_facts.facts_of(), gpus.clone())
                 .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
         let checks = state.clone();
+        control_tasks.spawn(state.clone().keep_activity_samples(tasks.stopping().clone()));
         let listener_config = config.listener.clone();
         let (host_name, certificate_clock) = (host_name(), clock.clone());
         let certificates =
@@ -190,6 +192,10 @@ impl App {
             data_dir: config.store.data_dir.clone(),
             clock: clock.clone(),
             latest: host_facts,
+            store: store.clone(),
+            history: None,
+            shown_history: Arc::default(),
+            times: None,
         };
         control_tasks.spawn(host.watch(tasks.stopping().clone()));
         let reports = spawner.clone();
@@ -223,6 +229,7 @@ impl App {
             hub_requests,
             access_log,
             startup,
+            host: facts_for_metrics,
         };
         metrics::register(&metrics, sources);
 

@@ -37,6 +37,10 @@ impl GpuLender for Lender {
     fn release(&self, server: &ServerKey) {
         self.gpus.release(server);
     }
+
+    fn at_work(&self, percent: u32) -> Vec<ServerKey> {
+        self.gpus.at_work(percent)
+    }
 }
 
 fn rules_of(auth: &Auth) -> Rules {

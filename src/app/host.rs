@@ -6,13 +6,19 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::run_blocking;
 use crate::gpu::{EngineGives, Gpus};
-use crate::hub::{CertificateShown, EngineShown, Filled, HostFacts, HostFactsOf, StoreShown};
+use crate::host::machine::{self, Machine, ProcessorTimes};
+use crate::hub::{
+    CertificateShown, EngineDisk, EngineShown, Filled, HostFacts, HostFactsOf, HostHistory, HostShares, OwnShown,
+    StoreShown,
+};
 use crate::listener::{CertificateFigures, Certificates};
 use crate::model::{Clock, Timestamp};
 use crate::spawner::{Backend, EngineFacts};
+use crate::store::{HostHistoryRow, Store};
 
 /// Between two looks. 30 s: as old as the figures of graphics processors.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -27,6 +33,12 @@ pub(super) struct Host {
     pub(super) data_dir: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) latest: Latest,
+    pub(super) store: Store,
+    /// None until it has been read.
+    pub(super) history: Option<HostHistory>,
+    pub(super) shown_history: Arc<HostHistoryRow>,
+    /// What the processors had done at the last look.
+    pub(super) times: Option<ProcessorTimes>,
 }
 
 /// The latest sample.
@@ -42,7 +54,7 @@ impl Latest {
 
 impl Host {
     /// Looks until told to stop.
-    pub(super) async fn watch(self, stopping: CancellationToken) {
+    pub(super) async fn watch(mut self, stopping: CancellationToken) {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
@@ -55,23 +67,81 @@ impl Host {
         }
     }
 
-    async fn look(&self) {
-        let engine = self.engine().await;
+    async fn look(&mut self) {
+        let (engine, folder) = self.engine().await;
         let data_dir = self.data_dir.clone();
-        let machine = run_blocking(move || Machine::look(&data_dir)).await;
+        let seen = run_blocking(move || Seen::look(&data_dir, folder.as_deref())).await;
         let shown = |one: CertificateFigures| CertificateShown {
             names: one.names,
             file: one.file,
             is_self_signed: one.is_self_signed,
             ends_at: one.ends_at,
         };
-        let Machine { store, cores, load, memory, disk } = machine;
         let certificates = self.certificates.all().into_iter().map(shown).collect();
         let at = self.clock.now();
-        *self.latest.0.lock() = Some(HostFacts { at, engine, store, certificates, cores, load, memory, disk });
+        let Seen { store, machine, disk, engine_disk } = seen;
+        let busy = machine.times.zip(self.times).and_then(|(now, before)| now.busy_since(before));
+        self.times = machine.times;
+        let memory = machine.memory.map(filled);
+        let shares = HostShares {
+            processor: busy,
+            memory: memory.and_then(|memory| memory.share()),
+            disk: disk.and_then(|disk| disk.share()),
+            engine_disk: engine_disk.as_ref().and_then(|disk| disk.filled.share()),
+            gpu: self.gpu_share(),
+        };
+        self.remember(at, &shares).await;
+        *self.latest.0.lock() = Some(HostFacts {
+            at,
+            engine,
+            store,
+            certificates,
+            cores: machine.cores,
+            load: machine.load,
+            busy,
+            memory,
+            own: OwnShown { cores: machine.own.cores, memory: machine.own.memory.map(filled) },
+            disk,
+            engine_disk,
+            history: self.shown_history.clone(),
+        });
     }
 
-    async fn engine(&self) -> EngineShown {
+    /// Takes the look into the history, and writes that down when ten minutes are over.
+    async fn remember(&mut self, at: Timestamp, shares: &HostShares) {
+        let store = self.store.clone();
+        if self.history.is_none() {
+            match run_blocking(move || store.host_history()).await {
+                Ok(row) => self.history = Some(HostHistory::of(row)),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "the history of the host could not be read");
+                    return;
+                }
+            }
+        }
+        let store = self.store.clone();
+        let Some(history) = &mut self.history else { return };
+        let is_complete = history.note(at, shares);
+        self.shown_history = Arc::new(history.row().clone());
+        if is_complete {
+            let row = self.shown_history.clone();
+            let written = run_blocking(move || store.write(|t| t.put_host_history(&row))).await;
+            if let Err(error) = written {
+                // It is in memory, and goes with the next one.
+                warn!(error = &error as &dyn std::error::Error, "the history of the host could not be written");
+            }
+        }
+    }
+
+    /// How busy the graphics processors are on average, of those that say.
+    fn gpu_share(&self) -> Option<f64> {
+        let overview = self.gpus.overview();
+        let inventory = overview.sight.inventory().filter(|_| overview.is_fresh)?;
+        let busy: Vec<_> = inventory.gpus.iter().filter_map(|gpu| gpu.utilisation_percent).collect();
+        (!busy.is_empty()).then(|| f64::from(busy.iter().sum::<u32>()) / busy.len() as f64 / 100.0)
+    }
+
+    async fn engine(&self) -> (EngineShown, Option<PathBuf>) {
         let answer = tokio::time::timeout(ENGINE_TIMEOUT, self.backend.facts()).await;
         let answer = match answer {
             Ok(Ok(facts)) => Ok(facts),
@@ -79,8 +149,9 @@ impl Host {
             Err(_) => Err(format!("no answer within {} s", ENGINE_TIMEOUT.as_secs())),
         };
         self.gpus.engine_says(answer.as_ref().ok().map(gives));
+        let folder = answer.as_ref().ok().and_then(|facts| facts.folder.clone());
         let before = self.latest.0.lock().as_ref().map(|facts| facts.engine.clone());
-        engine_after(before, self.backend.name(), answer, self.clock.now())
+        (engine_after(before, self.backend.name(), answer, self.clock.now()), folder)
     }
 }
 
@@ -109,33 +180,42 @@ fn engine_after(
 }
 
 /// What the system says.
-struct Machine {
+struct Seen {
     store: StoreShown,
-    cores: Option<usize>,
-    load: Option<f64>,
-    memory: Option<Filled>,
+    machine: Machine,
     disk: Option<Filled>,
+    engine_disk: Option<EngineDisk>,
 }
 
-impl Machine {
+impl Seen {
     /// Blocks on files.
-    fn look(data_dir: &Path) -> Self {
+    fn look(data_dir: &Path, engine_folder: Option<&Path>) -> Self {
         let file = data_dir.join("slipway.redb");
         let found = std::fs::metadata(&file).ok();
         let written = found.as_ref().and_then(|found| found.modified().ok());
         let path = std::path::absolute(&file).unwrap_or(file);
+        let engine_disk = engine_folder.and_then(|folder| {
+            Some(EngineDisk {
+                folder: folder.display().to_string(),
+                filled: filled(machine::disk_of(folder)?),
+                is_data_disk: machine::is_same_disk(folder, data_dir)?,
+            })
+        });
         Self {
             store: StoreShown {
                 path: path.display().to_string(),
                 size_bytes: found.as_ref().map(std::fs::Metadata::len),
                 written_at: written.and_then(timestamp),
             },
-            cores: std::thread::available_parallelism().ok().map(usize::from),
-            load: std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| load_of(&text)),
-            memory: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_of(&text)),
-            disk: disk_of(data_dir),
+            machine: Machine::look(),
+            disk: machine::disk_of(data_dir).map(filled),
+            engine_disk,
         }
     }
+}
+
+fn filled(machine::Filled { used_bytes, total_bytes }: machine::Filled) -> Filled {
+    Filled { used_bytes, total_bytes }
 }
 
 fn timestamp(time: SystemTime) -> Option<Timestamp> {
@@ -143,43 +223,9 @@ fn timestamp(time: SystemTime) -> Option<Timestamp> {
     Some(Timestamp(i64::try_from(since.as_millis()).ok()?))
 }
 
-fn load_of(loadavg: &str) -> Option<f64> {
-    loadavg.split_ascii_whitespace().next()?.parse().ok()
-}
-
-fn memory_of(meminfo: &str) -> Option<Filled> {
-    let bytes_of = |name: &str| -> Option<u64> {
-        let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-    };
-    let total_bytes = bytes_of("MemTotal")?;
-    // What programs can still have: caches are no use of memory.
-    let used_bytes = total_bytes.checked_sub(bytes_of("MemAvailable")?)?;
-    Some(Filled { used_bytes, total_bytes })
-}
-
-fn disk_of(folder: &Path) -> Option<Filled> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    let bytes = |blocks: u64| blocks.checked_mul(disk.f_frsize);
-    // What is kept for root is not free for us: used and free are the whole, as `df` counts.
-    let used = disk.f_blocks.checked_sub(disk.f_bfree)?;
-    Some(Filled { used_bytes: bytes(used)?, total_bytes: bytes(used.checked_add(disk.f_bavail)?)? })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_system_does_not_say_is_unknown() {
-        let meminfo = "MemTotal:       2000 kB\nMemFree:         100 kB\nMemAvailable:    500 kB\n";
-        assert_eq!(memory_of(meminfo), Some(Filled { used_bytes: 1500 << 10, total_bytes: 2000 << 10 }));
-        assert_eq!(memory_of("MemTotal: 2000 kB\n"), None);
-        assert_eq!(memory_of("MemTotal: 5 kB\nMemAvailable: 6 kB\n"), None);
-        assert_eq!((load_of("0.52 0.58 0.59 1/2 3\n"), load_of("")), (Some(0.52), None));
-        assert_eq!(disk_of(Path::new("/no/such/folder")), None);
-        assert!(disk_of(Path::new("/")).is_some_and(|disk| disk.used_bytes <= disk.total_bytes));
-    }
 
     #[test]
     fn an_engine_that_goes_and_comes_is_told_with_when() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::auth::Auth;
 use crate::edge;
-use crate::hub::Requests;
+use crate::hub::{HostFacts, HostFactsOf, Requests};
 use crate::listener::{self, Counts};
 use crate::model::{Durations, Routes, Timing};
 use crate::proxy::Proxy;
@@ -30,6 +30,8 @@ pub(super) struct Sources {
     pub(super) access_log: Option<AccessLog>,
     /// How long our own start took.
     pub(super) startup: Timing,
+    /// The latest look at the host.
+    pub(super) host: HostFactsOf,
 }
 
 /// Lets `metrics` ask all of them.
@@ -40,6 +42,9 @@ pub(super) fn register(metrics: &Metrics, sources: Sources) {
         requests(page, &sources);
         upstreams(page, &sources);
         servers(page, &sources.spawner);
+        if let Some(facts) = (sources.host)() {
+            host(page, &facts);
+        }
         people(page, &sources.auth);
         store(page, &sources.store);
     });
@@ -129,12 +134,62 @@ fn servers(page: &mut Page, spawner: &Spawner) {
     page.counter("slipway_server_starts_refused_total", "Starts refused because too many were under way.")
         .sample(&[], figures.refused);
     page.counter("slipway_servers_died_total", "Servers that ended by themselves.").sample(&[], figures.died);
+    let idle = spawner.idle_figures();
+    page.counter("slipway_idle_servers_stopped_total", "Servers stopped because nobody used them, or for their age.")
+        .sample(&[("reason", "idle")], idle.stopped_idle)
+        .sample(&[("reason", "age")], idle.stopped_age);
+    page.counter("slipway_idle_warnings_total", "Owners told that their server is going to be stopped.")
+        .sample(&[], idle.warned);
+    page.counter("slipway_idle_extensions_total", "Deadlines put off.").sample(&[], idle.extended);
+    let totals = spawner.usage_totals();
+    page.gauge("slipway_servers_measured", "Servers of which it is known what they use.").sample(&[], totals.servers);
+    page.gauge("slipway_servers_cpu_cores", "Cores in use by all servers of which it is known.")
+        .exact(&[], totals.cpu_cores);
+    page.gauge(
+        "slipway_servers_memory_bytes",
+        "Memory in use by all servers of which it is known, without file caches.",
+    )
+    .sample(&[], totals.memory_bytes);
+    if let Some(bytes) = totals.layer_bytes {
+        page.gauge("slipway_servers_written_bytes", "What servers have written beside their volumes.")
+            .sample(&[], bytes);
+    }
     page.gauge("jupyterhub_running_servers", "Servers that are ready.").sample(&[], figures.ready);
     page.histogram("jupyterhub_server_spawn_duration_seconds", "How long starts took.")
         .durations(&[("status", "success")], &figures.started)
         .durations(&[("status", "failure")], &figures.failed);
     page.histogram("jupyterhub_server_stop_seconds", "How long stops took.")
         .durations(&[("status", "success")], &figures.stopped);
+}
+
+/// What is not known has no line.
+fn host(page: &mut Page, facts: &HostFacts) {
+    if let Some(cores) = facts.cores {
+        page.gauge("slipway_host_cores", "Processors of the host.").sample(&[], cores as u64);
+    }
+    if let Some(busy) = facts.busy {
+        page.gauge("slipway_host_cpu_busy_ratio", "How busy they are: 0 to 1.").exact(&[], busy);
+    }
+    if let Some(load) = facts.load {
+        page.gauge("slipway_host_load_1m", "How many of them were wanted on average in the last minute.")
+            .exact(&[], load);
+    }
+    if let Some(memory) = facts.memory {
+        page.gauge("slipway_host_memory_bytes", "The host's memory.")
+            .sample(&[("state", "used")], memory.used_bytes)
+            .sample(&[("state", "free")], memory.total_bytes - memory.used_bytes);
+    }
+    let engine = facts.engine_disk.as_ref().map(|disk| disk.filled);
+    let disks = [("data", facts.disk), ("engine", engine)];
+    let known = disks.into_iter().filter_map(|(disk, filled)| Some((disk, filled?)));
+    known.fold(
+        page.gauge("slipway_host_disk_bytes", "Disks of Slipway's data and of the engine."),
+        |family, (disk, filled)| {
+            family
+                .sample(&[("disk", disk), ("state", "used")], filled.used_bytes)
+                .sample(&[("disk", disk), ("state", "free")], filled.total_bytes - filled.used_bytes)
+        },
+    );
 }
 
 fn people(page: &mut Page, auth: &Auth) {

@@ -197,6 +197,13 @@ fn fill(read: &mut Reader<'_>) -> Config {
                 concurrency: read.count("notices.concurrency"),
                 ..hub::NoticesConfig::default()
             },
+            activity: hub::ActivityConfig {
+                inactive_after: Duration::from_secs(read.seconds("hub.inactive_after_minutes") * 60),
+                target: Duration::from_secs(read.seconds("hub.activity_target_hours") * 3_600),
+                warn_layer_bytes: read.seconds("hub.warn_layer_gb") << 30,
+                warn_volumes_bytes: read.seconds("hub.warn_volumes_gb") << 30,
+                warn_memory_percent: read.seconds("hub.warn_memory_percent"),
+            },
             ..hub::Config::default()
         },
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),
@@ -245,6 +252,8 @@ fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
         environment: read.map("spawner.environment").into_iter().collect(),
         gives_left_over_volumes: read.text("spawner.left_over_volumes") == "give",
         volume_sizes_interval_s: read.seconds("spawner.volume_sizes_interval_s"),
+        usage_interval_s: read.seconds("spawner.usage_interval_s"),
+        layer_sizes_interval_s: read.seconds("spawner.layer_sizes_interval_s"),
         idle: idle::config(read),
         ..spawner::Config::default()
     }

@@ -364,6 +364,18 @@ pub const KEYS: &[Key] = &[
         "How often volumes are measured, which makes the engine walk through all their files. 0: never.",
     ),
     key(
+        "spawner.usage_interval_s",
+        whole(0, 3600),
+        "10",
+        "How often processor and memory of a server in use are looked at; of one that nobody has used for an hour, six times as seldom. 0: never; then nobody knows what servers use.",
+    ),
+    key(
+        "spawner.layer_sizes_interval_s",
+        whole(0, YEAR_S),
+        "300",
+        "How often it is measured what containers have written beside their volumes, which makes the engine walk through these files. 0: never.",
+    ),
+    key(
         "spawner.idle.after_minutes",
         whole(0, 525_600),
         "0",
@@ -453,12 +465,7 @@ pub const KEYS: &[Key] = &[
         "0.2",
         "From how many busy cores on a server computes. An idle JupyterLab takes 0.01.",
     ),
-    key(
-        "spawner.idle.activity.gpu_percent",
-        whole(1, 100),
-        "5",
-        "From what load on a graphics processor computes.",
-    ),
+    key("spawner.idle.activity.gpu_percent", whole(1, 100), "5", "From what load on a graphics processor computes."),
     key(
         "spawner.idle.activity.ignored_paths",
         Kind::Texts,
@@ -613,6 +620,31 @@ pub const KEYS: &[Key] = &[
         Kind::Flag,
         "true",
         "Prometheus reads /hub/metrics (or /hub/api/metrics, also on hub.bind) with a token that holds read:metrics. false: whoever reaches the address reads how many people and servers there are.",
+    ),
+    key(
+        "hub.inactive_after_minutes",
+        whole(1, 1440),
+        "60",
+        "Whoever was last seen longer ago is not active: for the activity of people, which is looked at every ten minutes. 60: one reads and thinks between two clicks.",
+    ),
+    key("hub.activity_target_hours", whole(1, 24), "8", "How many active hours a day are a score of 100."),
+    key(
+        "hub.warn_layer_gb",
+        whole(0, 1_000_000),
+        "10",
+        "Administrators see a warning beside whoever's servers have written more than this beside their volumes, in GiB. Nothing else happens. 0: never.",
+    ),
+    key(
+        "hub.warn_volumes_gb",
+        whole(0, 1_000_000),
+        "50",
+        "The same for the volumes of one person together, in GiB. 0: never.",
+    ),
+    key(
+        "hub.warn_memory_percent",
+        whole(0, 100),
+        "25",
+        "The same for the memory of one person's servers, in percent of the host's. 0: never.",
     ),
     key(
         "audit.retention_days",

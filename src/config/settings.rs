@@ -2,6 +2,8 @@
 //!
 //! Nothing stops at the first mistake: all of them are found, each with its key, its value and a cure.
 
+mod culler;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -262,6 +264,7 @@ fn read_environment(
 ) {
     let environment: Vec<_> = environment.into_iter().collect();
     read_old_variables(&environment, settings, mistakes);
+    culler::read(&environment, settings, mistakes);
     for (name, text) in environment {
         if !name.starts_with("SLIPWAY_") || OTHER_VARIABLES.contains(&name.as_str()) {
             continue;

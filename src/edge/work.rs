@@ -105,7 +105,7 @@ pub(super) fn meaning(
     ignored: &IgnoredPaths,
 ) -> Meaning {
     let query = query.unwrap_or("");
-    if ignored.contain(tail) || has_parameter(query, |name, _| name == MARK) {
+    if ignored.contain(tail) || query.len() >= MARK.len() && has_parameter(query, |name, _| name == MARK) {
         return Meaning { is_work: false, socket: Socket::Other };
     }
     if is_websocket {

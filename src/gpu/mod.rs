@@ -239,6 +239,31 @@ impl Gpus {
     }
 }
 
+impl Gpus {
+    /// Servers that have a processor which is this busy now, and which no other server has: of a shared one nobody can
+    /// tell whose work it is. Empty if the driver has not said so lately.
+    #[must_use]
+    pub fn at_work(&self, percent: u32) -> Vec<ServerKey> {
+        let state = self.0.state.lock();
+        if !state.sight.is_fresh(self.0.clock.now(), self.0.config.stale_after()) {
+            return vec![];
+        }
+        let Sight::Seen(inventory) = &state.sight else { return vec![] };
+        let is_busy = |gpu: &&Gpu| gpu.utilisation_percent.is_some_and(|load| load >= percent);
+        let busy: Vec<&str> = inventory.gpus.iter().filter(is_busy).filter_map(|gpu| gpu.uuid.as_deref()).collect();
+        if busy.is_empty() {
+            return vec![];
+        }
+        let leases = state.leases.all();
+        let has = |lease: &Lease, uuid: &str| lease.held.is_unseen || lease.held.uuids.iter().any(|held| held == uuid);
+        let alone = busy.into_iter().filter_map(|uuid| {
+            let mut holders = leases.iter().filter(|lease| has(lease, uuid));
+            holders.next().filter(|_| holders.next().is_none()).map(|lease| lease.server.clone())
+        });
+        alone.collect()
+    }
+}
+
 impl Rules {
     /// The processors that groups grant to one server alone.
     fn set_aside_of(&self, inventory: &Inventory) -> BTreeSet<String> {

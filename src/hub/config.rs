@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::notices;
+use super::{activity, notices};
 use crate::model::{BasePath, ServerName};
 
 /// Everything the hub can be told.
@@ -81,6 +81,8 @@ pub struct Config {
     pub engine_wait_s: u64,
     /// Bounds of broadcasts to running servers.
     pub notices: notices::Config,
+    /// What counts as active, and what is worth a warning.
+    pub activity: activity::Config,
 }
 
 impl Default for Config {
@@ -122,6 +124,7 @@ impl Default for Config {
             act_quick_ms: 1500,
             engine_wait_s: 2,
             notices: notices::Config::default(),
+            activity: activity::Config::default(),
         }
     }
 }

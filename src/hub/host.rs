@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::Timestamp;
+use crate::store::HostHistoryRow;
 
 /// Given by `app`: the latest sample; None before the first one. Cheap, never waits.
 pub type HostFactsOf = Arc<dyn Fn() -> Option<HostFacts> + Send + Sync>;
@@ -24,8 +25,36 @@ pub struct HostFacts {
     pub load: Option<f64>,
     /// The host's memory.
     pub memory: Option<Filled>,
+    /// How busy they were between the last two looks: 0 to 1.
+    pub busy: Option<f64>,
+    /// What Slipway itself may use, where its container or unit leaves it less than the host has.
+    pub own: OwnShown,
     /// The file system of `data_dir`.
     pub disk: Option<Filled>,
+    /// The file system of the container engine's folder, as far as it can be seen from here.
+    pub engine_disk: Option<EngineDisk>,
+    /// The last week.
+    pub history: Arc<HostHistoryRow>,
+}
+
+/// The file system of the container engine's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineDisk {
+    /// The folder.
+    pub folder: String,
+    /// How full it is.
+    pub filled: Filled,
+    /// It is that of `data_dir`, too.
+    pub is_data_disk: bool,
+}
+
+/// What the container or unit that we run in leaves us; None: no less than the host has.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OwnShown {
+    /// Processors.
+    pub cores: Option<f64>,
+    /// Memory, with all that runs in the same container or unit.
+    pub memory: Option<Filled>,
 }
 
 /// Something that fills up.
@@ -35,6 +64,14 @@ pub struct Filled {
     pub used_bytes: u64,
     /// What there is, in bytes.
     pub total_bytes: u64,
+}
+
+impl Filled {
+    /// How much of it is taken: 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> Option<f64> {
+        (self.total_bytes > 0).then(|| (self.used_bytes as f64 / self.total_bytes as f64).min(1.0))
+    }
 }
 
 /// What servers are made by.

@@ -4,6 +4,7 @@
 //! Read `router` for every path and `layers` for what happens around a handler. The edge has found out who sends a
 //! request and from where; it hands both over in the request's extensions (`auth::Caller`, `model::Visit`).
 
+mod activity;
 mod api;
 mod assets;
 mod audit_check;
@@ -15,6 +16,7 @@ mod extract;
 mod form;
 mod frame;
 mod host;
+mod host_history;
 mod idle;
 mod landing;
 mod layers;
@@ -35,9 +37,11 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+pub use activity::Config as ActivityConfig;
 pub use config::Config;
 pub use counts::{RequestFigure, Requests};
-pub use host::{CertificateShown, EngineShown, Filled, HostFacts, HostFactsOf, StoreShown};
+pub use host::{CertificateShown, EngineDisk, EngineShown, Filled, HostFacts, HostFactsOf, OwnShown, StoreShown};
+pub use host_history::{HostHistory, HostShares};
 pub use notices::Config as NoticesConfig;
 pub use program::{Program, SettingShown};
 pub use router::router;
@@ -79,6 +83,7 @@ pub struct HubState {
     gpus: Gpus,
     host_facts: HostFactsOf,
     health_limit: Arc<pages::HealthLimit>,
+    activity: Arc<activity::Activity>,
 }
 
 /// Writes all figures of the program as text; given by `app`. May look at everybody: it is called on the blocking pool.
@@ -113,6 +118,7 @@ impl HubState {
             gpus: Gpus::off(Arc::clone(&clock)),
             host_facts: Arc::new(|| None),
             health_limit: Arc::default(),
+            activity: Arc::default(),
             config: Arc::new(config),
             auth,
             spawner,

@@ -258,6 +258,9 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))
         .route(&api("/notifications/sent/{id}"), get(api::notices::progress).options(api::options))
         .route(&api("/gpus"), get(api::gpus::get).options(api::options))
+        .route(&api("/activity"), get(api::people_activity::get).options(api::options))
+        .route(&api("/activity/sample"), post(api::people_activity::sample).options(api::options))
+        .route(&api("/activity/reset"), post(api::people_activity::reset).options(api::options))
         .route(&api("/services"), get(api::services::list).options(api::options))
         .route(
             &api("/services/{service}"),

@@ -2,6 +2,7 @@
 //! servers are tasks of the test. What can be decided without all that is tested where it is decided.
 
 mod account;
+mod activity;
 mod api;
 mod audit;
 mod doors;

@@ -110,6 +110,9 @@ enum Sign {
 const SIGNS: &[(Sign, AuditKind)] = &[
     (Sign::Begins("failed to sign in"), AuditKind::Failure),
     (Sign::Begins("opened server"), AuditKind::Visit),
+    (Sign::Begins("stopped idle server"), AuditKind::Server),
+    (Sign::Begins("stopped server"), AuditKind::Server),
+    (Sign::Begins("extended idle server"), AuditKind::Server),
     (Sign::Begins("renamed "), AuditKind::Account),
     (Sign::Begins("enabled"), AuditKind::Account),
     (Sign::Begins("disabled"), AuditKind::Account),
@@ -148,6 +151,7 @@ const SIGNS: &[(Sign, AuditKind)] = &[
     (Sign::Has("factor"), AuditKind::Account),
     (Sign::Has("profile"), AuditKind::Account),
     (Sign::Has("account"), AuditKind::Account),
+    (Sign::Has("activity"), AuditKind::Account),
     (Sign::Has("user"), AuditKind::Account),
     (Sign::Has("users"), AuditKind::Account),
     (Sign::Has("server"), AuditKind::Server),

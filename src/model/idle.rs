@@ -2,18 +2,21 @@
 //!
 //! The arithmetic of deadlines and extensions is in `span`; who judges and stops is `spawner/idle`.
 
+mod observed;
 mod span;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use observed::{ClockReading, Observed};
 pub use span::{Extension, IdleSpan};
 
-use super::{GroupName, Timestamp};
+use super::{Generation, GroupName, Timestamp};
 
 /// By what it is known that a server is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActivitySource {
     /// It was started, or restarted.
@@ -117,7 +120,8 @@ impl Default for Switches {
 }
 
 /// When a server was last used, by source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<ActivitySource, Timestamp>", into = "BTreeMap<ActivitySource, Timestamp>")]
 pub struct LastSeen([Option<Timestamp>; 8]);
 
 impl LastSeen {
@@ -157,6 +161,37 @@ impl LastSeen {
         for seen in self.0.iter_mut().flatten() {
             *seen = (*seen).min(now);
         }
+    }
+}
+
+impl From<BTreeMap<ActivitySource, Timestamp>> for LastSeen {
+    fn from(all: BTreeMap<ActivitySource, Timestamp>) -> Self {
+        let mut seen = Self::default();
+        all.into_iter().for_each(|(source, at)| seen.note(source, at));
+        seen
+    }
+}
+
+impl From<LastSeen> for BTreeMap<ActivitySource, Timestamp> {
+    fn from(seen: LastSeen) -> Self {
+        seen.iter().collect()
+    }
+}
+
+/// How the owner of a running server put its deadline off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleExtension {
+    /// When.
+    pub at: Timestamp,
+    /// What was left from then on, in milliseconds.
+    pub left_ms: u64,
+}
+
+impl IdleExtension {
+    /// What was left from then on.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        Duration::from_millis(self.left_ms)
     }
 }
 
@@ -201,12 +236,26 @@ pub struct GrantedIdle {
 }
 
 /// Why a server is stopped, or would be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IdleWhy {
     /// Nobody uses it.
     Idle,
     /// It has reached its maximum age.
     Age,
+}
+
+/// That a server was stopped because nobody used it, or for its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleEnd {
+    /// Which start of it.
+    pub generation: Generation,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub why: IdleWhy,
+    /// When it was last used; None: it was not seen to be.
+    pub unused_since: Option<Timestamp>,
 }
 
 /// What pages and the API show of a running server's deadline.

@@ -3,6 +3,7 @@
 //! No I/O and no async work happens here, so every other module may import it. A value of one of these types
 //! has been checked once, at the rim, and is trusted inside.
 
+mod activity_score;
 mod actor;
 mod audit_kind;
 mod clock;
@@ -24,10 +25,12 @@ mod secret;
 mod server;
 mod server_options;
 mod service;
+mod slots;
 mod tally;
 mod visit;
 mod volume;
 
+pub use activity_score::{ActivityLevel, ActivityScore};
 pub use actor::Actor;
 pub use audit_kind::AuditKind;
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -36,11 +39,13 @@ pub use gpu::GpuHeld;
 pub use grants::{
     CpuGrant, DockerGrant, DraftVariable, DraftVolume, Effective, EnvironmentGrant, GpuDevices, GpuGrant, GrantNote,
     GrantProblem, GrantRules, Granted, GrantedGpu, GrantedMemory, GrantedVariable, Grants, GrantsDraft, GroupGrants,
-    IdleGrant, MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant, merge, merge_idle,
+    IdleGrant, MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant,
+    merge, merge_idle,
 };
 pub use id::{Generation, InstanceId};
 pub use idle::{
-    ActivitySource, Extension, GrantedIdle, IdleRules, IdleSpan, IdleView, IdleWarning, IdleWhy, LastSeen, Switches,
+    ActivitySource, ClockReading, Extension, GrantedIdle, IdleEnd, IdleExtension, IdleRules, IdleSpan, IdleView,
+    IdleWarning, IdleWhy, LastSeen, Observed, Switches,
 };
 pub use labels::{GroupName, RoleName, ServiceName, ShareCodeId};
 pub use name::{
@@ -57,6 +62,7 @@ pub use secret::{OtpSecret, Random, SESSION_COOKIE_STEM, Secret, SessionKey, Sto
 pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
 pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
+pub use slots::{SLOT_MS, SLOTS, Slot, SlotBits, SlotSeries};
 pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
 pub use volume::VolumeStem;

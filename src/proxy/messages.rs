@@ -78,7 +78,7 @@ enum Message {
     /// It is judged already, or there is none.
     #[default]
     Known,
-    /// Compressed, or of a socket of which only that it carries something is known.
+    /// Compressed, or of a socket of which nothing else is known: it is work if it carries anything.
     Unreadable,
     Text,
     Binary,
@@ -97,8 +97,7 @@ impl Messages {
     fn judge(&mut self) {
         let head = std::mem::take(&mut self.head);
         self.is_work |= match std::mem::take(&mut self.message) {
-            Message::Known => false,
-            Message::Unreadable => !head.is_empty(),
+            Message::Known | Message::Unreadable => false,
             Message::Text => is_work_in_text(self.socket, &head),
             Message::Binary => is_work_in_binary(self.socket, &head),
         };
@@ -131,14 +130,17 @@ impl Listener for Messages {
         if !self.is_data || self.message == Message::Known {
             return;
         }
-        // One byte says that there is something at all.
-        let wanted = if self.message == Message::Unreadable { 1 } else { HEAD_BYTES };
-        let taken = bytes.len().min(wanted - self.head.len());
+        if self.message == Message::Unreadable {
+            self.message = Message::Known;
+            self.is_work = true;
+            return;
+        }
+        let taken = bytes.len().min(HEAD_BYTES - self.head.len());
         self.head.reserve_exact(taken);
-        let mask = self.mask.iter().cycle().skip(self.unmasked % self.mask.len());
-        self.head.extend(bytes[..taken].iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+        let mask = self.mask;
+        self.head.extend(bytes[..taken].iter().zip(self.unmasked..).map(|(byte, at)| byte ^ mask[at % 4]));
         self.unmasked += taken;
-        if self.head.len() == wanted {
+        if self.head.len() == HEAD_BYTES {
             self.judge();
         }
     }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -162,6 +163,11 @@ pub trait Backend: Send + Sync + 'static {
         Ok(HashMap::new())
     }
 
+    /// Whose volume this is by its name, and which of theirs: `home`. None: nobody's alone.
+    fn owner_of_volume(&self, _name: &str) -> Option<(VolumeStem, String)> {
+        None
+    }
+
     /// What a running server has used of processors so far, and what it uses of memory now. None: it does not run, or
     /// nobody here can know. For the background alone, and the caller has the deadline.
     ///
@@ -247,6 +253,8 @@ pub struct EngineFacts {
     pub gives_gpus: bool,
     /// It knows no single graphics processors, all of them or none: Docker Desktop on Windows.
     pub gives_all_gpus_only: bool,
+    /// Where it keeps containers and volumes, if that is on this host; None: it does not say, or is elsewhere.
+    pub folder: Option<PathBuf>,
 }
 
 /// Where `prepare` says how far it is: a sentence, and percent where known. Cheap; may be called often.

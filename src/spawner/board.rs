@@ -1,6 +1,7 @@
 //! What everybody outside reads of servers without asking the driver: the last published status and the activity.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::changes::{Changes, is_only_progress};
+use super::idle::{Facts, Kernels, Warned};
 use super::record::ServerRecord;
 use crate::model::{
-    ActivitySource, LastSeen, Route, ServerKey, ServerState, ServerStatus, Switches, Timestamp, UserName,
+    ActivitySource, Generation, IdleEnd, IdleExtension, LastSeen, Route, ServerKey, ServerState, ServerStatus,
+    Switches, Timestamp, UserName,
 };
 
 /// The statuses as published. The driver writes, everybody reads; no lock is held longer than a look-up.
@@ -26,35 +29,20 @@ struct Entry {
     status: watch::Sender<ServerStatus>,
     /// What has been noted of its use, and what ended routes had seen.
     seen: LastSeen,
-    /// Whether one of its kernels was busy when it was last asked; None: nobody knows.
-    busy_kernels: Option<bool>,
+    kernels: Kernels,
     /// How its deadline was last put off.
-    extended: Option<Extended>,
+    extended: Option<IdleExtension>,
+    /// That it was stopped as idle, when it last was.
+    idle_end: Option<IdleEnd>,
+    /// Of what deadline its owner was last told.
+    warned: Option<Warned>,
     /// What of it the store knows.
-    stored_activity: Option<Timestamp>,
+    stored: LastSeen,
     /// The published route: it notes the traffic that passes.
     route: Option<Arc<Route>>,
     /// The last lines of the log of the last run.
     log_tail: Arc<Vec<String>>,
     record: Option<Arc<ServerRecord>>,
-}
-
-/// How a server is used, at one moment.
-#[derive(Clone, Debug)]
-pub(super) struct UseOf {
-    pub(super) status: ServerStatus,
-    pub(super) seen: LastSeen,
-    pub(super) busy_kernels: Option<bool>,
-    pub(super) extended: Option<Extended>,
-}
-
-/// An extension of an idle deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extended {
-    /// When.
-    pub(super) at: Timestamp,
-    /// What was left from then on.
-    pub(super) to: Duration,
 }
 
 impl Board {
@@ -152,23 +140,25 @@ impl Board {
         self.entries.write().get_mut(server).map(note);
     }
 
-    /// Servers whose activity is newer than what the store knows, by `resolution` at least.
-    pub(super) fn unstored_activity(&self, resolution: Duration) -> Vec<(ServerKey, Timestamp)> {
+    /// Servers whose activity is newer than what the store knows, of any source by `resolution` at least.
+    pub(super) fn unstored_activity(&self, resolution: Duration) -> Vec<(ServerKey, LastSeen)> {
         let entries = self.entries.read();
         let unstored = entries.iter().filter_map(|(server, entry)| {
-            let at = entry.last_activity()?;
-            let is_due = entry.stored_activity.is_none_or(|stored| at > stored && at.since(stored) >= resolution);
-            is_due.then(|| (server.clone(), at))
+            let seen = entry.seen();
+            let is_due = |(source, at): (ActivitySource, Timestamp)| {
+                entry.stored.of(source).is_none_or(|stored| at > stored && at.since(stored) >= resolution)
+            };
+            seen.iter().any(is_due).then(|| (server.clone(), seen))
         });
         unstored.collect()
     }
 
     /// The store knows these now.
-    pub(super) fn activity_is_stored(&self, stored: &[(ServerKey, Timestamp)]) {
+    pub(super) fn activity_is_stored(&self, stored: &[(ServerKey, LastSeen)]) {
         let mut entries = self.entries.write();
-        for (server, at) in stored {
+        for (server, seen) in stored {
             if let Some(entry) = entries.get_mut(server) {
-                entry.stored_activity = entry.stored_activity.max(Some(*at));
+                entry.stored = entry.stored.and(seen);
             }
         }
     }
@@ -196,26 +186,95 @@ impl Board {
         self.entries.read().get(server).map(|entry| entry.log_tail.clone()).unwrap_or_default()
     }
 
-    /// Whether one of its kernels is busy, as it says itself; None: it does not say.
-    pub(super) fn note_kernels(&self, server: &ServerKey, busy: Option<bool>) {
-        if let Some(entry) = self.entries.write().get_mut(server) {
-            entry.busy_kernels = busy;
-        }
+    /// What was noted before the row was read.
+    pub(super) fn restore_seen(&self, server: &ServerKey, seen: LastSeen) {
+        self.with(server, |entry| {
+            entry.seen = entry.seen.and(&seen);
+            entry.stored = entry.stored.and(&seen);
+        });
     }
 
-    pub(super) fn use_of(&self, server: &ServerKey) -> Option<UseOf> {
-        self.entries.read().get(server).map(|entry| UseOf {
-            status: entry.status.borrow().clone(),
-            seen: entry.seen(),
-            busy_kernels: entry.busy_kernels,
-            extended: entry.extended,
-        })
+    /// After the clock was set back: what was noted before would hide all that comes.
+    pub(super) fn nothing_seen_after(&self, now: Timestamp) {
+        self.entries.write().values_mut().for_each(|entry| entry.seen.not_after(now));
     }
 
-    pub(super) fn set_extended(&self, server: &ServerKey, extended: Option<Extended>) {
-        if let Some(entry) = self.entries.write().get_mut(server) {
-            entry.extended = extended;
+    /// Whether one of its kernels is busy, as the server said at that moment; None: it does not say.
+    pub(super) fn note_kernels(&self, server: &ServerKey, busy: Option<bool>, at: Timestamp) {
+        self.change(server, |entry| {
+            let has_answered = entry.kernels.has_answered || busy.is_some();
+            entry.kernels = Kernels { busy, asked_at: Some(at), has_answered };
+            if busy == Some(true) {
+                entry.seen.note(ActivitySource::Kernel, at);
+            }
+        });
+    }
+
+    /// A question for its kernels has come to an end. If nothing was noted since it `began`, nobody knows of them.
+    pub(super) fn kernels_were_asked(&self, server: &ServerKey, began: Timestamp, at: Timestamp) {
+        self.change(server, |entry| {
+            let was_noted = entry.kernels.asked_at.is_some_and(|noted| noted >= began);
+            entry.kernels.busy = entry.kernels.busy.filter(|_| was_noted);
+            entry.kernels.asked_at = Some(at);
+        });
+    }
+
+    /// A new start: nothing that was said of the one before holds.
+    pub(super) fn begin_anew(&self, server: &ServerKey) {
+        self.change(server, |entry| {
+            (entry.kernels, entry.extended, entry.warned) = (Kernels::default(), None, None);
+        });
+    }
+
+    /// Gives what it was before.
+    pub(super) fn set_extended(&self, server: &ServerKey, extended: Option<IdleExtension>) -> Option<IdleExtension> {
+        let mut entries = self.entries.write();
+        entries.get_mut(server).and_then(|entry| std::mem::replace(&mut entry.extended, extended))
+    }
+
+    pub(super) fn set_warned(&self, server: &ServerKey, warned: Warned) {
+        self.change(server, |entry| entry.warned = Some(warned));
+    }
+
+    pub(super) fn set_idle_end(&self, server: &ServerKey, end: Option<IdleEnd>) {
+        self.change(server, |entry| entry.idle_end = end);
+    }
+
+    pub(super) fn idle_end(&self, server: &ServerKey) -> Option<IdleEnd> {
+        self.entries.read().get(server).and_then(|entry| entry.idle_end)
+    }
+
+    /// What its row keeps of its use.
+    pub(super) fn kept(&self, server: &ServerKey) -> (LastSeen, Option<IdleExtension>) {
+        self.entries.read().get(server).map(|entry| (entry.seen(), entry.extended)).unwrap_or_default()
+    }
+
+    /// What is known of a server that is ready; None: it is not.
+    pub(super) fn facts(&self, server: &ServerKey) -> Option<Facts> {
+        self.entries.read().get(server).and_then(Entry::facts).map(|(_, facts)| facts)
+    }
+
+    /// The same of those that are ready among the next `count` after `last`. Gives the last of them, None at the end.
+    pub(super) fn each_ready(
+        &self,
+        last: Option<&ServerKey>,
+        count: usize,
+        mut visit: impl FnMut(&ServerKey, Generation, &Facts),
+    ) -> Option<ServerKey> {
+        let entries = self.entries.read();
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut passed = None;
+        for (server, entry) in entries.range::<ServerKey, _>((from, Bound::Unbounded)).take(count) {
+            if let Some((generation, facts)) = entry.facts() {
+                visit(server, generation, &facts);
+            }
+            passed = Some(server);
         }
+        passed.cloned()
+    }
+
+    fn change(&self, server: &ServerKey, act: impl FnOnce(&mut Entry)) {
+        self.entries.write().get_mut(server).map(act);
     }
 
     pub(super) fn forget(&self, server: &ServerKey) {
@@ -228,9 +287,11 @@ impl Board {
         let entry = entries.entry(server.clone()).or_insert_with(|| Entry {
             status: watch::Sender::new(ServerStatus::stopped(self.opened_at)),
             seen: LastSeen::default(),
-            busy_kernels: None,
+            kernels: Kernels::default(),
             extended: None,
-            stored_activity: None,
+            idle_end: None,
+            warned: None,
+            stored: LastSeen::default(),
             route: None,
             log_tail: Arc::default(),
             record: None,
@@ -253,6 +314,14 @@ impl Entry {
         seen
     }
 
+    /// None: it is not ready.
+    fn facts(&self) -> Option<(Generation, Facts)> {
+        let status = self.status.borrow();
+        let Self { kernels, extended, warned, .. } = *self;
+        let facts = Facts { seen: self.seen(), started_at: status.started_at, kernels, extended, warned };
+        (status.state == ServerState::Ready).then_some((status.generation, facts))
+    }
+
     /// Of all sources: what JupyterHub's API tells.
     fn last_activity(&self) -> Option<Timestamp> {
         self.seen().latest(Switches::ALL).map(|(_, at)| at)
@@ -262,7 +331,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Generation, UpstreamAddress, UserName};
+    use crate::model::{UpstreamAddress, UserName};
 
     fn alice() -> ServerKey {
         ServerKey::default_of(UserName::parse("alice").expect("a name"))
@@ -290,14 +359,20 @@ mod tests {
         let _watched_but_never_started = board.watch(&alice());
         assert_eq!(board.unstored_activity(resolution), []);
         board.note_activity(&alice(), ActivitySource::Reported, Timestamp(100));
-        let first = board.unstored_activity(resolution);
-        assert_eq!(first, [(alice(), Timestamp(100))], "the first is due at once");
-        board.activity_is_stored(&first);
+        let stamps = |resolution: Duration| -> Vec<i64> {
+            let unstored = board.unstored_activity(resolution);
+            unstored.iter().filter_map(|(_, seen)| Some(seen.of(ActivitySource::Reported)?.0)).collect()
+        };
+        assert_eq!(stamps(resolution), [100], "the first is due at once");
+        board.activity_is_stored(&board.unstored_activity(resolution));
         board.note_activity(&alice(), ActivitySource::Reported, Timestamp(129));
-        assert_eq!(board.unstored_activity(resolution), []);
-        assert_eq!(board.unstored_activity(Duration::ZERO).len(), 1, "at the end everything is");
+        assert!(stamps(resolution).is_empty());
+        assert_eq!(stamps(Duration::ZERO), [129], "at the end everything is");
         board.note_activity(&alice(), ActivitySource::Reported, Timestamp(130));
-        assert_eq!(board.unstored_activity(resolution), [(alice(), Timestamp(130))]);
+        assert_eq!(stamps(resolution), [130]);
+        board.activity_is_stored(&board.unstored_activity(resolution));
+        board.note_activity(&alice(), ActivitySource::Request, Timestamp(100));
+        assert_eq!(stamps(resolution), [130], "another source is due though the latest is stored");
     }
 
     #[test]

@@ -5,11 +5,13 @@
 //! statuses change in the loop itself: a route is published before anybody reads «ready», and is gone before anything
 //! of the server ends.
 
+mod idle;
 mod leaving;
 mod records;
 mod restart;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
@@ -17,12 +19,14 @@ use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::idle::ExtendAnswer;
 use self::leaving::Leaving;
 use self::records::{Writing, Written};
 use self::restart::RestartWritten;
 use super::backend::{Found, Handle, Notice};
 use super::board::Board;
 use super::counts::Begun;
+use super::idle::Idle;
 use super::life::{self, Action, Came, Deadlines, Event, Fact, Life, State};
 use super::limits::Load;
 use super::profiles::Choice;
@@ -42,6 +46,9 @@ use crate::tasks::Tasks;
 /// Who starts and stops what nobody asked for.
 const OURSELVES: &str = "slipway";
 
+/// So far ahead may lie what servers report of themselves.
+const AHEAD: Duration = Duration::from_secs(3_600);
+
 /// What the loop is told.
 pub(super) enum Mail {
     Start(ServerKey, Wish, Answer),
@@ -59,6 +66,10 @@ pub(super) enum Mail {
     /// No starts while the weak one can be upgraded.
     Hold(UserName, Weak<()>, Changed),
     Renamed(UserName, UserName, oneshot::Sender<()>),
+    /// Its deadline has passed, as far as the keeper knows.
+    StopIdle(ServerKey, Generation),
+    /// Its deadline is to be put off by so many hours.
+    Extend(ServerKey, NonZeroU32, Actor, ExtendAnswer),
     Unreachable(Unreachable),
     /// The engine's list.
     Listed(Vec<Found>),
@@ -109,6 +120,7 @@ pub(super) struct Surroundings {
     pub(super) groups: GroupsOf,
     pub(super) grants: GrantsOf,
     pub(super) gpus: Arc<dyn GpuLender>,
+    pub(super) idle: Arc<Idle>,
 }
 
 /// All that the loop needs, and all that it owns.
@@ -122,6 +134,7 @@ pub(super) struct Driver {
     groups: GroupsOf,
     grants: GrantsOf,
     gpus: Arc<dyn GpuLender>,
+    idle: Arc<Idle>,
     deadlines: Deadlines,
     /// In order, so that a user's servers lie together.
     slots: BTreeMap<ServerKey, Slot>,
@@ -139,7 +152,7 @@ pub(super) struct Driver {
 /// What waits in a server's lane.
 enum Job {
     Act(Action),
-    Write(Writing),
+    Write(Box<Writing>),
     Restart(Actor),
 }
 
@@ -208,7 +221,7 @@ impl Slot {
 
 impl Driver {
     pub(super) fn new(steps: Arc<Steps>, around: Surroundings, rows: Vec<ServerRow>) -> Self {
-        let Surroundings { routes, board, clock, tasks, mail, groups, grants, gpus } = around;
+        let Surroundings { routes, board, clock, tasks, mail, groups, grants, gpus, idle } = around;
         let deadlines = steps.config.deadlines();
         let mut driver = Self {
             steps,
@@ -220,6 +233,7 @@ impl Driver {
             groups,
             grants,
             gpus,
+            idle,
             deadlines,
             slots: BTreeMap::new(),
             alarms: BTreeSet::new(),
@@ -243,10 +257,16 @@ impl Driver {
             Life::at_rest(row.generation, row.failure)
         };
         self.board.set_record(&row.key, Some(Arc::new(record.clone())));
-        if let Some(at) = row.last_activity {
-            self.board.note_activity(&row.key, ActivitySource::Reported, at);
-            self.board.activity_is_stored(&[(row.key.clone(), at)]);
+        let mut seen = row.last_seen;
+        if let Some(at) = row.last_activity.filter(|at| seen.iter().all(|(_, seen)| seen < *at)) {
+            // A row of before sources were told apart.
+            seen.note(ActivitySource::Reported, at);
         }
+        // The clock may have been set back while we were away.
+        seen.not_after(now.plus(AHEAD));
+        self.board.restore_seen(&row.key, seen);
+        self.board.set_extended(&row.key, row.extended.filter(|_| row.wanted));
+        self.board.set_idle_end(&row.key, row.idle_end);
         self.load.active += usize::from(!life.state.is_at_rest());
         let mut slot = Slot::new(life, now);
         if row.wanted && !row.gpus.is_empty() {
@@ -293,6 +313,8 @@ impl Driver {
                 self.renamed(&from, &to);
                 let _ = answer.send(());
             }
+            Mail::StopIdle(server, generation) => self.stop_idle(&server, generation),
+            Mail::Extend(server, hours, by, answer) => self.extend(&server, hours, by, answer),
             Mail::Restart(server, by, answer) => self.restart(&server, by, answer),
             Mail::RestartWritten(written) => self.restart_written(written),
             Mail::Stop(server, by, answer) => {
@@ -328,7 +350,7 @@ impl Driver {
     fn stop(&mut self, server: &ServerKey, by: Actor) {
         let at = self.clock.now();
         if let Some(slot) = self.slots.get_mut(server).filter(|slot| slot.life.state.is_wanted()) {
-            slot.notes.push(Note { at, by, act: "stopped server" });
+            slot.notes.push(Note { at, by, act: "stopped server".into() });
         }
         self.apply(server, Event::Stop);
     }
@@ -369,6 +391,7 @@ impl Driver {
             let begins = !after.state.is_at_rest();
             slot.handle = None;
             (slot.started_at, slot.is_fresh) = (begins.then_some(now), begins);
+            self.board.begin_anew(server);
             if begins {
                 // To start it is to use it: no culler ends a server on its way because it was last used a month ago.
                 self.board.note_activity(server, ActivitySource::Start, now);
@@ -377,6 +400,7 @@ impl Driver {
         if after.state.is_at_rest() && !before.state.is_at_rest() {
             slot.gpus = GpuHeld::default();
             self.gpus.release(server);
+            self.board.begin_anew(server);
         }
         self.keep_books(server, &before, &after);
         for action in actions {
@@ -567,12 +591,12 @@ impl Driver {
         slot.lane_is_busy = true;
         let action = match job {
             Job::Act(action) => action,
-            Job::Write(writing) => return self.begin_writing(server, writing),
+            Job::Write(writing) => return self.begin_writing(server, *writing),
             Job::Restart(by) => return self.begin_restart(server, by),
         };
         if action == Action::Create {
             let by = slot.wished_by.take().unwrap_or_else(|| OURSELVES.into());
-            slot.notes.push(Note { at: self.clock.now(), by, act: "started server" });
+            slot.notes.push(Note { at: self.clock.now(), by, act: "started server".into() });
         }
         let notes = match action {
             Action::Create | Action::Save => std::mem::take(&mut slot.notes),
@@ -641,6 +665,7 @@ impl Driver {
             ServerState::Failed(failure) => Some(failure),
             _ => None,
         };
+        let (last_seen, extended) = self.board.kept(server);
         let mut row = ServerRow {
             generation: slot.life.generation,
             handle: slot.handle.clone().map(|handle| handle.0),
@@ -648,6 +673,9 @@ impl Driver {
             restarting: slot.life.state.is_restarting(),
             started_at: slot.started_at,
             last_activity: self.board.last_activity(server),
+            last_seen,
+            extended,
+            idle_end: self.board.idle_end(server),
             failure,
             gpus: slot.gpus.clone(),
             ..ServerRow::new(server.clone())

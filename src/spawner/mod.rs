@@ -49,12 +49,12 @@ pub use backend::{
 pub use changes::ServerChange;
 pub use config::Config;
 pub use counts::Figures;
-pub use idle::{Config as IdleConfig, ExtendError, Extended, IdleRulesOf};
+pub use idle::{Config as IdleConfig, ExtendError, Extended, IdleFigures, IdleRulesOf};
 pub use limits::NamedServers;
 pub use profiles::{ANY_IMAGE, Offer, Profile, is_image};
 pub use record::{Change, Defined, ServerRecord, Wish};
 pub use usage::{UsageSample, UsageTotals};
-pub use volumes::{Outcome, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
+pub use volumes::{Outcome, OwnedSizes, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
     ActivitySource, Actor, BasePath, Clock, DisplayName, Effective, GpuHeld, GrantedGpu, NameError, Routes, Secret,
@@ -104,6 +104,10 @@ pub trait GpuLender: Send + Sync + 'static {
     fn adopt(&self, server: &ServerKey, held: &GpuHeld);
     /// This server is down, or waits no longer: whatever it had is free.
     fn release(&self, server: &ServerKey);
+    /// Servers whose processors are this busy now, in percent. A processor that several servers share tells of none.
+    fn at_work(&self, _percent: u32) -> Vec<ServerKey> {
+        vec![]
+    }
 }
 
 /// What a server gets of the graphics processors.
@@ -243,8 +247,8 @@ pub struct Parts {
     pub gpus: Arc<dyn GpuLender>,
     /// When idle servers of somebody are stopped.
     pub idle_rules: IdleRulesOf,
-    /// How servers are asked for their kernels.
-    pub errands: Errands,
+    /// How servers are asked for their kernels; None: they are not.
+    pub errands: Option<Errands>,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -301,11 +305,13 @@ impl Spawner {
     /// # Errors
     /// If the rows cannot be read.
     pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
-        let Parts { backend, store, routes, tokens, groups, grants, gpus, idle_rules, errands, base, clock, tasks } = parts;
-        let idle = Arc::new(idle::Idle::new(config.idle.clone(), idle_rules.clone(), clock.clone()));
+        let Parts { backend, store, routes, tokens, groups, grants, gpus, idle_rules, errands, base, clock, tasks } =
+            parts;
         let rows = Rows(store);
         volumes::give_owners(&rows).await?;
         let known = rows.all().await?;
+        let watched = rows.idle_watch().await?;
+        let idle = Arc::new(idle::Idle::new(config.idle.clone(), idle_rules.clone(), clock.clone(), watched));
         let board = Arc::new(Board::new(clock.now()));
         let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
         let engine_timeout = config.engine_timeout();
@@ -347,6 +353,7 @@ impl Spawner {
         let usage = Arc::new(usage::Usages::new(&config, backend.clone(), board.clone(), clock.clone()));
         tasks.spawn(usage.clone().keep_usage(tasks.stopping().clone()));
         let sampled = usage.clone();
+        let asks = errands.is_some();
         let answers = answers::Answers::new(answers::Parts {
             board: board.clone(),
             samples: Box::new(move || sampled.all()),
@@ -356,8 +363,16 @@ impl Spawner {
             clock: clock.clone(),
             config: config.idle.clone(),
         });
+        if asks {
+            let asking = answers.clone();
+            idle.ask_with(Arc::new(move |server| {
+                let asking = asking.clone();
+                Box::pin(async move { asking.ask(&server).await })
+            }));
+        }
         tasks.spawn(answers.keep(tasks.stopping().clone()));
         tasks.spawn(usage.clone().keep_layers(tasks.stopping().clone()));
+        let idle_rows = rows.clone();
         let steps = Arc::new(Steps {
             config,
             ready,
@@ -377,7 +392,8 @@ impl Spawner {
             mail: mail.clone(),
             groups: groups.clone(),
             grants,
-            gpus,
+            gpus: gpus.clone(),
+            idle: idle.clone(),
         };
         let driver = Driver::new(steps, around, known);
         if let Some(found) = first_list {
@@ -385,6 +401,8 @@ impl Spawner {
             let _ = mail.send(Mail::Listed(found)).await;
         }
         tasks.spawn(driver.run(mailbox));
+        let keeper = idle::Keeper { board: board.clone(), rows: idle_rows, mail: mail.clone(), gpus };
+        tasks.spawn(idle.clone().keep(keeper, tasks.stopping().clone()));
 
         let stopping = tasks.stopping().clone();
         let (engine, letters) = (backend.clone(), mail.clone());
@@ -428,6 +446,12 @@ impl Spawner {
             self.counts.refused.one();
         }
         started
+    }
+
+    /// The image that servers are made from if nobody chooses another; none where there are no images.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        self.backend.image()
     }
 
     /// Wishes a stop; returns the status right after.

@@ -1,9 +1,10 @@
 //! The spawner's rows in the store, from async code: each call runs on the blocking pool and ends after the fsync.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
-use crate::model::{Actor, ServerKey, Timestamp, UserName, VolumeStem};
-use crate::store::{ServerRow, Store, StoreError, Transaction, VolumesRow};
+use crate::model::{Actor, LastSeen, ServerKey, Switches, Timestamp, UserName, VolumeStem};
+use crate::store::{ServerRow, Store, StoreError, Transaction, VolumesRow, WatchRow};
 
 /// The store as the spawner uses it.
 #[derive(Clone)]
@@ -14,7 +15,7 @@ pub(super) struct Rows(pub(super) Store);
 pub(super) struct Note {
     pub(super) at: Timestamp,
     pub(super) by: Actor,
-    pub(super) act: &'static str,
+    pub(super) act: Cow<'static, str>,
 }
 
 impl Rows {
@@ -27,22 +28,30 @@ impl Rows {
     }
 
     /// Writes down when these servers were last used. What has no row has been forgotten meanwhile, and stays so.
-    pub(super) async fn note_activity(&self, seen: Vec<(ServerKey, Timestamp)>) -> Result<(), StoreError> {
+    pub(super) async fn note_activity(&self, seen: Vec<(ServerKey, LastSeen)>) -> Result<(), StoreError> {
         self.run(move |store| {
             store.write(|transaction| {
-                seen.iter().try_for_each(|(server, at)| {
+                seen.iter().try_for_each(|(server, seen)| {
                     let Some(row) = transaction.server(server)? else { return Ok(()) };
-                    let last_activity = row.last_activity.max(Some(*at));
-                    transaction.put_server(&ServerRow { last_activity, ..row })
+                    transaction.put_server(&with_seen(row, seen))
                 })
             })
         })
         .await
     }
 
+    pub(super) async fn idle_watch(&self) -> Result<Option<WatchRow>, StoreError> {
+        self.run(|store| store.idle_watch()).await
+    }
+
     pub(super) async fn volumes_of(&self, owner: &UserName) -> Result<Option<VolumesRow>, StoreError> {
         let owner = owner.clone();
         self.run(move |store| store.volumes_of(&owner)).await
+    }
+
+    /// Whose volumes are kept under which names.
+    pub(super) async fn owners_by_stem(&self) -> Result<HashMap<VolumeStem, UserName>, StoreError> {
+        self.run(|store| Ok(store.volumes()?.into_iter().map(|row| (row.stem, row.owner)).collect())).await
     }
 
     /// Under which names volumes are somebody's.
@@ -81,11 +90,19 @@ impl Rows {
 pub(super) fn put(transaction: &mut Transaction<'_>, mut row: ServerRow, notes: &[Note]) -> Result<(), StoreError> {
     check_owner(transaction, &row.key)?;
     let object = row.key.to_string();
-    notes.iter().try_for_each(|note| transaction.audit(note.at, &note.by, note.act, &object))?;
+    notes.iter().try_for_each(|note| transaction.audit(note.at, &note.by, &note.act, &object))?;
     // Activity is written beside the steps of a server; a step that began earlier must not take it back.
-    let stored = transaction.server(&row.key)?.and_then(|stored| stored.last_activity);
-    row.last_activity = row.last_activity.max(stored);
+    if let Some(stored) = transaction.server(&row.key)? {
+        row.last_activity = row.last_activity.max(stored.last_activity);
+        row.last_seen = row.last_seen.and(&stored.last_seen);
+    }
     transaction.put_server(&row)
+}
+
+/// The row with what has been seen beside what it holds; times only move forward.
+fn with_seen(row: ServerRow, seen: &LastSeen) -> ServerRow {
+    let latest = seen.latest(Switches::ALL).map(|(_, at)| at);
+    ServerRow { last_activity: row.last_activity.max(latest), last_seen: row.last_seen.and(seen), ..row }
 }
 
 pub(super) fn check_owner(transaction: &mut Transaction<'_>, server: &ServerKey) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! The driver with a real store, real routes and real probes; only the engine is a stage, and time is moved by hand.
 
 mod gpus;
+mod idle;
 mod named;
 mod restart;
 mod usage;
@@ -21,7 +22,7 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::time::timeout;
 
 use super::*;
-use crate::model::{Generation, ServerState, UpstreamAddress};
+use crate::model::{Generation, GrantedIdle, Route, ServerState, UpstreamAddress};
 use crate::store;
 
 /// Longer than anything here takes.
@@ -324,6 +325,7 @@ impl World {
     async fn open(config: Config, stage: Arc<Stage>, clock: Arc<MovedClock>, folder: Arc<tempfile::TempDir>) -> Self {
         let tokens = Arc::new(Watched { store: Some(stage.store.clone()), ..Watched::default() });
         let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let idle_rules = config.idle.rules;
         let parts = Parts {
             backend: stage.clone(),
             store: stage.store.clone(),
@@ -332,8 +334,8 @@ impl World {
             groups: Arc::new(|user| if user.as_str() == "alice" { vec!["staff".into()] } else { vec![] }),
             grants: Arc::new(|_| crate::model::Effective::default()),
             gpus: stage.lender.lock().clone().unwrap_or_else(|| Arc::new(NoGpus)),
-            idle_rules: Arc::new(|_| crate::model::GrantedIdle::default()),
-            errands: Arc::new(|_| None),
+            idle_rules: Arc::new(move |_| GrantedIdle { rules: idle_rules, from: vec![] }),
+            errands: None,
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -539,10 +541,10 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     let world = World::new(|_| {}).await;
     let alice = user("alice");
     let before = world.ready(&alice).await;
-    world.spawner.note_activity(&alice, ActivitySource::Reported, Timestamp(5_000_000));
+    world.spawner.note_activity(&alice, ActivitySource::Reported, Timestamp(3_000_000));
     timeout(PATIENCE, async {
         let saved = || world.stage.store.server(&alice).expect("readable").and_then(|row| row.last_activity);
-        while saved() != Some(Timestamp(5_000_000)) {
+        while saved() != Some(Timestamp(3_000_000)) {
             tokio::task::yield_now().await;
         }
     })
@@ -551,7 +553,7 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     world.stage.is_down.store(true, Ordering::SeqCst);
     let world = world.reopen().await;
     assert_eq!(world.spawner.status(&alice).state.pending(), Some("spawn"));
-    assert_eq!(world.spawner.last_activity(&alice), Some(Timestamp(5_000_000)));
+    assert_eq!(world.spawner.last_activity(&alice), Some(Timestamp(3_000_000)));
     // A person asks meanwhile; that is no reason for a second one.
     world.spawner.start(&alice, Wish::of("test")).await.expect("the wish is taken");
     world.pass(Duration::from_secs(11)).await;
@@ -560,7 +562,7 @@ async fn a_slipway_that_comes_again_while_the_engine_is_down_adopts_once_it_is_b
     let after = world.until(&alice, |state| *state == ServerState::Ready).await;
     assert_eq!((after.generation, after.started_at), (before.generation, before.started_at));
     assert_eq!(world.stage.created.lock().len(), 1);
-    assert_eq!(world.spawner.last_activity(&alice), Some(Timestamp(5_000_000)), "to be found again is no activity");
+    assert_eq!(world.spawner.last_activity(&alice), Some(Timestamp(3_000_000)), "to be found again is no activity");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::model::{Actor, Clock, Timestamp, UserName, VolumeStem};
 use crate::store::{StoreError, VolumesRow};
 use crate::tasks::Tasks;
 pub(super) use owners::{NoVolumes, claim, give_owners};
+pub use sizes::OwnedSizes;
 pub(super) use sizes::{Pace, Sizes};
 
 /// A volume that a user has, or that all share.
@@ -108,6 +109,18 @@ impl Spawner {
     #[must_use]
     pub fn gives_left_over_volumes(&self) -> bool {
         self.volumes.gives_left_over
+    }
+
+    /// How many bytes the volumes of each account have, of those whose were looked at. Asks nobody.
+    #[must_use]
+    pub fn volume_totals(&self) -> Vec<(UserName, u64)> {
+        self.volumes.sizes.totals()
+    }
+
+    /// How large one account's are; None: nobody has looked yet.
+    #[must_use]
+    pub fn volume_sizes_of(&self, user: &UserName) -> Option<OwnedSizes> {
+        self.volumes.sizes.of_owner(user)
     }
 
     /// The user's volumes that exist, then those that all share, in the order of the settings.

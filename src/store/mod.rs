@@ -8,6 +8,7 @@ mod counts;
 mod error;
 mod files;
 mod groups;
+mod history;
 mod notices;
 mod open;
 mod rows;
@@ -16,6 +17,7 @@ mod staged;
 mod takeover;
 mod transaction;
 mod volumes;
+mod watch;
 mod witness;
 
 #[cfg(test)]
@@ -35,11 +37,13 @@ pub use audit::{AuditEntry, AuditFilter, AuditPage, AuditRetention, AuditRow, Ch
 pub use counts::Figures;
 pub use error::StoreError;
 pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
+pub use history::{ActivityRow, HostHistoryRow};
 pub use notices::{DeliveryRow, NoticeId, NoticeRow};
 pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use takeover::{Numbers, TakenKey};
 pub use transaction::Transaction;
 pub use volumes::VolumesRow;
+pub use watch::WatchRow;
 
 use error::unreadable;
 use files::{DataDir, LOCK_PATIENCE};
@@ -70,10 +74,13 @@ const SHARE_CODES: Table = TableDefinition::new("share_codes");
 const NOTICES: Table = TableDefinition::new("notices");
 const VOLUMES: Table = TableDefinition::new("volumes");
 const TAKEN_OVER: Table = TableDefinition::new("taken_over");
+const ACTIVITY: Table = TableDefinition::new("activity");
+const HISTORY: Table = TableDefinition::new("history");
 /// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
 /// Tables that came later: an older database has none of them until the first write to each.
-const LATER_TABLES: [Table; 7] = [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES, TAKEN_OVER];
+const LATER_TABLES: [Table; 9] =
+    [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES, TAKEN_OVER, ACTIVITY, HISTORY];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    DisplayName, Failure, Generation, GpuHeld, GrantNote, OAuthClient, OtpSecret, OwnerName, ServerKey, ServerOptions,
-    SessionKey, StoredToken, Timestamp, TokenId, UserName, UserProfile,
+    DisplayName, Failure, Generation, GpuHeld, GrantNote, IdleEnd, IdleExtension, LastSeen, OAuthClient, OtpSecret,
+    OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken, Timestamp, TokenId, UserName, UserProfile,
 };
 
 /// A person.
@@ -175,6 +175,15 @@ pub struct ServerRow {
     /// What its present start has of the graphics processors.
     #[serde(default)]
     pub gpus: GpuHeld,
+    /// By what and when it was last used.
+    #[serde(default)]
+    pub last_seen: LastSeen,
+    /// How its owner put the end of the running one off.
+    #[serde(default)]
+    pub extended: Option<IdleExtension>,
+    /// That it was stopped as idle, when it last was.
+    #[serde(default)]
+    pub idle_end: Option<IdleEnd>,
 }
 
 impl ServerRow {
@@ -195,6 +204,9 @@ impl ServerRow {
             created: None,
             made_from: MadeFrom::default(),
             gpus: GpuHeld::default(),
+            last_seen: LastSeen::default(),
+            extended: None,
+            idle_end: None,
         }
     }
 }

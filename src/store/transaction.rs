@@ -49,7 +49,7 @@ impl<'a> Transaction<'a> {
         self.put(USERS, row.name.as_str().as_bytes(), row)
     }
 
-    /// Removes the user with all sessions, tokens and server rows of his, and what says which volumes are his.
+    /// Removes the user with all sessions, tokens and server rows of his, what says which volumes are his, and when he was active.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -58,6 +58,7 @@ impl<'a> Transaction<'a> {
         self.remove_where(SESSIONS, |row: &SessionRecord| row.belongs_to(name))?;
         self.remove_where(TOKENS, |row: &TokenRow| row.owner.user() == Some(name))?;
         self.forget_volumes(name)?;
+        self.forget_activity(name)?;
         let (first, end) = servers_range(name);
         let mut table = self.write.open_table(SERVERS).map_err(unreadable)?;
         table.retain_in(first.as_slice()..end.as_slice(), |_, _| false).map_err(unwritten)
@@ -144,7 +145,7 @@ impl<'a> Transaction<'a> {
         self.remove(SERVERS, &server_key(key))
     }
 
-    /// Gives all servers of `from` to `to`, who has none, and the volumes with them: a part of renaming a user.
+    /// Gives all servers of `from` to `to`, who has none, and the volumes and the activity with them: a part of renaming a user.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -166,7 +167,8 @@ impl<'a> Transaction<'a> {
             let key = ServerKey { user: to.clone(), name: row.key.name.clone() };
             self.put_server(&ServerRow { key, ..row })?;
         }
-        self.rename_volumes(from, to)
+        self.rename_volumes(from, to)?;
+        self.rename_activity(from, to)
     }
 
     /// Counts this commit; the witness is told the number.

@@ -15,11 +15,13 @@ mod adopted;
 mod client;
 mod engine;
 mod grants;
+mod idle;
 mod notices;
 #[allow(dead_code)]
 mod program;
 mod registry;
 mod spawner;
 mod story;
+mod usage;
 mod volumes;
 mod world;

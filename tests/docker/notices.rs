@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::program::{Browser, PASSWORD, Program, hidden_field};
+use crate::program::{Browser, PASSWORD, Program};
 use crate::story::Cleaner;
 
 /// Starts the administrator's own server with `image`, sends him a notice, and says what became of it.
@@ -12,16 +12,9 @@ async fn told(prefix: &str, image: &str) -> (Program, Browser, Value) {
     let mut browser = program.browser();
     browser.sign_in("admin", PASSWORD).await;
     browser.open_server("admin", "/lab").await;
-    let (page, _) = browser.go("/hub/notifications").await;
-    let xsrf = hidden_field(&page.is(200).text(), "_xsrf");
-    let headers = [
-        ("x-xsrftoken", xsrf.as_str()),
-        ("content-type", "application/json"),
-        ("sec-fetch-mode", "cors"),
-        ("sec-fetch-site", "same-origin"),
-    ];
+    let token = browser.hub_token().await;
     let wish = json!({ "message": "Save your work 🚢", "variant": "warning" }).to_string();
-    let answer = browser.send(Method::POST, "/hub/api/notifications/broadcast", &headers, &wish).await;
+    let answer = browser.call(Method::POST, "/hub/api/notifications/broadcast", &token, &wish).await;
     let result = answer.is(200).json();
     (program, browser, result)
 }
@@ -34,10 +27,9 @@ async fn a_real_jupyterlab_with_the_extension_has_the_notice() {
         "total": 1, "successful": 1, "failed": 0, "details": [{ "username": "admin", "status": "success" }],
     });
     assert_eq!(result, delivered, "{}", program.log());
-    let xsrf = browser.cookie("_xsrf", "/user/admin/").expect("the server's _xsrf cookie").to_owned();
-    let headers = [("x-xsrftoken", xsrf.as_str()), ("sec-fetch-mode", "cors"), ("sec-fetch-site", "same-origin")];
+    let token = browser.server_token("admin");
     let path = "/user/admin/jupyterlab-notifications-extension/notifications";
-    let kept = browser.send(Method::GET, path, &headers, "").await.is(200).json();
+    let kept = browser.call(Method::GET, path, &token, "").await.is(200).json();
     let notice = &kept["notifications"][0];
     assert_eq!(notice["message"], "Save your work 🚢");
     assert_eq!((&notice["type"], &notice["autoClose"]), (&json!("warning"), &json!(false)));

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderValue, Method};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -235,34 +236,57 @@ impl Browser {
         }
     }
 
-    /// Runs `code` in a new kernel of the server of `name` and returns what it printed.
-    pub async fn run_in_kernel(&mut self, name: &str, code: &str) -> String {
-        let base = format!("/user/{name}/");
-        let xsrf = self.cookie("_xsrf", &base).expect("the server's _xsrf cookie").to_owned();
+    /// A request of a page's script, with the form token of that page.
+    pub async fn call(&mut self, method: Method, path: &str, form_token: &str, body: &str) -> Answer {
         let headers = [
-            ("x-xsrftoken", xsrf.as_str()),
+            ("x-xsrftoken", form_token),
             ("content-type", "application/json"),
             ("sec-fetch-mode", "cors"),
             ("sec-fetch-site", "same-origin"),
         ];
-        let kernel = self
-            .send(Method::POST, &format!("{base}api/kernels"), &headers, "{\"name\":\"python3\"}")
-            .await
-            .is(201)
-            .json();
-        let id = kernel["id"].as_str().expect("a kernel's id");
-        let path = format!("{base}api/kernels/{id}/channels");
+        self.send(method, path, &headers, body).await
+    }
+
+    /// The form token of the hub's pages.
+    pub async fn hub_token(&mut self) -> String {
+        let (page, _) = self.go("/hub/token").await;
+        hidden_field(&page.is(200).text(), "_xsrf")
+    }
+
+    /// The form token of the pages of the server of `name`.
+    pub fn server_token(&self, name: &str) -> String {
+        self.cookie("_xsrf", &format!("/user/{name}/")).expect("the server's _xsrf cookie").to_owned()
+    }
+
+    /// Starts a kernel of the server of `name` and returns its id.
+    pub async fn start_kernel(&mut self, name: &str) -> String {
+        let token = self.server_token(name);
+        let path = format!("/user/{name}/api/kernels");
+        let kernel = self.call(Method::POST, &path, &token, "{\"name\":\"python3\"}").await.is(201).json();
+        kernel["id"].as_str().expect("a kernel's id").to_owned()
+    }
+
+    /// Opens the WebSocket of a kernel.
+    pub async fn open_kernel(
+        &self,
+        name: &str,
+        id: &str,
+    ) -> WebSocketStream<impl AsyncRead + AsyncWrite + Unpin + use<>> {
+        let path = format!("/user/{name}/api/kernels/{id}/channels");
         let (answer, stream) = self.client_for(&path).open_websocket(&path).await;
         let stream = stream.unwrap_or_else(|| panic!("no WebSocket: {} {}", answer.status, answer.text()));
-        let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
-        let header = json!({ "msg_id": "1", "username": name, "session": "s", "date": "2026-11-22T00:00:00Z", "msg_type": "execute_request", "version": "5.3" });
-        let content = json!({ "code": code, "silent": false, "store_history": false, "user_expressions": {}, "allow_stdin": false });
-        let request = json!({ "header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell", "buffers": [] });
-        socket.send(Message::text(request.to_string())).await.expect("a message is sent");
+        WebSocketStream::from_raw_socket(stream, Role::Client, None).await
+    }
+
+    /// Runs `code` in a new kernel of the server of `name` and returns what it printed.
+    pub async fn run_in_kernel(&mut self, name: &str, code: &str) -> String {
+        let id = self.start_kernel(name).await;
+        let mut socket = self.open_kernel(name, &id).await;
+        socket.send(kernel_message("execute_request", execution_of(code))).await.expect("a message is sent");
         let printed = async {
             while let Some(message) = socket.next().await {
                 let Ok(Message::Text(text)) = message else { continue };
-                let message: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                let message: Value = serde_json::from_str(&text).expect("JSON");
                 match message["msg_type"].as_str() {
                     Some("stream") => return message["content"]["text"].as_str().unwrap_or_default().to_owned(),
                     Some("error") => panic!("the cell failed: {}", message["content"]),
@@ -273,6 +297,18 @@ impl Browser {
         };
         tokio::time::timeout(START_LIMIT, printed).await.expect("the cell prints")
     }
+}
+
+/// What a client of Jupyter sends through a kernel's WebSocket.
+pub fn kernel_message(kind: &str, content: Value) -> Message {
+    let header = json!({ "msg_id": kind, "username": "admin", "session": "s", "date": "2026-11-22T00:00:00Z", "msg_type": kind, "version": "5.3" });
+    let message = json!({ "header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell", "buffers": [] });
+    Message::text(message.to_string())
+}
+
+/// What a cell with `code` asks for.
+pub fn execution_of(code: &str) -> Value {
+    json!({ "code": code, "silent": false, "store_history": false, "user_expressions": {}, "allow_stdin": false })
 }
 
 const NAVIGATION: [(&str, &str); 3] =

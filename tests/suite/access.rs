@@ -260,6 +260,12 @@ const TABLE: &[Row] = &[
     ("api", "OPTIONS", "/hub/api/users/alice/servers/gpu/session-info", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("api", "POST", "/hub/api/users/alice/servers/gpu/extend-session", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("api", "OPTIONS", "/hub/api/users/alice/servers/gpu/extend-session", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "GET", "/hub/api/activity", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/activity", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/activity/sample", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/activity/sample", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/hub/api/activity/reset", [403, 403, 403, 403, 403, 403, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/activity/reset", [200, 200, 200, 200, 200, 200, 200, 200]),
     // The rest of the router. What changes something is refused to all: no form token comes along.
     ("api", "POST", "/hub/login", [403, 403, 403, 403, 403, 403, 403, 403]),
     ("nav", "GET", "/hub/signup", [200, 200, 200, 303, 303, 303, 200, 200]),

@@ -180,3 +180,65 @@ fn an_emptied_database_is_a_refusal_and_not_a_new_beginning() {
     assert!(text(&refused).contains("slipway.redb"), "{}", text(&refused));
     assert_eq!(std::fs::metadata(&database).expect("the file is kept").len(), 0);
 }
+
+/// The least that is a JupyterHub 5's database.
+const JUPYTERHUB: &str = "
+CREATE TABLE alembic_version (version_num TEXT);
+INSERT INTO alembic_version VALUES ('4621fec11365');
+CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, admin BOOLEAN, created DATETIME);
+INSERT INTO users VALUES (1, 'alice', 1, '2024-01-02 03:04:05.000006'), (2, 'a/b', 0, NULL);
+CREATE TABLE groups (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE roles (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE spawners (id INTEGER PRIMARY KEY, user_id INTEGER);
+CREATE TABLE servers (id INTEGER PRIMARY KEY, base_url TEXT);
+CREATE TABLE api_tokens (id INTEGER PRIMARY KEY, user_id INTEGER);
+CREATE TABLE oauth_clients (id INTEGER PRIMARY KEY, identifier TEXT);
+";
+
+#[test]
+fn a_jupyterhub_moves_in_once_and_never_beside_a_running_instance() {
+    let folder = TempDir::new().expect("a folder");
+    let database = rusqlite::Connection::open(folder.path().join("jupyterhub.sqlite")).expect("a database");
+    database.execute_batch(JUPYTERHUB).expect("tables");
+    drop(database);
+    let import = |more: &[&str]| {
+        run(folder.path(), &[&["import", "jupyterhub", "--db", "jupyterhub.sqlite"], more].concat(), "")
+    };
+    let before = std::fs::read_dir(folder.path()).expect("a folder").count();
+    let dry = import(&["--dry-run"]);
+    assert!(dry.status.success() && text(&dry).ends_with("\nDry run: nothing was changed.\n"), "{}", text(&dry));
+    assert!(text(&dry).contains("not taken: users \"a/b\": the name contains '/'"), "{}", text(&dry));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), before, "not even a database is made");
+
+    let serving = Serving::start(folder.path());
+    for more in [&[][..], &["--dry-run"]] {
+        let refused = import(more);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(
+            text(&refused).contains("slipway is already running with it; stop that one first"),
+            "{}",
+            text(&refused)
+        );
+    }
+    drop(serving);
+
+    let done = import(&[]);
+    assert!(done.status.success() && text(&done).contains("All of it has come in"), "{}", text(&done));
+    let report = |output: &Output| text(output).rsplit_once("\n\n").map(|(report, _)| report.to_owned());
+    assert_eq!(report(&dry), report(&done), "a dry run says what the real one does");
+    assert!(text(&run(folder.path(), &["user", "list"], "")).contains("alice"));
+    let again = import(&[]);
+    assert!(again.status.success() && text(&again).contains("nothing was changed"), "{}", text(&again));
+
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "not hex\n").expect("a file");
+    let refused = import(&["--cookie-secret", "secret"]);
+    assert!(
+        !refused.status.success() && text(&refused).contains("no cookie secret of JupyterHub"),
+        "{}",
+        text(&refused)
+    );
+    std::fs::write(&secret, "0123456789abcdef".repeat(4)).expect("a file");
+    let told = import(&["--cookie-secret", "secret"]);
+    assert!(text(&told).contains("Everybody signs in once more") && !text(&told).contains("0123456789abcdef"));
+}

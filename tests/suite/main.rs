@@ -5,6 +5,7 @@
 #![allow(clippy::large_futures)]
 
 mod access;
+mod activity;
 mod architecture;
 mod attack_forms;
 mod attack_oauth;

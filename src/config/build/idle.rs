@@ -80,3 +80,50 @@ fn check(read: &mut Reader<'_>, config: &IdleConfig) {
         read.refuse(AFTER, format!("would count from the start of a server, since no use of it counts; {cure}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn load(lines: &str) -> Result<IdleConfig, Vec<String>> {
+        let file = format!("[spawner.idle]\n{lines}");
+        crate::config::load(Some((Path::new("s.toml"), &file)), [])
+            .map(|(_, config)| config.spawner.idle)
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nobody_is_stopped_unless_somebody_says_so() {
+        assert_eq!(load(""), Ok(IdleConfig::default()));
+        assert!(IdleConfig::default().rules.are_off());
+    }
+
+    #[test]
+    fn what_is_said_is_what_is_meant() {
+        let config = load("after_minutes = 90\nmax_age_hours = 48\nactivity.kernels = false").expect("sound");
+        assert_eq!(config.rules.idle_after, Some(Duration::from_secs(5_400)));
+        assert_eq!(config.rules.max_age, Some(Duration::from_secs(172_800)));
+        assert_eq!(config.switches, Switches::default().without(ActivitySource::Kernel));
+    }
+
+    #[test]
+    fn settings_that_undo_each_other_are_mistakes_with_a_cure() {
+        for (lines, key, cure) in [
+            ("after_minutes = 90\nmax_age_hours = 1", MAX_AGE, "make it longer"),
+            ("after_minutes = 10", WARN, "or 0 for no notice"),
+            ("after_minutes = 1\nwarn_before_minutes = 0\ncheck_interval_s = 61", CHECK, "leave the line out"),
+            ("activity.processor_cores = 0", CORES, "spawner.idle.activity.processor = false"),
+            (
+                "after_minutes = 60\nactivity = { requests = false, websockets = false, kernels = false, \
+                 terminals = false, processor = false, gpu = false }",
+                AFTER,
+                "switch one of spawner.idle.activity on",
+            ),
+        ] {
+            let mistakes = load(lines).expect_err(lines);
+            assert!(mistakes.iter().any(|text| text.contains(key) && text.contains(cure)), "{lines}: {mistakes:?}");
+        }
+    }
+}

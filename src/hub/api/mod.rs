@@ -20,6 +20,7 @@ pub(super) mod new_people;
 pub(super) mod notices;
 pub(super) mod openapi;
 mod paging;
+pub(super) mod people_activity;
 pub(super) mod profiles;
 pub(super) mod progress;
 pub(super) mod proxy;

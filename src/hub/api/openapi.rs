@@ -12,9 +12,9 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    accounts, activity, gpus, grants, groups, idle, info, lab_ready, live, metrics, new_people, notices, profiles, progress,
-    proxy, refusals, restart, server_log, servers, services, sessions, share_codes, shared_with, shares, shutdown,
-    tokens, user_acts, user_list, users, whoami,
+    accounts, activity, gpus, grants, groups, idle, info, lab_ready, live, metrics, new_people, notices,
+    people_activity, profiles, progress, proxy, refusals, restart, server_log, servers, services, sessions,
+    share_codes, shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;
@@ -55,6 +55,7 @@ pub(super) struct PageQuery {
     tags(
         (name = "Hub", description = "What this hub is, its proxy, and its end."),
         (name = "Users", description = "People, what they may see of each other, and their tokens."),
+        (name = "Activity", description = "What people use, and how much they work here."),
         (name = "Servers", description = "What people start: look, start, watch, stop."),
         (name = "Groups", description = "People together."),
         (name = "Services", description = "Programs beside the hub."),
@@ -88,6 +89,7 @@ pub(super) struct PageQuery {
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         gpus::get,
         idle::info, idle::info_named, idle::extend, idle::extend_named,
+        people_activity::get, people_activity::sample, people_activity::reset,
         authorize::get, authorize::post, token::post,
     ),
     components(schemas(ErrorModel)),

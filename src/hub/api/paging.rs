@@ -110,10 +110,15 @@ impl Page {
         if !self.is_wrapped {
             return Json(Listing::Bare(items));
         }
+        Json(Listing::Wrapped(Wrapped { items, pagination: self.pagination(total) }))
+    }
+
+    /// Which page this is, out of `total` items.
+    pub(super) fn pagination(&self, total: usize) -> Pagination {
         let (offset, limit) = (self.offset, self.limit);
         let next_offset = offset.saturating_add(limit);
         let next = (next_offset < total).then(|| NextPage { offset: next_offset, limit, url: self.url(next_offset) });
-        Json(Listing::Wrapped(Wrapped { items, pagination: Pagination { offset, limit, total, next } }))
+        Pagination { offset, limit, total, next }
     }
 
     /// The items of this page, out of all.

@@ -208,6 +208,7 @@ pub(in crate::hub) async fn rename(
     let changed = state.auth.update_user(by, old, change).await;
     // Asked of the accounts, not of the result: a commit whose end nobody saw may have been one.
     if state.auth.user(old).is_none() && state.auth.user(&new).is_some() {
+        state.activity.renamed(old, &new);
         held.renamed(&new).await?;
     }
     Ok(changed.map(drop)?)

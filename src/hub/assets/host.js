@@ -1,4 +1,4 @@
-// The samples behind this page are taken every half minute: it looks as often.
+// What this page shows of the host and of what people use is looked at in the background: it looks twice a minute.
 "use strict";
 
 setInterval(() => document.dispatchEvent(new CustomEvent("live:look")), 30_000);

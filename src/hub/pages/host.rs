@@ -14,8 +14,11 @@ use crate::hub::error::HubError;
 use crate::hub::extract::Person;
 use crate::hub::frame::Frame;
 use crate::hub::host::{CertificateShown, Filled, HostFacts};
+use crate::hub::pages::plot;
 use crate::hub::templates::moment;
-use crate::model::{GpuHeld, Timestamp};
+use crate::model::{GpuHeld, Slot, Timestamp};
+use crate::spawner::UsageTotals;
+use crate::store::HostHistoryRow;
 
 /// Processes of one graphics processor that the page shows; the API has all.
 const PROCESSES_SHOWN: usize = 8;
@@ -48,12 +51,16 @@ pub(in crate::hub) async fn get(
             is_whole => report.map(|report| report.first_break.is_none()),
         }),
         gpus => gpus_of(&state.gpus.overview()),
+        servers => servers_of(&state.spawner.usage_totals()),
     };
     frame.show(StatusCode::OK, "host.html", page)
 }
 
 pub(in crate::hub) fn facts_of(facts: &HostFacts, now: Timestamp) -> Value {
-    let HostFacts { at, engine, store, certificates, cores, load, memory, disk } = facts;
+    let HostFacts { at, engine, store, certificates, cores, load, busy, memory, own, disk, engine_disk, history } =
+        facts;
+    let plot = |series| plot::line(&plot::hours_of(series, now));
+    let HostHistoryRow { processor, memory: of_memory, disk: of_disk, engine_disk: of_engine, gpu } = &**history;
     context! {
         at => moment(*at),
         engine => context! {
@@ -67,11 +74,28 @@ pub(in crate::hub) fn facts_of(facts: &HostFacts, now: Timestamp) -> Value {
         certificates => certificates.iter().map(|one| certificate_of(one, now)).collect::<Vec<_>>(),
         cores,
         load => load.map(|load| format!("{load:.1}")),
-        load_percent => load.zip(*cores).filter(|(_, cores)| *cores > 0).map(|(load, cores)| {
-            (load / cores as f64 * 100.0).round().clamp(0.0, 100.0) as u64
-        }),
+        busy_percent => busy.map(|share| (share * 100.0).round().clamp(0.0, 100.0) as u64),
         memory => memory.map(filled),
+        own => context! { cores => own.cores.map(|cores| format!("{cores}")), memory => own.memory.map(filled) },
         disk => disk.map(filled),
+        engine_disk => engine_disk.as_ref().map(|disk| context! {
+            folder => &disk.folder, is_data_disk => disk.is_data_disk, ..filled(disk.filled)
+        }),
+        plots => context! {
+            processor => plot(processor), memory => plot(of_memory), disk => plot(of_disk), engine_disk => plot(of_engine),
+            gpu => plot(gpu),
+        },
+        gpu_percent => gpu.get(Slot(Slot::of(now).0 - 1)).map(|share| (share * 100.0).round() as u64),
+    }
+}
+
+/// What all servers use together.
+pub(in crate::hub) fn servers_of(totals: &UsageTotals) -> Value {
+    context! {
+        count => totals.servers,
+        cpu => format!("{:.1}", totals.cpu_cores),
+        memory => size(totals.memory_bytes),
+        layer => totals.layer_bytes.map(size),
     }
 }
 
@@ -158,7 +182,7 @@ fn percent(part: u64, whole: u64) -> u64 {
 }
 
 /// A size for people: `12 KiB`, `1.5 GiB`.
-fn size(bytes: u64) -> String {
+pub(in crate::hub) fn size(bytes: u64) -> String {
     let mut number = bytes as f64;
     let mut units = ["bytes", "KiB", "MiB", "GiB", "TiB"].into_iter();
     let mut unit = units.next().unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::hub::form::{Fields, query_encode, query_value};
 use crate::hub::frame::Frame;
 use crate::hub::idle::{bar_percent, hours_to_choose, in_words, tone_of};
 use crate::hub::templates::moment;
-use crate::model::{IdleView, IdleWhy, ServerKey, ServerName, ServerStatus};
+use crate::model::{Generation, IdleView, IdleWhy, ServerKey, ServerName, ServerState, ServerStatus};
 use crate::spawner::{ExtendError, SpawnerError};
 
 /// What was asked for one of the servers on a page, and what became of it.
@@ -101,8 +101,18 @@ fn no_offer(view: &IdleView) -> Option<&'static str> {
 
 /// What `idle.html` says of a server that was stopped because nobody used it, or for its age; None of any other.
 pub(super) fn ended(state: &HubState, server: &ServerKey, status: &ServerStatus) -> Option<Value> {
-    let _ = (state, server, status);
-    None
+    let end = state.spawner.idle_end(server)?;
+    let last = match status.state {
+        ServerState::Stopped | ServerState::Stopping => status.generation,
+        // The start page tells why it has to start at all.
+        ServerState::Starting(_) => Generation(status.generation.0.saturating_sub(1)),
+        _ => return None,
+    };
+    (last == end.generation).then(|| {
+        context! {
+            at => moment(end.at), is_for_idle => end.why == IdleWhy::Idle, unused_since => end.unused_since.map(moment),
+        }
+    })
 }
 
 /// For people.

@@ -18,6 +18,7 @@ pub(super) mod logout;
 pub(super) mod named;
 pub(super) mod notices;
 pub(super) mod password;
+pub(super) mod plot;
 pub(super) mod restart;
 pub(super) mod servers;
 pub(super) mod set_password;

@@ -1,12 +1,16 @@
 //! The page of the host, what the API says of graphics processors, and how often one may ask how we are.
 
+use std::sync::Arc;
+
 use minijinja::value::Value;
 
 use super::world::World;
 use crate::gpu::{Enable, EngineGives, Gpu, GpuProcess, Inventory, Lease, Look, LookError, Overview, Sight};
-use crate::hub::pages::host::{facts_of, gpus_of};
-use crate::hub::{CertificateShown, EngineShown, Filled, HostFacts, StoreShown};
-use crate::model::{GpuHeld, ServerKey, Timestamp, UserName};
+use crate::hub::pages::host::{facts_of, gpus_of, servers_of};
+use crate::hub::{CertificateShown, EngineDisk, EngineShown, Filled, HostFacts, OwnShown, StoreShown};
+use crate::model::{GpuHeld, ServerKey, Slot, Timestamp, UserName};
+use crate::spawner::UsageTotals;
+use crate::store::HostHistoryRow;
 
 const NOW: Timestamp = Timestamp(1_795_313_227_732);
 const DAY_MS: i64 = 86_400_000;
@@ -76,8 +80,38 @@ pub(super) fn facts(is_well: bool) -> HostFacts {
         cores: Some(64),
         load: is_well.then_some(23.4),
         memory: is_well.then_some(Filled { used_bytes: 201 << 30, total_bytes: 256 << 30 }),
+        busy: is_well.then_some(0.37),
+        own: if is_well {
+            OwnShown::default()
+        } else {
+            OwnShown { cores: Some(1.5), memory: Some(Filled { used_bytes: 900 << 20, total_bytes: 2 << 30 }) }
+        },
         disk: Some(Filled { used_bytes: 1_900 << 30, total_bytes: 2_000 << 30 }),
+        engine_disk: is_well.then(|| EngineDisk {
+            folder: "/var/lib/docker".into(),
+            filled: Filled { used_bytes: 700 << 30, total_bytes: 3_500 << 30 },
+            is_data_disk: false,
+        }),
+        history: Arc::new(if is_well { history() } else { HostHistoryRow::default() }),
     }
+}
+
+/// A week with days, nights, and an outage.
+fn history() -> HostHistoryRow {
+    let mut row = HostHistoryRow::default();
+    for (number, slot) in Slot::of(NOW).week().enumerate() {
+        if (430..520).contains(&number) {
+            continue;
+        }
+        let day = (number as f64 / 144.0 * std::f64::consts::TAU).sin().max(0.0);
+        let jitter = (number * 7919 % 23) as f64 / 100.0;
+        row.processor.set(slot, Some(0.08 + 0.55 * day + jitter));
+        row.memory.set(slot, Some(0.4 + 0.3 * day + jitter / 4.0));
+        row.disk.set(slot, Some(0.9 + number as f64 / 20_000.0));
+        row.engine_disk.set(slot, Some(0.1 + number as f64 / 10_000.0));
+        row.gpu.set(slot, (number > 600).then_some(0.9 * day));
+    }
+    row
 }
 
 /// What the page is made from, for the samples.
@@ -107,7 +141,9 @@ pub(super) fn page(is_well: bool) -> Value {
     let audit = minijinja::context! { at => crate::hub::templates::moment(NOW), rows => 1_204, is_whole => is_well };
     minijinja::context! {
         version => "0.1.0", started => crate::hub::templates::moment(NOW), facts => facts_of(&facts(is_well), NOW),
-        audit, gpus => gpus_of(&overview),
+        audit, gpus => gpus_of(&overview), servers => servers_of(&UsageTotals {
+            cpu_cores: 23.7, memory_bytes: 150 << 30, servers: if is_well { 41 } else { 0 }, layer_bytes: Some(12 << 30),
+        }),
     }
 }
 

@@ -51,6 +51,8 @@ async fn an_administrator_clears_a_second_factor_after_a_question_and_it_is_note
     let page = root.get("/hub/admin/users/faye").await.is(200);
     assert!(page.text.contains("Second factor</dt>") && page.text.contains("Clear second factor…"), "{}", page.text);
     assert!(!root.get("/hub/admin/users/anna").await.text.contains("econd factor"));
+    assert!(page.text.contains("Needs the second factor") && !page.text.contains("Can sign in"), "{}", page.text);
+    assert!(root.get("/hub/admin").await.text.contains("Second factor</b>"), "the list says it too");
     assert!(!page.text.contains("JBSWY"), "the secret is on no page");
 
     let asked = root.post("/hub/admin/ask", &[("just", "clear-second-factor faye"), ("from", "user")]).await.is(200);

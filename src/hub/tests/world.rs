@@ -75,6 +75,7 @@ pub(super) struct World {
     pub(super) store: Store,
     /// Cancelled when the API has been asked to stop the program.
     pub(super) stop: CancellationToken,
+    pub(super) state: HubState,
     router: Router,
     _folder: tempfile::TempDir,
 }
@@ -120,7 +121,7 @@ impl World {
             }),
             gpus: Arc::new(spawner::NoGpus),
             idle_rules: Arc::new(|_| crate::model::GrantedIdle::default()),
-            errands: Arc::new(|_| None),
+            errands: None,
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),
@@ -150,8 +151,9 @@ impl World {
         gpus.engine_says(Some(gpu::EngineGives::Each));
         program.tasks.spawn(gpus.clone().sample(stop.clone()));
         let state = HubState::new(config, auth.clone(), spawner.clone(), services, program, now, random);
-        let router = router(state.with_host(Arc::new(|| Some(super::host::facts(true))), gpus.clone()));
-        Self { stop, auth, spawner, engine, clock, store, router, gpus, _folder: folder }
+        let state = state.with_host(Arc::new(|| Some(super::host::facts(true))), gpus.clone());
+        let router = router(state.clone());
+        Self { stop, auth, spawner, engine, clock, store, state, router, gpus, _folder: folder }
     }
 
     pub(super) fn pass(&self, time: Duration) {

@@ -479,6 +479,23 @@ mod tests {
     }
 
     #[test]
+    fn idle_rules_are_checked_field_by_field() {
+        use serde_json::json;
+        let good = json!({ "idle_after_minutes": 60, "idle_max_age_hours": 1, "idle_extension_hours": 8_760 });
+        let grants = check(good).expect("sound");
+        assert!(grants.idle.is_active && grants.idle.idle_after_minutes == Some(60));
+        assert_eq!(GrantsDraft::of(&grants).check(0, &GrantRules::default()), Ok(grants));
+        let never = check(json!({ "idle_active": true })).expect("sound");
+        assert!(never.idle.is_active && never.idle.rules().are_off());
+        for minutes in [-1, 525_601, i64::MAX] {
+            refused(json!({ "idle_after_minutes": minutes }), "invalid_idle_limit");
+        }
+        refused(json!({ "idle_max_age_hours": 8_761 }), "invalid_idle_age");
+        refused(json!({ "idle_after_minutes": 61, "idle_max_age_hours": 1 }), "invalid_idle_age");
+        refused(json!({ "idle_extension_hours": -1 }), "invalid_idle_extension");
+    }
+
+    #[test]
     fn the_first_of_several_problems_is_that_of_the_first_section() {
         let both = serde_json::json!({ "mem_limit_enabled": true, "env_vars": [{ "name": "NB_UID" }] });
         let problems = check(both).expect_err("two problems");

@@ -1,3 +1,5 @@
+//! Which messages of a WebSocket carry work, in every form and cut that there is.
+
 use proptest::prelude::*;
 
 use super::super::frames::Frames;

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use http::StatusCode;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +28,11 @@ use crate::model::{ActivitySource, BasePath, Clock, Route, Secret, ServerKey, Ti
 use crate::net::fetch;
 use said::Said;
 
-/// How long one question may take, from connecting to the end of its answer. 5 s: Jupyter takes milliseconds, also while
-/// its kernels compute.
+/// How long the question for kernels may take, from connecting to the end of its answer. 5 s: Jupyter takes milliseconds,
+/// also while its kernels compute, and some more to ask us whose token that is.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// The same for terminals, once it has answered.
+const TERMINALS_LIMIT: Duration = Duration::from_secs(3);
 /// Bytes of an answer that are read. 256 KiB: a thousand kernels.
 const ANSWER_LIMIT_BYTES: usize = 256 << 10;
 /// How often it is looked whom to ask, and who computes.
@@ -60,7 +62,7 @@ type Samples = Box<dyn Fn() -> Vec<(ServerKey, UsageSample)> + Send + Sync>;
 pub(super) struct Parts {
     pub(super) board: Arc<Board>,
     pub(super) samples: Samples,
-    pub(super) errands: Errands,
+    pub(super) errands: Option<Errands>,
     pub(super) rules: IdleRulesOf,
     pub(super) base: BasePath,
     pub(super) clock: Arc<dyn Clock>,
@@ -70,8 +72,6 @@ pub(super) struct Parts {
 /// Asks servers, and remembers whom it has asked.
 pub(super) struct Answers {
     parts: Parts,
-    /// Places for questions, whoever wants to know.
-    places: Semaphore,
     asked: Mutex<HashMap<ServerKey, Asked>>,
 }
 
@@ -86,58 +86,56 @@ struct Asked {
 
 impl Answers {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let places = Semaphore::new(parts.config.questions_at_once.max(1));
-        Arc::new(Self { parts, places, asked: Mutex::default() })
+        Arc::new(Self { parts, asked: Mutex::default() })
     }
 
-    /// Asks a server now, and notes what it says. Ends within twice `ANSWER_LIMIT` once it is its turn.
+    /// Asks a server now, and notes what it says. Ends within `ANSWER_LIMIT` and `TERMINALS_LIMIT`.
     pub(super) async fn ask(&self, server: &ServerKey) {
         let Some(route) = self.parts.board.route(server) else { return };
-        // Never closed; if it were, nothing would be gained by waiting.
-        let _place = self.places.acquire().await.ok();
-        let answers = tokio::select! {
+        let is_busy = tokio::select! {
             // The address may be somebody else's by now.
             () = route.upstream.gone.cancelled() => return,
-            answers = self.answers_of(server, &route) => answers,
+            is_busy = self.ask_both(server, &route) => is_busy,
         };
-        let now = self.parts.clock.now();
-        let noted = Noted::of(&answers, &route, now);
-        let board = &self.parts.board;
-        board.note_kernels(server, noted.busy);
-        for (source, at) in [(ActivitySource::Kernel, noted.kernel), (ActivitySource::Terminal, noted.terminal)] {
-            if let Some(at) = at {
-                board.note_activity(server, source, at);
-            }
-        }
         let mut asked = self.asked.lock();
         let silences = asked.get(server).map_or(0, |asked| asked.silences);
-        let silences = if noted.busy.is_none() { silences.saturating_add(1) } else { 0 };
-        let is_busy = noted.busy.unwrap_or_default();
+        let silences = if is_busy.is_none() { silences.saturating_add(1) } else { 0 };
+        let is_busy = is_busy.unwrap_or_default();
         asked.insert(server.clone(), Asked { at: Instant::now(), is_busy, silences });
     }
 
-    async fn answers_of(&self, server: &ServerKey, route: &Route) -> SaidOfBoth {
-        // Both end with the errand, at the latest when this is dropped.
-        let Some(errand) = (self.parts.errands)(server) else { return SaidOfBoth::default() };
-        let prefix = server.prefix(&self.parts.base);
-        let one = async |what: &str| {
+    /// Whether a kernel is busy; None: it is no Jupyter server, or does not answer.
+    async fn ask_both(&self, server: &ServerKey, route: &Route) -> Option<bool> {
+        let Parts { board, errands, base, clock, .. } = &self.parts;
+        let prefix = server.prefix(base);
+        // Ends when it is dropped.
+        let errand = errands.as_ref().and_then(|errands| errands(server));
+        let one = async |what: &str, limit: Duration| {
             let target = format!("{prefix}api/{what}?no_track_activity=1");
-            let answer =
-                fetch(&route.upstream.address, &target, errand.secret(), ANSWER_LIMIT_BYTES, ANSWER_LIMIT).await;
-            let answer = answer.ok().filter(|answer| answer.status == http::StatusCode::OK)?;
-            Said::read(&answer.body?)
+            let token = errand.as_ref()?.secret();
+            let answer = fetch(&route.upstream.address, &target, token, ANSWER_LIMIT_BYTES, limit).await.ok()?;
+            Said::read(&answer.body.filter(|_| answer.status == StatusCode::OK)?)
         };
-        // One after the other: a new token costs the server a question to us, and the second then knows the answer.
-        let kernels = one("kernels").await;
-        let terminals = if kernels.is_some() { one("terminals").await } else { None };
-        SaidOfBoth { kernels, terminals }
+        let used_at = |said: Said, source| said.used_at(route.upstream.last_opened(source), clock.now());
+
+        let kernels = one("kernels", ANSWER_LIMIT).await;
+        let is_busy = kernels.map(|kernels| kernels.is_busy);
+        board.note_kernels(server, is_busy, clock.now());
+        note(board, server, ActivitySource::Kernel, used_at(kernels?, ActivitySource::Kernel));
+
+        // Not at the same time: a new token costs the server a question to us, and now it knows the answer.
+        let terminals = one("terminals", TERMINALS_LIMIT).await;
+        let at = terminals.and_then(|terminals| used_at(terminals, ActivitySource::Terminal));
+        note(board, server, ActivitySource::Terminal, at);
+        is_busy
     }
 
     /// Asks those whose turn it is, and notes who computes.
     pub(super) async fn look(&self) {
         self.note_computing();
         let switches = self.parts.config.switches;
-        if !switches.counts(ActivitySource::Kernel) && !switches.counts(ActivitySource::Terminal) {
+        let wants_to_know = switches.counts(ActivitySource::Kernel) || switches.counts(ActivitySource::Terminal);
+        if !wants_to_know || self.parts.errands.is_none() {
             return;
         }
         let turns = self.turns();
@@ -214,32 +212,9 @@ fn is_due(pace: Duration, quiet_for: Option<Duration>, last: Option<(Duration, A
     }
 }
 
-/// What a server said; None: nothing.
-#[derive(Clone, Copy, Debug, Default)]
-struct SaidOfBoth {
-    kernels: Option<Said>,
-    terminals: Option<Said>,
-}
-
-/// What is noted of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Noted {
-    /// None: it is no Jupyter server, or does not answer.
-    busy: Option<bool>,
-    kernel: Option<Timestamp>,
-    terminal: Option<Timestamp>,
-}
-
-impl Noted {
-    fn of(said: &SaidOfBoth, route: &Route, now: Timestamp) -> Self {
-        let opened = |source| route.upstream.last_opened(source);
-        let used_at = |said: Option<Said>, source| said.and_then(|said| said.used_at(opened(source), now));
-        let busy = said.kernels.map(|kernels| kernels.is_busy);
-        Self {
-            busy,
-            kernel: if busy == Some(true) { Some(now) } else { used_at(said.kernels, ActivitySource::Kernel) },
-            terminal: used_at(said.terminals, ActivitySource::Terminal),
-        }
+fn note(board: &Board, server: &ServerKey, source: ActivitySource, at: Option<Timestamp>) {
+    if let Some(at) = at {
+        board.note_activity(server, source, at);
     }
 }
 

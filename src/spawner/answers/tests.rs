@@ -1,3 +1,5 @@
+//! What servers say of their kernels and terminals, and what servers say that are none of Jupyter's.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -85,7 +87,7 @@ impl World {
         let answers = Answers::new(Parts {
             board: board.clone(),
             samples: Box::new(move || samples.clone()),
-            errands,
+            errands: Some(errands),
             rules: Arc::new(move |_| GrantedIdle { rules, from: vec![] }),
             base: BasePath::parse("/").expect("root"),
             clock,
@@ -95,7 +97,7 @@ impl World {
     }
 
     fn seen(&self, source: ActivitySource) -> Option<Timestamp> {
-        self.board.use_of(&alice()).and_then(|of| of.seen.of(source))
+        self.board.facts(&alice()).and_then(|facts| facts.seen.of(source))
     }
 }
 

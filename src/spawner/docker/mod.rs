@@ -249,7 +249,10 @@ impl Backend for DockerBackend {
     async fn facts(&self) -> Result<EngineFacts, BackendError> {
         let info = self.engine.call("say what it is", self.engine.docker.info()).await?;
         let runtimes = info.runtimes.unwrap_or_default();
+        // One over the network may be on another host, whatever its folder is called.
+        let is_here = self.config.host.starts_with("unix://");
         Ok(EngineFacts {
+            folder: info.docker_root_dir.filter(|_| is_here).map(Into::into),
             version: info.server_version,
             // Registered by NVIDIA's container toolkit. Nothing is tried out, and no image is fetched for it.
             gives_gpus: runtimes.keys().any(|name| name.starts_with("nvidia")),
@@ -478,6 +481,14 @@ impl Backend for DockerBackend {
         let is_shared = |name: &str| self.config.shared_volumes.iter().any(|shared| shared.name == name);
         sizes.retain(|name, _| name.starts_with(&own) || is_shared(name));
         Ok(sizes)
+    }
+
+    fn owner_of_volume(&self, name: &str) -> Option<(VolumeStem, String)> {
+        // A stem has no `_` in it.
+        let (stem, suffix) = name.strip_prefix(&self.config.name_prefix)?.strip_prefix('-')?.split_once('_')?;
+        let is_shared = self.config.shared_volumes.iter().any(|shared| shared.name == name);
+        let stem = VolumeStem::try_from(stem.to_owned()).ok()?;
+        (self.has_volume(suffix) && !is_shared).then(|| (stem, suffix.to_owned()))
     }
 
     async fn usage(&self, handle: &Handle) -> Result<Option<UsageReading>, BackendError> {

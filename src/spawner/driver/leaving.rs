@@ -57,6 +57,7 @@ impl Driver {
     }
 
     pub(super) fn forgotten(&mut self, user: &UserName) {
+        self.steps.volumes.sizes.forget(user);
         for server in self.servers_of(user) {
             self.drop_slot(&server);
         }
@@ -90,6 +91,7 @@ impl Driver {
 
     /// The servers of `from`, all quiet, are those of `to` from here on. The rows have been changed with the account.
     pub(super) fn renamed(&mut self, from: &UserName, to: &UserName) {
+        self.steps.volumes.sizes.renamed(from, to);
         for server in self.servers_of(from) {
             self.move_slot(&server, &ServerKey { user: to.clone(), name: server.name.clone() });
         }

@@ -9,12 +9,13 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::{Answer, Changed, Driver, Job, Mail, Slot};
-use crate::model::{Actor, DisplayName, Generation, ServerKey, ServerOptions};
+use crate::model::{Actor, DisplayName, Generation, IdleExtension, ServerKey, ServerOptions};
 use crate::spawner::backend::GpuRequest;
 use crate::spawner::granted::{Means, granted};
 use crate::spawner::life::{Event, Life, State};
 use crate::spawner::profiles::{Choice, choose};
 use crate::spawner::record::{Change, Defined, ServerRecord, Wish};
+use crate::spawner::rows::Note;
 use crate::spawner::{GpuAnswer, SpawnerError, limits};
 use crate::store::StoreError;
 
@@ -24,6 +25,8 @@ type Settle = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A record on its way to the disk.
 pub(super) struct Writing {
     what: What,
+    /// What the audit is told in the same commit.
+    notes: Vec<Note>,
     undo: Undo,
     settle: Settle,
 }
@@ -35,8 +38,9 @@ enum What {
 }
 
 /// What to do if it could not be written.
-enum Undo {
+pub(super) enum Undo {
     Nothing,
+    Extension { set: IdleExtension, before: Option<IdleExtension> },
     Forget,
     Record(ServerRecord),
     Rename { from: ServerKey, record: ServerRecord },
@@ -320,7 +324,14 @@ impl Driver {
 
     fn write(&mut self, server: &ServerKey, what: What, undo: Undo, settle: Settle) {
         let Some(slot) = self.slots.get_mut(server) else { return };
-        slot.lane.push_back(Job::Write(Writing { what, undo, settle }));
+        slot.lane.push_back(Job::Write(Box::new(Writing { what, notes: vec![], undo, settle })));
+        self.next_in_lane(server);
+    }
+
+    /// Writes the row as it is, and tells the audit why in the same commit.
+    pub(super) fn write_noted(&mut self, server: &ServerKey, notes: Vec<Note>, undo: Undo, settle: Settle) {
+        let Some(slot) = self.slots.get_mut(server) else { return };
+        slot.lane.push_back(Job::Write(Box::new(Writing { what: What::Put, notes, undo, settle })));
         self.next_in_lane(server);
     }
 
@@ -328,10 +339,10 @@ impl Driver {
         let Some(row) = self.row(server) else { return };
         let (steps, mail, server) = (self.steps.clone(), self.mail.clone(), server.clone());
         self.tasks.spawn(async move {
-            let Writing { what, undo, settle } = writing;
+            let Writing { what, notes, undo, settle } = writing;
             let is_deleted = matches!(what, What::Delete);
             let result = match what {
-                What::Put => steps.rows.put(row, vec![]).await,
+                What::Put => steps.rows.put(row, notes).await,
                 What::Rename { from } => steps.rename(from, row).await,
                 What::Delete => steps.forget(vec![server.clone()]).await,
             };
@@ -369,6 +380,10 @@ impl Driver {
         // If something else is under way already, its own row says what is so.
         let is_quiet = self.slots.get(server).is_some_and(Slot::is_quiet);
         match undo {
+            // Only what is still in force: a later one stands.
+            Undo::Extension { set, before } if self.board.kept(server).1 == Some(set) => {
+                self.board.set_extended(server, before);
+            }
             Undo::Forget if is_quiet => self.drop_slot(server),
             Undo::Record(record) if is_quiet => self.set_record(server, record),
             Undo::Rename { from, record } if is_quiet => {

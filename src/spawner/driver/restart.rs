@@ -57,7 +57,7 @@ impl Driver {
         let (generation, handle) = (slot.life.generation, slot.handle.clone());
         // A stop may have been before it in the lane.
         let admitted = self.admit_restart(server);
-        let note = Note { at: self.clock.now(), by, act: "restarted server" };
+        let note = Note { at: self.clock.now(), by, act: "restarted server".into() };
         let (steps, mail, server) = (self.steps.clone(), self.mail.clone(), server.clone());
         self.tasks.spawn(async move {
             let (result, ended) = match admitted {

@@ -50,6 +50,18 @@ pub(super) fn path_of(servers: &Path, stem: &VolumeStem, suffix: &str) -> Option
     is_suffix(suffix).then(|| servers.join(folder_name(stem, server)).join(HOME))
 }
 
+/// Whose home is at this path, and its suffix: the other way round.
+pub(super) fn owner_of(path: &Path) -> Option<(VolumeStem, String)> {
+    let name = path.parent()?.file_name()?.to_str()?.strip_prefix("server-")?;
+    // An escaped name never has two dashes together.
+    let (stem, suffix) = match name.split_once("--") {
+        Some((stem, server)) => (stem, format!("home--{server}")),
+        None => (name, HOME.to_owned()),
+    };
+    is_suffix(&suffix).then_some(())?;
+    Some((VolumeStem::try_from(stem.to_owned()).ok()?, suffix))
+}
+
 /// The homes of whoever has `stem`: that of the default server, then those of named ones by name.
 pub(super) fn of(servers: &Path, stem: &VolumeStem) -> io::Result<Vec<Home>> {
     let (default, named) = (folder_name(stem, ""), format!("{}--", folder_name(stem, "")));
@@ -176,6 +188,7 @@ mod tests {
         assert_eq!(suffixes, ["home", "home--gpu"]);
         for home in &homes {
             assert_eq!(path_of(servers.path(), &alice(), &home.suffix).as_ref(), Some(&home.path));
+            assert_eq!(owner_of(&home.path), Some((alice(), home.suffix.clone())));
         }
         for odd in ["", "cache", "home--", "home--../x", "home--A", "home/x"] {
             assert_eq!(path_of(servers.path(), &alice(), odd), None, "{odd}");

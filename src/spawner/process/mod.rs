@@ -539,6 +539,10 @@ impl Backend for ProcessBackend {
             .await
     }
 
+    fn owner_of_volume(&self, name: &str) -> Option<(VolumeStem, String)> {
+        homes::owner_of(Path::new(name))
+    }
+
     async fn usage(&self, handle: &Handle) -> Result<Option<UsageReading>, BackendError> {
         let server = server_of(handle)?;
         self.blocking(move |shared| {

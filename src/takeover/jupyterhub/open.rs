@@ -52,7 +52,7 @@ const TOO_OLD: [&str; 12] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// No such file.
-    #[error("{} is not there; say with --db where jupyterhub.sqlite lies (c.JupyterHub.db_url tells)", path.display())]
+    #[error("{} is no such file; say with --db where jupyterhub.sqlite lies (c.JupyterHub.db_url tells)", path.display())]
     Missing {
         /// Which file.
         path: PathBuf,

@@ -231,6 +231,7 @@ mod tests {
             idle: None,
             active_at: None,
             created: Timestamp(0),
+            using: crate::hub::activity::Using::default(),
         }
     }
 

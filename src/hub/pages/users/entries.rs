@@ -3,19 +3,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::wish::{Access, Entry, IdleEnd, Server};
+use super::wish::{Access, Entry, Server, TimeLeft};
 use crate::auth::User;
 use crate::hub::HubState;
+use crate::hub::activity::Using;
 use crate::hub::idle::tone_of;
 use crate::model::{ServerKey, ServerState, UserName};
 
 /// An entry for each user, in no order. Ten thousand of them take some 10 ms.
 pub(super) fn everybody(state: &HubState) -> Vec<Entry> {
     let servers = liveliest_servers(state);
+    let (using, scores) = (state.using_of_everybody(), state.activity.scores());
     let everybody = state.auth.everybody();
     let entry = |user: Arc<User>| {
         let (server, idle) = servers.get(&user.name).copied().unwrap_or((Server::Stopped, None));
-        entry_of(state, &user, server, idle)
+        let score = scores.get(&user.name).filter(|(created, _)| *created == user.created());
+        let using = using.get(&user.name).copied().unwrap_or_default();
+        let using = Using { activity: score.map(|(_, score)| *score), ..using };
+        entry_of(state, &user, server, idle, using)
     };
     everybody.into_iter().map(entry).collect()
 }
@@ -24,10 +29,11 @@ pub(super) fn everybody(state: &HubState) -> Vec<Entry> {
 pub(super) fn of(state: &HubState, name: &UserName) -> Option<Entry> {
     let user = state.auth.user(name)?;
     let servers = state.spawner.servers_of(name).into_iter().map(|(_, status)| server_of(&status.state));
-    Some(entry_of(state, &user, servers.min().unwrap_or(Server::Stopped), None))
+    let using = state.using_of(name, user.created());
+    Some(entry_of(state, &user, servers.min().unwrap_or(Server::Stopped), None, using))
 }
 
-fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<IdleEnd>) -> Entry {
+fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<TimeLeft>, using: Using) -> Entry {
     let own_server = ServerKey::default_of(user.name.clone());
     let profile = user.profile();
     let access = match (user.is_disabled(), user.is_authorised()) {
@@ -48,11 +54,12 @@ fn entry_of(state: &HubState, user: &Arc<User>, server: Server, idle: Option<Idl
         idle,
         active_at: user.last_activity().max(state.spawner.last_activity(&own_server)),
         created: user.created(),
+        using,
     }
 }
 
 /// The liveliest server of each user who has one that is not plainly stopped, and the first end of any of theirs.
-fn liveliest_servers(state: &HubState) -> HashMap<UserName, (Server, Option<IdleEnd>)> {
+fn liveliest_servers(state: &HubState) -> HashMap<UserName, (Server, Option<TimeLeft>)> {
     let mut servers = HashMap::new();
     for (key, status) in state.spawner.active() {
         let (server, end) = (server_of(&status.state), end_of(state, &key));
@@ -63,11 +70,11 @@ fn liveliest_servers(state: &HubState) -> HashMap<UserName, (Server, Option<Idle
     servers
 }
 
-fn end_of(state: &HubState, server: &ServerKey) -> Option<IdleEnd> {
+fn end_of(state: &HubState, server: &ServerKey) -> Option<TimeLeft> {
     let view = state.spawner.idle_view(server)?;
     let (deadline, left) = view.deadline.zip(view.remaining)?;
     let used = view.last.map(|(source, _)| source.for_person());
-    Some(IdleEnd { deadline, left, tone: tone_of(&view), used })
+    Some(TimeLeft { deadline, left, tone: tone_of(&view), used })
 }
 
 /// The list's word for a state.

@@ -9,6 +9,7 @@ use minijinja::value::Value;
 use super::act::Act;
 use super::ask::sentence_of_done;
 use super::entries;
+use super::using::{self, cores};
 use super::wish::{Access, Column, Entry, SIZES, Server, Show, Wish};
 use super::{check, list_at, page_of_user, path_of, user_of};
 use crate::hub::HubState;
@@ -18,6 +19,7 @@ use crate::hub::form::query_encode;
 use crate::hub::frame::Frame;
 use crate::hub::idle::{Tone, in_words};
 use crate::hub::pages::found;
+use crate::hub::pages::host::size;
 use crate::hub::templates::short_moment;
 use crate::model::{ServerKey, UserName};
 
@@ -74,7 +76,8 @@ pub(super) fn view(state: &HubState, me: &UserName, wish: &Wish, problem: Option
     let cut = wish.cut(&entries);
     let address_of = |page: usize| list_at(state, &wish.with(|other| other.page = page));
     let rows = entries.get(cut.shown.clone()).unwrap_or_default();
-    let rows = rows.iter().map(|entry| row_of(state, me, entry)).collect::<Vec<_>>();
+    let host_memory = state.host_memory();
+    let rows = rows.iter().map(|entry| row_of(state, me, entry, host_memory)).collect::<Vec<_>>();
     let groups = state.auth.group_names();
     let is_group_offered = |name: &str| groups.len() <= GROUPS_OFFERED && !name.is_empty();
     // Few installations have second factors, and none gets new ones.
@@ -104,6 +107,8 @@ pub(super) fn view(state: &HubState, me: &UserName, wish: &Wish, problem: Option
         acts => acts.collect::<Vec<_>>(),
         problem,
         done => (),
+        has_samples => state.activity.last_look().is_some(),
+        warns => using::thresholds(&state.config.activity),
         first => cut.shown.start + 1,
         last => cut.shown.end,
         pages => cut.pages,
@@ -117,8 +122,8 @@ fn column_of(state: &HubState, wish: &Wish, column: Column) -> Value {
     let is_sorted = wish.column == column;
     let is_reversed = is_sorted && !wish.is_reversed;
     let address = list_at(state, &wish.with(|other| (other.column, other.is_reversed) = (column, is_reversed)));
-    // The natural order of these begins with the latest.
-    let is_latest_first = matches!(column, Column::Active | Column::Created);
+    // The natural order of these begins with the latest, or with the most.
+    let is_latest_first = !matches!(column, Column::Name | Column::Access | Column::Server | Column::Groups);
     let direction = if wish.is_reversed == is_latest_first { "ascending" } else { "descending" };
     context! { word => column.word(), address, direction => is_sorted.then_some(direction) }
 }
@@ -130,7 +135,8 @@ fn sort_of(wish: &Wish) -> Option<String> {
     (!is_usual).then(|| format!("{sign}{}", wish.column.word()))
 }
 
-fn row_of(state: &HubState, me: &UserName, entry: &Entry) -> Value {
+fn row_of(state: &HubState, me: &UserName, entry: &Entry, host_memory: Option<u64>) -> Value {
+    let (using, above) = (&entry.using, entry.using.above(&state.config.activity, host_memory));
     let named = entry.groups.iter().take(GROUPS_NAMED).map(|group| {
         context! { name => group.to_string(), query => query_encode(group.as_str()) }
     });
@@ -145,6 +151,7 @@ fn row_of(state: &HubState, me: &UserName, entry: &Entry) -> Value {
         is_waiting => entry.access == Access::Waiting,
         must_change_password => entry.must_change_password,
         is_disabled => entry.access == Access::Disabled,
+        has_second_factor => entry.has_second_factor,
         server => entry.server.word(),
         url,
         ends => entry.idle.map(|end| context! {
@@ -154,5 +161,14 @@ fn row_of(state: &HubState, me: &UserName, entry: &Entry) -> Value {
         groups => named.collect::<Vec<_>>(),
         more_groups => entry.groups.len().saturating_sub(GROUPS_NAMED),
         created => short_moment(entry.created),
+        cpu => using.cpu_cores.map(cores),
+        memory => using.memory_bytes.map(size),
+        volumes => using.volume_bytes.map(size),
+        layer => using.layer_bytes.map(size),
+        activity => using.activity.map(|activity| activity.score),
+        bars => using.activity.map(|activity| activity.bars()),
+        above_memory => above.memory,
+        above_volumes => above.volumes,
+        above_layer => above.layer,
     }
 }

@@ -14,6 +14,7 @@ mod batch;
 mod entries;
 mod perform;
 mod question;
+mod using;
 mod wish;
 
 use crate::auth::may_administer;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::act::Act;
 use super::ask::sentence_of_done;
 use super::question::view_of;
+use super::using;
 use super::wish::{Access, Entry, Wish};
 use super::{check, entries, list_at, page_of_user, path_of, user_of};
 use crate::hub::HubState;
@@ -158,6 +159,7 @@ async fn view(state: &HubState, me: &UserName, name: &UserName, asked: &Asked) -
         audit => audit_of(state, name).await?,
         audit_url => state.config.hub("audit?person=") + &query_encode(name.as_str()),
         acts => acts.collect::<Vec<_>>(),
+        using => using::view(state, &entry),
         back => list_at(state, &Wish { at: name.to_string(), ..Wish::default() }),
     })
 }

@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::hub::activity::Using;
 use crate::hub::form::query_encode;
 use crate::hub::idle::Tone;
 use crate::model::{GroupName, Timestamp, UserName};
@@ -27,14 +28,15 @@ pub(super) struct Entry {
     pub(super) has_second_factor: bool,
     pub(super) server: Server,
     /// When the first of their servers is stopped, and why not before.
-    pub(super) idle: Option<IdleEnd>,
+    pub(super) idle: Option<TimeLeft>,
     pub(super) active_at: Option<Timestamp>,
     pub(super) created: Timestamp,
+    pub(super) using: Using,
 }
 
 /// What a running server's time comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct IdleEnd {
+pub(super) struct TimeLeft {
     pub(super) deadline: Timestamp,
     pub(super) left: Duration,
     pub(super) tone: Tone,
@@ -125,14 +127,30 @@ pub(super) enum Column {
     Name,
     Access,
     Server,
+    Processor,
+    Memory,
+    Volumes,
+    Layer,
+    Activity,
     Active,
     Groups,
     Created,
 }
 
 impl Column {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Name, Self::Access, Self::Server, Self::Active, Self::Groups, Self::Created];
+    pub(super) const ALL: [Self; 11] = [
+        Self::Name,
+        Self::Access,
+        Self::Server,
+        Self::Processor,
+        Self::Memory,
+        Self::Volumes,
+        Self::Layer,
+        Self::Activity,
+        Self::Active,
+        Self::Groups,
+        Self::Created,
+    ];
 
     /// Its word in addresses.
     pub(super) fn word(self) -> &'static str {
@@ -140,6 +158,11 @@ impl Column {
             Self::Name => "name",
             Self::Access => "access",
             Self::Server => "server",
+            Self::Processor => "cpu",
+            Self::Memory => "memory",
+            Self::Volumes => "volumes",
+            Self::Layer => "layer",
+            Self::Activity => "activity",
             Self::Active => "active",
             Self::Groups => "groups",
             Self::Created => "created",
@@ -155,6 +178,18 @@ impl Column {
             Self::Server => {
                 let end = |entry: &Entry| entry.idle.map_or(i64::MAX, |end| end.deadline.0);
                 a.server.cmp(&b.server).then(end(a).cmp(&end(b)))
+            }
+            // Who uses most comes first, and of whom nothing is known last.
+            Self::Processor => {
+                let cores = |entry: &Entry| entry.using.cpu_cores.unwrap_or(-1.0);
+                cores(b).total_cmp(&cores(a))
+            }
+            Self::Memory => b.using.memory_bytes.cmp(&a.using.memory_bytes),
+            Self::Volumes => b.using.volume_bytes.cmp(&a.using.volume_bytes),
+            Self::Layer => b.using.layer_bytes.cmp(&a.using.layer_bytes),
+            Self::Activity => {
+                let score = |entry: &Entry| entry.using.activity.map(|activity| activity.score);
+                score(b).cmp(&score(a))
             }
             // The latest first: who was never here comes last.
             Self::Active => b.active_at.cmp(&a.active_at),

@@ -20,6 +20,10 @@ fn users() -> Value {
             name, path => name, real_name, is_me => name == "admin", admin => name == "admin", is_waiting => false,
             is_disabled => false, server, active => (server != "stopped").then(|| moment(NOW)), created => moment(NOW),
             groups => vec![context! { name => "physics", query => "physics" }], more_groups => 0,
+            cpu => (name == "alice").then_some("1.87"), memory => (name == "alice").then_some("13 GiB"),
+            volumes => (name != "carl").then_some("4.2 GiB"), layer => (name == "alice").then_some("312 MiB"),
+            activity => (server != "stopped").then_some(63), bars => (server != "stopped").then_some(4),
+            above_memory => name == "alice", above_volumes => false, above_layer => false,
         };
         context! { ..more, ..row }
     };
@@ -38,13 +42,17 @@ fn users() -> Value {
     let shows = shows.map(
         |(word, count)| context! { word, count, address => format!("?show={word}"), is_chosen => word.is_empty() },
     );
-    let columns = ["name", "access", "server", "active", "groups", "created"].map(|word| {
+    let columns = [
+        "name", "access", "server", "cpu", "memory", "volumes", "layer", "activity", "active", "groups", "created",
+    ]
+    .map(|word| {
         context! { word, address => format!("?sort={word}"), direction => (word == "name").then_some("ascending") }
     });
     context! {
         users => rows, total => 128, found => 128, shows => shows.to_vec(), show => "", columns => columns.to_vec(), sort => (),
         text => "", group => (), groups => vec!["chemistry", "physics"], is_narrowed => false, everybody => "/hub/admin",
         sizes => [50, 100, 200].map(|size| context! { size, address => format!("?size={size}") }).to_vec(), size => 50,
+        has_samples => true, warns => context! { memory => 25, volumes => "50 GiB", layer => "10 GiB" },
         wish => "", acts => crate::hub::pages::sample_acts(), problem => (), done => (), first => 1, last => 7, pages => 3, previous => (),
         next => "?page=2",
     }
@@ -67,6 +75,34 @@ fn lists() -> Vec<Sample> {
         ("users-none-found", "users.html", admin(), empty(context! { is_narrowed => true, text => "nobody" })),
         ("users-none-waiting", "users.html", admin(), empty(context! { show => "waiting" })),
     ]
+}
+
+/// Somebody who works by day, uses much memory, and whose hub was down for a while.
+fn using() -> Value {
+    let hour = |hour: usize| {
+        let is_work = (9..17).contains(&(hour % 24)) && hour / 24 != 3;
+        (!(50..60).contains(&hour)).then_some(if is_work { 0.5 + (hour * 31 % 6) as f64 / 12.0 } else { 0.0 })
+    };
+    let hours: Vec<_> = (0..168).map(hour).collect();
+    context! {
+        plot => crate::hub::pages::plot::bars(&hours), sampled => moment(NOW), is_up => true,
+        volume_parts => [("cache", "1.1 GiB"), ("home", "3.1 GiB")].map(|(suffix, size)| context! { suffix, size }).to_vec(),
+        above_memory => true, above_volumes => false, above_layer => false,
+        warns => context! { memory => 25, volumes => "50 GiB", layer => "10 GiB" },
+        cpu => "1.87", cpu_limit => "4", memory => "70 GiB", memory_limit => (), host_memory => "256 GiB", layer => "312 MiB",
+        volumes => "4.2 GiB",
+        activity => context! { score => 63, bars => 4, level => "high", hours => "5.1", samples => 940 },
+    }
+}
+
+/// Somebody of whom nothing is known.
+fn using_nothing() -> Value {
+    context! {
+        plot => (), sampled => (), is_up => false, volume_parts => Vec::<Value>::new(), above_memory => false,
+        above_volumes => false, above_layer => false, warns => context! { memory => 25, volumes => (), layer => () },
+        cpu => (), cpu_limit => (), memory => (), memory_limit => (), host_memory => (), layer => (), volumes => (),
+        activity => (),
+    }
 }
 
 fn user_page(more: Value) -> Value {
@@ -92,7 +128,7 @@ fn user_page(more: Value) -> Value {
         session_count => 2, tokens => 3,
         audit => vec![row("root", "opened server of", "alice"), row("alice", "signed in", "")],
         audit_url => "/hub/audit?person=alice", acts => crate::hub::pages::sample_acts(), back => "/hub/admin?at=alice", done => (),
-        problem => (), typed => "",
+        problem => (), typed => "", using => using(),
     };
     context! { ..more, ..page }
 }
@@ -163,7 +199,7 @@ fn others() -> Vec<Sample> {
             one(),
             user_page(context! {
                 is_waiting => true, admin => false, real_name => "", email => "", servers => vec![server("stopped", "", 0, None)],
-                log => "", groups => Vec::<Value>::new(), volumes => Vec::<Value>::new(), left_over => true,
+                using => using_nothing(), log => "", groups => Vec::<Value>::new(), volumes => Vec::<Value>::new(), left_over => true,
                 sessions => Vec::<Value>::new(), session_count => 0, active => (), audit => Vec::<Value>::new(),
             }),
         ),

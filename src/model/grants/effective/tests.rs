@@ -42,6 +42,33 @@ fn volume(volume: &str, mount: &str, priority: i32) -> Grants {
     Grants { priority, volumes, ..Grants::default() }
 }
 
+fn idle(after: Option<u32>, age: Option<u32>, extension: u32, stops_busy: bool) -> Grants {
+    let idle = IdleGrant {
+        is_active: true,
+        idle_after_minutes: after,
+        max_age_hours: age,
+        extension_hours: extension,
+        stops_busy_kernels: stops_busy,
+    };
+    Grants { idle, ..Grants::default() }
+}
+
+#[test]
+fn of_idle_rules_each_part_is_the_most_generous_one() {
+    let merged_idle = |groups: &[(&str, Grants)]| merged(groups).idle.map(|granted| (granted.value, granted.from));
+    let strict = idle(Some(30), Some(8), 0, true);
+    assert_eq!(merged_idle(&[("a", Grants::default())]), None, "the installation's settings hold");
+    assert_eq!(merged_idle(&[("a", strict.clone())]), Some((strict.idle, vec![name("a")])));
+    let (value, from) =
+        merged_idle(&[("a", strict.clone()), ("b", idle(Some(60), Some(4), 12, false))]).expect("both say");
+    assert_eq!(value, idle(Some(60), Some(8), 12, false).idle);
+    assert_eq!(from, [name("a"), name("b")]);
+    let never = idle(None, None, 0, true);
+    assert_eq!(merged_idle(&[("a", strict.clone()), ("b", never.clone())]), Some((never.idle, vec![name("b")])));
+    let off = Grants { idle: IdleGrant { is_active: false, ..never.idle }, ..Grants::default() };
+    assert_eq!(merged_idle(&[("a", strict.clone()), ("b", off)]), Some((strict.idle, vec![name("a")])));
+}
+
 #[test]
 fn nobody_without_groups_gets_anything() {
     assert!(merged(&[]).is_empty());

@@ -8,6 +8,8 @@ use crate::store::UserRow;
 use crate::takeover::jupyterhub::old::{OldLogin, Table};
 
 const NEWER: &str = "an account of that name is here and did not come from this row: it is newer, and stays as it is";
+/// Others of the same name that are named.
+const OTHERS_SHOWN: usize = 3;
 const ENDED: &str = "it came in before, and has been deleted or renamed here since";
 
 impl<'a> Planner<'a> {
@@ -91,6 +93,7 @@ impl<'a> Planner<'a> {
                 let others: Vec<_> = others
                     .iter()
                     .filter(|other| **other != at)
+                    .take(OTHERS_SHOWN)
                     .map(|at| format!("{:?}", name_of(&rows[*at])))
                     .collect();
                 let others = others.join(", ");

@@ -35,7 +35,7 @@ fn what_is_no_database_of_jupyterhub_is_refused_with_its_cure() {
     assert!(said_of(b"-- MySQL dump 10.13").contains("is of MySQL"));
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("none");
-    assert!(sentence(read(&missing, folder.path()).expect_err("none"), &missing).contains("is not there"));
+    assert!(sentence(read(&missing, folder.path()).expect_err("none"), &missing).contains("is no such file"));
     assert!(
         sentence(read(folder.path(), folder.path()).expect_err("none"), folder.path()).contains("no SQLite database")
     );

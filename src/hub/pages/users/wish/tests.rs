@@ -16,6 +16,7 @@ fn entry(name: &str) -> Entry {
         idle: None,
         active_at: None,
         created: Timestamp(0),
+        using: Using::default(),
     }
 }
 
@@ -50,6 +51,33 @@ fn people() -> Vec<Entry> {
             ..entry("dan")
         },
     ]
+}
+
+#[test]
+fn who_uses_most_comes_first_and_who_is_unknown_last() {
+    let score = |score| crate::model::ActivityScore { score, hours_per_day: 1.0, samples: 3 };
+    let some = |number: u64, activity| Using {
+        cpu_cores: Some(number as f64 / 2.0),
+        memory_bytes: Some(number),
+        volume_bytes: Some(number),
+        layer_bytes: Some(number),
+        activity: Some(score(activity)),
+        ..Using::default()
+    };
+    for column in ["cpu", "memory", "volumes", "layer", "activity"] {
+        let mut people = vec![
+            entry("unknown"),
+            Entry { using: some(0, 0), ..entry("idle") },
+            Entry { using: some(9, 90), ..entry("busy") },
+            Entry { using: some(3, 30), ..entry("calm") },
+        ];
+        let mut order = |query: &str| {
+            Wish::parse(query).arrange(&mut people);
+            people.iter().map(|entry| entry.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(order(&format!("sort={column}")), ["busy", "calm", "idle", "unknown"], "{column}");
+        assert_eq!(order(&format!("sort=-{column}")), ["unknown", "idle", "calm", "busy"], "{column}");
+    }
 }
 
 #[track_caller]
