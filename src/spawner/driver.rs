@@ -152,7 +152,7 @@ pub(super) struct Driver {
 /// What waits in a server's lane.
 enum Job {
     Act(Action),
-    Write(Writing),
+    Write(Box<Writing>),
     Restart(Actor),
 }
 
@@ -591,7 +591,7 @@ impl Driver {
         slot.lane_is_busy = true;
         let action = match job {
             Job::Act(action) => action,
-            Job::Write(writing) => return self.begin_writing(server, writing),
+            Job::Write(writing) => return self.begin_writing(server, *writing),
             Job::Restart(by) => return self.begin_restart(server, by),
         };
         if action == Action::Create {

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::HubState;
-use crate::model::{ActivityScore, Actor, SLOT_MS, ServerKey, Slot, Timestamp, UserName};
+use crate::auth::User;
+use crate::model::{ActivityScore, Actor, SLOT_MS, Slot, Timestamp, UserName};
 use crate::store::{ActivityRow, Store, StoreError};
 pub(super) use using::Using;
 use weeks::{Account, Scores, Weeks};
@@ -195,26 +196,38 @@ impl HubState {
         Ok(looked)
     }
 
-    /// Everybody, with when they were last seen: in person, or at one of their servers.
+    /// Everybody, with when they last did something.
     fn accounts(&self) -> Vec<Account> {
-        let mut servers: HashMap<UserName, Option<Timestamp>> = HashMap::new();
-        for (server, _) in self.spawner.active() {
-            let at = self.spawner.last_activity(&server);
-            let latest = servers.entry(server.user).or_default();
-            *latest = (*latest).max(at);
-        }
-        let account = |user: Arc<crate::auth::User>| {
-            let own_server = self.spawner.last_activity(&ServerKey::default_of(user.name.clone()));
-            let others = servers.get(&user.name).copied().flatten();
-            let last_seen = user.last_activity().max(own_server).max(others);
-            Account { name: user.name.clone(), created: user.created(), last_seen }
+        let used = self.servers_used_at();
+        let account = |user: Arc<User>| Account {
+            name: user.name.clone(),
+            created: user.created(),
+            last_seen: last_seen(&user, &used),
         };
         self.auth.everybody().into_iter().map(account).collect()
+    }
+
+    /// When the running servers of each user were last used, by what counts as use for idle servers as well: the polling
+    /// of a forgotten tab does not. Whoever has no running server is not here.
+    pub(super) fn servers_used_at(&self) -> HashMap<UserName, Option<Timestamp>> {
+        let mut used: HashMap<UserName, Option<Timestamp>> = HashMap::new();
+        for (server, _) in self.spawner.active() {
+            let Some(view) = self.spawner.idle_view(&server) else { continue };
+            let latest = used.entry(server.user).or_default();
+            *latest = (*latest).max(view.last.map(|(_, at)| at));
+        }
+        used
     }
 
     fn is_active(&self, account: &Account, now: Timestamp) -> bool {
         is_active(account.last_seen, now, self.config.activity.inactive_after)
     }
+}
+
+/// When somebody last did something: at a server of theirs that runs, else here in person. The account's own time is
+/// moved by every request and by what servers report of themselves, a forgotten tab's too.
+pub(super) fn last_seen(user: &User, used: &HashMap<UserName, Option<Timestamp>>) -> Option<Timestamp> {
+    used.get(&user.name).copied().unwrap_or_else(|| user.last_activity())
 }
 
 /// Whether somebody who was last seen then is active now. A time that has not come is none: the clock was ahead once.

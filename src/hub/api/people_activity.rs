@@ -5,7 +5,7 @@
 //! or is none of ours, is null. Everything comes from looks in the background.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
@@ -17,10 +17,10 @@ use super::paging::{Page, Pagination};
 use super::scopes;
 use crate::auth::{Target, User};
 use crate::hub::HubState;
-use crate::hub::activity::{Using, is_active};
+use crate::hub::activity::{Using, is_active, last_seen};
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
-use crate::model::{SLOT_MS, SLOTS, ServerKey, ServerState, Timestamp, UserName};
+use crate::model::{SLOT_MS, SLOTS, ServerKey, ServerState, Timestamp};
 
 const MIB: f64 = 1_048_576.0;
 /// Slots of a day.
@@ -103,7 +103,7 @@ struct PersonActivityModel {
     is_authorized: bool,
     /// One of their servers is ready.
     server_active: bool,
-    /// Seen within `inactive_after_seconds`.
+    /// Did something within `inactive_after_seconds`: at a running server, else here. A forgotten tab does nothing.
     recently_active: bool,
     /// Processors in use by all their servers; 100 is one core.
     cpu_percent: Option<f64>,
@@ -175,7 +175,7 @@ pub(in crate::hub) struct ResetModel {
 struct Person {
     user: std::sync::Arc<User>,
     using: Using,
-    last_seen: Option<Timestamp>,
+    seen_at: Option<Timestamp>,
     is_recent: bool,
 }
 
@@ -276,21 +276,16 @@ impl PeopleActivityModel {
 fn people(state: &HubState) -> Vec<Person> {
     let now = state.clock.now();
     let (mut using, scores) = (state.using_of_everybody(), state.activity.scores());
-    let mut servers: HashMap<UserName, Option<Timestamp>> = HashMap::new();
-    for (server, _) in state.spawner.active() {
-        let at = state.spawner.last_activity(&server);
-        let latest = servers.entry(server.user).or_default();
-        *latest = (*latest).max(at);
-    }
+    let used = state.servers_used_at();
     let person = |user: std::sync::Arc<User>| {
         let activity =
             scores.get(&user.name).filter(|(created, _)| *created == user.created()).map(|(_, score)| *score);
         let using = Using { activity, ..using.remove(&user.name).unwrap_or_default() };
         let own_server = state.spawner.last_activity(&ServerKey::default_of(user.name.clone()));
-        let last_seen = user.last_activity().max(own_server).max(servers.get(&user.name).copied().flatten());
-        let is_known = using != Using::default() || last_seen.is_some();
-        let is_recent = is_active(last_seen, now, state.config.activity.inactive_after);
-        is_known.then_some(Person { user, using, last_seen, is_recent })
+        let seen_at = user.last_activity().max(own_server);
+        let is_known = using != Using::default() || seen_at.is_some();
+        let is_recent = is_active(last_seen(&user, &used), now, state.config.activity.inactive_after);
+        is_known.then_some(Person { user, using, seen_at, is_recent })
     };
     let mut people: Vec<_> = state.auth.everybody().into_iter().filter_map(person).collect();
     people.sort_unstable_by(|a, b| {
@@ -304,7 +299,7 @@ fn people(state: &HubState) -> Vec<Person> {
 
 impl PersonActivityModel {
     fn of(state: &HubState, person: &Person, cores: Option<usize>, host_memory: Option<u64>) -> Self {
-        let Person { user, using, last_seen, is_recent } = person;
+        let Person { user, using, seen_at, is_recent } = person;
         let servers = state.spawner.servers_of(&user.name);
         let is_ready = |state: &ServerState| *state == ServerState::Ready;
         let own_started = servers.first().filter(|(_, status)| is_ready(&status.state));
@@ -334,7 +329,7 @@ impl PersonActivityModel {
             activity_score: using.activity.map(|activity| activity.score),
             activity_hours: using.activity.map(|activity| tenths(activity.hours_per_day)),
             sample_count: using.activity.map_or(0, |activity| activity.samples),
-            last_activity: last_seen.map(|at| at.to_string()),
+            last_activity: seen_at.map(|at| at.to_string()),
             volume_size_mb: using.volume_bytes.map(mib),
             volume_breakdown: sizes
                 .map(|sizes| sizes.parts.into_iter().map(|(suffix, bytes)| (suffix, mib(bytes))).collect()),

@@ -1,4 +1,4 @@
-//! What is work on each kind of socket, in every form in which it comes, whole or in pieces, sound or hostile.
+//! Which messages of a WebSocket carry work, in every form and cut that there is.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Asking over real sockets: what a server says, sound or hostile, is noted or is not; and whose turn it is.
+//! What servers say of their kernels and terminals, and what servers say that are none of Jupyter's.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -324,14 +324,14 @@ impl Driver {
 
     fn write(&mut self, server: &ServerKey, what: What, undo: Undo, settle: Settle) {
         let Some(slot) = self.slots.get_mut(server) else { return };
-        slot.lane.push_back(Job::Write(Writing { what, notes: vec![], undo, settle }));
+        slot.lane.push_back(Job::Write(Box::new(Writing { what, notes: vec![], undo, settle })));
         self.next_in_lane(server);
     }
 
     /// Writes the row as it is, and tells the audit why in the same commit.
     pub(super) fn write_noted(&mut self, server: &ServerKey, notes: Vec<Note>, undo: Undo, settle: Settle) {
         let Some(slot) = self.slots.get_mut(server) else { return };
-        slot.lane.push_back(Job::Write(Writing { what: What::Put, notes, undo, settle }));
+        slot.lane.push_back(Job::Write(Box::new(Writing { what: What::Put, notes, undo, settle })));
         self.next_in_lane(server);
     }
 

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::SyntaxError;
 use super::calls;
-use super::token::{Kind, NESTING_LIMIT, Prefix, Token, tokens};
+use super::cursor::{Cursor, Read};
+use super::literal::{number_of, unescaped};
+use super::token::{Kind, NESTING_LIMIT, Prefix, tokens};
 use super::value::{Known, Value, Variables};
 
 /// How much may be made of a file in all, in bytes: a few lines that double a text each would otherwise fill memory.
@@ -25,14 +26,6 @@ pub(super) struct Scope {
     depth: usize,
     /// Variables that the expression of the moment was made of.
     used: Variables,
-}
-
-/// The tokens of a file and how far they are read.
-#[derive(Debug)]
-pub(super) struct Cursor<'s, 't> {
-    source: &'s str,
-    tokens: &'t [Token<'s>],
-    at: usize,
 }
 
 /// What a call is given.
@@ -79,86 +72,6 @@ const KEYWORDS: [&str; 22] = [
     "and", "as", "assert", "break", "class", "continue", "def", "del", "elif", "else", "except", "finally", "for",
     "from", "global", "if", "import", "in", "is", "or", "while", "with",
 ];
-
-type Read<T> = Result<T, SyntaxError>;
-
-impl<'s, 't> Cursor<'s, 't> {
-    pub(super) fn new(source: &'s str, tokens: &'t [Token<'s>]) -> Self {
-        Self { source, tokens, at: 0 }
-    }
-
-    pub(super) fn here(&self) -> Token<'s> {
-        self.ahead(0)
-    }
-
-    /// The token that is so many further on; at the end `End` for ever.
-    pub(super) fn ahead(&self, count: usize) -> Token<'s> {
-        let at = self.source.len();
-        let end = Token { kind: Kind::End, line: 1, at };
-        self.tokens.get(self.at + count).or(self.tokens.last()).copied().unwrap_or(end)
-    }
-
-    pub(super) fn step(&mut self) -> Token<'s> {
-        let token = self.here();
-        self.at = (self.at + 1).min(self.tokens.len());
-        token
-    }
-
-    pub(super) fn position(&self) -> usize {
-        self.at
-    }
-
-    pub(super) fn go_to(&mut self, position: usize) {
-        self.at = position;
-    }
-
-    pub(super) fn is_sign(&self, sign: &str) -> bool {
-        self.here().kind == Kind::Sign(sign)
-    }
-
-    pub(super) fn is_word(&self, word: &str) -> bool {
-        self.here().kind == Kind::Name(word)
-    }
-
-    /// Passes `sign` if it is here.
-    pub(super) fn takes(&mut self, sign: &str) -> bool {
-        let is_here = self.is_sign(sign);
-        self.at += usize::from(is_here);
-        is_here
-    }
-
-    /// Passes `word` if it is here.
-    pub(super) fn takes_word(&mut self, word: &str) -> bool {
-        let is_here = self.is_word(word);
-        self.at += usize::from(is_here);
-        is_here
-    }
-
-    pub(super) fn expect(&mut self, sign: &str) -> Read<()> {
-        if self.takes(sign) { Ok(()) } else { Err(self.error(&format!("a \"{sign}\" is missing here"))) }
-    }
-
-    pub(super) fn error(&self, problem: &str) -> SyntaxError {
-        SyntaxError::at(self.source, self.here().at, problem)
-    }
-
-    /// Passes everything up to one of these signs, outside of brackets that begin on the way, or the line's end.
-    pub(super) fn skip_to(&mut self, signs: &[&str]) {
-        let mut open = 0_usize;
-        loop {
-            match self.here().kind {
-                Kind::Newline | Kind::End => return,
-                Kind::Sign(sign) if open == 0 && signs.contains(&sign) => return,
-                Kind::Sign("(" | "[" | "{") => open += 1,
-                // A bracket that was open before us: whoever opened it goes on with it.
-                Kind::Sign(")" | "]" | "}") if open == 0 => return,
-                Kind::Sign(")" | "]" | "}") => open -= 1,
-                _ => {}
-            }
-            self.step();
-        }
-    }
-}
 
 impl Scope {
     pub(super) fn new(defaults: fn(&str) -> Option<&'static str>) -> Self {
@@ -292,7 +205,7 @@ impl Scope {
             }
             cursor.step();
             if is_not_in || operator == "is" {
-                cursor.step_if(if is_not_in { "in" } else { "not" });
+                cursor.takes_word(if is_not_in { "in" } else { "not" });
             }
             // What is raised to a power binds to the right; all else to the left.
             let right = self.nested(cursor, if operator == "**" { SIGNED } else { binding + 1 })?;
@@ -394,7 +307,7 @@ impl Scope {
                 let value = if self.comprehension(cursor)? { unknown("a comprehension") } else { value };
                 arguments.values.push(value);
             }
-            separated(cursor, ")")?;
+            cursor.separated(")")?;
         }
         Ok(arguments)
     }
@@ -502,7 +415,7 @@ impl Scope {
                 cursor.expect(end)?;
                 return Ok(unknown("a comprehension"));
             }
-            separated(cursor, end)?;
+            cursor.separated(end)?;
         }
         Ok(self.bounded(Value::List(items)))
     }
@@ -518,14 +431,14 @@ impl Scope {
                     }
                     other => items.push((unknown_or(other, "a dictionary with \"**\""), Value::None)),
                 }
-                separated(cursor, "}")?;
+                cursor.separated("}")?;
                 continue;
             }
             // The first item says which of both it is: a backward step here would double with each level.
             let key = self.item(cursor)?;
             if items.is_empty() && !cursor.is_sign(":") {
                 let is_made = self.comprehension(cursor)?;
-                separated(cursor, "}")?;
+                cursor.separated("}")?;
                 let set = self.list(cursor, "}", vec![key])?;
                 return Ok(if is_made { unknown("a comprehension") } else { set });
             }
@@ -539,7 +452,7 @@ impl Scope {
                 return Err(cursor.error(&format!("a dictionary has more than {KEYS_LIMIT} keys")));
             }
             Value::put(&mut items, key, value);
-            separated(cursor, "}")?;
+            cursor.separated("}")?;
         }
         Ok(self.bounded(Value::Dict(items)))
     }
@@ -621,20 +534,6 @@ impl Scope {
     }
 }
 
-impl Cursor<'_, '_> {
-    fn step_if(&mut self, word: &str) {
-        self.takes_word(word);
-    }
-}
-
-/// Passes the comma behind an item, unless the brackets' end is here.
-fn separated(cursor: &mut Cursor<'_, '_>, end: &str) -> Read<()> {
-    if cursor.takes(",") || cursor.is_sign(end) {
-        return Ok(());
-    }
-    Err(cursor.error(&format!("a \",\" or \"{end}\" is missing here")))
-}
-
 pub(super) fn unknown(what: &str) -> Value {
     Value::Unknown(what.to_owned())
 }
@@ -651,72 +550,4 @@ fn begins_no_expression(kind: Kind<'_>) -> bool {
         Kind::Name(word) => KEYWORDS.contains(&word),
         _ => false,
     }
-}
-
-fn number_of(text: &str) -> Value {
-    let digits = text.replace('_', "").to_ascii_lowercase();
-    let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(prefix, _)| digits.starts_with(prefix));
-    let whole = radix.map_or_else(|| digits.parse().ok(), |(_, radix)| i64::from_str_radix(&digits[2..], radix).ok());
-    let number = || digits.parse::<f64>().ok().filter(|number| number.is_finite());
-    whole
-        .map(Value::Whole)
-        .or_else(|| number().map(Value::Number))
-        .unwrap_or_else(|| unknown("a number that is none of ours"))
-}
-
-/// A text without its escapes. None: Python would refuse it, or only its tables of names know.
-fn unescaped(body: &str) -> Option<String> {
-    if !body.contains(['\\', '\r']) {
-        return Some(body.to_owned());
-    }
-    let mut text = String::with_capacity(body.len());
-    let mut rest = body.chars();
-    while let Some(c) = rest.next() {
-        if c == '\r' {
-            // Python reads every end of a line as a line feed.
-            text.push('\n');
-            if rest.as_str().starts_with('\n') {
-                rest.next();
-            }
-            continue;
-        }
-        if c != '\\' {
-            text.push(c);
-            continue;
-        }
-        let escaped = rest.next()?;
-        match escaped {
-            '\n' => {}
-            '\r' => {
-                if rest.as_str().starts_with('\n') {
-                    rest.next();
-                }
-            }
-            '\\' | '\'' | '"' => text.push(escaped),
-            'n' => text.push('\n'),
-            't' => text.push('\t'),
-            'r' => text.push('\r'),
-            'a' => text.push('\x07'),
-            'b' => text.push('\x08'),
-            'f' => text.push('\x0c'),
-            'v' => text.push('\x0b'),
-            'x' => text.push(by_number(&mut rest, 2)?),
-            'u' => text.push(by_number(&mut rest, 4)?),
-            'U' => text.push(by_number(&mut rest, 8)?),
-            'N' => return None,
-            '0'..='7' => {
-                let more = rest.as_str().bytes().take(2).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
-                let digits: String = std::iter::once(escaped).chain(rest.by_ref().take(more)).collect();
-                text.push(char::from_u32(u32::from_str_radix(&digits, 8).ok()?)?);
-            }
-            other => text.extend(['\\', other]),
-        }
-    }
-    Some(text)
-}
-
-fn by_number(rest: &mut std::str::Chars<'_>, length: usize) -> Option<char> {
-    let digits = rest.as_str().get(..length)?;
-    rest.nth(length - 1)?;
-    char::from_u32(u32::from_str_radix(digits, 16).ok()?)
 }

@@ -1,19 +1,24 @@
 //! What a `jupyterhub_config.py` says, as a `slipway.toml`. No Python is run: the file is read, and what only running it
 //! would tell becomes a comment.
 //!
-//! `token` and `evaluate` read the language, `reading` finds the settings in the file, `traits` is the table of what
-//! each of JupyterHub's settings is with us, `draft` collects the outcome and `write` makes the file of it.
+//! `token`, `cursor`, `literal`, `calls` and `evaluate` read the language, and `reading` finds the settings in the file.
+//! `traits` is the table of what each of JupyterHub's settings is with us; `translate` goes through the file by it, with
+//! `hub`, `people`, `docker`, `host_config`, `volumes`, `profiles` and `idle` for what takes more than a row. `draft`
+//! collects the outcome and `write` makes the file of it.
 //!
 //! There are parsers for Python; the reasons for one of our own: it evaluates while it reads, so there is no tree whose
 //! depth somebody else's file decides, and it needs the grammar of expressions and lines alone.
 
 mod calls;
 mod convert;
+mod cursor;
 mod docker;
 mod draft;
 mod evaluate;
+mod host_config;
 mod hub;
 mod idle;
+mod literal;
 mod people;
 mod profiles;
 mod reading;
@@ -23,6 +28,7 @@ mod traits;
 mod translate;
 mod value;
 mod variables;
+mod volumes;
 mod write;
 
 pub use draft::OurKey;

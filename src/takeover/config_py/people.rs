@@ -62,12 +62,9 @@ pub(super) fn allowed_users(work: &mut Work<'_>, setting: &Setting) {
 }
 
 pub(super) fn allow_all(work: &mut Work<'_>, setting: &Setting) {
-    match work.flag(setting) {
-        Some(_) => work.draft.fine(
-            setting,
-            "whom an administrator approved is let in, nobody else; so it was with NativeAuthenticator.",
-        ),
-        None => {}
+    if work.flag(setting).is_some() {
+        let text = "whom an administrator approved is let in, nobody else; so it was with NativeAuthenticator.";
+        work.draft.fine(setting, text);
     }
 }
 

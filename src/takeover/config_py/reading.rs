@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::SyntaxError;
 use super::calls;
+use super::cursor::Cursor;
 use super::draft::shortened;
-use super::evaluate::{Arguments, Cursor, Scope, unknown};
+use super::evaluate::{Arguments, Scope, unknown};
 use super::token::{Kind, tokens};
 use super::value::{Known, Value, Variables};
 

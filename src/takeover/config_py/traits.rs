@@ -6,7 +6,7 @@
 use super::convert::Form;
 use super::reading::Setting;
 use super::translate::Work;
-use super::{docker, hub, people, profiles};
+use super::{docker, host_config, hub, people, profiles, volumes};
 
 /// What becomes of a setting.
 #[derive(Clone, Copy)]
@@ -460,8 +460,8 @@ pub(super) const TRAITS: &[Row] = &[
     ("DockerSpawner", "pull_policy", With(docker::pull_policy)),
     ("DockerSpawner", "network_name", With(docker::network)),
     ("DockerSpawner", "use_internal_ip", With(docker::internal_address)),
-    ("DockerSpawner", "volumes", With(docker::volumes)),
-    ("DockerSpawner", "read_only_volumes", With(docker::read_only_volumes)),
+    ("DockerSpawner", "volumes", With(volumes::volumes)),
+    ("DockerSpawner", "read_only_volumes", With(volumes::read_only_volumes)),
     (
         "DockerSpawner",
         "mounts",
@@ -478,12 +478,12 @@ pub(super) const TRAITS: &[Row] = &[
     ),
     ("DockerSpawner", "remove", Key("spawner.docker.remove_on_stop", Form::Flag)),
     ("DockerSpawner", "remove_containers", Key("spawner.docker.remove_on_stop", Form::Flag)),
-    ("DockerSpawner", "prefix", With(docker::name_prefix)),
-    ("DockerSpawner", "container_prefix", With(docker::name_prefix)),
-    ("DockerSpawner", "name_template", With(docker::name_prefix)),
-    ("DockerSpawner", "container_name_template", With(docker::name_prefix)),
-    ("DockerSpawner", "extra_host_config", With(docker::host_config)),
-    ("DockerSpawner", "extra_create_kwargs", With(docker::create_arguments)),
+    ("DockerSpawner", "prefix", With(volumes::name_prefix)),
+    ("DockerSpawner", "container_prefix", With(volumes::name_prefix)),
+    ("DockerSpawner", "name_template", With(volumes::name_prefix)),
+    ("DockerSpawner", "container_name_template", With(volumes::name_prefix)),
+    ("DockerSpawner", "extra_host_config", With(host_config::host_config)),
+    ("DockerSpawner", "extra_create_kwargs", With(host_config::create_arguments)),
     (
         "DockerSpawner",
         "extra_start_kwargs",

@@ -11,6 +11,7 @@ use super::idle;
 use super::reading::{Reading, Setting};
 use super::traits::{self, How};
 use super::value::Value;
+use super::volumes;
 use super::write;
 
 /// How often our configuration is asked about single tables; after that whole keys are left out.
@@ -49,7 +50,7 @@ impl<'r> Context<'r> {
         let mut context = Self { reading, backend: OldBackend::Docker, cullers: BTreeSet::new(), volume_prefix: None };
         context.backend = docker::old_backend(&context);
         context.cullers = idle::cullers(&context);
-        context.volume_prefix = docker::volume_prefix(&context);
+        context.volume_prefix = volumes::volume_prefix(&context);
         context
     }
 
@@ -168,7 +169,7 @@ pub(super) fn translate(reading: &Reading, keys: &[OurKey], refusals: &dyn Fn(&s
         draft.look.push(Note { line: 1, text: text.into() });
     }
     let mut work = Work { draft, context: &context };
-    docker::name_prefix_of_containers(&mut work);
+    volumes::name_prefix_of_containers(&mut work);
     let mut draft = work.draft;
     draft.without_defaults();
     leave_out_refused(&mut draft, refusals);

@@ -1,3 +1,5 @@
+//! Deadlines under every order of use, extensions, clocks and rules.
+
 use proptest::prelude::*;
 
 use super::*;
