@@ -163,7 +163,7 @@ phase_images() {
 
 phase_docker() {
   need_cargo
-  need strace:strace busybox-static:busybox iproute2:ip
+  need strace:strace busybox-static:busybox iproute2:ip "libfaketime:/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1"
   phase_images
   # Cargo builds the program too, and tells the tests where it is.
   step cargo test --locked --profile $profile --test docker -- --test-threads=1

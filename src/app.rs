@@ -140,7 +140,7 @@ impl App {
             grants: grants_of(&auth),
             gpus: Arc::new(gpus::Lender { gpus: gpus.clone(), auth: auth.clone() }),
             idle_rules: idle_rules_of(&auth, config.spawner.idle.rules),
-            errands: errands_of(&auth),
+            errands: Some(errands_of(&auth)),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),

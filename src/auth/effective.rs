@@ -2,7 +2,10 @@
 
 use super::directory::Snapshot;
 use super::{Auth, GroupListing};
-use crate::model::{DockerGrant, Effective, GrantNote, GrantRules, Grants, GroupGrants, GroupName, Granted, IdleGrant, UserName, merge, merge_idle};
+use crate::model::{
+    DockerGrant, Effective, GrantNote, GrantRules, Granted, Grants, GroupGrants, GroupName, IdleGrant, UserName, merge,
+    merge_idle,
+};
 
 /// Its members' servers have the engine's socket: root on the host. Always there, and always means this.
 pub const BUILT_IN_GROUP: &str = "docker-privileged";
@@ -42,8 +45,10 @@ impl Auth {
         let snapshot = self.0.directory.now();
         let names = snapshot.groups_of(user);
         let said = names.iter().filter_map(|name| Some((name, &snapshot.groups.get(name)?.grants)));
-        let active: Vec<_> =
-            said.filter(|(_, grants)| grants.idle.is_active).map(|(name, grants)| GroupGrants { name, grants }).collect();
+        let active: Vec<_> = said
+            .filter(|(_, grants)| grants.idle.is_active)
+            .map(|(name, grants)| GroupGrants { name, grants })
+            .collect();
         merge_idle(&active)
     }
 }

@@ -465,12 +465,7 @@ pub const KEYS: &[Key] = &[
         "0.2",
         "From how many busy cores on a server computes. An idle JupyterLab takes 0.01.",
     ),
-    key(
-        "spawner.idle.activity.gpu_percent",
-        whole(1, 100),
-        "5",
-        "From what load on a graphics processor computes.",
-    ),
+    key("spawner.idle.activity.gpu_percent", whole(1, 100), "5", "From what load on a graphics processor computes."),
     key(
         "spawner.idle.activity.ignored_paths",
         Kind::Texts,
@@ -632,12 +627,7 @@ pub const KEYS: &[Key] = &[
         "60",
         "Whoever was last seen longer ago is not active: for the activity of people, which is looked at every ten minutes. 60: one reads and thinks between two clicks.",
     ),
-    key(
-        "hub.activity_target_hours",
-        whole(1, 24),
-        "8",
-        "How many active hours a day are a score of 100.",
-    ),
+    key("hub.activity_target_hours", whole(1, 24), "8", "How many active hours a day are a score of 100."),
     key(
         "hub.warn_layer_gb",
         whole(0, 1_000_000),

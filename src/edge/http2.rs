@@ -277,12 +277,14 @@ impl Body for Answer {
 
 /// The streams of a connection, which run in its task: a request that comes, its upstream's answer and the frames that
 /// carry it all wake the same task, on the same thread. With a task for each, half of the wake-ups went to another core.
-type OpenStreams = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
+type OpenStreams = FuturesUnordered<OneStream>;
+
+type OneStream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Takes the streams that hyper opens, for the connection's task to run; those whose client stalls are reset.
 #[derive(Clone)]
 struct NewStreams {
-    opened: Arc<Mutex<Vec<Pin<Box<dyn Future<Output = ()> + Send>>>>>,
+    opened: Arc<Mutex<Vec<OneStream>>>,
     stall_timeout: Duration,
 }
 

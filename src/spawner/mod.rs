@@ -247,8 +247,8 @@ pub struct Parts {
     pub gpus: Arc<dyn GpuLender>,
     /// When idle servers of somebody are stopped.
     pub idle_rules: IdleRulesOf,
-    /// How servers are asked for their kernels.
-    pub errands: Errands,
+    /// How servers are asked for their kernels; None: they are not.
+    pub errands: Option<Errands>,
     /// Where the deployment lives under its host.
     pub base: BasePath,
     /// What time it is.
@@ -353,6 +353,7 @@ impl Spawner {
         let usage = Arc::new(usage::Usages::new(&config, backend.clone(), board.clone(), clock.clone()));
         tasks.spawn(usage.clone().keep_usage(tasks.stopping().clone()));
         let sampled = usage.clone();
+        let asks = errands.is_some();
         let answers = answers::Answers::new(answers::Parts {
             board: board.clone(),
             samples: Box::new(move || sampled.all()),
@@ -362,11 +363,13 @@ impl Spawner {
             clock: clock.clone(),
             config: config.idle.clone(),
         });
-        let asking = answers.clone();
-        idle.ask_with(Arc::new(move |server| {
-            let asking = asking.clone();
-            Box::pin(async move { asking.ask(&server).await })
-        }));
+        if asks {
+            let asking = answers.clone();
+            idle.ask_with(Arc::new(move |server| {
+                let asking = asking.clone();
+                Box::pin(async move { asking.ask(&server).await })
+            }));
+        }
         tasks.spawn(answers.keep(tasks.stopping().clone()));
         tasks.spawn(usage.clone().keep_layers(tasks.stopping().clone()));
         let idle_rows = rows.clone();

@@ -335,7 +335,7 @@ impl World {
             grants: Arc::new(|_| crate::model::Effective::default()),
             gpus: stage.lender.lock().clone().unwrap_or_else(|| Arc::new(NoGpus)),
             idle_rules: Arc::new(move |_| GrantedIdle { rules: idle_rules, from: vec![] }),
-            errands: Arc::new(|_| None),
+            errands: None,
             base: root(),
             clock: clock.clone(),
             tasks: tasks.clone(),

@@ -15,6 +15,7 @@ mod adopted;
 mod client;
 mod engine;
 mod grants;
+mod idle;
 mod notices;
 #[allow(dead_code)]
 mod program;

@@ -131,7 +131,7 @@ impl World {
             grants: Arc::new(move |_| given.lock().clone()),
             gpus: Arc::new(Lent(lent.clone())),
             idle_rules: Arc::new(|_| slipway::model::GrantedIdle::default()),
-            errands: Arc::new(|_| None),
+            errands: None,
             base: BasePath::parse("/").expect("the root"),
             clock: Arc::new(SystemClock),
             tasks: tasks.0.clone(),

@@ -33,7 +33,11 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &["model", "tasks", "net", "proxy", "listener", "telemetry"],
         "a proxy for somebody else's hub: it knows no users, and nothing of ours",
     ),
-    ("takeover", &["model", "auth", "store"], "it reads another hub's files and writes rows: nothing of it runs with us"),
+    (
+        "takeover",
+        &["model", "auth", "store"],
+        "it reads another hub's files and writes rows: nothing of it runs with us",
+    ),
     ("control", &["model", "tasks", "auth"], "it carries commands to those who can do them"),
     (
         "config",

@@ -50,15 +50,15 @@ impl Using {
 
     fn add_sample(&mut self, sample: &UsageSample, is_first: bool) {
         let UsageSample { cpu_cores, memory_bytes, limits, .. } = *sample;
-        let add = |sum: Option<f64>, more: Option<f64>| sum.map_or(more, |sum| Some(sum + more.unwrap_or(0.0)));
-        self.cpu_cores = add(self.cpu_cores, cpu_cores);
+        self.cpu_cores = self.cpu_cores.map_or(cpu_cores, |sum| Some(sum + cpu_cores.unwrap_or(0.0)));
         self.memory_bytes = self.memory_bytes.map_or(memory_bytes, |sum| Some(sum + memory_bytes.unwrap_or(0)));
         // Two servers may use what both may; without a limit on one there is none.
-        let both = |sum: Option<f64>, more: Option<f64>| if is_first { more } else { Some(sum? + more?) };
-        self.cpu_limit = both(self.cpu_limit, limits.cpu_cores);
-        let sum = self.memory_limit;
-        self.memory_limit =
-            if is_first { limits.memory_bytes } else { sum.zip(limits.memory_bytes).map(|(sum, more)| sum + more) };
+        if is_first {
+            (self.cpu_limit, self.memory_limit) = (limits.cpu_cores, limits.memory_bytes);
+        } else {
+            self.cpu_limit = self.cpu_limit.zip(limits.cpu_cores).map(|(sum, more)| sum + more);
+            self.memory_limit = self.memory_limit.zip(limits.memory_bytes).map(|(sum, more)| sum + more);
+        }
     }
 
     fn add_layer(&mut self, layer: LayerSize) {

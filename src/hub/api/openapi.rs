@@ -12,10 +12,9 @@ use utoipa::{IntoParams, OpenApi};
 
 use super::model::error::ErrorModel;
 use super::{
-    accounts, activity, gpus, grants, groups, idle, info, lab_ready, live, metrics, new_people, notices, people_activity,
-    profiles, progress,
-    proxy, refusals, restart, server_log, servers, services, sessions, share_codes, shared_with, shares, shutdown,
-    tokens, user_acts, user_list, users, whoami,
+    accounts, activity, gpus, grants, groups, idle, info, lab_ready, live, metrics, new_people, notices,
+    people_activity, profiles, progress, proxy, refusals, restart, server_log, servers, services, sessions,
+    share_codes, shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
 use crate::hub::config::Config;

@@ -83,8 +83,12 @@ pub(in crate::hub) async fn get(
     let said = query_value(uri.query(), "done").unwrap_or_default();
     let said = match said.as_str() {
         "saved" => "Saved. It counts at the members' next start; when idle servers are stopped, at once.",
-        "joined" => "They belong to the group now. What it grants counts at their next start; when idle servers are stopped, at once.",
-        "left" => "They no longer belong to the group. What it grants ends with their servers; when idle servers are stopped, at once.",
+        "joined" => {
+            "They belong to the group now. What it grants counts at their next start; when idle servers are stopped, at once."
+        }
+        "left" => {
+            "They no longer belong to the group. What it grants ends with their servers; when idle servers are stopped, at once."
+        }
         _ => "",
     };
     let shown = Shown { said, ..Shown::of(&group) };

@@ -43,7 +43,8 @@ fn named(name: &str, title: &str, kind: &str, state: &str) -> Value {
 
 /// The time that a server has left, in one of the states of the bar.
 fn idle(id: &str, tone: &str, percent: u8, more: Value) -> Value {
-    let offers = vec![context! { hours => 1, text => "1 hour" }, context! { hours => 4, text => "4 hours (all there is)" }];
+    let offers =
+        vec![context! { hours => 1, text => "1 hour" }, context! { hours => 4, text => "4 hours (all there is)" }];
     let idle = context! {
         id, tone, percent, deadline => moment(NOW), wait => context! { iso => NOW.to_iso(), text => "in 42 minutes" },
         is_for_idle => true, is_held => false, last => context! { what => "busy kernel", at => moment(NOW) }, is_extended => false, offers,
@@ -56,7 +57,8 @@ fn idle(id: &str, tone: &str, percent: u8, more: Value) -> Value {
 fn idle_home(tone: &str, percent: u8, more: Value) -> Value {
     let with_idle = |id: &str, server: Value, idle: Value| context! { id, idle, ..server };
     let server = with_idle("server", server("ready", "", 100, None), idle("server", tone, percent, more.clone()));
-    let named = with_idle("named-gpu", named("gpu", "GPU work", "GPU", "ready"), idle("named-gpu", tone, percent, more));
+    let named =
+        with_idle("named-gpu", named("gpu", "GPU work", "GPU", "ready"), idle("named-gpu", tone, percent, more));
     context! {
         server, named => vec![named], may_have_named => true, has_idle => true, waiting => 0, first_name => "Alice",
         visitors => Vec::<Value>::new(), more_visitors => 0, typed => "", problem => (),
@@ -451,9 +453,18 @@ fn pages() -> Vec<(&'static str, &'static str, Value, Value)> {
             "home-idle-full",
             "home.html",
             alice("/hub/home"),
-            idle_home("ample", 100, context! { offers => Vec::<Value>::new(), is_extended => true, no_offer => "It has as much time as can be given." }),
+            idle_home(
+                "ample",
+                100,
+                context! { offers => Vec::<Value>::new(), is_extended => true, no_offer => "It has as much time as can be given." },
+            ),
         ),
-        ("home-idle-stopped", "home.html", alice("/hub/home"), context! { has_idle => true, ..home(stopped_when_idle(), 0) }),
+        (
+            "home-idle-stopped",
+            "home.html",
+            alice("/hub/home"),
+            context! { has_idle => true, ..home(stopped_when_idle(), 0) },
+        ),
         ("home-restarting", "home.html", alice("/hub/home"), home(server("restarting", "", 0, None), 0)),
         ("home-stopping", "home.html", alice("/hub/home"), home(server("stopping", "", 0, None), 0)),
         ("home-failed", "home.html", alice("/hub/home"), home(server("failed", "", 0, Some(failure())), 0)),

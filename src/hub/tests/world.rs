@@ -121,7 +121,7 @@ impl World {
             }),
             gpus: Arc::new(spawner::NoGpus),
             idle_rules: Arc::new(|_| crate::model::GrantedIdle::default()),
-            errands: Arc::new(|_| None),
+            errands: None,
             base: config.base.clone(),
             clock: now.clone(),
             tasks: tasks.clone(),

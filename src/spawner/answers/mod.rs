@@ -62,7 +62,7 @@ type Samples = Box<dyn Fn() -> Vec<(ServerKey, UsageSample)> + Send + Sync>;
 pub(super) struct Parts {
     pub(super) board: Arc<Board>,
     pub(super) samples: Samples,
-    pub(super) errands: Errands,
+    pub(super) errands: Option<Errands>,
     pub(super) rules: IdleRulesOf,
     pub(super) base: BasePath,
     pub(super) clock: Arc<dyn Clock>,
@@ -109,7 +109,7 @@ impl Answers {
         let Parts { board, errands, base, clock, .. } = &self.parts;
         let prefix = server.prefix(base);
         // Ends when it is dropped.
-        let errand = errands(server);
+        let errand = errands.as_ref().and_then(|errands| errands(server));
         let one = async |what: &str, limit: Duration| {
             let target = format!("{prefix}api/{what}?no_track_activity=1");
             let token = errand.as_ref()?.secret();
@@ -134,7 +134,8 @@ impl Answers {
     pub(super) async fn look(&self) {
         self.note_computing();
         let switches = self.parts.config.switches;
-        if !switches.counts(ActivitySource::Kernel) && !switches.counts(ActivitySource::Terminal) {
+        let wants_to_know = switches.counts(ActivitySource::Kernel) || switches.counts(ActivitySource::Terminal);
+        if !wants_to_know || self.parts.errands.is_none() {
             return;
         }
         let turns = self.turns();

@@ -87,7 +87,7 @@ impl World {
         let answers = Answers::new(Parts {
             board: board.clone(),
             samples: Box::new(move || samples.clone()),
-            errands,
+            errands: Some(errands),
             rules: Arc::new(move |_| GrantedIdle { rules, from: vec![] }),
             base: BasePath::parse("/").expect("root"),
             clock,
