@@ -256,7 +256,6 @@ async fn what_starts_or_restarts_is_left_alone() {
 }
 
 /// 10,000 servers in 50 ms with `--release`; without optimisation it takes some ten times as long.
-#[expect(clippy::print_stderr, reason = "docs/figures.md quotes what an optimised build of this says")]
 #[test]
 fn ten_thousand_servers_are_judged_in_no_time() {
     let clock = Arc::new(MovedClock(AtomicI64::new(1_000_000_000)));
