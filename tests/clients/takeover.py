@@ -291,7 +291,7 @@ def what_is_no_such_database_is_refused_with_a_sentence_and_nothing_changes():
         ("another program's", other, "not JupyterHub's"),
         ("of a later JupyterHub", newer, "ffffffffffff"),
         ("one that is being written", locked, "stop JupyterHub first"),
-        ("none", folder / "nowhere.sqlite", "is not there"),
+        ("none", folder / "nowhere.sqlite", "no such file"),
         ("a folder", folder.path, "no SQLite database"),
     ):
         for more in ((), ("--dry-run",)):
