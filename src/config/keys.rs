@@ -289,6 +289,31 @@ pub const KEYS: &[Key] = &[
     ),
     key("hub.requests", whole(1, 100_000), "2048", "How many pages and API calls may be under way at once."),
     key(
+        "hub.inactive_after_minutes",
+        whole(1, 1440),
+        "60",
+        "Whoever was last seen longer ago is not active: for the activity of people, which is looked at every ten minutes. 60: one reads and thinks between two clicks.",
+    ),
+    key("hub.activity_target_hours", whole(1, 24), "8", "How many active hours a day are a score of 100."),
+    key(
+        "hub.warn_layer_gb",
+        whole(0, 1_000_000),
+        "10",
+        "Administrators see a warning beside whoever's servers have written more than this beside their volumes, in GiB. Nothing else happens. 0: never.",
+    ),
+    key(
+        "hub.warn_volumes_gb",
+        whole(0, 1_000_000),
+        "50",
+        "The same for the volumes of one person together, in GiB. 0: never.",
+    ),
+    key(
+        "hub.warn_memory_percent",
+        whole(0, 100),
+        "25",
+        "The same for the memory of one person's servers, in percent of the host's. 0: never.",
+    ),
+    key(
         "spawner.backend",
         Kind::Choice(&["auto", "docker", "process", "static"]),
         r#""auto""#,
@@ -622,31 +647,6 @@ pub const KEYS: &[Key] = &[
         "Prometheus reads /hub/metrics (or /hub/api/metrics, also on hub.bind) with a token that holds read:metrics. false: whoever reaches the address reads how many people and servers there are.",
     ),
     key(
-        "hub.inactive_after_minutes",
-        whole(1, 1440),
-        "60",
-        "Whoever was last seen longer ago is not active: for the activity of people, which is looked at every ten minutes. 60: one reads and thinks between two clicks.",
-    ),
-    key("hub.activity_target_hours", whole(1, 24), "8", "How many active hours a day are a score of 100."),
-    key(
-        "hub.warn_layer_gb",
-        whole(0, 1_000_000),
-        "10",
-        "Administrators see a warning beside whoever's servers have written more than this beside their volumes, in GiB. Nothing else happens. 0: never.",
-    ),
-    key(
-        "hub.warn_volumes_gb",
-        whole(0, 1_000_000),
-        "50",
-        "The same for the volumes of one person together, in GiB. 0: never.",
-    ),
-    key(
-        "hub.warn_memory_percent",
-        whole(0, 100),
-        "25",
-        "The same for the memory of one person's servers, in percent of the host's. 0: never.",
-    ),
-    key(
         "audit.retention_days",
         whole(1, 36_500),
         "365",
@@ -715,6 +715,15 @@ mod tests {
         }
         let file = std::fs::read_to_string(path).expect("config/slipway.toml is part of the repository");
         assert_eq!(file, template(), "write it anew: SLIPWAY_UPDATE=1 cargo test --lib the_configuration_file");
+    }
+
+    #[test]
+    fn the_configuration_file_is_sound_and_each_table_stands_in_it_once() {
+        let file = template();
+        assert!(toml::from_str::<toml::Table>(&file).is_ok(), "the keys of a table stand together in KEYS");
+        let tables: Vec<&str> = file.lines().filter(|line| line.starts_with('[')).collect();
+        let distinct: std::collections::BTreeSet<&str> = tables.iter().copied().collect();
+        assert_eq!(tables.len(), distinct.len(), "{tables:?}");
     }
 
     #[test]

@@ -127,7 +127,7 @@ step("more than there is is cut, and the page says so; at the ceiling nothing is
 
 step("an administrator sees the same on the page of the user, and on that of a group what it says", async () => {
   await admin.goto("/hub/admin/users/bob");
-  assert.match(await admin.locator(".idle-line").innerText(), /Stops at .* if nobody uses it/);
+  assert.match(await admin.locator(".idle-line p").first().innerText(), /Stops at .* if nobody uses it/);
   await look(admin, "user", artefacts);
   await admin.goto("/hub/groups");
   await admin.fill("#name", "night-shift");
