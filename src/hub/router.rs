@@ -318,11 +318,8 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         )
         .route(&api("/users/{user}/session-info"), get(api::idle::info).options(api::options))
         .route(&api("/users/{user}/extend-session"), post(api::idle::extend).options(api::options))
-        .route(&api("/users/{user}/servers/{server}/session-info"), get(api::idle::info_named).options(api::options))
-        .route(
-            &api("/users/{user}/servers/{server}/extend-session"),
-            post(api::idle::extend_named).options(api::options),
-        )
+        .route(&api("/users/{user}/servers/{server}/session-info"), get(api::idle::info).options(api::options))
+        .route(&api("/users/{user}/servers/{server}/extend-session"), post(api::idle::extend).options(api::options))
         .layer(from_fn_with_state(state.clone(), check_api_token))
         .layer(from_fn(password_first_for_api))
         .layer(from_fn(api_callers))

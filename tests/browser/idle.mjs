@@ -2,25 +2,20 @@
 // holds, and the words after it was stopped. Real containers and a real clock, so the limits are as short as they can be.
 // Pictures go to artefacts/idle/; axe-core must find nothing on our pages.
 
-import { after, before } from "node:test";
+import { before } from "node:test";
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { look, makeCertificates, startChromium, until, waitForJupyterLab } from "./browser.mjs";
-import { makeSlipway } from "./slipway.mjs";
-import { makeStory, path, reach, sent, signIn } from "./story.mjs";
+import { look, until, waitForJupyterLab } from "./browser.mjs";
+import { makeSlipwayStory, path, reach, sent, signIn } from "./story.mjs";
 
-const artefacts = new URL("./artefacts/idle/", import.meta.url).pathname;
 const password = "a ship, a slip, a way";
 const minute_ms = 60_000;
 
-const stage = { artefacts, lastLog: () => slipway.lastLog() };
-const { lastStep, person, step } = makeStory(stage);
-let folder, slipway, admin, bob, lab;
+const { artefacts, begin, lastStep, person, step } = makeSlipwayStory("idle");
+let slipway, admin, bob, lab;
 
 /** Stopped three minutes after the last sign of use, told a minute before; the last 54 s count as "soon". */
-const settings = {
+const environment = {
   SLIPWAY_SPAWNER_IDLE_AFTER_MINUTES: "3",
   SLIPWAY_SPAWNER_IDLE_EXTENSION_HOURS: "3",
   SLIPWAY_SPAWNER_IDLE_WARN_BEFORE_MINUTES: "1",
@@ -28,27 +23,11 @@ const settings = {
 };
 
 before(async () => {
-  rmSync(artefacts, { recursive: true, force: true });
-  folder = mkdtempSync(join(tmpdir(), "slipway-idle-"));
-  const certificates = makeCertificates(folder);
-  slipway = await makeSlipway(folder, certificates, artefacts);
-  await slipway.start(settings);
-  slipway.command(["user", "add", "--admin", "--password-stdin", "admin"], `${password}\n`);
-  slipway.command(["user", "add", "--password-stdin", "bob"], `${password}\n`);
-  stage.origin = slipway.origin;
-  stage.browser = await startChromium(folder, certificates.authority);
+  slipway = await begin({ environment });
+  slipway.addUser("admin", password, "--admin");
+  slipway.addUser("bob", password);
   admin = await person();
   bob = await person();
-});
-
-after(async () => {
-  await stage.browser?.close();
-  try {
-    await slipway?.stop();
-  } finally {
-    slipway?.clean();
-    rmSync(folder, { recursive: true, force: true });
-  }
 });
 
 const card = () => bob.locator(".idle-card");

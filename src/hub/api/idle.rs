@@ -2,6 +2,7 @@
 //! server has left before it is stopped (platform.md §8.2 and §16).
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -14,14 +15,13 @@ use utoipa::ToSchema;
 use super::body::any_json;
 use super::model::error::ErrorModel;
 use super::model::idle::{ExtendedModel, ExtensionFaultModel, ExtensionModel, ExtensionRefusalModel, SessionInfoModel};
-use super::openapi::UserPath;
 use super::server_path::{ServerPath, told};
 use super::servers::exists;
 use crate::hub::HubState;
 use crate::hub::error::HubError;
 use crate::hub::extract::{By, CallerOf};
 use crate::hub::idle::in_words;
-use crate::model::{Actor, ServerKey, ServerState, Timestamp};
+use crate::model::{ServerState, Timestamp};
 use crate::spawner::{ExtendError, SpawnerError};
 
 /// What an extension asks for; the handler reads it by itself, to tell in the platform's words what is wrong.
@@ -34,33 +34,12 @@ pub(in crate::hub) struct ExtensionWish {
     hours: Option<f64>,
 }
 
-/// `GET /users/{u}/session-info`
-#[utoipa::path(
-    get, path = "/users/{user}/session-info", operation_id = "get_session_info", tag = "Servers",
-    summary = "How long the default server has left",
-    description = "Before it is stopped because nobody uses it, or because it has run for long.",
-    params(UserPath),
-    security(("token" = ["read:servers"])),
-    responses(
-        (status = 200, description = "What there is to know.", body = SessionInfoModel),
-        (status = 403, description = "Not one's own, and none that one may see.", body = ErrorModel),
-        (status = 404, description = "There is no such user.", body = ErrorModel),
-    ),
-)]
-pub(in crate::hub) async fn info(
-    State(state): State<HubState>,
-    CallerOf(caller): CallerOf,
-    path: ServerPath,
-) -> Result<Json<SessionInfoModel>, HubError> {
-    let key = path.reach_or_403(&state, &caller, &["read:servers"])?;
-    Ok(Json(info_of(&state, &key)))
-}
-
 /// `GET /users/{u}/servers/{s}/session-info`
 #[utoipa::path(
     get, path = "/users/{user}/servers/{server}/session-info", operation_id = "get_server_session_info", tag = "Servers",
-    summary = "How long a named server has left",
-    description = "Before it is stopped because nobody uses it, or because it has run for long.",
+    summary = "How long a server has left",
+    description = "Before it is stopped because nobody uses it, or because it has run for long. The default server's is at \
+                   `/users/{user}/session-info`.",
     params(ServerPath),
     security(("token" = ["read:servers"])),
     responses(
@@ -69,7 +48,7 @@ pub(in crate::hub) async fn info(
         (status = 404, description = "There is no such user or server.", body = ErrorModel),
     ),
 )]
-pub(in crate::hub) async fn info_named(
+pub(in crate::hub) async fn info(
     State(state): State<HubState>,
     CallerOf(caller): CallerOf,
     path: ServerPath,
@@ -78,38 +57,35 @@ pub(in crate::hub) async fn info_named(
     if !exists(&state, &key) {
         return Err(HubError::NoSuchPage);
     }
-    Ok(Json(info_of(&state, &key)))
-}
-
-fn info_of(state: &HubState, key: &ServerKey) -> SessionInfoModel {
     let rules = state.spawner.idle_rules(&key.user).rules;
-    let view = state.spawner.idle_view(key);
-    let seconds = |time: std::time::Duration| time.as_secs();
-    SessionInfoModel {
+    let view = state.spawner.idle_view(&key);
+    let seconds = |time: Duration| time.as_secs();
+    Ok(Json(SessionInfoModel {
         culler_enabled: !rules.are_off(),
-        server_active: state.spawner.status(key).state == ServerState::Ready,
+        server_active: state.spawner.status(&key).state == ServerState::Ready,
         timeout_seconds: rules.idle_after.map(seconds),
         max_extension_hours: rules.extension_at_most.as_secs() / 3600,
-        last_activity: state.spawner.last_activity(key).map(Timestamp::to_iso),
+        last_activity: state.spawner.last_activity(&key).map(Timestamp::to_iso),
         time_remaining_seconds: view.as_ref().and_then(|view| view.remaining).map(seconds),
         extensions_available_hours: view.as_ref().map_or(0, |view| view.offered_hours),
         display_ceiling_seconds: view.filter(|view| view.remaining.is_some()).map(|view| view.high_water.as_secs()),
-    }
+    }))
 }
 
-/// `POST /users/{u}/extend-session`
+/// `POST /users/{u}/servers/{s}/extend-session`
 #[utoipa::path(
-    post, path = "/users/{user}/extend-session", operation_id = "extend_session", tag = "Servers",
-    summary = "Give the default server more time",
-    description = "In whole hours. More than is offered is cut to the offer, which lands exactly on the ceiling.",
-    params(UserPath),
+    post, path = "/users/{user}/servers/{server}/extend-session", operation_id = "extend_server_session", tag = "Servers",
+    summary = "Give a server more time",
+    description = "In whole hours. More than is offered is cut to the offer, which lands exactly on the ceiling. The \
+                   default server's is at `/users/{user}/extend-session`.",
+    params(ServerPath),
     security(("token" = ["servers"])),
     request_body(content = Option<ExtensionWish>),
     responses(
         (status = 200, description = "It has more time.", body = ExtensionModel),
         (status = 400, description = "No number of hours, not running, never stopped, or at its ceiling.", body = ExtensionFaultModel),
         (status = 403, description = "Not one's own, and none that one may manage.", body = ErrorModel),
-        (status = 404, description = "There is no such user.", body = ErrorModel),
+        (status = 404, description = "There is no such user or server.", body = ErrorModel),
     ),
 )]
 pub(in crate::hub) async fn extend(
@@ -120,45 +96,15 @@ pub(in crate::hub) async fn extend(
     body: Bytes,
 ) -> Result<Response, HubError> {
     let key = path.reach_or_403(&state, &caller, &["servers"])?;
-    extension(&state, &key, by, &body).await
-}
-
-/// `POST /users/{u}/servers/{s}/extend-session`
-#[utoipa::path(
-    post, path = "/users/{user}/servers/{server}/extend-session", operation_id = "extend_server_session", tag = "Servers",
-    summary = "Give a named server more time",
-    description = "In whole hours. More than is offered is cut to the offer, which lands exactly on the ceiling.",
-    params(ServerPath),
-    security(("token" = ["servers"])),
-    request_body(content = Option<ExtensionWish>),
-    responses(
-        (status = 200, description = "It has more time.", body = ExtensionModel),
-        (status = 400, description = "No number of hours, not running, never stopped, or at its ceiling.", body = ExtensionFaultModel),
-        (status = 403, description = "Not one's own, and none that one may manage.", body = ErrorModel),
-        (status = 404, description = "There is no such user or server.", body = ErrorModel),
-    ),
-)]
-pub(in crate::hub) async fn extend_named(
-    State(state): State<HubState>,
-    By(by): By,
-    CallerOf(caller): CallerOf,
-    path: ServerPath,
-    body: Bytes,
-) -> Result<Response, HubError> {
-    let key = path.reach_or_403(&state, &caller, &["servers"])?;
     if !exists(&state, &key) {
         return Err(HubError::NoSuchPage);
     }
-    extension(&state, &key, by, &body).await
-}
-
-async fn extension(state: &HubState, key: &ServerKey, by: Actor, body: &Bytes) -> Result<Response, HubError> {
-    let hours = match hours_of(body) {
+    let hours = match hours_of(&body) {
         Ok(hours) => hours,
         Err(sentence) => return Ok(refused(sentence)),
     };
-    let name = told(key);
-    let extended = match state.spawner.extend(key, hours, by).await {
+    let name = told(&key);
+    let extended = match state.spawner.extend(&key, hours, by).await {
         Ok(extended) => extended,
         Err(ExtendError::Store(error)) => return Err(error.into()),
         Err(ExtendError::Closed) => return Err(SpawnerError::Closed.into()),

@@ -88,7 +88,7 @@ pub(super) struct PageQuery {
         grants::put,
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
         gpus::get,
-        idle::info, idle::info_named, idle::extend, idle::extend_named,
+        idle::info, idle::extend,
         people_activity::get, people_activity::sample, people_activity::reset,
         authorize::get, authorize::post, token::post,
     ),
@@ -177,7 +177,7 @@ fn describe_secrets(api: &mut Value) {
 
 /// The paths of named servers, and where the default one is found: by a path of its own, or by that of a named server
 /// without the name.
-const DEFAULT_SERVERS: [(&str, &str, &str); 12] = [
+const DEFAULT_SERVERS: [(&str, &str, &str); 14] = [
     ("/users/{user}/servers/{server}", "/users/{user}/server", "default_server"),
     ("/users/{user}/servers/{server}/progress", "/users/{user}/server/progress", "default_server"),
     ("/users/{user}/servers/{server}/restart", "/users/{user}/server/restart", "default_server"),
@@ -185,6 +185,8 @@ const DEFAULT_SERVERS: [(&str, &str, &str); 12] = [
     ("/users/{user}/servers/{server}/logs", "/users/{user}/server/logs", "default_server"),
     ("/users/{user}/servers/{server}/lab-ready", "/users/{user}/server/lab-ready", "default_server"),
     ("/users/{user}/servers/{server}/lab-ready", "/users/{user}/lab-ready", "platform"),
+    ("/users/{user}/servers/{server}/session-info", "/users/{user}/session-info", "platform"),
+    ("/users/{user}/servers/{server}/extend-session", "/users/{user}/extend-session", "platform"),
     ("/users/{user}/servers/{server}", "/users/{user}/servers/", "server_without_name"),
     ("/shares/{user}/{server}", "/shares/{user}/", "of_default_server"),
     ("/share-codes/{user}/{server}", "/share-codes/{user}/", "of_default_server"),

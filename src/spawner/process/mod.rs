@@ -8,7 +8,7 @@ mod config;
 mod homes;
 mod log_file;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -60,6 +60,8 @@ struct Shared {
     orders: Mutex<Vec<Order>>,
     /// What the running ones were started with, to restart them with the same.
     running: Mutex<HashMap<ServerKey, Order>>,
+    /// Our own children, of whose ends we are told, with the code: nobody else is to tell them first, without it.
+    children: Mutex<HashSet<ProcessId>>,
     /// How processes that ended had ended.
     exits: Mutex<HashMap<ServerKey, (ProcessId, Exit)>>,
     /// The beginning of the clock that readings of processors are taken by.
@@ -106,6 +108,7 @@ impl ProcessBackend {
             notices,
             orders: Mutex::default(),
             running: Mutex::default(),
+            children: Mutex::default(),
             exits: Mutex::default(),
             opened: std::time::Instant::now(),
         });
@@ -144,6 +147,7 @@ impl ProcessBackend {
         })?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let process = pid.and_then(table::of_pid);
+        self.shared.children.lock().extend(process);
         let record = Record {
             instance: self.shared.instance.clone(),
             server: server.clone(),
@@ -163,6 +167,7 @@ impl ProcessBackend {
             let exit = Exit { code: ended.ok().and_then(code_of), out_of_memory: false };
             if let Some(process) = process {
                 shared.note_exit(&server, generation, process, exit);
+                shared.children.lock().remove(&process);
             }
         });
         let listen = order.listen;
@@ -395,6 +400,10 @@ impl Shared {
             let log = self.folder_of(&record.server).join("log");
             if let Err(error) = log_file::cut(&log, self.config.log_limit_bytes) {
                 warn!(server = %record.server, error = &error as &dyn std::error::Error, "a log could not be cut");
+            }
+            // Asked before what was told: one that is no child any more has been told of.
+            if self.children.lock().contains(&process) {
+                continue;
             }
             let is_told = self.exits.lock().get(&record.server).is_some_and(|(told, _)| *told == process);
             if !is_told && !table::is_alive(process) {

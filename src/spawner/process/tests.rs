@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::Handle as Runtime;
 use tokio::time::timeout;
@@ -130,9 +130,17 @@ async fn a_server_gets_its_variables_its_home_and_nothing_else_of_ours() {
 
 #[tokio::test]
 async fn an_end_is_told_at_once_with_its_code() {
-    let world = World::with("echo last words; exit 7");
+    let world = World::with("echo last words; until test -e go; do sleep 0.01; done; exit 7");
     let mut events = world.backend.events().await.expect("events");
     let (handle, _) = world.start(3).await;
+    // It is seen to have ended before we are told how: this thread is kept busy meanwhile.
+    let process = world.backend.shared.record_of(&alice()).expect("readable").and_then(|record| record.process);
+    let pid = Pid::from_raw(process.expect("it runs").pid).expect("a pid");
+    std::fs::write(world.config.folder.join("server-alice/home/go"), "").expect("written");
+    let unreaped = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid), unreaped).expect("our child").expect("it has ended");
+    world.backend.shared.look_around().expect("a look");
+
     let notice = timeout(Duration::from_secs(10), events.next()).await.expect("told").expect("a notice");
     let exit = Exit { code: Some(7), out_of_memory: false };
     assert_eq!(notice, Notice { server: alice(), generation: Generation(3), sight: Sight::Exited(exit) });
@@ -220,7 +228,7 @@ async fn a_program_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn a_restart_is_a_new_process_in_the_same_folder_at_the_same_port_with_the_same_variables() {
-    let world = World::with("echo $$ $COLOUR $(cat kept 2>/dev/null); echo kept > kept; sleep 60");
+    let world = World::with("said=\"$$ $COLOUR $(cat kept 2>/dev/null)\"; echo kept > kept; echo $said; sleep 60");
     let (handle, sight) = world.start(3).await;
     let says = async |backend: &World, rest: &'static str| {
         let read = |said: &str| said.strip_suffix(rest)?.trim().parse::<i32>().ok();
