@@ -37,5 +37,6 @@ mod routes;
 mod shutdown;
 mod spawn;
 mod static_upstream;
+mod system_calls;
 mod volumes;
 mod world;
