@@ -4,7 +4,7 @@
 # Usage:  ./test.sh [all|lint|suite|docker|clients|browser|images]...      (default all)
 #
 #   lint     cargo fmt, clippy and rustdoc, each with warnings as errors
-#   suite    the program in process, with a fake backend and clock: needs nothing but cargo
+#   suite    the program in process, with a fake backend and clock, and its system calls by strace
 #   docker   a real Docker engine and real Jupyter servers 4.1, 5.4 and 6.1
 #   clients  programs written for JupyterHub, unmodified: JupyterHub itself beside us and behind our proxy, a service,
 #            the idle culler, schemathesis; and moving in from JupyterHub 4.1, 5.4 and 6.1
@@ -151,6 +151,7 @@ phase_lint() {
 
 phase_suite() {
   need_cargo
+  need strace:strace
   # Named one by one: plain `cargo test` would run tests/docker too, which is a phase of its own.
   step cargo test --locked --lib --bins --test suite
 }

@@ -21,9 +21,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::client::{Client, Wire};
 use crate::world::{PASSWORD, take_cookies, xsrf_of};
 
-/// Issue 3's goal. What is above 4 are a few wake-ups and the program's own doings in between.
-const MOST_OVER_HTTP1: f64 = 4.2;
-const MOST_OVER_HTTP2: f64 = 4.2;
+/// Issue 3's goal. Measured 4.00 over HTTP/1.1 and 4.01 over HTTP/2, where each request waits for the one before; what
+/// the program does by itself meanwhile is within the rest.
+const MOST_PER_REQUEST: f64 = 4.2;
+/// Less than a read and a write on either side cannot be: then they were not counted.
+const LEAST_PER_REQUEST: f64 = 3.9;
 
 /// All that move bytes: wake-ups between threads (an eventfd's `write`) are among them.
 const SOCKET_CALLS: &str = "read,readv,write,writev,recvfrom,recvmsg,sendto,sendmsg,sendfile,splice";
@@ -43,7 +45,8 @@ async fn upstream() -> SocketAddr {
         loop {
             let (tcp, _) = listener.accept().await.expect("a connection");
             tcp.set_nodelay(true).expect("a TCP option");
-            let answer = service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(&[b'x'; 1024])))));
+            let answer =
+                service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(&[b'x'; 1024])))));
             tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), answer));
         }
     });
@@ -188,19 +191,20 @@ async fn calls_of(wire: Wire, count: usize, upstream: SocketAddr) -> f64 {
 async fn calls_per_request(wire: Wire) -> f64 {
     let upstream = upstream().await;
     let (few, many) = tokio::join!(calls_of(wire, FEW, upstream), calls_of(wire, MANY, upstream));
-    let each = (many - few) / (CONNECTIONS * (MANY - FEW)) as f64;
-    println!("{wire:?}: {each:.3} socket calls per request ({few} for few, {many} for many)");
-    each
+    (many - few) / (CONNECTIONS * (MANY - FEW)) as f64
+}
+
+async fn check(wire: Wire) {
+    let each = calls_per_request(wire).await;
+    assert!((LEAST_PER_REQUEST..=MOST_PER_REQUEST).contains(&each), "{each:.2} socket calls per request over {wire:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_over_http1_takes_four_socket_calls() {
-    let each = calls_per_request(Wire::Http1).await;
-    assert!((3.5..=MOST_OVER_HTTP1).contains(&each), "{each:.2} socket calls per request");
+    check(Wire::Http1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_over_http2_takes_four_socket_calls() {
-    let each = calls_per_request(Wire::Http2).await;
-    assert!((3.5..=MOST_OVER_HTTP2).contains(&each), "{each:.2} socket calls per request");
+    check(Wire::Http2).await;
 }
