@@ -75,15 +75,12 @@ class Program:
         yield
 
     def end(self):
+        # Nothing of it is wanted any more, and some would wait for their connections first.
         try:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait(timeout=5)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self.process.wait()
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
         self.log.close()
 
 
@@ -212,7 +209,28 @@ tls:
                    "--api-port", str(port + 100), "--ssl-key", str(run / "key.pem"), "--ssl-cert", str(run / "cert.pem"),
                    "--default-target", f"http://127.0.0.1:{UPSTREAM_PORT}", "--log-level", "error",
                    "--keep-alive-timeout", "600000"]
-    return Program(name, port, command, run, {"GOMAXPROCS": str(WORKERS)})
+    program = Program(name, port, command, run, {"GOMAXPROCS": str(WORKERS)})
+    try:
+        wait_until_it_serves(program)
+    except BaseException:
+        program.end()
+        raise
+    return program
+
+
+def wait_until_it_serves(program):
+    """Traefik listens before it has read its certificate and routes."""
+    wait_for_port(program)
+    until = time.monotonic() + 30
+    while True:
+        try:
+            if ask(program, "GET", "/user/admin/1k")[0] == 200:
+                return
+        except OSError:
+            pass
+        if time.monotonic() > until:
+            raise SystemExit(f"edge.py: {program.name} does not serve; see {program.log.name}")
+        time.sleep(0.05)
 
 
 def check_tls(program, run):

@@ -2,8 +2,8 @@
 
 import datetime, os, pathlib, re, statistics, subprocess
 
-from edge.chart import chart
-from edge.lines import BESIDE, FIGURES, NOT_RESUMED, spread
+from edge.chart import NAMES, chart
+from edge.lines import BESIDE, FIGURES, NOT_RESUMED, shown, spread
 from edge.programs import PEERS, VARIANTS
 
 
@@ -21,6 +21,25 @@ def write(options, results, routes, route_table_us, took_s):
     rows = [(figure.title, [(peer, ratios(results, figure.key, peer)) for peer in peers])
             for figure in FIGURES if figure.key in results]
     (options.out / "results.svg").write_text(chart(rows, peers, datetime.date.today()))
+
+
+HEADLINE = re.compile(r"(?<=by benches/edge\.sh -->\n).*?(?=<!-- end -->)", re.S)
+
+
+def put_into_readme(readme, options, results):
+    """The sentence under the picture, so that it never tells of another run than the picture."""
+    peers = [peer for peer in PEERS if peer in options.peers]
+    said = [text for text in (multiples(results, "h1", peers), multiples(results, "h2", peers)) if text]
+    if len(said) == 2:
+        run = "a quick run" if options.quick else f"{options.rounds} rounds"
+        sentence = (f"For the same 1 KiB request, as multiples of the CPU that Slipway takes: {said[0]}; over HTTP/2 {said[1]} "
+                    f"(median of {run}, {datetime.date.today()}).\n")
+        readme.write_text(HEADLINE.sub(lambda _: sentence, readme.read_text()))
+
+
+def multiples(results, key, peers):
+    found = [(NAMES[peer], ratios(results, key, peer)) for peer in peers if key in results]
+    return ", ".join(f"{name} {shown(statistics.median(values))}" for name, values in found if values)
 
 
 def head(options, took_s):

@@ -33,7 +33,7 @@ def measure(options, say):
                 FAILED.append(f"{count:,} routes")
                 continue
             say(f"{count:,} routes ready after {found[-1].ready_s:.1f} s")
-        for number in range(options.rounds):
+        for number in range(1 if options.quick else options.rounds):
             for one in (found if number % 2 == 0 else found[::-1]):
                 one.cpu_us.append(line_1k_h1(one.program, options))
         for one in found:
@@ -63,7 +63,7 @@ class Added:
 def add_some(program, options):
     api = Api(program)
     try:
-        count = 100 if options.quick else 300
+        count = 30 if options.quick else 200
         names = [f"added{number:04}" for number in range(count)]
         api.post("/users", {"usernames": names})
         cpu_before = program.cpu_s()
@@ -72,8 +72,8 @@ def add_some(program, options):
         answer = ask(program, "GET", f"/user/{names[-1]}/1k")[0]
         if answer != 200:
             raise RuntimeError(f"the server of {names[-1]} was started and answers {answer}")
-        quiet = paced(program, options, 3)
-        beside_readers = adding_meanwhile(api, lambda: paced(program, options, 3))
+        quiet = paced(program, options, options.seconds + 1)
+        beside_readers = adding_meanwhile(api, lambda: paced(program, options, options.seconds + 1))
     finally:
         api.close()
     return Added(ms, cpu_ms, quiet["p99"], beside_readers["p99"])
