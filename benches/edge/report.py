@@ -103,7 +103,7 @@ def about_routes(routes, route_table_us):
     for one in routes:
         yield f"| {one.count:,} | {spread(one.cpu_us)} | {one.pss_mib:.1f} | {one.ready_s:.1f} |"
     yield from ("", "One more server, started over the REST API (commit, probe and route), and 50 a second of them beside 2,000 requests/s:", "",
-                "| routes | ms until it answers | ms of CPU | the readers' p99, ms: before → meanwhile | µs in the route table alone (goal ≤ 50) |",
+                "| routes | ms until it answers | ms of CPU | the readers' p99, ms: before → meanwhile | µs in the route table alone, unoptimised build (goal ≤ 50) |",
                 "| --- | --- | --- | --- | --- |")
     for one in routes:
         table = f"{route_table_us[one.count]:.1f}" if one.count in route_table_us else "–"
