@@ -89,7 +89,7 @@ ADDED_PER_S = 50  # far more than people come; readers must not feel it
 
 
 def adding_meanwhile(api, work):
-    """Starts a server 50 times a second while `work` runs."""
+    """Starts a server up to 50 times a second while `work` runs: the next one when the one before is answered."""
     names = [f"more{number:04}" for number in range(10 * ADDED_PER_S)]
     api.post("/users", {"usernames": names})
     is_over, failed = threading.Event(), []
