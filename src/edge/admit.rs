@@ -46,15 +46,18 @@ pub(super) fn is_our_host(
     is_certified: impl Fn(&str) -> bool,
 ) -> bool {
     let is_public = public_url.is_some_and(|url| same_host(url.authority(), authority.as_str()));
-    let host = authority.host().to_ascii_lowercase();
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    is_public || host == "localhost" || bracketed.unwrap_or(&host).parse::<IpAddr>().is_ok() || is_certified(&host)
+    let host = authority.host();
+    let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    is_public
+        || host.eq_ignore_ascii_case("localhost")
+        || unbracketed.parse::<IpAddr>().is_ok()
+        || is_certified(&host.to_ascii_lowercase())
 }
 
 /// True if both are the same host and port, 443 being the port that is not written.
 pub(super) fn same_host(one: &str, other: &str) -> bool {
-    let without_default = |authority: &str| authority.strip_suffix(":443").unwrap_or(authority).to_ascii_lowercase();
-    without_default(one) == without_default(other)
+    let without_default = |authority| str::strip_suffix(authority, ":443").unwrap_or(authority);
+    without_default(one).eq_ignore_ascii_case(without_default(other))
 }
 
 /// What a browser says about where a request comes from.

@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::gather::gather;
 use super::{Arrival, Edge, Http2Limits};
 use crate::net::{BoxError, Io, OnUpgrade, RequestBody, ResponseBody, UpgradeKind};
 
@@ -46,6 +47,7 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
             Ok::<_, Infallible>(response.map(Answer::new))
         }
     });
+    let (io, turn) = gather(io);
     let connection = builder(executor, &limits).serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     let mut streams = OpenStreams::new();
@@ -66,6 +68,10 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
             if let Err(error) = ended {
                 debug!(address = %arrival.peer.ip(), error = &error as &dyn std::error::Error, "connection ended");
             }
+            return Poll::Ready(());
+        }
+        if let Poll::Ready(Err(error)) = turn.poll_flush(cx) {
+            debug!(address = %arrival.peer.ip(), %error, "connection broke");
             return Poll::Ready(());
         }
         let new = std::mem::take(&mut *opened.lock());

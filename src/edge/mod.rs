@@ -10,6 +10,7 @@ mod config;
 mod connection;
 mod counts;
 mod forwarded;
+mod gather;
 mod http2;
 mod log;
 mod request;

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use super::counts::Counts;
 use super::permits::{Permit, Permits};
 use super::stream::{Bytes, Stream};
+use super::wire::Wire;
 use crate::model::{Network, Protocol, Security};
 use crate::tasks::Tasks;
 
@@ -267,7 +268,7 @@ async fn secure(stream: TcpStream, tls: &TlsAcceptor) -> io::Result<(Bytes, Secu
     if first[0] != TLS_HANDSHAKE && first[0].is_ascii_uppercase() {
         return Ok((Bytes::Plain(stream), Security::PlainOnTlsPort));
     }
-    let stream = tls.accept(stream).await?;
+    let stream = tls.accept(Wire::new(stream)).await?;
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,

@@ -11,6 +11,7 @@ mod self_signed;
 mod stream;
 mod tls;
 mod unix;
+mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

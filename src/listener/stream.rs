@@ -11,6 +11,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::counts::Open;
 use super::permits::Permit;
+use super::wire::Wire;
 
 /// A connection's bytes.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Stream {
 pub(super) enum Bytes {
     Plain(TcpStream),
     // Boxed: it is 1 KiB and more, and plain connections should not pay for it.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Wire>>),
 }
 
 impl Stream {

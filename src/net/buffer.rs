@@ -1,4 +1,4 @@
-//! Read buffers: large, pooled per thread, and held only while there are bytes in them.
+//! Buffers for reading and writing: large, pooled per thread, and held only while there are bytes in them.
 //!
 //! A connection that waits holds nothing: a block is taken for the read and given back if the read finds nothing.
 //! All blocks have one size: a pool that mixes sizes once doubled the CPU a request (`reference/performance.md`).
@@ -23,6 +23,27 @@ const COPY_BELOW_BYTES: usize = 8 * 1024;
 
 thread_local! {
     static POOL: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+    static HEADS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a head and a short body mostly fit into.
+const HEAD_BYTES: usize = 4 * 1024;
+
+/// An empty vector with room for a head and a short body.
+pub(crate) fn take_vec() -> Vec<u8> {
+    let pooled = HEADS.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+    pooled.unwrap_or_else(|| Vec::with_capacity(HEAD_BYTES))
+}
+
+/// Gives a vector back that has been written out.
+pub(crate) fn give_vec(mut vec: Vec<u8>) {
+    let _ = HEADS.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        if pool.len() < POOLED_BLOCKS && (HEAD_BYTES..=READ_BYTES).contains(&vec.capacity()) {
+            vec.clear();
+            pool.push(vec);
+        }
+    });
 }
 
 type Block = Box<[u8]>;
@@ -178,6 +199,52 @@ impl ReadBuffer {
             if let Held::Block { block, .. } = std::mem::replace(&mut self.held, Held::Bytes(few)) {
                 give_block(block);
             }
+        }
+    }
+}
+
+/// Bytes that were gathered and not yet written, in one block. Empty, it holds no memory.
+#[derive(Default)]
+pub(crate) struct WriteBuffer {
+    block: Block,
+    start: usize,
+    end: usize,
+}
+
+impl WriteBuffer {
+    /// The bytes not yet written.
+    pub(crate) fn filled(&self) -> &[u8] {
+        &self.block[self.start..self.end]
+    }
+
+    /// Puts `bytes` behind what is there; the caller keeps the sum below `READ_BYTES`.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.block.is_empty() {
+            *self = Self { block: take_block(), start: OFFSET_BYTES, end: OFFSET_BYTES };
+        }
+        self.block[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
+    /// Forgets the first `count` bytes, which are written.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.end {
+            *self = Self::default();
+        }
+    }
+}
+
+impl std::fmt::Debug for WriteBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WriteBuffer({} bytes)", self.filled().len())
+    }
+}
+
+impl Drop for WriteBuffer {
+    fn drop(&mut self) {
+        if !self.block.is_empty() {
+            give_block(std::mem::take(&mut self.block));
         }
     }
 }

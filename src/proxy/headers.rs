@@ -4,8 +4,6 @@
 //! hop-by-hop headers not at all, framing written anew. From a server, which may be hostile to the other tenants of
 //! the same origin: cookies confined to its prefix, nothing that acts on the whole origin.
 
-use std::io::Write as _;
-
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
@@ -13,7 +11,7 @@ use http::{Method, Uri};
 use super::{Forwarding, Relay, TokenRule};
 use crate::model::SESSION_COOKIE_STEM;
 use crate::net::http1::head::{append, list, name_of};
-use crate::net::http1::outgoing::{push_decimal, push_header};
+use crate::net::http1::outgoing::{push_address, push_decimal, push_header};
 use crate::net::http1::response::RawResponse;
 
 /// How the request's body is framed towards the server.
@@ -202,8 +200,7 @@ fn write_cookies(out: &mut Vec<u8>, headers: &HeaderMap, session_cookie: &str) {
 fn write_forwarded(out: &mut Vec<u8>, facts: &Forwarding<'_>) {
     out.extend_from_slice(b"x-forwarded-for: ");
     let start = out.len();
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "{}", facts.client.to_canonical());
+    push_address(out, facts.client);
     let address = start..out.len();
     out.extend_from_slice(b"\r\nx-real-ip: ");
     out.extend_from_within(address);

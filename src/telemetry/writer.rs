@@ -104,6 +104,9 @@ fn write_all(mut output: impl Write, lines: &Receiver<Message>, dropped: &Atomic
     let mut told = 0;
     let mut batch = Vec::new();
     while let Ok(first) = lines.recv() {
+        // Nobody waits for it: a line that comes meanwhile wakes no thread, which would cost whoever writes it more than
+        // the line itself.
+        std::thread::sleep(COLLECT_FOR);
         let mut flushes = Vec::new();
         let mut next = Some(first);
         while let Some(message) = next.take() {
@@ -111,11 +114,9 @@ fn write_all(mut output: impl Write, lines: &Receiver<Message>, dropped: &Atomic
                 Message::Line(line) => batch.extend_from_slice(&line),
                 Message::Flush(done) => flushes.push(done),
             }
-            let is_full = batch.len() >= COLLECT_BYTES || !flushes.is_empty();
-            next = match is_full {
-                true => None,
-                false => lines.recv_timeout(COLLECT_FOR).ok(),
-            };
+            if batch.len() < COLLECT_BYTES {
+                next = lines.try_recv().ok();
+            }
         }
         // A reader that is gone, or a full disk: the program goes on, the lines are counted.
         if output.write_all(&batch).and_then(|()| output.flush()).is_err() {

@@ -21,10 +21,9 @@ pub(crate) fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// True if every line of a head that httparse accepted ends in CRLF. It refuses a CR without LF, but not an LF
-/// without CR; so both are as many exactly if every LF has its CR. (Counting is done in vectors; a search is not.)
+/// without CR.
 pub(crate) fn all_lines_end_in_crlf(head: &[u8]) -> bool {
-    let count = |wanted: u8| head.iter().filter(|byte| **byte == wanted).count();
-    count(b'\n') == count(b'\r')
+    memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head[at - 1] == b'\r')
 }
 
 /// A length as digits and nothing else: no sign, no list, no leading zero.
