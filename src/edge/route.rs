@@ -68,16 +68,16 @@ pub(super) fn find(
     }
     // A `//` or `%2F` right behind the name could mean another server than the one that is checked.
     let second = server_path.second()?;
-    let Some(user) = server_path.user else { return Ok(Destination::NotReady(Vec::new())) };
     if let Some(route) = routes.find(path) {
         // A route of somebody else under this path would be a mistake of ours.
         return match &route.target {
-            RouteTarget::Server(server) if server.user == user => {
+            RouteTarget::Server(server) if server_path.is_of(&server.user) => {
                 Ok(Destination::Ready(ServerRoute { server: server.clone(), route: route.clone() }))
             }
             RouteTarget::Server(_) | RouteTarget::Service(_) => Err(Refusal::NotFound),
         };
     }
+    let Some(user) = server_path.user() else { return Ok(Destination::NotReady(Vec::new())) };
     let mut servers = vec![ServerKey::default_of(user.clone())];
     if let Some(name) = second.and_then(|second| ServerName::parse(&second).ok()) {
         servers.push(ServerKey { user, name });

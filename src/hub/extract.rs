@@ -105,7 +105,7 @@ pub(super) fn is_there(state: &HubState, server: &ServerKey) -> bool {
 /// The server that an address of a user's leads to (contract §3.1): the one whose name the first part is, if there is
 /// one and named servers are on; else the default one.
 pub(super) fn server_of_path(state: &HubState, path: &ServerPath<'_>) -> Option<ServerKey> {
-    let user = path.user.clone().filter(|user| state.auth.user(user).is_some())?;
+    let user = path.user().filter(|user| state.auth.user(user).is_some())?;
     let default = ServerKey::default_of(user);
     if !state.spawner.has_named_servers() {
         return Some(default);

@@ -90,8 +90,8 @@ impl<'a> NormalPath<'a> {
 /// A path at or below `{base}user/<name>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerPath<'a> {
-    /// The owner, if the segment is a name in its stored form; else nobody's, which is answered like a stranger's.
-    pub user: Option<UserName>,
+    /// The owner's segment, decoded.
+    name: Cow<'a, str>,
     /// The raw rest after the name: empty, or beginning with a slash.
     pub rest: &'a str,
 }
@@ -103,7 +103,19 @@ impl<'a> ServerPath<'a> {
     /// If the prefix hides a segment.
     pub fn parse(base: &BasePath, path: NormalPath<'a>) -> Result<Option<Self>, PathError> {
         let Some((name, rest)) = segments_below(base, "user", path)? else { return Ok(None) };
-        Ok(Some(Self { user: UserName::from_path(&name), rest }))
+        Ok(Some(Self { name, rest }))
+    }
+
+    /// The owner, if the segment is a name in its stored form; else nobody's, which is answered like a stranger's.
+    #[must_use]
+    pub fn user(&self) -> Option<UserName> {
+        UserName::from_path(&self.name)
+    }
+
+    /// True if `user` is the owner. The same as to compare with `user()`, which allocates.
+    #[must_use]
+    pub fn is_of(&self, user: &UserName) -> bool {
+        self.name == user.as_str()
     }
 
     /// The first segment of the rest, decoded: the name of a named server, if there is one of that name.
@@ -242,11 +254,17 @@ mod tests {
     #[test]
     fn a_servers_path_names_its_owner() {
         let base = BasePath::parse("/j").expect("plain");
-        let parse = |path| ServerPath::parse(&base, NormalPath::parse(path).expect("normal"));
         let alice = UserName::parse("alice").expect("a name");
-        assert_eq!(parse("/j/user/alice/lab?"), Ok(Some(ServerPath { user: Some(alice.clone()), rest: "/lab?" })));
-        assert_eq!(parse("/j/user/%61lice"), Ok(Some(ServerPath { user: Some(alice), rest: "" })));
-        assert_eq!(parse("/j/user/Alice/"), Ok(Some(ServerPath { user: None, rest: "/" })));
+        let parse = |path| {
+            let parsed = ServerPath::parse(&base, NormalPath::parse(path).expect("normal"))?;
+            Ok(parsed.map(|parsed| {
+                assert_eq!(parsed.is_of(&alice), parsed.user().as_ref() == Some(&alice), "{path}");
+                (parsed.user(), parsed.rest)
+            }))
+        };
+        assert_eq!(parse("/j/user/alice/lab?"), Ok(Some((Some(alice.clone()), "/lab?"))));
+        assert_eq!(parse("/j/user/%61lice"), Ok(Some((Some(alice.clone()), ""))));
+        assert_eq!(parse("/j/user/Alice/"), Ok(Some((None, "/"))));
         assert_eq!(parse("/user/alice/"), Ok(None));
         assert_eq!(parse("/j/hub/home"), Ok(None));
         assert_eq!(parse("/j/user"), Ok(None));
