@@ -3,11 +3,37 @@
 //! Knows nobody's work. A soft stop asks every task to finish its step; a hard stop drops what still runs.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
+
+pin_project! {
+    /// `work`, until the hard stop. By hand, because an async block would hold it twice, once as it came and once as it
+    /// runs: there may be a task for each of 100,000 servers.
+    struct UntilEnded<F> {
+        #[pin]
+        ended: WaitForCancellationFutureOwned,
+        #[pin]
+        work: F,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for UntilEnded<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.ended.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        this.work.poll(cx)
+    }
+}
 
 /// Spawns and ends the tasks of one runtime. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,14 +67,8 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let ended = self.ended.clone();
-        let tracked = self.tracker.track_future(async move {
-            tokio::select! {
-                () = ended.cancelled() => {}
-                () = work => {}
-            }
-        });
-        self.runtime.spawn(tracked);
+        let work = UntilEnded { ended: self.ended.clone().cancelled_owned(), work };
+        self.runtime.spawn(self.tracker.track_future(work));
     }
 
     /// Cancelled when the program has been asked to stop: finish the step, take nothing new.
@@ -76,6 +96,17 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_holds_its_work_once() {
+        let work = async {
+            let held = [0_u8; 4_096];
+            std::future::pending::<()>().await;
+            drop(held);
+        };
+        let (size, ended) = (size_of_val(&work), CancellationToken::new().cancelled_owned());
+        assert!(size_of_val(&UntilEnded { ended, work }) < size + 256);
+    }
 
     #[tokio::test]
     async fn a_stop_waits_for_the_step_and_then_drops_the_rest() {

@@ -345,6 +345,20 @@ impl fmt::Debug for Environment {
 #[serde(transparent)]
 pub struct Handle(pub serde_json::Value);
 
+/// A handle as it is kept of every server, as text: the value itself is a tree of tables of 600 bytes each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeptHandle(Box<str>);
+
+impl KeptHandle {
+    pub(super) fn of(handle: &Handle) -> Self {
+        Self(handle.0.to_string().into())
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        Handle(serde_json::from_str(&self.0).expect("it was written from a value"))
+    }
+}
+
 /// How a server is, as the engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {

@@ -18,15 +18,18 @@ use crate::model::{
 
 /// The statuses as published. The driver writes, everybody reads; no lock is held longer than a look-up.
 pub(super) struct Board {
-    /// In order, so that a user's servers lie together, the default one first.
-    entries: RwLock<BTreeMap<ServerKey, Entry>>,
+    /// In order, so that a user's servers lie together, the default one first. Boxed, because half of a tree's places may be
+    /// empty.
+    entries: RwLock<BTreeMap<ServerKey, Box<Entry>>>,
     /// What servers that nobody has heard of have been since.
     opened_at: Timestamp,
     pub(super) changes: Changes,
 }
 
 struct Entry {
-    status: watch::Sender<ServerStatus>,
+    status: ServerStatus,
+    /// Whoever follows the status, if anybody does: 500 bytes that most servers can do without.
+    followers: Option<watch::Sender<ServerStatus>>,
     /// What has been noted of its use, and what ended routes had seen.
     seen: LastSeen,
     kernels: Kernels,
@@ -40,8 +43,8 @@ struct Entry {
     stored: LastSeen,
     /// The published route: it notes the traffic that passes.
     route: Option<Arc<Route>>,
-    /// The last lines of the log of the last run.
-    log_tail: Arc<Vec<String>>,
+    /// The last lines of the log of the last run, if any were kept.
+    log_tail: Option<Arc<Vec<String>>>,
     record: Option<Arc<ServerRecord>>,
 }
 
@@ -52,17 +55,17 @@ impl Board {
 
     pub(super) fn status(&self, server: &ServerKey) -> ServerStatus {
         let entries = self.entries.read();
-        entries.get(server).map_or_else(|| ServerStatus::stopped(self.opened_at), |entry| entry.status.borrow().clone())
+        entries.get(server).map_or_else(|| ServerStatus::stopped(self.opened_at), |entry| entry.status.clone())
     }
 
     /// Whoever follows a named server that does not exist follows nothing: names come from addresses, and none is kept.
     pub(super) fn watch(&self, server: &ServerKey) -> watch::Receiver<ServerStatus> {
         if server.name.is_default() {
-            return self.with(server, |entry| entry.status.subscribe());
+            return self.with(server, Entry::follow);
         }
-        let entries = self.entries.read();
+        let mut entries = self.entries.write();
         let nothing = || watch::Sender::new(ServerStatus::stopped(self.opened_at)).subscribe();
-        entries.get(server).map_or_else(nothing, |entry| entry.status.subscribe())
+        entries.get_mut(server).map_or_else(nothing, |entry| entry.follow())
     }
 
     pub(super) fn record(&self, server: &ServerKey) -> Option<Arc<ServerRecord>> {
@@ -81,11 +84,9 @@ impl Board {
         let theirs = entries.range(default.clone()..).take_while(|(server, _)| server.user == *user);
         let mut servers: Vec<(ServerKey, ServerStatus)> = theirs
             .filter(|(server, entry)| {
-                server.name.is_default()
-                    || entry.record.is_some()
-                    || entry.status.borrow().state != ServerState::Stopped
+                server.name.is_default() || entry.record.is_some() || entry.status.state != ServerState::Stopped
             })
-            .map(|(server, entry)| (server.clone(), entry.status.borrow().clone()))
+            .map(|(server, entry)| (server.clone(), entry.status.clone()))
             .collect();
         if servers.first().is_none_or(|(server, _)| !server.name.is_default()) {
             servers.insert(0, (default, ServerStatus::stopped(self.opened_at)));
@@ -106,25 +107,25 @@ impl Board {
 
     pub(super) fn active(&self) -> Vec<(ServerKey, ServerStatus)> {
         let entries = self.entries.read();
-        let all = entries.iter().map(|(server, entry)| (server.clone(), entry.status.borrow().clone()));
-        all.filter(|(_, status)| status.state != ServerState::Stopped).collect()
+        let active = entries.iter().filter(|(_, entry)| entry.status.state != ServerState::Stopped);
+        active.map(|(server, entry)| (server.clone(), entry.status.clone())).collect()
     }
 
     /// Servers that are ready, with their last activity.
     pub(super) fn ready(&self) -> Vec<(ServerKey, Option<Timestamp>)> {
         let entries = self.entries.read();
-        let ready = entries.iter().filter(|(_, entry)| entry.status.borrow().state == ServerState::Ready);
+        let ready = entries.iter().filter(|(_, entry)| entry.status.state == ServerState::Ready);
         ready.map(|(server, entry)| (server.clone(), entry.last_activity())).collect()
     }
 
     pub(super) fn publish(&self, server: &ServerKey, status: ServerStatus) {
         let mut change = None;
         self.with(server, |entry| {
-            entry.status.send_if_modified(|before| {
-                change = (*before != status).then(|| is_only_progress(before, &status));
-                *before = status;
-                change.is_some()
-            });
+            if entry.status != status {
+                change = Some(is_only_progress(&entry.status, &status));
+                entry.status = status;
+                entry.tell_followers();
+            }
         });
         // After the status can be read: whoever hears of it finds it.
         if let Some(is_only_progress) = change {
@@ -137,7 +138,7 @@ impl Board {
         if server.name.is_default() {
             return self.with(server, note);
         }
-        self.entries.write().get_mut(server).map(note);
+        self.entries.write().get_mut(server).map(|entry| note(entry));
     }
 
     /// Servers whose activity is newer than what the store knows, of any source by `resolution` at least.
@@ -164,7 +165,7 @@ impl Board {
     }
 
     pub(super) fn last_activity(&self, server: &ServerKey) -> Option<Timestamp> {
-        self.entries.read().get(server).and_then(Entry::last_activity)
+        self.entries.read().get(server).and_then(|entry| entry.last_activity())
     }
 
     pub(super) fn set_route(&self, server: &ServerKey, route: Option<Arc<Route>>) {
@@ -179,11 +180,11 @@ impl Board {
     }
 
     pub(super) fn set_log_tail(&self, server: &ServerKey, lines: Vec<String>) {
-        self.with(server, |entry| entry.log_tail = Arc::new(lines));
+        self.with(server, |entry| entry.log_tail = Some(Arc::new(lines)));
     }
 
     pub(super) fn log_tail(&self, server: &ServerKey) -> Arc<Vec<String>> {
-        self.entries.read().get(server).map(|entry| entry.log_tail.clone()).unwrap_or_default()
+        self.entries.read().get(server).and_then(|entry| entry.log_tail.clone()).unwrap_or_default()
     }
 
     /// What was noted before the row was read.
@@ -251,7 +252,7 @@ impl Board {
 
     /// What is known of a server that is ready; None: it is not.
     pub(super) fn facts(&self, server: &ServerKey) -> Option<Facts> {
-        self.entries.read().get(server).and_then(Entry::facts).map(|(_, facts)| facts)
+        self.entries.read().get(server).and_then(|entry| entry.facts()).map(|(_, facts)| facts)
     }
 
     /// The same of those that are ready among the next `count` after `last`. Gives the last of them, None at the end.
@@ -274,7 +275,7 @@ impl Board {
     }
 
     fn change(&self, server: &ServerKey, act: impl FnOnce(&mut Entry)) {
-        self.entries.write().get_mut(server).map(act);
+        self.entries.write().get_mut(server).map(|entry| act(entry));
     }
 
     pub(super) fn forget(&self, server: &ServerKey) {
@@ -284,8 +285,9 @@ impl Board {
 
     fn with<T>(&self, server: &ServerKey, act: impl FnOnce(&mut Entry) -> T) -> T {
         let mut entries = self.entries.write();
-        let entry = entries.entry(server.clone()).or_insert_with(|| Entry {
-            status: watch::Sender::new(ServerStatus::stopped(self.opened_at)),
+        let new = || Entry {
+            status: ServerStatus::stopped(self.opened_at),
+            followers: None,
             seen: LastSeen::default(),
             kernels: Kernels::default(),
             extended: None,
@@ -293,14 +295,26 @@ impl Board {
             warned: None,
             stored: LastSeen::default(),
             route: None,
-            log_tail: Arc::default(),
+            log_tail: None,
             record: None,
-        });
-        act(entry)
+        };
+        act(entries.entry(server.clone()).or_insert_with(|| Box::new(new())))
     }
 }
 
 impl Entry {
+    fn follow(&mut self) -> watch::Receiver<ServerStatus> {
+        self.followers.get_or_insert_with(|| watch::Sender::new(self.status.clone())).subscribe()
+    }
+
+    /// The last one who went has left a place for the next; here it is given up.
+    fn tell_followers(&mut self) {
+        self.followers = self.followers.take().filter(|followers| followers.receiver_count() > 0);
+        if let Some(followers) = &self.followers {
+            followers.send_replace(self.status.clone());
+        }
+    }
+
     /// By source, with what passes through the route.
     fn seen(&self) -> LastSeen {
         let mut seen = self.seen;
@@ -316,10 +330,9 @@ impl Entry {
 
     /// None: it is not ready.
     fn facts(&self) -> Option<(Generation, Facts)> {
-        let status = self.status.borrow();
         let Self { kernels, extended, warned, .. } = *self;
-        let facts = Facts { seen: self.seen(), started_at: status.started_at, kernels, extended, warned };
-        (status.state == ServerState::Ready).then_some((status.generation, facts))
+        let facts = Facts { seen: self.seen(), started_at: self.status.started_at, kernels, extended, warned };
+        (self.status.state == ServerState::Ready).then_some((self.status.generation, facts))
     }
 
     /// Of all sources: what JupyterHub's API tells.
@@ -373,6 +386,32 @@ mod tests {
         board.activity_is_stored(&board.unstored_activity(resolution));
         board.note_activity(&alice(), ActivitySource::Request, Timestamp(100));
         assert_eq!(stamps(resolution), [130], "another source is due though the latest is stored");
+    }
+
+    #[test]
+    fn who_follows_hears_and_nothing_is_kept_for_those_who_have_gone() {
+        let board = Board::new(Timestamp(0));
+        let has_followers = || board.entries.read().get(&alice()).is_some_and(|entry| entry.followers.is_some());
+        let now =
+            |generation| ServerStatus { generation: Generation(generation), ..ServerStatus::stopped(Timestamp(0)) };
+        board.publish(&alice(), now(1));
+        assert!(!has_followers(), "nobody has asked");
+        let mut first = board.watch(&alice());
+        assert_eq!(*first.borrow_and_update(), now(1), "the present one is seen at once");
+        board.publish(&alice(), now(1));
+        assert!(!first.has_changed().expect("open"), "nothing is new");
+        let second = board.watch(&alice());
+        board.publish(&alice(), now(2));
+        assert_eq!((first.borrow_and_update().clone(), second.borrow().clone()), (now(2), now(2)));
+        drop((first, second));
+        board.publish(&alice(), now(3));
+        assert!(!has_followers());
+        assert_eq!(*board.watch(&alice()).borrow(), now(3));
+    }
+
+    #[test]
+    fn an_entry_of_a_server_left_alone_is_small() {
+        assert!(size_of::<Entry>() <= 560);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use self::idle::ExtendAnswer;
 use self::leaving::Leaving;
 use self::records::{Writing, Written};
 use self::restart::RestartWritten;
-use super::backend::{Found, Handle, Notice};
+use super::backend::{Found, Handle, KeptHandle, Notice};
 use super::board::Board;
 use super::counts::Begun;
 use super::idle::Idle;
@@ -136,8 +136,8 @@ pub(super) struct Driver {
     gpus: Arc<dyn GpuLender>,
     idle: Arc<Idle>,
     deadlines: Deadlines,
-    /// In order, so that a user's servers lie together.
-    slots: BTreeMap<ServerKey, Slot>,
+    /// In order, so that a user's servers lie together. Boxed, because half of a tree's places may be empty.
+    slots: BTreeMap<ServerKey, Box<Slot>>,
     /// Every state's deadline, soonest first.
     alarms: BTreeSet<(Timestamp, ServerKey)>,
     /// Who waits for a turn, in order of arrival.
@@ -156,7 +156,8 @@ enum Job {
     Restart(Actor),
 }
 
-/// One server.
+/// One server. One that is ready and left alone, of which there may be 100,000, holds nothing for steps under way: no token
+/// to cancel them, no choice, no task.
 struct Slot {
     life: Life,
     since: Timestamp,
@@ -165,15 +166,15 @@ struct Slot {
     /// It has not been ready since then.
     is_fresh: bool,
     /// By what the engine finds the present generation.
-    handle: Option<Handle>,
-    /// Drops the steps under way.
-    cancel: CancellationToken,
+    handle: Option<KeptHandle>,
+    /// Drops the steps under way; none before the first of them.
+    cancel: Option<CancellationToken>,
     lane: VecDeque<Job>,
     lane_is_busy: bool,
     /// What is known of it; none of a server that nobody has defined or started.
-    record: Option<ServerRecord>,
-    /// What the present start is made from.
-    choice: Arc<Choice>,
+    record: Option<Arc<ServerRecord>>,
+    /// What the present start is made from, until it is ready.
+    choice: Option<Arc<Choice>>,
     /// What the present start has of the graphics processors.
     gpus: GpuHeld,
     /// Whose wish the start is that comes next, or is being prepared.
@@ -198,11 +199,11 @@ impl Slot {
             started_at: None,
             is_fresh: false,
             handle: None,
-            cancel: CancellationToken::new(),
+            cancel: None,
             lane: VecDeque::new(),
             lane_is_busy: false,
             record: None,
-            choice: Arc::default(),
+            choice: None,
             gpus: GpuHeld::default(),
             wished_by: None,
             notes: Vec::new(),
@@ -211,6 +212,17 @@ impl Slot {
             later: Vec::new(),
             progress: None,
             begun: Begun(now),
+        }
+    }
+
+    fn cancel_token(&mut self) -> CancellationToken {
+        self.cancel.get_or_insert_default().clone()
+    }
+
+    /// Lets go of what only a start needs, once it is over and no step is under way.
+    fn settle(&mut self) {
+        if matches!(self.life.state, State::Ready { .. }) && self.lane.is_empty() && !self.lane_is_busy {
+            (self.choice, self.cancel, self.lane) = (None, None, VecDeque::new());
         }
     }
 
@@ -250,13 +262,13 @@ impl Driver {
     /// A server as the store knows it.
     fn take_up(&mut self, row: ServerRow) {
         let now = self.clock.now();
-        let record = ServerRecord::of_row(&row, now);
+        let record = Arc::new(ServerRecord::of_row(&row, now));
         let life = if row.wanted {
             Life::recovering(row.generation, row.restarting, now, &self.deadlines)
         } else {
             Life::at_rest(row.generation, row.failure)
         };
-        self.board.set_record(&row.key, Some(Arc::new(record.clone())));
+        self.board.set_record(&row.key, Some(record.clone()));
         let mut seen = row.last_seen;
         if let Some(at) = row.last_activity.filter(|at| seen.iter().all(|(_, seen)| seen < *at)) {
             // A row of before sources were told apart.
@@ -274,12 +286,12 @@ impl Driver {
             slot.gpus = row.gpus;
         }
         slot.started_at = row.started_at.filter(|_| row.wanted);
-        slot.handle = row.handle.filter(|_| row.wanted).map(Handle);
+        slot.handle = row.handle.filter(|_| row.wanted).map(|handle| KeptHandle::of(&Handle(handle)));
         slot.record = Some(record);
         if let Some(deadline) = slot.life.state.deadline() {
             self.alarms.insert((deadline, row.key.clone()));
         }
-        self.slots.insert(row.key.clone(), slot);
+        self.slots.insert(row.key.clone(), Box::new(slot));
         self.publish_status(&row.key);
     }
 
@@ -363,7 +375,7 @@ impl Driver {
             if let Some(slot) =
                 self.slots.get_mut(&found.server).filter(|slot| slot.life.generation == found.generation)
             {
-                slot.handle.get_or_insert_with(|| found.handle.clone());
+                slot.handle.get_or_insert_with(|| KeptHandle::of(&found.handle));
             }
         }
         for (server, event) in events {
@@ -374,8 +386,10 @@ impl Driver {
     /// The heart: one event, the table, the actions.
     fn apply(&mut self, server: &ServerKey, event: Event) {
         let now = self.clock.now();
-        let slot =
-            self.slots.entry(server.clone()).or_insert_with(|| Slot::new(Life::at_rest(Generation(0), None), now));
+        let slot = self
+            .slots
+            .entry(server.clone())
+            .or_insert_with(|| Box::new(Slot::new(Life::at_rest(Generation(0), None), now)));
         let before = slot.life.clone();
         let (after, actions) = life::next(before.clone(), event, now, &self.deadlines);
         if before == after && actions.is_empty() {
@@ -472,8 +486,9 @@ impl Driver {
         match action {
             Action::Cancel => {
                 if let Some(slot) = self.slots.get_mut(server) {
-                    slot.cancel.cancel();
-                    slot.cancel = CancellationToken::new();
+                    if let Some(under_way) = slot.cancel.take() {
+                        under_way.cancel();
+                    }
                     slot.lane.retain(|job| !matches!(job, Job::Act(action) if *action != Action::Save));
                 }
             }
@@ -563,10 +578,12 @@ impl Driver {
     }
 
     /// Runs a step beside the lane, until it ends or is cancelled.
-    fn beside(&self, server: &ServerKey, step: impl Future<Output = Fact> + Send + 'static) {
-        let Some(slot) = self.slots.get(server) else { return };
-        let (mail, cancel, stopping) = (self.mail.clone(), slot.cancel.clone(), self.tasks.stopping().clone());
+    fn beside(&mut self, server: &ServerKey, step: impl Future<Output = Fact> + Send + 'static) {
+        let Some(slot) = self.slots.get_mut(server) else { return };
+        let (mail, cancel, stopping) = (self.mail.clone(), slot.cancel_token(), self.tasks.stopping().clone());
         let (server, generation) = (server.clone(), slot.life.generation);
+        // On the heap once: a task of so many layers would hold it several times over.
+        let step = Box::pin(step);
         self.tasks.spawn(async move {
             let fact = tokio::select! {
                 () = cancel.cancelled() => return,
@@ -602,13 +619,13 @@ impl Driver {
             Action::Create | Action::Save => std::mem::take(&mut slot.notes),
             _ => vec![],
         };
-        let (generation, handle) = (slot.life.generation, slot.handle.clone());
+        let (generation, handle) = (slot.life.generation, slot.handle.as_ref().map(KeptHandle::handle));
         let cancel = match action {
             // What is begun is written down.
             Action::Save => CancellationToken::new(),
-            _ => slot.cancel.clone(),
+            _ => slot.cancel_token(),
         };
-        let choice = slot.choice.clone();
+        let choice = slot.choice.clone().unwrap_or_default();
         let (steps, mail, row, key) = (self.steps.clone(), self.mail.clone(), self.row(server), server.clone());
         let Some(row) = row else { return };
         self.tasks.spawn(async move {
@@ -625,7 +642,7 @@ impl Driver {
         let Done { server, generation, in_lane, ended: Ended { fact, handle, is_orphan, untold } } = done;
         let Some(slot) = self.slots.get_mut(&server) else { return };
         if slot.life.generation == generation && handle.is_some() {
-            slot.handle = handle;
+            slot.handle = handle.as_ref().map(KeptHandle::of);
         }
         if in_lane {
             slot.lane_is_busy = false;
@@ -648,8 +665,11 @@ impl Driver {
     /// After a step: the next one, or what waits for the server to be quiet.
     fn go_on(&mut self, server: &ServerKey) {
         self.next_in_lane(server);
+        if let Some(slot) = self.slots.get_mut(server) {
+            slot.settle();
+        }
         // One that has been started meanwhile is not quiet for a long time: whoever waited is told so.
-        let is_time = |slot: &&mut Slot| slot.is_quiet() || !slot.life.state.is_at_rest();
+        let is_time = |slot: &&mut Box<Slot>| slot.is_quiet() || !slot.life.state.is_at_rest();
         if let Some(slot) = self.slots.get_mut(server).filter(is_time).filter(|slot| !slot.later.is_empty()) {
             std::mem::take(&mut slot.later).into_iter().for_each(|letter| self.take(letter));
         }
@@ -668,7 +688,7 @@ impl Driver {
         let (last_seen, extended) = self.board.kept(server);
         let mut row = ServerRow {
             generation: slot.life.generation,
-            handle: slot.handle.clone().map(|handle| handle.0),
+            handle: slot.handle.as_ref().map(|kept| kept.handle().0),
             wanted: slot.life.state.is_wanted(),
             restarting: slot.life.state.is_restarting(),
             started_at: slot.started_at,
@@ -784,5 +804,27 @@ fn log(server: &ServerKey, before: &State, after: &Life) {
             warn!(user = %server.user, server = %server, generation = %generation, exit_code = failure.exit_code, reason = failure.sentence, "server failed");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UpstreamAddress;
+
+    #[test]
+    fn a_ready_server_left_alone_holds_nothing_for_steps() {
+        let address = UpstreamAddress::Tcp(([127, 0, 0, 1], 1).into());
+        let life = Life { generation: Generation(1), state: State::Ready { address } };
+        let mut slot = Slot::new(life, Timestamp(0));
+        let token = slot.cancel_token();
+        (slot.choice, slot.lane_is_busy) = (Some(Arc::default()), true);
+        slot.settle();
+        assert!(slot.cancel.is_some(), "a step is under way that may have to be dropped");
+        slot.lane_is_busy = false;
+        slot.settle();
+        assert!(slot.cancel.is_none() && slot.choice.is_none() && slot.lane.capacity() == 0);
+        assert!(!token.is_cancelled());
+        assert!(size_of::<Slot>() <= 432);
     }
 }

@@ -1,7 +1,7 @@
 //! The spawner's rows in the store, from async code: each call runs on the blocking pool and ends after the fsync.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::model::{Actor, LastSeen, ServerKey, Switches, Timestamp, UserName, VolumeStem};
 use crate::store::{ServerRow, Store, StoreError, Transaction, VolumesRow, WatchRow};
@@ -54,13 +54,14 @@ impl Rows {
         self.run(|store| Ok(store.volumes()?.into_iter().map(|row| (row.stem, row.owner)).collect())).await
     }
 
-    /// Under which names volumes are somebody's.
-    pub(super) async fn stems(&self) -> Result<HashSet<VolumeStem>, StoreError> {
-        self.run(|store| Ok(store.volumes()?.into_iter().map(|row| row.stem).collect())).await
+    pub(super) async fn volumes_are_owned(&self) -> Result<bool, StoreError> {
+        self.run(Store::volumes_are_owned).await
     }
 
-    pub(super) async fn stem_is_owned(&self, stem: &VolumeStem) -> Result<bool, StoreError> {
-        Ok(self.stems().await?.contains(stem))
+    /// Whether the volumes under this stem, which is one of `name`, are somebody's.
+    pub(super) async fn stem_is_owned(&self, name: &UserName, stem: &VolumeStem) -> Result<bool, StoreError> {
+        let (name, stem) = (name.clone(), stem.clone());
+        self.run(move |store| store.stem_is_owned(&name, &stem)).await
     }
 
     pub(super) async fn write(

@@ -142,7 +142,7 @@ impl Spawner {
     /// If the store fails or the engine does not answer.
     pub async fn left_over_volumes(&self, user: &UserName) -> Result<Vec<VolumeListing>, SpawnerError> {
         let stem = VolumeStem::of(user);
-        if self.volumes.rows.stem_is_owned(&stem).await? {
+        if self.volumes.rows.stem_is_owned(user, &stem).await? {
             return Ok(vec![]);
         }
         let all = self.volumes.backend.volumes(&stem).await?;

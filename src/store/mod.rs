@@ -1,10 +1,12 @@
 //! Rows in, rows out: opens, checks, reads and writes the one database file. Decides nothing.
 //!
 //! `open` says which files a store consists of and when one is refused; `staged` keeps a refused file as it
-//! was; `seal` is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do.
+//! was; `seal` is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do;
+//! `displaced` answers from memory whose volumes are kept under another name than their owner's.
 
 mod audit;
 mod counts;
+mod displaced;
 mod error;
 mod files;
 mod groups;
@@ -45,6 +47,7 @@ pub use transaction::Transaction;
 pub use volumes::VolumesRow;
 pub use watch::WatchRow;
 
+use displaced::{Displaced, Moved};
 use error::unreadable;
 use files::{DataDir, LOCK_PATIENCE};
 use open::OpenDatabase;
@@ -96,6 +99,8 @@ struct Inner {
     /// Held by the one writer. The witness is written before the writer is told of success.
     writer: Mutex<Witness>,
     counts: counts::Counts,
+    /// Follows the volumes' rows commit by commit; locked after `writer`, and never while `database` is held.
+    displaced: Mutex<Displaced>,
     audit_retention: RwLock<AuditRetention>,
     /// Last, so that it is unlocked last: redb writes when it is closed.
     dir: DataDir,
@@ -181,9 +186,18 @@ impl Store {
         let mut witness = self.0.writer.lock();
         let begun = Instant::now();
         let result = self.write_once(&mut witness, act);
+        let result = match result {
+            Ok((value, moved)) => {
+                self.0.displaced.lock().follow(moved);
+                Ok(value)
+            }
+            Err(error) => Err(error),
+        };
         let counts = &self.0.counts;
         if result.is_ok() { &counts.commits } else { &counts.refused }.note(begun.elapsed());
         if matches!(result, Err(StoreError::Unknown(_) | StoreError::Read(_))) {
+            // Nobody knows what is there.
+            *self.0.displaced.lock() = Displaced::default();
             // redb refuses all further work after an error of the disk: only a new handle reads what is there.
             if let Err(error) = self.0.reopen() {
                 tracing::error!(error = &error as &dyn std::error::Error, "the database could not be opened again");
@@ -196,7 +210,7 @@ impl Store {
         &self,
         witness: &mut Witness,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<(T, Vec<Moved>), StoreError> {
         let open = self.0.database()?;
         // Only after a failed commit there is something left to do: the disk had no room for the recovery either.
         open.file.release().map_err(error::unwritten)?;
@@ -204,9 +218,10 @@ impl Store {
         let mut transaction = Transaction::new(&write, &self.0.sealer).keeping(*self.0.audit_retention.read());
         let value = act(&mut transaction)?;
         let sequence = transaction.count_commit()?;
+        let moved = transaction.moved_volumes;
         write.commit().map_err(error::unwritten)?;
         witness.note(sequence).map_err(error::unwritten)?;
-        Ok(value)
+        Ok((value, moved))
     }
 
     fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {

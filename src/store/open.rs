@@ -75,7 +75,8 @@ pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreEr
     }
     let writer = Mutex::new(witness);
     let (database, audit_retention) = (RwLock::new(Some(database)), RwLock::default());
-    Ok(Inner { instance, sealer, database, writer, counts: Counts::default(), audit_retention, dir })
+    let (counts, displaced) = (Counts::default(), Mutex::default());
+    Ok(Inner { instance, sealer, database, writer, counts, displaced, audit_retention, dir })
 }
 
 /// Opens the database after a failed commit, with all the checks of a first opening. If the disk is still full it

@@ -4,6 +4,7 @@ use redb::{ReadableTable as _, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::displaced::Moved;
 use super::error::{unreadable, unwritten};
 use super::rows::{ServerRow, SessionRecord, SessionRow, TokenRow, UserRow, server_key, server_key_prefix};
 use super::seal::Sealer;
@@ -15,6 +16,8 @@ pub struct Transaction<'a> {
     pub(super) write: &'a WriteTransaction,
     pub(super) sealer: &'a Sealer,
     pub(super) audit_retention: AuditRetention,
+    /// Whose volumes are kept elsewhere once this is committed: `displaced` is told then.
+    pub(super) moved_volumes: Vec<Moved>,
 }
 
 impl std::fmt::Debug for Transaction<'_> {
@@ -25,7 +28,7 @@ impl std::fmt::Debug for Transaction<'_> {
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(write: &'a WriteTransaction, sealer: &'a Sealer) -> Self {
-        Self { write, sealer, audit_retention: AuditRetention::default() }
+        Self { write, sealer, audit_retention: AuditRetention::default(), moved_volumes: Vec::new() }
     }
 
     /// The same, which keeps so much of the audit log.

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, Transaction, VOLUMES};
+use super::displaced::Moved;
+use super::{META, Store, StoreError, Transaction, VOLUMES};
 use crate::model::{UserName, VolumeStem};
 
 /// In `meta`: every account that had servers before there were such rows has one.
@@ -25,6 +26,14 @@ impl Store {
     /// If the file cannot be read or the row is damaged.
     pub fn volumes_of(&self, owner: &UserName) -> Result<Option<VolumesRow>, StoreError> {
         self.row_if_table(VOLUMES, owner.as_str().as_bytes())
+    }
+
+    /// True if `note_volumes_are_owned` was ever called.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn volumes_are_owned(&self) -> Result<bool, StoreError> {
+        Ok(self.row_if_table(META, ARE_OWNED.as_bytes())?.unwrap_or(false))
     }
 
     /// Those of all accounts.
@@ -50,12 +59,16 @@ impl Transaction<'_> {
     /// # Errors
     /// If the file cannot be written.
     pub fn put_volumes(&mut self, row: &VolumesRow) -> Result<(), StoreError> {
-        self.put(VOLUMES, row.owner.as_str().as_bytes(), row)
+        self.put(VOLUMES, row.owner.as_str().as_bytes(), row)?;
+        self.moved_volumes.push(Moved { owner: row.owner.clone(), stem: Some(row.stem.clone()) });
+        Ok(())
     }
 
     /// The account's volumes are nobody's from here on.
     pub(super) fn forget_volumes(&mut self, owner: &UserName) -> Result<(), StoreError> {
-        self.remove(VOLUMES, owner.as_str().as_bytes())
+        self.remove(VOLUMES, owner.as_str().as_bytes())?;
+        self.moved_volumes.push(Moved { owner: owner.clone(), stem: None });
+        Ok(())
     }
 
     /// As a store of before volumes had owners.

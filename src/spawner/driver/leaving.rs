@@ -5,7 +5,7 @@ use std::sync::Weak;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use super::{Changed, Driver, Mail, OURSELVES, Slot};
+use super::{Changed, Driver, Mail, OURSELVES};
 use crate::model::{ServerKey, UserName};
 use crate::spawner::SpawnerError;
 
@@ -41,7 +41,7 @@ impl Driver {
             return;
         }
         let theirs = self.servers_of(user);
-        let are_quiet = theirs.iter().all(|server| self.slots.get(server).is_none_or(Slot::is_quiet));
+        let are_quiet = theirs.iter().all(|server| self.slots.get(server).is_none_or(|slot| slot.is_quiet()));
         let Some(leaving) = self.leaving.get_mut(user) else { return };
         if !are_quiet || leaving.is_under_way {
             return;

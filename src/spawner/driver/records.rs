@@ -71,7 +71,7 @@ impl Driver {
         let takes_wish = self.slots.get(server).is_none_or(|slot| slot.life.state.takes_a_wish());
         let mut has_changed = false;
         if takes_wish {
-            let known = before.clone().unwrap_or_else(|| ServerRecord::new(now));
+            let known = before.as_deref().cloned().unwrap_or_else(|| ServerRecord::new(now));
             let record = known.with(wish.display_name, wish.options);
             // A default server's row is written with its start; it is there for everybody, so nothing can be lost.
             has_changed = record != known || (before.is_none() && !server.name.is_default());
@@ -100,7 +100,7 @@ impl Driver {
     }
 
     /// Whether this start may be; gives what is known of the server.
-    fn admit(&self, server: &ServerKey, wish: &Wish) -> Result<Option<ServerRecord>, SpawnerError> {
+    fn admit(&self, server: &ServerKey, wish: &Wish) -> Result<Option<Arc<ServerRecord>>, SpawnerError> {
         let slot = self.slots.get(server);
         if self.is_leaving(&server.user) || slot.is_some_and(|slot| !slot.removals.is_empty()) {
             return Err(SpawnerError::Stopping);
@@ -156,7 +156,7 @@ impl Driver {
         let effective = (self.grants)(&server.user);
         match self.gpus.ask(server, effective.gpu.as_ref().map(|granted| &granted.value)) {
             GpuAnswer::Given { request, held } => {
-                Arc::make_mut(&mut slot.choice).extras.gpu = request;
+                Arc::make_mut(slot.choice.get_or_insert_default()).extras.gpu = request;
                 slot.gpus = held;
                 false
             }
@@ -175,7 +175,7 @@ impl Driver {
     pub(super) fn note_choice(&mut self, server: &ServerKey, choice: Arc<Choice>) {
         let Some(slot) = self.slots.get_mut(server) else { return };
         let record = slot.record.as_ref().map(|record| record.made_from(&choice));
-        slot.choice = choice;
+        slot.choice = Some(choice);
         if let Some(record) = record {
             self.set_record(server, record);
         }
@@ -252,7 +252,7 @@ impl Driver {
     fn admit_change(&self, server: &ServerKey, change: &Change) -> Result<ServerRecord, SpawnerError> {
         let new = ServerRecord::new(self.clock.now());
         let slot = self.slots.get(server);
-        let record = slot.and_then(|slot| slot.record.clone());
+        let record = slot.and_then(|slot| slot.record.as_deref().cloned());
         // The default server is there for everybody, also before its first start.
         let record = record.or_else(|| server.name.is_default().then_some(new)).ok_or(SpawnerError::NoSuchServer)?;
         if self.is_leaving(&server.user) || slot.is_some_and(|slot| !slot.removals.is_empty()) {
@@ -298,8 +298,9 @@ impl Driver {
 
     fn set_record(&mut self, server: &ServerKey, record: ServerRecord) {
         let now = self.clock.now();
-        self.board.set_record(server, Some(Arc::new(record.clone())));
-        let new = || Slot::new(Life::at_rest(Generation(0), None), now);
+        let record = Arc::new(record);
+        self.board.set_record(server, Some(record.clone()));
+        let new = || Box::new(Slot::new(Life::at_rest(Generation(0), None), now));
         self.slots.entry(server.clone()).or_insert_with(new).record = Some(record);
     }
 
@@ -378,7 +379,7 @@ impl Driver {
 
     fn undo(&mut self, server: &ServerKey, undo: Undo) {
         // If something else is under way already, its own row says what is so.
-        let is_quiet = self.slots.get(server).is_some_and(Slot::is_quiet);
+        let is_quiet = self.slots.get(server).is_some_and(|slot| slot.is_quiet());
         match undo {
             // Only what is still in force: a later one stands.
             Undo::Extension { set, before } if self.board.kept(server).1 == Some(set) => {

@@ -2,6 +2,7 @@
 //! knows when it was made, and notes whatever must never happen to it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -423,4 +424,31 @@ async fn an_account_goes_with_its_volumes_whatever_starts_meanwhile() {
         world.stage.disks.nothing_is_wrong();
         world.stage.store.write(|t| t.put_user(&account("alice"))).expect("a commit");
     }
+}
+
+/// Every first start asks whether somebody has the volumes of its name: by the rows of everybody it took 90 ms among
+/// 100,000 accounts, and every start of anybody waited for it.
+#[tokio::test]
+async fn a_first_start_among_5_000_accounts_reads_no_more_than_among_two() {
+    let world = World::new(|_| {}).await;
+    // Reads in a process are not told apart by who makes them, so it is told by time: of many questions the quickest.
+    let quickest = async || {
+        let mut quickest = Duration::MAX;
+        for _ in 0..20 {
+            let began = Instant::now();
+            let owned = world.stage.store.stem_is_owned(&user("alice").user, &VolumeStem::of(&user("alice").user));
+            assert!(!owned.expect("read"));
+            quickest = quickest.min(began.elapsed());
+        }
+        quickest
+    };
+    let among_few = quickest().await;
+    let names: Vec<_> = (0..5_000).map(|number| user(&format!("many{number}")).user).collect();
+    let rows = names.into_iter().map(|owner| store::VolumesRow { stem: VolumeStem::of(&owner), owner });
+    let rows: Vec<_> = rows.collect();
+    world.stage.store.write(|t| rows.iter().try_for_each(|row| t.put_volumes(row))).expect("a commit");
+    let among_many = quickest().await;
+    // All rows would be 5,000 times as much; a deeper tree is a little more.
+    assert!(among_many < among_few * 50 + Duration::from_millis(1), "{among_few:?}, then {among_many:?}");
+    world.ready(&user("alice")).await;
 }

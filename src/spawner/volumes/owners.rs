@@ -50,7 +50,7 @@ impl Keeper {
             return Ok(row.stem);
         }
         let natural = VolumeStem::of(user);
-        if self.rows.stem_is_owned(&natural).await? {
+        if self.rows.stem_is_owned(user, &natural).await? {
             // One who had this name has another one now, and kept the volumes.
             return free_stem(self, user).await;
         }
@@ -75,10 +75,9 @@ async fn own_volumes(keeper: &Keeper, stem: &VolumeStem) -> Result<Vec<Volume>, 
 
 /// A stem of this name beside the natural one under which nothing is kept.
 pub(super) async fn free_stem(keeper: &Keeper, user: &UserName) -> Result<VolumeStem, NoVolumes> {
-    let owned = keeper.rows.stems().await?;
     for number in 2..STEMS_LIMIT {
         let stem = VolumeStem::numbered(user, number);
-        if !owned.contains(&stem) && own_volumes(keeper, &stem).await?.is_empty() {
+        if !keeper.rows.stem_is_owned(user, &stem).await? && own_volumes(keeper, &stem).await?.is_empty() {
             return Ok(stem);
         }
     }
@@ -104,6 +103,9 @@ pub(in crate::spawner) fn claim(
 
 /// Once in the life of a store: accounts that had servers before volumes had owners own those of their name.
 pub(in crate::spawner) async fn give_owners(rows: &Rows) -> Result<(), StoreError> {
+    if rows.volumes_are_owned().await? {
+        return Ok(());
+    }
     let known = rows.all().await?;
     let owners: HashSet<UserName> =
         known.into_iter().filter(|row| row.generation.0 > 0).map(|row| row.key.user).collect();
