@@ -102,7 +102,7 @@ mod tests {
         let work = async {
             let held = [0_u8; 4_096];
             std::future::pending::<()>().await;
-            drop(held);
+            assert_eq!(held[0], 0);
         };
         let (size, ended) = (size_of_val(&work), CancellationToken::new().cancelled_owned());
         assert!(size_of_val(&UntilEnded { ended, work }) < size + 256);

@@ -138,7 +138,7 @@ impl Board {
         if server.name.is_default() {
             return self.with(server, note);
         }
-        self.entries.write().get_mut(server).map(|entry| note(entry));
+        self.change(server, note);
     }
 
     /// Servers whose activity is newer than what the store knows, of any source by `resolution` at least.
@@ -275,7 +275,9 @@ impl Board {
     }
 
     fn change(&self, server: &ServerKey, act: impl FnOnce(&mut Entry)) {
-        self.entries.write().get_mut(server).map(|entry| act(entry));
+        if let Some(entry) = self.entries.write().get_mut(server) {
+            act(entry);
+        }
     }
 
     pub(super) fn forget(&self, server: &ServerKey) {

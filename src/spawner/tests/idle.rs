@@ -40,6 +40,17 @@ impl World {
         self.spawner.idle.note_watch(&Rows(self.stage.store.clone())).await;
     }
 
+    /// Waits until a crash would lose no use of a server: `activity` looks after it again and again.
+    async fn activity_is_stored(&self) {
+        let resolution = Duration::from_secs(self.config.activity_resolution_s);
+        let stored = timeout(PATIENCE, async {
+            while !self.spawner.board.unstored_activity(resolution).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        });
+        stored.await.expect("it is written down");
+    }
+
     async fn is_down(&self, server: &ServerKey) {
         self.until(server, |state| *state == ServerState::Stopped).await;
     }
@@ -346,6 +357,7 @@ async fn play(turns: Vec<Turn>) {
             }
             Turn::Reopen(minutes) => {
                 world.note_watch().await;
+                world.activity_is_stored().await;
                 world.tasks.drop_all();
                 world.clock.0.fetch_add(i64::try_from(minutes * 60_000).expect("short"), Ordering::SeqCst);
                 world = world.reopen().await;
