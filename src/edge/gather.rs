@@ -12,12 +12,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::net::Io;
-use crate::net::buffer::WriteBuffer;
-
-/// More than this is not gathered but written at once. 32 KiB: two of the largest frames, or the answers of a page's icons.
-const GATHER_BYTES: usize = 32 * 1024;
-/// Slices that h2 writes at once: a frame's head and its payload.
-const SLICES: usize = 2;
+use crate::net::http1::outgoing::Outgoing;
 
 /// The connection as hyper writes to it.
 #[derive(Debug)]
@@ -31,13 +26,13 @@ pub(super) struct Turn<I>(Arc<Mutex<Gathered<I>>>);
 #[derive(Debug)]
 struct Gathered<I> {
     io: I,
-    out: WriteBuffer,
-    needs_flush: bool,
+    /// Bounded: full, it is written before more is taken, which is a frame at most.
+    outgoing: Outgoing,
 }
 
 /// Both halves of `io`.
 pub(super) fn gather<I: Io>(io: I) -> (Gather<I>, Turn<I>) {
-    let gathered = Arc::new(Mutex::new(Gathered { io, out: WriteBuffer::default(), needs_flush: false }));
+    let gathered = Arc::new(Mutex::new(Gathered { io, outgoing: Outgoing::default() }));
     (Gather(gathered.clone()), Turn(gathered))
 }
 
@@ -50,40 +45,18 @@ impl<I: Io> Turn<I> {
 
 impl<I: Io> Gathered<I> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.out.filled().is_empty() {
-            self.needs_flush = true;
-            let count = ready!(Pin::new(&mut self.io).poll_write(cx, self.out.filled()))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.out.consume(count);
-        }
-        if self.needs_flush {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.needs_flush = false;
-        }
-        Poll::Ready(Ok(()))
+        self.outgoing.poll_flush(&mut self.io, cx)
     }
 
-    fn poll_write(&mut self, slices: &[&[u8]; SLICES], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        loop {
-            if total == 0 || self.out.filled().len() + total <= GATHER_BYTES {
-                slices.iter().filter(|slice| !slice.is_empty()).for_each(|slice| self.out.push(slice));
-                return Poll::Ready(Ok(total));
+    fn poll_write(&mut self, slices: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let total = slices.iter().map(|slice| slice.len()).sum();
+        if total > 0 {
+            if self.outgoing.is_full() {
+                ready!(self.poll_flush(cx))?;
             }
-            self.needs_flush = true;
-            let all = [self.out.filled(), slices[0], slices[1]].map(IoSlice::new);
-            let count = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &all))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            let from_out = count.min(self.out.filled().len());
-            self.out.consume(from_out);
-            if count > from_out {
-                return Poll::Ready(Ok(count - from_out));
-            }
+            slices.iter().for_each(|slice| self.outgoing.small().extend_from_slice(slice));
         }
+        Poll::Ready(Ok(total))
     }
 }
 
@@ -95,7 +68,7 @@ impl<I: Io> AsyncRead for Gather<I> {
 
 impl<I: Io> AsyncWrite for Gather<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.lock().poll_write(&[bytes, &[]], cx)
+        self.0.lock().poll_write(&[IoSlice::new(bytes)], cx)
     }
 
     fn poll_write_vectored(
@@ -103,8 +76,7 @@ impl<I: Io> AsyncWrite for Gather<I> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let slice = |number: usize| slices.get(number).map_or(&[][..], |slice| slice);
-        self.0.lock().poll_write(&[slice(0), slice(1)], cx)
+        self.0.lock().poll_write(slices, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -157,11 +129,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_takes_a_little_at_a_time_gets_all_of_it() {
+        let (here, mut there) = tokio::io::duplex(900);
+        let (mut io, turn) = gather(here);
+        let sent: Vec<u8> = (0..300_000_u32).map(|number| (number % 251) as u8).collect();
+        let writing = async {
+            for piece in sent.chunks(1000) {
+                write(&mut io, [b"", piece]).await;
+                // A turn that ends with the socket full: what is left waits, and more comes behind it.
+                let _ = poll_fn(|cx| Poll::Ready(turn.poll_flush(cx))).await;
+            }
+            poll_fn(|cx| Pin::new(&mut io).poll_shutdown(cx)).await.expect("shut down");
+        };
+        let mut read = Vec::new();
+        let ((), count) = tokio::join!(writing, there.read_to_end(&mut read));
+        count.expect("read");
+        assert!(read == sent);
+    }
+
+    #[tokio::test]
     async fn whatever_the_sizes_all_of_it_arrives_in_order() {
         // Narrow, so that writes are cut at odd places.
         let (here, mut there) = tokio::io::duplex(1000);
         let (mut io, turn) = gather(here);
-        let pieces: Vec<Vec<u8>> = [1, 100, GATHER_BYTES - 200, 5000, GATHER_BYTES, GATHER_BYTES + 1, 100_000, 7]
+        let pieces: Vec<Vec<u8>> = [1, 100, 32 * 1024 - 200, 5000, 32 * 1024, 32 * 1024 + 1, 100_000, 7]
             .into_iter()
             .zip(b'a'..)
             .map(|(length, letter)| vec![letter; length])

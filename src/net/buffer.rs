@@ -203,52 +203,6 @@ impl ReadBuffer {
     }
 }
 
-/// Bytes that were gathered and not yet written, in one block. Empty, it holds no memory.
-#[derive(Default)]
-pub(crate) struct WriteBuffer {
-    block: Block,
-    start: usize,
-    end: usize,
-}
-
-impl WriteBuffer {
-    /// The bytes not yet written.
-    pub(crate) fn filled(&self) -> &[u8] {
-        &self.block[self.start..self.end]
-    }
-
-    /// Puts `bytes` behind what is there; the caller keeps the sum below `READ_BYTES`.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if self.block.is_empty() {
-            *self = Self { block: take_block(), start: OFFSET_BYTES, end: OFFSET_BYTES };
-        }
-        self.block[self.end..self.end + bytes.len()].copy_from_slice(bytes);
-        self.end += bytes.len();
-    }
-
-    /// Forgets the first `count` bytes, which are written.
-    pub(crate) fn consume(&mut self, count: usize) {
-        self.start += count;
-        if self.start == self.end {
-            *self = Self::default();
-        }
-    }
-}
-
-impl std::fmt::Debug for WriteBuffer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "WriteBuffer({} bytes)", self.filled().len())
-    }
-}
-
-impl Drop for WriteBuffer {
-    fn drop(&mut self) {
-        if !self.block.is_empty() {
-            give_block(std::mem::take(&mut self.block));
-        }
-    }
-}
-
 impl std::fmt::Debug for ReadBuffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ReadBuffer({} bytes)", self.filled().len())

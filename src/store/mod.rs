@@ -185,14 +185,10 @@ impl Store {
     pub fn write<T>(&self, act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut witness = self.0.writer.lock();
         let begun = Instant::now();
-        let result = self.write_once(&mut witness, act);
-        let result = match result {
-            Ok((value, moved)) => {
-                self.0.displaced.lock().follow(moved);
-                Ok(value)
-            }
-            Err(error) => Err(error),
-        };
+        let result = self.write_once(&mut witness, act).map(|(value, moved)| {
+            self.0.displaced.lock().follow(moved);
+            value
+        });
         let counts = &self.0.counts;
         if result.is_ok() { &counts.commits } else { &counts.refused }.note(begun.elapsed());
         if matches!(result, Err(StoreError::Unknown(_) | StoreError::Read(_))) {
