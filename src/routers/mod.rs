@@ -10,7 +10,9 @@
 mod draft;
 mod node;
 mod problem;
+mod rule;
 
 pub use draft::{Access, EntryPoint, ObjectName, Provider};
 pub use node::{Fields, Node, NodeValue, quoted};
 pub use problem::{Place, Problem, did_you_mean, nearest};
+pub use rule::{Asked, Needs, PathNeed, Question, Rule, RuleError, Syntax};
