@@ -107,6 +107,12 @@ impl Fields {
         self.map.contains_key(&name.to_ascii_lowercase())
     }
 
+    /// Where this field was said; the section's place if it was not.
+    #[must_use]
+    pub fn place_of(&self, name: &'static str) -> Place {
+        self.map.get(&name.to_ascii_lowercase()).map_or(&self.place, |node| &node.place).clone()
+    }
+
     /// A field as it is: its place, and whatever it says.
     pub fn take(&mut self, name: &'static str) -> Option<Node> {
         self.known.push(name);
@@ -266,7 +272,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// `1m30s`, `1.5h`, `250ms`, or plain seconds.
-fn read_duration(text: &str) -> Option<Duration> {
+pub(super) fn read_duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
