@@ -7,10 +7,16 @@
 //! Traefik's words are used here and nowhere deeper. In our house a *service* is a program of the hub, so Traefik's
 //! service is a **balancer** with **targets**.
 
+mod balancer;
 mod draft;
+mod middleware;
 mod node;
 mod problem;
 
+pub use balancer::{
+    Balancer, BalancerDraft, Chosen, HealthChecks, NoTarget, Scheme, ServerTemplate, Target, TargetView,
+};
 pub use draft::{Access, EntryPoint, ObjectName, Provider};
+pub use middleware::{Beyond, Facts, Middleware, MiddlewareDraft, Next, NoAnswer, Step, Tools, run};
 pub use node::{Fields, Node, NodeValue, quoted};
 pub use problem::{Place, Problem, did_you_mean, nearest};
