@@ -17,7 +17,7 @@ use super::node::Node;
 use super::problem::{Place, Problem};
 
 /// Largest file, in bytes: 5,000 routers fit.
-pub const SIZE_LIMIT_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const SIZE_LIMIT_BYTES: usize = 2 * 1024 * 1024;
 /// Deepest nesting; Traefik's deepest option is 8.
 const DEPTH_LIMIT: usize = 24;
 /// Most values in all, aliases counted as often as they are used.

@@ -40,6 +40,25 @@ impl Node {
         Self { name: name.to_owned(), place, value: NodeValue::Text(text.into()) }
     }
 
+    /// True if both say the same, wherever they say it and in whichever case they write names.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (NodeValue::Text(one), NodeValue::Text(other)) => one == other,
+            (NodeValue::List(one), NodeValue::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.says_the_same(other))
+            }
+            (NodeValue::Map(one), NodeValue::Map(other)) => {
+                one.len() == other.len()
+                    && one
+                        .iter()
+                        .zip(other)
+                        .all(|((key, one), (other_key, other))| key == other_key && one.says_the_same(other))
+            }
+            _ => false,
+        }
+    }
+
     /// The text, if it is one.
     ///
     /// # Errors
