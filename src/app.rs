@@ -32,6 +32,7 @@ use crate::model::{
 };
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
+use crate::routers;
 use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
@@ -156,6 +157,10 @@ impl App {
                 });
             }
         }
+
+        let routers = Arc::new(routers::Published::default());
+        let sources = routers::sources::Sources::new(config.routers.clone(), routers.clone(), clock.clone());
+        control_tasks.spawn(sources.watch(control_tasks.clone()));
 
         let services =
             new_services(&config, &auth, routes.clone(), private_address, clock.clone(), control_tasks.clone());
