@@ -22,6 +22,11 @@ class Site:
     def target(self, nonce):
         return self.prefix + nonce
 
+    def through_tls(self):
+        """The same without what only a trusted proxy may say."""
+        lines = [line for line in self.headers.split(EOL) if line and not line.startswith(b"X-Forwarded-Proto")]
+        return Site(self.host, self.prefix, b"".join(line + EOL for line in lines))
+
     def good(self, nonce):
         """A request that nobody may refuse."""
         return b"".join((b"GET ", self.target(nonce), b" HTTP/1.1\r\nHost: ", self.host, EOL, self.headers, EOL))

@@ -12,10 +12,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import floods_part  # noqa: E402
+import http2_part  # noqa: E402
 import requests_part  # noqa: E402
 import upstreams_part  # noqa: E402
 
-PARTS = {"requests": requests_part.run, "upstreams": upstreams_part.run}
+PARTS = {"requests": requests_part.run, "http2": http2_part.run, "floods": floods_part.run, "upstreams": upstreams_part.run}
 # What is shown of a part's findings; all of them go to RIG_FINDINGS.
 SHOWN = 20
 
@@ -24,6 +26,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("wanted", nargs="*", default=["quick"], help="quick, full, or names of parts: " + ", ".join(PARTS))
     parser.add_argument("--subjects", type=lambda text: text.split(","), help="slipway, nginx, haproxy, traefik, chp")
+    parser.add_argument("--only", help="a pattern: the cells or attacks whose name it finds")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.is_quick = "full" not in options.wanted

@@ -5,7 +5,6 @@ whether the program still runs as it was started. Slipway's clear door is the on
 for its session there as it is behind TLS.
 """
 
-import contextlib
 import os
 import re
 import shutil
@@ -64,17 +63,24 @@ class SlipwaySubject(Subject):
         # TLS ends in front of us, says the proxy that we trust; the browser's half of the rig speaks TLS itself.
         self.browser = Browser(self.slipway.origin)
         self.browser.client.headers = {"X-Forwarded-Proto": "https"}
-        self.sign_in()
-        session = {name: value for (name, _), value in self.browser.cookies.items() if name.startswith("__Host-Http-slipway")}
-        cookie = "; ".join(f"{name}={value}" for name, value in session.items())
-        headers = f"X-Forwarded-Proto: https\r\nCookie: {cookie}\r\n".encode()
-        site = Site(f"127.0.0.1:{self.slipway.port}".encode(), b"/user/admin/", headers)
-        super().__init__("slipway", self.slipway.program, plain, site, self.slipway.port, tuple(session.values()))
+        self.secret, site = self.sign_in(self.browser, "admin")
+        super().__init__("slipway", self.slipway.program, plain, site, self.slipway.port, (self.secret,))
 
-    def sign_in(self):
-        self.browser.sign_in("admin", PASSWORD)
-        self.browser.send("GET", "/hub/spawn", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Accept": "text/html"})
-        self.slipway.program.wait_for("the route", lambda: self.browser.send("GET", "/user/admin/n000000_").status == 200)
+    def sign_in(self, browser, name):
+        """Signs somebody in, starts their server, and returns their session and their site."""
+        browser.sign_in(name, PASSWORD)
+        browser.send("GET", "/hub/spawn", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Accept": "text/html"})
+        self.slipway.program.wait_for(f"the route of {name}", lambda: browser.send("GET", f"/user/{name}/n000000_").status == 200)
+        cookie, secret = next((key, value) for (key, _), value in browser.cookies.items() if key.startswith("__Host-Http-slipway"))
+        headers = f"X-Forwarded-Proto: https\r\nCookie: {cookie}={secret}\r\n".encode()
+        return secret, Site(f"127.0.0.1:{self.slipway.port}".encode(), f"/user/{name}/".encode(), headers)
+
+    def site_of(self, name):
+        """The site of another user, who is made for it."""
+        self.slipway.add_user(name)
+        browser = Browser(self.slipway.origin)
+        browser.client.headers = dict(self.browser.client.headers)
+        return self.sign_in(browser, name)[1]
 
     def figure(self, family, **labels):
         """The sum of a family's figures that carry `labels`."""
@@ -156,13 +162,15 @@ def chp(path, _folder, port, upstream):
 COMMANDS = {"nginx": nginx, "haproxy": haproxy, "traefik": traefik, "chp": chp}
 
 
-@contextlib.contextmanager
-def running(make, name):
-    """A subject in a folder of its own, ended in any case. `make(folder)` may say None: it is not to be had here."""
-    folder = Folder(f"rig-{name}")
-    subject = make(folder)
-    try:
-        yield subject
-    finally:
-        if subject:
-            subject.end()
+def quick_upstream(folder):
+    """An nginx that answers everything with 200, and costs next to nothing beside what is measured."""
+    port = free_port()
+    config = folder.write("upstream.conf", f"""
+daemon off; worker_processes 1; pid {folder / 'upstream.pid'}; error_log {folder / 'upstream.err'} crit; events {{ worker_connections 8192; }}
+http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder / 'ub'}; proxy_temp_path {folder / 'up'}; fastcgi_temp_path {folder / 'uf'}; uwsgi_temp_path {folder / 'uu'}; scgi_temp_path {folder / 'us'};
+ large_client_header_buffers 8 128k; server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "ok"; }} }} }}
+""")
+    program = Program("upstream", ["nginx", "-c", str(config)], folder, plain_environment())
+    program.port = port
+    program.wait_for("the upstream", lambda: listens(port))
+    return program
