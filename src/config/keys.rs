@@ -519,8 +519,8 @@ pub const KEYS: &[Key] = &[
     key(
         "spawner.docker.network",
         Kind::Text,
-        r#""slipway""#,
-        "The network of all servers; made when missing, with traffic between servers off.",
+        r#""auto""#,
+        "The network of all servers. One that is missing is made, on a host with traffic between servers off. \"auto\": slipway; if Slipway is a container itself, the network that it is on, and of several the one with the label slipway.network=servers.",
     ),
     key(
         "spawner.docker.name_prefix",
