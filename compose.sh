@@ -64,6 +64,12 @@ check_keys() {
   done
 }
 
+# ./config is mounted read-only: a file of an override can only be mounted over one that is there.
+make_folders() {
+  mkdir -p certs config
+  [ -e config/slipway.toml ] || { : >config/slipway.toml; say "made an empty config/slipway.toml for settings of yours"; }
+}
+
 container() { run ps -q slipway 2>/dev/null | head -n 1; }
 
 # Waits for Slipway's own word that it is well. 120 s: an engine's first start pulls nothing here, but a disk may be slow.
@@ -107,6 +113,7 @@ command=${1:-up}
 case $command in
   up)
     write_group
+    make_folders
     check_keys
     run up --detach "$@"
     await_health

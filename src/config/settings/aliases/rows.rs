@@ -46,7 +46,7 @@ const LIMITED_DOCKER: &str = "what of the engine a group's members get is said o
 const SAMPLES: &str = "activity is looked at every ten minutes and kept for a week";
 const VOLUME_SIZES: &str = "volumes are measured in the background, and nothing waits for it";
 const BRANDING: &str = "Slipway's pages have no branding of one's own yet";
-const RATE: &str = "no middleware labels are read from it; see docs/compose.md for limits";
+const RATE: &str = "rates have settings of their own, [limits] in config/slipway.toml";
 
 /// Of two that mean the same key the one below wins. `culler.rs` has those of the idle culler.
 pub(super) const ROWS: &[Row] = &[
