@@ -590,13 +590,14 @@ fn reached_from_here(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// How people on this host reach us.
+fn local_origin(https_port: u16) -> String {
+    if https_port == 443 { "https://localhost".to_owned() } else { format!("https://localhost:{https_port}") }
+}
+
 /// Says where we are and, while nobody administers, how to begin; the setup link is also kept for `start.sh`.
 fn announce(config: &Config, auth: &Auth, https_port: u16) {
-    let origin = config
-        .edge
-        .public_url
-        .as_ref()
-        .map_or_else(|| format!("https://localhost:{https_port}"), edge::PublicUrl::origin);
+    let origin = config.edge.public_url.as_ref().map_or_else(|| local_origin(https_port), edge::PublicUrl::origin);
     let base = &config.hub.base;
     info!(address = %format!("{origin}{base}"), "ready");
     let link_file = config.store.data_dir.join("setup-link");

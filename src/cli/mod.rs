@@ -144,11 +144,11 @@ fn load_configuration(named: Option<&Path>) -> Result<(Settings, Config), Vec<Mi
     };
     let (settings, mut config) = config::load_all(Sources {
         defaults: defaults.as_ref().map(|(path, text)| (*path, text.as_str())),
-        given: python.given,
+        given: python.given.clone(),
         file: text.as_deref().map(|text| (path, text)),
         environment,
     })?;
-    config.notes.extend(python.notes);
+    config.notes.extend(python.notes(&settings));
     Ok((settings, config))
 }
 

@@ -4,7 +4,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, Given, KEYS, Mistake, Note, Origin, Sources};
+use crate::config::{self, Given, KEYS, Mistake, Note, Origin, Settings, Sources};
 use crate::takeover::config_py::{self, Findings, OurKey, Refusal, SOURCE_LIMIT_BYTES};
 
 /// Where compose files mounted it, the first that is there counts: the old platform's place, beside our own file, and the
@@ -29,7 +29,27 @@ const OF_THE_CONTAINER: [&str; 8] = [
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub(super) given: Vec<Given>,
-    pub(super) notes: Vec<Note>,
+    /// Of each of those, which settings it is made from: sentences.
+    from: Vec<String>,
+    notes: Vec<Note>,
+}
+
+impl Taken {
+    /// What became of each setting, now that all that is stronger has been read.
+    pub(super) fn notes(self, settings: &Settings) -> Vec<Note> {
+        let of_given = self.given.iter().zip(&self.from).map(|(given, from)| {
+            let Given { key, path, line, .. } = given;
+            let file = path.display();
+            let origin = &settings.get(key).origin;
+            // Not the value: nobody knows in which of them a password stands.
+            if *origin == (Origin::File { path: path.clone(), line: *line }) || matches!(origin, Origin::Both(..)) {
+                Note::told(format!("{file}: taken over as {key}. {from}"))
+            } else {
+                Note::warning(format!("{file}: not used, since {key} is set by {origin}. {from}"))
+            }
+        });
+        of_given.chain(self.notes).collect()
+    }
 }
 
 /// Reads the file, if one is mounted.
@@ -73,8 +93,7 @@ fn taken_from(path: &Path, source: &[u8]) -> Result<Taken, Mistake> {
             taken.notes.push(Note::told(text));
             continue;
         }
-        // Not the value: nobody knows in which of them a password stands.
-        taken.notes.push(Note::told(format!("{file}: taken over as {}. {}", said.key, said.from)));
+        taken.from.push(said.from);
         taken.given.push(Given { key: said.key.into(), value: said.value, path: path.to_owned(), line: said.line });
     }
     taken.notes.extend(look.into_iter().map(|text| Note::warning(format!("{file}: {text}"))));
@@ -110,19 +129,26 @@ c.JupyterHub.cookie_secret = 'hunter2'
         let given: Vec<_> = taken.given.iter().map(|given| (given.key.as_str(), given.line)).collect();
         assert!(given.contains(&("base_url", 4)) && given.contains(&("auth.admins", 5)), "{given:?}");
         assert!(given.iter().all(|(key, _)| *key != "listener.https"), "{given:?}");
+        let sources = Sources { given: taken.given.clone(), ..Sources::default() };
+        let notes = taken.notes(&config::load_all(sources).expect("sound").0);
         let has = |is_warning: bool, words: &str| {
-            taken.notes.iter().any(|note| note.is_warning == is_warning && note.text.contains(words))
+            notes.iter().any(|note| note.is_warning == is_warning && note.text.contains(words))
         };
-        assert!(has(false, "old.py: taken over as base_url. From line 4: c.JupyterHub.base_url."), "{:?}", taken.notes);
-        assert!(has(false, "listener.https is a matter of the container"), "{:?}", taken.notes);
-        assert!(has(true, "c.DockerSpawner.pre_spawn_hook"), "{:?}", taken.notes);
-        assert!(has(true, "c.JupyterHub.cookie_secret: holds a secret"), "{:?}", taken.notes);
-        assert!(!format!("{:?}", taken.notes).contains("hunter2"));
+        assert!(has(false, "old.py: taken over as base_url. From line 4: c.JupyterHub.base_url."), "{notes:?}");
+        assert!(has(false, "listener.https is a matter of the container"), "{notes:?}");
+        assert!(has(true, "c.DockerSpawner.pre_spawn_hook"), "{notes:?}");
+        assert!(has(true, "c.JupyterHub.cookie_secret: holds a secret"), "{notes:?}");
+        assert!(!format!("{notes:?}").contains("hunter2"));
     }
 
     #[test]
     fn what_it_says_is_weaker_than_the_environment_and_our_own_file() {
         let given = taken_from(Path::new("old.py"), OLD.as_bytes()).expect("it is Python").given;
+        let told = |settings: &Settings| {
+            let taken = taken_from(Path::new("old.py"), OLD.as_bytes()).expect("it is Python");
+            let mut of_base = taken.notes(settings).into_iter().filter(|note| note.text.contains("base_url"));
+            of_base.next().map(|note| (note.is_warning, note.text))
+        };
         let load = |file: Option<&str>, environment: &[(&str, &str)]| {
             let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
             let (settings, _) = config::load_all(Sources {
@@ -133,6 +159,8 @@ c.JupyterHub.cookie_secret = 'hunter2'
             })
             .expect("sound");
             let setting = settings.get("base_url");
+            let (is_warning, text) = told(&settings).expect("a line on it");
+            assert_eq!(is_warning, setting.origin.to_string() != "old.py:4", "{text}");
             (setting.value.as_str().expect("a text").to_owned(), setting.origin.to_string())
         };
         assert_eq!(load(None, &[]), ("/lab/".into(), "old.py:4".into()));

@@ -265,7 +265,12 @@ services:
   assert.doesNotMatch(stdout, /code=/, "there is an administrator already");
   assert.match(readFileSync(join(place(), ".env"), "utf8"), new RegExp(`^DOCKER_GID=${environment.DOCKER_GID}$`, "m"));
   await isWell(ownName());
-  await signIn(admin);
+  // The browser is still signed in, and the password is still hers.
+  assert.equal((await admin.goto(`${base}/hub/home`)).status(), 200);
+  assert.equal(path(admin), `${base}/hub/home`);
+  const elsewhere = await person();
+  await signIn(elsewhere);
+  assert.equal(path(elsewhere), `${base}/hub/home`);
   await isAdopted();
 });
 
@@ -279,6 +284,7 @@ step("the override's own slipway.toml counts, and the old Python file is told ke
   assert.match(stdout, /^# note: .*listener.https is a matter of the container/m);
   assert.match(stdout, /^# warning: .*line 5: c.Spawner.pre_spawn_hook: .*spawner.profiles/m);
   assert.match(log(), /taken over as spawner.concurrent_starts/);
+  assert.match(log(), /not used, since spawner.active_servers is set by config\/slipway.toml:4/);
 });
 
 step("a container on another network of Slipway's can be the servers' by a label, and is never guessed", () => {
