@@ -54,6 +54,6 @@ ENV SLIPWAY_DEFAULTS=/etc/slipway/platform.toml HOME=/data
 EXPOSE 80 443
 VOLUME /data
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/bin/slipway", "health"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/bin/slipway", "health"]
 ENTRYPOINT ["/usr/bin/slipway"]
 CMD ["serve"]

@@ -273,7 +273,7 @@ pub const KEYS: &[Key] = &[
         "hub.connect_url",
         Kind::Text,
         r#""auto""#,
-        "The address of hub.bind as servers see it: \"http://host:port\". \"auto\" makes it from hub.bind.",
+        "The address of hub.bind as servers see it: \"http://host:port\". \"auto\" makes it from hub.bind; if Slipway is a container itself, with a name that it has on spawner.docker.network and that its next container will have, too.",
     ),
     key(
         "hub.default_url",

@@ -228,8 +228,13 @@ step("the stack is taken down, and the server runs on without it", () => {
 });
 
 const place = () => join(folder, "stack");
-/** compose.sh in its own folder: the files of a release, an override, and another project name. */
-const composeSh = (...words) => spawnSync("./compose.sh", words, { cwd: place(), env: { PATH: process.env.PATH, HOME: folder, ...(process.env.DOCKER_CONFIG && { DOCKER_CONFIG: process.env.DOCKER_CONFIG }) }, encoding: "utf8" });
+/** compose.sh in its own folder: the files of a release, an override, and another project name. HOME is another one, where
+ *  the engine's client finds no plugins but those of DOCKER_CONFIG. */
+function composeSh(...words) {
+  const env = { PATH: process.env.PATH, HOME: folder, ...(!isV1 && process.env.DOCKER_CONFIG && { DOCKER_CONFIG: process.env.DOCKER_CONFIG }) };
+  return spawnSync("./compose.sh", words, { cwd: place(), env, encoding: "utf8" });
+}
+let isV1 = false;
 
 step(`our own compose file takes over by compose.sh (${hasV2 ? "Compose v2" : "no v2 here: v1"}), whatever the project is called`, async () => {
   mkdirSync(join(place(), "config"), { recursive: true });
@@ -287,19 +292,38 @@ step("the override's own slipway.toml counts, and the old Python file is told ke
   assert.match(log(), /not used, since spawner.active_servers is set by config\/slipway.toml:4/);
 });
 
-step("a container on another network of Slipway's can be the servers' by a label, and is never guessed", () => {
-  // Of several networks none says that it is the servers': a sentence, and no start.
-  docker("network", "create", `${prefix}one`);
-  docker("network", "create", `${prefix}two`);
-  const run = ["create", "--name", `${prefix}-guess`, "--network", `${prefix}one`, "--group-add", environment.DOCKER_GID,
-    "--volume", "/var/run/docker.sock:/var/run/docker.sock", "slipway-compose:one"];
-  docker(...run);
-  docker("network", "connect", `${prefix}two`, `${prefix}-guess`);
-  docker("start", `${prefix}-guess`);
-  assert.equal(docker("wait", `${prefix}-guess`), "1");
-  own = `${prefix}-guess`;
+/** A second Slipway, in a container that Compose did not make; `settings` are variables, `networks` its own. */
+function other(settings, ...networks) {
+  const name = `${prefix}-other`;
+  const variables = Object.entries(settings).flatMap(([key, value]) => ["--env", `${key}=${value}`]);
+  docker("create", "--name", name, "--network", networks[0], "--group-add", environment.DOCKER_GID, ...variables,
+    "--volume", "/var/run/docker.sock:/var/run/docker.sock", "slipway-compose:one");
+  for (const network of networks.slice(1)) docker("network", "connect", network, name);
+  docker("start", name);
+  own = inspect(name).Id;
+  return name;
+}
+
+step("of several networks the servers' one is known by its label, and never guessed", async () => {
+  for (const name of ["one", "two"]) docker("network", "create", `${prefix}${name}`);
+  const name = other({}, `${prefix}one`, `${prefix}two`);
+  assert.equal(docker("wait", name), "1");
   assert.match(log(), new RegExp(`on several networks \\(${prefix}one, ${prefix}two\\): name the servers' in spawner.docker.network`));
-  docker("rm", "--force", "--volumes", `${prefix}-guess`);
+  docker("network", "create", "--label", "slipway.network=servers", `${prefix}zlabelled`);
+  docker("network", "connect", `${prefix}zlabelled`, name);
+  docker("start", name);
+  await until("it starts with a labelled network", 20_000, () => log().includes('"message":"ready"'));
+  docker("rm", "--force", "--volumes", name);
+});
+
+step("a network that Slipway is not on is made and joined under a lasting name", async () => {
+  const network = `${prefix}fresh`;
+  const name = other({ SLIPWAY_SPAWNER_DOCKER_NETWORK: network }, `${prefix}one`);
+  await until("it has started", 20_000, () => log().includes('"message":"ready"'));
+  assert.ok(inspect(name).NetworkSettings.Networks[network].Aliases.includes("slipway"));
+  // Without it servers could not reach a hub that is a container as they are.
+  assert.equal(JSON.parse(docker("network", "inspect", network))[0].Options["com.docker.network.bridge.enable_icc"], "true");
+  docker("rm", "--force", "--volumes", name);
   own = inspect(ownName()).Id;
 });
 
@@ -321,6 +345,23 @@ step("compose.sh takes the stack down, and the server stays", () => {
   const { status, stdout, stderr } = composeSh("down");
   own = undefined;
   assert.equal(status, 0, stdout + stderr);
+  assert.equal(server().State.Running, true);
+});
+
+step("with Compose v1 compose.sh does the same, and prints the setup link while nobody administers", () => {
+  const env = { PATH: process.env.PATH, HOME: folder };
+  if (!hasV1 || spawnSync("docker", ["compose", "version"], { env }).status === 0) return;
+  isV1 = true;
+  docker("volume", "rm", `${prefix}slipway_data`);
+  const { status, stdout, stderr } = composeSh();
+  assert.equal(status, 0, stdout + stderr);
+  assert.match(stdout, new RegExp(`compose:   ${stage.origin}${base}/hub/signup\\?code=\\S+`));
+  own = inspect(ownName()).Id;
+  // Another installation's now: the same name does not make it ours.
+  assert.equal(server().State.StartedAt, first.State.StartedAt);
+  const end = composeSh("down");
+  own = undefined;
+  assert.equal(end.status, 0, end.stdout + end.stderr);
   assert.equal(server().State.Running, true);
 });
 
