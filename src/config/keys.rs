@@ -273,7 +273,7 @@ pub const KEYS: &[Key] = &[
         "hub.connect_url",
         Kind::Text,
         r#""auto""#,
-        "The address of hub.bind as servers see it: \"http://host:port\". \"auto\" makes it from hub.bind.",
+        "The address of hub.bind as servers see it: \"http://host:port\". \"auto\" makes it from hub.bind; if Slipway is a container itself, with a name that it has on spawner.docker.network and that its next container will have, too.",
     ),
     key(
         "hub.default_url",
@@ -519,8 +519,8 @@ pub const KEYS: &[Key] = &[
     key(
         "spawner.docker.network",
         Kind::Text,
-        r#""slipway""#,
-        "The network of all servers; made when missing, with traffic between servers off.",
+        r#""auto""#,
+        "The network of all servers. One that is missing is made, on a host with traffic between servers off. \"auto\": slipway; if Slipway is a container itself, the network that it is on, and of several the one with the label slipway.network=servers.",
     ),
     key(
         "spawner.docker.name_prefix",
