@@ -68,7 +68,7 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
     poll_fn(|cx| {
         without_stream += turn.begin();
         if without_stream > without_stream_limit {
-            debug!(address = %arrival.peer.ip(), bytes = without_stream, "connection ended: frames without a stream");
+            debug!(address = %peer, bytes = without_stream, "connection ended: frames without a stream");
             return Poll::Ready(());
         }
         // Answers first, so that the connection sends them in this very turn; then what it has read begins at once.
