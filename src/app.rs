@@ -25,6 +25,7 @@ use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
 use crate::gpu::{Gpus, Nvml};
 use crate::hub::{self, HubState};
+use crate::listener::acme::{self, Acme, AcmeError};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
 use crate::model::{
     Clock, Door, GrantedIdle, IdleRules, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName,
@@ -63,6 +64,9 @@ pub enum AppError {
     /// The TLS library.
     #[error("TLS cannot be set up")]
     Tls(#[from] listener::TlsError),
+    /// The ACME authority.
+    #[error("no certificates can be ordered")]
+    Acme(#[from] AcmeError),
     /// Servers cannot be run.
     #[error("servers cannot be run; set spawner.backend to the one that is meant")]
     Backend(#[from] BackendError),
@@ -174,10 +178,17 @@ impl App {
         };
         let host_facts = host::Latest::default();
         let facts_for_metrics = host_facts.facts_of();
-        let state =
-            HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
-                .with_host(host_facts.facts_of(), gpus.clone())
-                .with_metrics_page(Arc::new(move || figures.page()));
+        let state = HubState::new(
+            hub_config,
+            auth.clone(),
+            spawner.clone(),
+            services.clone(),
+            program,
+            clock.clone(),
+            random.clone(),
+        )
+        .with_host(host_facts.facts_of(), gpus.clone())
+        .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
         let checks = state.clone();
         control_tasks.spawn(state.clone().keep_activity_samples(tasks.stopping().clone()));
@@ -186,7 +197,8 @@ impl App {
         let (host_name, certificate_clock) = (own_name.unwrap_or_else(host_name), clock.clone());
         let certificates =
             run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
-        let certified = certificates.clone();
+        let acme = open_acme(&config, &store, &certificates, &clock, &random).await?;
+        let (certified, challenges) = (certificates.clone(), certificates.challenges().clone());
         let host = host::Host {
             backend: engine,
             gpus,
@@ -213,6 +225,7 @@ impl App {
             base: config.hub.base.clone(),
             session_cookie: session_cookie.clone(),
             is_certified: Arc::new(move |host| certified.covers(host)),
+            challenge: Arc::new(move |token| challenges.answer(token)),
             access_log: access_log.clone().map(tell_exchange),
             clock,
             tasks: tasks.clone(),
@@ -235,13 +248,20 @@ impl App {
         };
         metrics::register(&metrics, sources);
 
+        let tls = {
+            let (listener_config, certificates) = (config.listener.clone(), certificates.clone());
+            run_blocking(move || listener::acceptor(&listener_config, certificates)).await?
+        };
+        if let Some(acme) = acme {
+            control_tasks.spawn(acme.run(tasks.stopping().clone()));
+        }
         let taken_up = note_certificates(&auth, &control_tasks);
         control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone(), taken_up));
         control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
         control_tasks.spawn(control::serve(commands, auth.clone(), stop_servers(&spawner), control_tasks.clone()));
         private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
         http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
-        https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
+        https.run(&tasks, Some(tls), serve(&edge, Door::Public, &tasks));
         note_start(&config, &auth).await;
         checks.check_audit();
         checks.tell_of_idle_stops();
@@ -303,6 +323,22 @@ async fn note_start(config: &Config, auth: &Auth) {
     if let Err(error) = auth.note_start(env!("CARGO_PKG_VERSION"), settings.collect()).await {
         warn!(error = &error as &dyn std::error::Error, "the start could not be noted in the audit log");
     }
+}
+
+/// What orders certificates, if names are set; what it obtained before is served from here on.
+async fn open_acme(
+    config: &Config,
+    store: &Store,
+    certificates: &Arc<Certificates>,
+    clock: &Arc<dyn Clock>,
+    random: &Random,
+) -> Result<Option<Arc<Acme>>, AcmeError> {
+    if config.listener.acme.names.is_empty() {
+        return Ok(None);
+    }
+    let (config, store, certificates) = (config.listener.acme.clone(), store.clone(), certificates.clone());
+    let (clock, random) = (clock.clone(), random.clone());
+    run_blocking(move || Acme::open(config, acme::Parts { store, certificates, clock, random })).await.map(Some)
 }
 
 /// Notes in the audit log what certificates are served from now on.

@@ -1,6 +1,7 @@
 //! Checks the settings, and the relations between them, and fills in each module's `Config`.
 
 mod idle;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
         trusted_proxies: trusted_proxies.clone(),
         requests_in_hub: read.count("hub.requests"),
         ignored_paths: idle::ignored_paths(read),
+        hsts: tls::hsts(read),
         ..edge::Config::default()
     };
     edge_config.http1.head_timeout_s = read.seconds("listener.header_timeout_s");
@@ -185,6 +187,8 @@ fn fill(read: &mut Reader<'_>) -> Config {
             data_dir: data_dir.clone(),
             trusted_proxies,
             limits,
+            tls: tls::versions_and_clients(read),
+            acme: tls::acme(read),
             ..listener::Config::default()
         },
         edge: edge_config,
