@@ -342,7 +342,7 @@ pub const KEYS: &[Key] = &[
         "hub.default_url",
         Kind::Text,
         r#""""#,
-        "Where people land after sign-in, as in \"/hub/home\". Empty: at their own server.",
+        "Where people land after sign-in, as in \"/hub/home\", or below base_url, as in \"hub/home\". Empty: at their own server.",
     ),
     key(
         "hub.default_server",
