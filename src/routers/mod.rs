@@ -12,6 +12,8 @@ mod draft;
 mod middleware;
 mod node;
 mod problem;
+#[cfg(test)]
+mod testing;
 
 pub use balancer::{
     Balancer, BalancerDraft, Chosen, HealthChecks, NoTarget, Scheme, ServerTemplate, Target, TargetView,
