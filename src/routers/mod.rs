@@ -19,6 +19,8 @@ mod node;
 mod problem;
 mod rule;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use access::{Access, EntryPoint};
 pub use balancer::{
