@@ -20,6 +20,8 @@ mod problem;
 mod rule;
 pub mod sources;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use access::{Access, EntryPoint};
 pub use balancer::{

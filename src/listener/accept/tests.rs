@@ -50,7 +50,7 @@ fn world(limits: AcceptLimits) -> (World, CertificateDer<'static>) {
     let tasks = Tasks::new(Handle::current());
     let listener = Listener::bind(&[([127, 0, 0, 1], 0).into()], &limits, &[]).expect("bound");
     let address = listener.addresses()[0];
-    listener.run(&tasks, Some(acceptor(certificates.clone()).expect("TLS")), echo_security());
+    listener.run(&tasks, Some(acceptor(&Config::default(), certificates.clone()).expect("TLS")), echo_security());
     (World { folder, certificates, address, tasks }, leaf)
 }
 
