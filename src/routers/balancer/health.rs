@@ -215,7 +215,7 @@ impl Check {
                 _ => drop(headers.insert(name, value.clone())),
             }
         }
-        let relay = Relay { silence_limit: Some(self.health.timeout), ..Relay::default() };
+        let relay = Relay { target: None, silence_limit: Some(self.health.timeout) };
         let facts = Forwarding { is_activity: false, ..Forwarding::relayed(&host, relay) };
         let answer = self.proxy.forward(request, &self.upstream, facts).await.map_err(|error| error.to_string())?;
         let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
