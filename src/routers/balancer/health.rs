@@ -135,7 +135,7 @@ async fn keep_checking(check: Check, balancer: Weak<Balancer>, target: Weak<Targ
     loop {
         // The semaphore is never closed; were it, checks would only lose their bound.
         let permit = check.at_once.acquire().await.ok();
-        let (Some(_balancer), Some(target)) = (balancer.upgrade(), target.upgrade()) else { return };
+        let (Some(kept), Some(target)) = (balancer.upgrade(), target.upgrade()) else { return };
         let trouble = check.ask(&target).await.err();
         drop(permit);
         let is_up = trouble.is_none();
@@ -148,7 +148,7 @@ async fn keep_checking(check: Check, balancer: Weak<Balancer>, target: Weak<Targ
         }
         let pause = if is_up { check.health.interval } else { check.health.unhealthy_interval };
         drop(target);
-        drop(_balancer);
+        drop(kept);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = tasks.stopping().cancelled() => return,

@@ -76,7 +76,7 @@ pub struct Facts<'a> {
 #[derive(Clone)]
 pub struct Tools {
     clock: Arc<dyn Clock>,
-    proxy: Proxy,
+    pub(super) proxy: Proxy,
     /// Right passwords are remembered under this key.
     key: [u8; 32],
     /// Who has a place for a password's check: those that run and those that wait.
@@ -202,15 +202,15 @@ pub enum Middleware {
     /// Several in a row.
     Chain(Vec<Arc<Middleware>>),
     /// Sends nothing to a target that fails.
-    CircuitBreaker(circuit_breaker::CircuitBreaker),
+    CircuitBreaker(Box<circuit_breaker::CircuitBreaker>),
     /// gzip for answers.
     Compress(compress::Compress),
     /// Another service's page in place of an answer.
     Errors(errors::Errors),
     /// Another service decides.
-    ForwardAuth(forward_auth::ForwardAuth),
+    ForwardAuth(Box<forward_auth::ForwardAuth>),
     /// Headers set and removed.
-    Headers(headers::Headers),
+    Headers(Box<headers::Headers>),
     /// So many requests of a source at the same time.
     InFlight(in_flight::InFlight),
     /// Only from these addresses.
@@ -320,10 +320,12 @@ impl Middleware {
             "addPrefix" => ready(Self::AddPrefix(add_prefix::AddPrefix::read(&mut fields)?)),
             "basicAuth" => ready(Self::BasicAuth(basic_auth::BasicAuth::read(&mut fields)?)),
             "buffering" => ready(Self::Buffering(buffering::Buffering::read(&mut fields)?)),
-            "circuitBreaker" => ready(Self::CircuitBreaker(circuit_breaker::CircuitBreaker::read(&mut fields)?)),
+            "circuitBreaker" => {
+                ready(Self::CircuitBreaker(Box::new(circuit_breaker::CircuitBreaker::read(&mut fields)?)))
+            }
             "compress" => ready(Self::Compress(compress::Compress::read(&mut fields)?)),
-            "forwardAuth" => ready(Self::ForwardAuth(forward_auth::ForwardAuth::read(&mut fields)?)),
-            "headers" => ready(Self::Headers(headers::Headers::read(&mut fields)?)),
+            "forwardAuth" => ready(Self::ForwardAuth(Box::new(forward_auth::ForwardAuth::read(&mut fields)?))),
+            "headers" => ready(Self::Headers(Box::new(headers::Headers::read(&mut fields)?))),
             "inFlightReq" => ready(Self::InFlight(in_flight::InFlight::read(&mut fields)?)),
             "ipAllowList" => ready(Self::IpAllowList(ip_allow_list::IpAllowList::read(&mut fields)?)),
             "rateLimit" => ready(Self::RateLimit(rate_limit::RateLimit::read(&mut fields)?)),

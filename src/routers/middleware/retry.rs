@@ -13,7 +13,7 @@ use super::answer::NoAnswer;
 use super::gather::{Gathered, gather};
 use super::lent::Repeated;
 use super::status_ranges::StatusRanges;
-use crate::net::{RequestBody, ResponseBody};
+use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::routers::{Fields, Problem};
 
 /// More attempts are no retry but a flood.
@@ -72,7 +72,7 @@ impl Retry {
         let repeated = match by_status {
             true => match keep(request, self.body_bytes).await {
                 Ok(repeated) => repeated,
-                Err(answer) => return answer,
+                Err(_) => return bad_request(),
             },
             false => Repeated::streamed(request),
         };
@@ -106,13 +106,12 @@ impl Retry {
     }
 }
 
-async fn keep(request: Request<RequestBody>, limit_bytes: usize) -> Result<Repeated, Response<ResponseBody>> {
+async fn keep(request: Request<RequestBody>, limit_bytes: usize) -> Result<Repeated, BoxError> {
     let (parts, body) = request.into_parts();
-    match gather(body, limit_bytes).await {
-        Ok(Gathered::Whole(bytes)) => Ok(Repeated::whole(parts, bytes)),
-        Ok(Gathered::More(body)) => Ok(Repeated::streamed(Request::from_parts(parts, RequestBody::stream(body)))),
-        Err(_) => Err(bad_request()),
-    }
+    Ok(match gather(body, limit_bytes).await? {
+        Gathered::Whole(bytes) => Repeated::whole(parts, bytes),
+        Gathered::More(body) => Repeated::streamed(Request::from_parts(parts, RequestBody::stream(body))),
+    })
 }
 
 /// The client's own body failed: nobody may hear this any more.
