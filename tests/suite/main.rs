@@ -5,6 +5,7 @@
 #![allow(clippy::large_futures)]
 
 mod access;
+mod acme;
 mod activity;
 mod architecture;
 mod attack_forms;
@@ -16,6 +17,7 @@ mod attack_spawn;
 mod attack_tenant;
 mod attack_wire;
 mod audit;
+mod certificate_swaps;
 mod chp;
 #[allow(dead_code)]
 mod client;

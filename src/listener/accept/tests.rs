@@ -20,7 +20,10 @@ fn echo_security() -> Serve {
         Box::pin(async move {
             let mut bytes = [0; 64];
             while connection.stream.read(&mut bytes).await.unwrap_or(0) > 0 {
-                let answer = format!("{:?}", connection.security);
+                let answer = match &connection.security {
+                    Security::Tls(handshake) => format!("Tls({:?})", handshake.protocol),
+                    other => format!("{other:?}"),
+                };
                 let _ = connection.stream.write_all(answer.as_bytes()).await;
             }
         })
