@@ -43,6 +43,12 @@ pub(super) enum Refusal {
     /// A page of another site, or of another origin, has made the browser send this.
     #[error("the request was sent by a page of another site")]
     CrossSite,
+    /// Somebody whom we know, and who may not use this.
+    #[error("this is not for {who}")]
+    NotAllowed {
+        /// The caller.
+        who: String,
+    },
     /// There is nothing, or nothing that this caller may see.
     #[error("no access to resources or resources not found")]
     NotFound,
@@ -97,7 +103,9 @@ impl Refusal {
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::WrongHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Credentials | Self::PasswordFirst | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Credentials | Self::PasswordFirst | Self::CrossSite | Self::NotAllowed { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HubBusy => StatusCode::SERVICE_UNAVAILABLE,
@@ -160,6 +168,11 @@ impl Refusal {
                 "A page of another site asked your browser to send this, and it was not carried out.",
                 "Open the page here and try again.",
             ),
+            Self::NotAllowed { who } => Words {
+                heading: "This is not for you",
+                sentence: format!("You are signed in as {who}, and may not open this page."),
+                cure: "Ask an administrator to let you in.",
+            },
             Self::NotFound => words(
                 "There is nothing here",
                 "The address may be mistyped, or the page is not yours to see.",
