@@ -34,7 +34,7 @@ const NEXT_LIMIT_BYTES: usize = 4096;
 
 impl Edge {
     /// Answers one request. A panic on the way is a 500 for this one and nobody else.
-    pub(super) async fn answer(&self, arrival: Arrival, request: Request<RequestBody>) -> Response<ResponseBody> {
+    pub(super) async fn answer(&self, arrival: &Arrival, request: Request<RequestBody>) -> Response<ResponseBody> {
         let mut record = self.parts.access_log.clone().map(|sink| {
             let (method, uri) = (request.method().clone(), request.uri().clone());
             Record::begin(sink, self.parts.clock.now(), arrival.peer.ip(), method, uri, request.version())
@@ -60,7 +60,7 @@ impl Edge {
 
     async fn life_of(
         &self,
-        arrival: Arrival,
+        arrival: &Arrival,
         request: Request<RequestBody>,
         manner: &Manner,
         record: &mut Option<Record>,
@@ -77,10 +77,10 @@ impl Edge {
         }
 
         // For which host, and from where.
-        let site = self.site_of(&arrival, &uri, request.headers())?;
+        let site = self.site_of(arrival, &uri, request.headers())?;
         note(record, |record| record.address = site.client);
         if !site.is_secure {
-            return Ok(self.to_https(&arrival, &site, &uri, manner));
+            return Ok(self.to_https(arrival, &site, &uri, manner));
         }
 
         // Who sends it.
@@ -147,7 +147,7 @@ impl Edge {
         if !admit::is_our_host(&authority, config.public_url.as_ref(), |host| (self.parts.is_certified)(host)) {
             return Err(Refusal::WrongHost { host: authority.as_str().to_owned() });
         }
-        let is_secure = match arrival.security {
+        let is_secure = match &arrival.security {
             Security::Tls(_) => !is_from_proxy || forwarded::came_by_tls(headers),
             Security::Plain => is_from_proxy && forwarded::came_by_tls(headers),
             Security::PlainOnTlsPort => false,
