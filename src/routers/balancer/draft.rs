@@ -87,6 +87,14 @@ pub struct ServerTemplate {
     url: Option<Server>,
 }
 
+impl ServerTemplate {
+    /// True if the labels name another address than the container's own.
+    #[must_use]
+    pub fn has_url(&self) -> bool {
+        self.url.is_some()
+    }
+}
+
 /// A target as it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Server {

@@ -14,6 +14,8 @@ pub struct Needs {
     pub hosts: Option<Vec<String>>,
     /// A path that begins with one of these.
     pub paths: Option<Vec<PathNeed>>,
+    /// True if it speaks of hosts by a pattern somewhere: then it may take hosts that it does not name.
+    pub has_host_pattern: bool,
 }
 
 /// How a path must begin, or what it must be.
@@ -26,28 +28,43 @@ pub struct PathNeed {
 }
 
 pub(super) fn of(expression: &Expression) -> Needs {
+    Needs { has_host_pattern: has_host_pattern(expression), ..needed(expression) }
+}
+
+fn has_host_pattern(expression: &Expression) -> bool {
     match expression {
-        Expression::One(Matcher::Host(host)) => Needs { hosts: Some(vec![host.clone()]), paths: None },
+        Expression::One(matcher) => matches!(matcher, Matcher::HostRegexp(_) | Matcher::HostBelow(_)),
+        // Every host but one is a pattern, too.
+        Expression::Not(part) => needed(part).hosts.is_some() || has_host_pattern(part),
+        Expression::All(parts) | Expression::Any(parts) => parts.iter().any(has_host_pattern),
+    }
+}
+
+fn needed(expression: &Expression) -> Needs {
+    match expression {
+        Expression::One(Matcher::Host(host)) => Needs { hosts: Some(vec![host.clone()]), ..Needs::default() },
         Expression::One(Matcher::Path(path)) => path_need(path, true),
         Expression::One(Matcher::PathPrefix(path)) => path_need(path, false),
         // What is not asked for needs nothing that we could name.
         Expression::One(_) | Expression::Not(_) => Needs::default(),
-        Expression::All(parts) => parts.iter().map(of).fold(Needs::default(), |one, other| Needs {
+        Expression::All(parts) => parts.iter().map(needed).fold(Needs::default(), |one, other| Needs {
             hosts: fewer(one.hosts, other.hosts),
             paths: fewer(one.paths, other.paths),
+            has_host_pattern: false,
         }),
         Expression::Any(parts) => {
-            let all: Vec<_> = parts.iter().map(of).collect();
+            let all: Vec<_> = parts.iter().map(needed).collect();
             Needs {
                 hosts: either(all.iter().map(|needs| needs.hosts.clone())),
                 paths: either(all.iter().map(|needs| needs.paths.clone())),
+                has_host_pattern: false,
             }
         }
     }
 }
 
 fn path_need(path: &str, is_whole: bool) -> Needs {
-    Needs { hosts: None, paths: Some(vec![PathNeed { text: path.to_owned(), is_whole }]) }
+    Needs { paths: Some(vec![PathNeed { text: path.to_owned(), is_whole }]), ..Needs::default() }
 }
 
 /// Both hold: the shorter list says more.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, Method};
 
-use crate::routers::draft::EntryPoint;
+use crate::routers::access::EntryPoint;
 
 /// A request, as the table is asked for a router.
 #[derive(Clone, Copy, Debug)]

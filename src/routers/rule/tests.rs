@@ -1,7 +1,7 @@
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::*;
-use crate::routers::draft::EntryPoint;
+use crate::routers::access::EntryPoint;
 
 /// A request written on one line: `GET http://host/path?query`, then headers.
 fn asks(rule: &Rule, request: &str, headers: &[(&'static str, &'static str)]) -> bool {
