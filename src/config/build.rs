@@ -1,6 +1,7 @@
 //! Checks the settings, and the relations between them, and fills in each module's `Config`.
 
 mod idle;
+mod routers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,8 @@ pub struct Config {
     pub edge: edge::Config,
     /// The way to servers.
     pub proxy: proxy::Config,
+    /// Routes beyond users: where they come from.
+    pub routers: crate::routers::sources::Config,
     /// Pages and API.
     pub hub: hub::Config,
     /// The private listener's address.
@@ -113,6 +116,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
     let trusted_proxies: Vec<Network> = read.all("listener.trusted_proxies");
     let public_url = read.optional("public_url", edge::PublicUrl::from_str);
     let public_origin = public_url.as_ref().map(edge::PublicUrl::origin);
+    let routers_config = routers::config(read, &base, public_url.as_ref());
     let https: Vec<SocketAddr> = read.all("listener.https");
     let limits = listener::AcceptLimits {
         connections: read.count("listener.connections"),
@@ -183,6 +187,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             connections_per_upstream: read.count("proxy.connections_per_server"),
             ..proxy::Config::default()
         },
+        routers: routers_config,
         hub: hub::Config {
             base,
             public_origin,

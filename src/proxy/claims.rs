@@ -62,12 +62,6 @@ pub fn remove_claims(headers: &mut HeaderMap, session_cookie: &str) {
     }
 }
 
-/// True for a header that only a proxy may say; a target is given these by us alone.
-#[must_use]
-pub fn is_claim(name: &HeaderName) -> bool {
-    kind_of(name) == RequestHeader::Ours
-}
-
 /// Removes from an answer what would touch others: everywhere cookies of our names, and for a target that shares the
 /// hub's host (`is_shared`) whatever acts on the whole origin.
 pub fn confine_answer(headers: &mut HeaderMap, session_cookie: &str, is_shared: bool) {

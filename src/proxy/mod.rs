@@ -25,7 +25,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
-pub use claims::{Guard, confine_answer, is_claim, remove_claims};
+pub use claims::{Guard, confine_answer, remove_claims};
 pub use config::Config;
 pub use counts::Figures;
 pub use error::ProxyError;

@@ -33,6 +33,7 @@ mod notices;
 mod openapi;
 mod people;
 mod puppet;
+mod routers;
 mod routes;
 mod shutdown;
 mod spawn;
