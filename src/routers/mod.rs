@@ -22,6 +22,8 @@ mod rule;
 mod serve;
 pub mod sources;
 mod table;
+#[cfg(test)]
+mod testing;
 pub mod view;
 
 pub use access::{Access, EntryPoint};
