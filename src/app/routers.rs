@@ -38,13 +38,13 @@ pub(super) async fn start(config: &Config, clock: &Arc<dyn Clock>, tasks: &Tasks
     // Its own connections: a target that takes none takes none from users' servers.
     let proxy = Proxy::with_tls(config.proxy.clone(), clock.clone(), tasks.clone(), tls_to_targets());
     let health_checks = HealthChecks::new(control_tasks.clone(), proxy.clone(), HEALTH_CHECKS);
-    let tools = Tools { clock: clock.clone(), tasks: tasks.clone(), random: Random::from_system(), proxy };
+    let tools = Tools::new(clock.clone(), proxy.clone(), &Random::from_system());
     let docker = config.routers.docker.clone().filter(is_there);
     let lazy = match &docker {
         Some(docker) => lazy(docker, clock, control_tasks).await,
         None => None,
     };
-    let routers = Routers::new(published.clone(), tools, lazy.clone());
+    let routers = Routers::new(published.clone(), proxy, tools, lazy.clone());
     let stopping = control_tasks.stopping();
     if let Some(lazy) = lazy {
         let routers = routers.clone();

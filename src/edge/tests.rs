@@ -86,13 +86,9 @@ pub(super) fn talking_hub() -> Hub {
 /// No routers: what they do is told with the whole program around them.
 fn routers(tasks: &Tasks) -> Routers {
     let clock = Arc::new(SystemClock);
-    let tools = Tools {
-        proxy: Proxy::new(proxy::Config::default(), clock.clone(), tasks.clone()),
-        clock,
-        tasks: tasks.clone(),
-        random: Random::from_seed(2),
-    };
-    Routers::new(Arc::default(), tools, None)
+    let proxy = Proxy::new(proxy::Config::default(), clock.clone(), tasks.clone());
+    let tools = Tools::new(clock, proxy.clone(), &Random::from_seed(2));
+    Routers::new(Arc::default(), proxy, tools, None)
 }
 
 impl World {

@@ -101,14 +101,15 @@ pub struct Routers(Arc<Inner>);
 struct Inner {
     table: Arc<Published>,
     tools: Tools,
+    proxy: Proxy,
     lazy: Option<Lazy>,
 }
 
 impl Routers {
-    /// Routers of `table`, whatever it holds at the moment. Without `lazy` no container starts on request.
+    /// Routers of `table`, whatever it holds at the moment, whose targets `proxy` speaks to. Without `lazy` no container starts on request.
     #[must_use]
-    pub fn new(table: Arc<Published>, tools: Tools, lazy: Option<Lazy>) -> Self {
-        Self(Arc::new(Inner { table, tools, lazy }))
+    pub fn new(table: Arc<Published>, proxy: Proxy, tools: Tools, lazy: Option<Lazy>) -> Self {
+        Self(Arc::new(Inner { table, tools, proxy, lazy }))
     }
 
     /// True while there is no router at all. One load, for every request.
@@ -190,7 +191,7 @@ impl Routers {
     }
 
     fn proxy(&self) -> &Proxy {
-        &self.0.tools.proxy
+        &self.0.proxy
     }
 }
 

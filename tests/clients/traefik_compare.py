@@ -253,7 +253,7 @@ class Containers:
     def start(self, name, labels, command=("python3", "-c", ECHO)):
         full = f"{self.mark}-{name}"
         words = ["docker", "run", "-d", "--rm", "--name", full, "--network", self.network, "--user", "65534",
-                 "-e", f"NAME={name}", "--label", f"slipway.compare={self.mark}"]
+                 "-e", f"NAME={name}", "--label", f"compare={self.mark}"]
         if "traefik.enable" not in labels:
             words += ["--label", "traefik.enable=true"]
         for label, value in labels.items():
@@ -293,7 +293,7 @@ def start_traefik(binary, folder, mark, network, ports):
         binary, "--log.level=ERROR", "--global.checknewversion=false", "--global.sendanonymoususage=false",
         f"--entrypoints.web.address=127.0.0.1:{ports['web']}", f"--entrypoints.websecure.address=127.0.0.1:{ports['websecure']}",
         "--providers.docker=true", "--providers.docker.exposedbydefault=false", f"--providers.docker.network={network}",
-        f"--providers.docker.constraints=Label(`slipway.compare`,`{mark}`)",
+        f"--providers.docker.constraints=Label(`compare`,`{mark}`)",
     ]
     return Program("traefik", words, folder)
 
@@ -306,16 +306,21 @@ data_dir = "{folder}/data"
 certs_dir = "{folder}/certs"
 public_url = "https://hub.test:{ports['websecure']}"
 [listener]
-http = "127.0.0.1:{ports['web']}"
-https = "127.0.0.1:{ports['websecure']}"
+http = ["127.0.0.1:{ports['web']}"]
+https = ["127.0.0.1:{ports['websecure']}"]
 [hub]
 bind = "127.0.0.1:{free_port()}"
 [spawner]
 backend = "process"
+[spawner.process]
+run_as = "nobody"
+[routers]
+default_entry_points = ["web", "websecure"]
+file = ""
 [routers.docker]
 enable = true
 network = "{network}"
-constraints = "Label(`slipway.compare`,`{mark}`)"
+constraint = "Label(`compare`,`{mark}`)"
 """)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
     return Program("slipway", [binary, "serve", "--config", config], folder, environment)
@@ -392,6 +397,7 @@ def main():
     traefik_binary, slipway_binary = map(os.path.abspath, words[:2])
     seed, count = option("--seed", 20261122), option("--requests", 500)
     folder = tempfile.mkdtemp(prefix="slipway-compare-")
+    os.chmod(folder, 0o755)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     mark = f"m{os.getpid()}"
     began = time.monotonic()

@@ -78,13 +78,9 @@ impl World {
         let engine = connect(&format!("unix://{SOCKET}")).await.expect("an engine");
         let lazy_config = LazyConfig { stop_timeout_s: 1, ..LazyConfig::default() };
         let lazy = Lazy::new(lazy_config, Arc::new(engine), clock.clone(), tasks.clone());
-        let tools = Tools {
-            proxy: Proxy::new(proxy::Config::default(), clock.clone(), tasks.clone()),
-            clock,
-            tasks: tasks.clone(),
-            random: Random::from_system(),
-        };
-        let routers = Routers::new(published, tools, Some(lazy.clone()));
+        let proxy = Proxy::new(proxy::Config::default(), clock.clone(), tasks.clone());
+        let tools = Tools::new(clock, proxy.clone(), &Random::from_system());
+        let routers = Routers::new(published, proxy, tools, Some(lazy.clone()));
         let running = routers.clone();
         tasks.spawn(lazy.stop_idle(move || running.running_lazy(), tasks.stopping().clone()));
         Self { routers, mark, tasks }

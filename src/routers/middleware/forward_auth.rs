@@ -106,7 +106,7 @@ impl ForwardAuth {
             request = Request::from_parts(parts, whole_body(shown.clone()));
         }
         let question = self.question(&request, shown, next.facts);
-        let relay = Relay { target: None, silence_limit: Some(ANSWER_TIMEOUT) };
+        let relay = Relay { target: None, silence_limit: Some(ANSWER_TIMEOUT), guard: None };
         let facts = Forwarding { is_activity: false, ..Forwarding::relayed(&self.authority, relay) };
         let asking = async {
             let answer = next.tools.proxy.forward(question, &self.upstream, facts).await.ok()?;
