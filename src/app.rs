@@ -3,6 +3,7 @@
 mod gpus;
 mod host;
 mod metrics;
+mod routers;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -33,7 +34,7 @@ use crate::model::{
 };
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
-use crate::routers;
+use crate::routers::Published;
 use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
@@ -96,6 +97,8 @@ pub struct App {
     pub services: Services,
     /// Where ready servers are.
     pub routes: Arc<Routes>,
+    /// Routes beyond users.
+    pub routers: Arc<Published>,
     tasks: Tasks,
     stop_wished: CancellationToken,
     stop_timeout: Duration,
@@ -163,10 +166,6 @@ impl App {
             }
         }
 
-        let routers = Arc::new(routers::Published::default());
-        let sources = routers::sources::Sources::new(config.routers.clone(), routers.clone(), clock.clone());
-        control_tasks.spawn(sources.watch(control_tasks.clone()));
-
         let services =
             new_services(&config, &auth, routes.clone(), private_address, clock.clone(), control_tasks.clone());
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
@@ -183,6 +182,7 @@ impl App {
         };
         let host_facts = host::Latest::default();
         let facts_for_metrics = host_facts.facts_of();
+        let routers = routers::start(&config, &clock, &tasks, &control_tasks).await;
         let state = HubState::new(
             hub_config,
             auth.clone(),
@@ -193,6 +193,7 @@ impl App {
             random.clone(),
         )
         .with_host(host_facts.facts_of(), gpus.clone())
+        .with_routes(routers::view_of(&routers, &https_addresses, &http_addresses))
         .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
         let checks = state.clone();
@@ -225,6 +226,7 @@ impl App {
             auth: auth.clone(),
             proxy: proxy.clone(),
             routes: routes.clone(),
+            routers: routers.routers.clone(),
             hub: hub_service(hub::router(state), control),
             report: Arc::new(move |report| reports.report_unreachable(report)),
             base: config.hub.base.clone(),
@@ -282,6 +284,7 @@ impl App {
             spawner,
             services,
             routes,
+            routers: routers.published,
             tasks,
             stop_wished,
             stop_timeout: config.stop_timeout,

@@ -20,10 +20,12 @@ pub(super) enum Aim {
     Server,
     /// A service.
     Service,
+    /// What containers' labels and the file of routes lead to.
+    Router,
 }
 
 /// As labels, in the order of `Aim`.
-const AIMS: [&str; 4] = ["none", "hub", "server", "service"];
+const AIMS: [&str; 5] = ["none", "hub", "server", "service", "router"];
 /// As labels.
 const PROTOCOLS: [&str; 2] = ["http/1.1", "http/2"];
 /// As labels.
@@ -63,7 +65,7 @@ impl Counts {
 /// Some requests that have the same labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestFigure {
-    /// `hub`, `server`, `service`, `none`.
+    /// `hub`, `server`, `service`, `router`, `none`.
     pub aim: &'static str,
     /// `http/1.1`, `http/2`.
     pub protocol: &'static str,

@@ -16,6 +16,7 @@ mod client;
 mod engine;
 mod grants;
 mod idle;
+mod lazy;
 mod notices;
 #[allow(dead_code)]
 mod program;

@@ -35,6 +35,7 @@ mod notices;
 mod openapi;
 mod people;
 mod puppet;
+mod routers;
 mod routes;
 mod shutdown;
 mod spawn;

@@ -224,6 +224,9 @@ fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Confi
         ("SLIPWAY_CERTS_DIR".to_owned(), path("certs")),
         ("SLIPWAY_LISTENER_HTTPS".to_owned(), "127.0.0.1:0".to_owned()),
         ("SLIPWAY_HUB_BIND".to_owned(), "127.0.0.1:0".to_owned()),
+        // Whatever containers are here, they are others'.
+        ("SLIPWAY_ROUTERS_DOCKER_ENABLE".to_owned(), "false".to_owned()),
+        ("SLIPWAY_ROUTERS_FILE".to_owned(), path("routes.yml")),
     ];
     environment.extend(overrides.iter().cloned());
     config::load(None, environment).expect("a sound configuration").1

@@ -39,6 +39,11 @@ pub(super) struct HealthDraft {
 }
 
 impl HealthDraft {
+    /// `/health every 30 s`.
+    pub(super) fn shown(&self) -> String {
+        format!("{} every {} s", self.path, self.interval.as_secs_f64())
+    }
+
     /// Reads a `healthCheck` section.
     ///
     /// # Errors
@@ -215,7 +220,7 @@ impl Check {
                 _ => drop(headers.insert(name, value.clone())),
             }
         }
-        let relay = Relay { target: None, silence_limit: Some(self.health.timeout) };
+        let relay = Relay { target: None, silence_limit: Some(self.health.timeout), guard: None };
         let facts = Forwarding { is_activity: false, ..Forwarding::relayed(&host, relay) };
         let answer = self.proxy.forward(request, &self.upstream, facts).await.map_err(|error| error.to_string())?;
         let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
