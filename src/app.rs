@@ -33,6 +33,7 @@ use crate::model::{
 };
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
+use crate::routers;
 use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
@@ -122,14 +123,15 @@ impl App {
 
         let commands = control::Listener::bind(config.control.clone())?;
         let auth = Auth::load(config.auth.clone(), store.clone(), clock.clone(), random.clone()).await?;
-        let (backend, gateway) = match backend {
-            Some(backend) => (backend, None),
+        let Chosen { backend, gateway, own_name } = match backend {
+            Some(backend) => Chosen { backend, gateway: None, own_name: None },
             None => choose_backend(&config, &store, &control_tasks).await?,
         };
-        let private = Listener::bind(&[private_address(&config.hub_bind, gateway)], &config.listener.limits, &[])?;
+        let address = private_address(&config.hub_bind, gateway, own_name.is_some());
+        let private = Listener::bind(&[address], &config.listener.limits, &[])?;
         let private_address = private.addresses()[0];
         let mut spawner_config = config.spawner.clone();
-        spawner_config.hub_connect_url = connect_url(&config, private_address);
+        spawner_config.hub_connect_url = connect_url(&config, own_name.as_deref(), private_address);
         let hub_url = spawner_config.hub_connect_url.clone();
         let routes = Arc::new(Routes::default());
         let gpus = Gpus::new(config.gpu, Arc::new(Nvml::default()), clock.clone());
@@ -160,6 +162,10 @@ impl App {
                 });
             }
         }
+
+        let routers = Arc::new(routers::Published::default());
+        let sources = routers::sources::Sources::new(config.routers.clone(), routers.clone(), clock.clone());
+        control_tasks.spawn(sources.watch(control_tasks.clone()));
 
         let services =
             new_services(&config, &auth, routes.clone(), private_address, clock.clone(), control_tasks.clone());
@@ -192,7 +198,8 @@ impl App {
         let checks = state.clone();
         control_tasks.spawn(state.clone().keep_activity_samples(tasks.stopping().clone()));
         let listener_config = config.listener.clone();
-        let (host_name, certificate_clock) = (host_name(), clock.clone());
+        // A container's own host name is another one in each: a certificate for it would be another one, too.
+        let (host_name, certificate_clock) = (own_name.unwrap_or_else(host_name), clock.clone());
         let certificates =
             run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
         let acme = open_acme(&config, &store, &certificates, &clock, &random).await?;
@@ -360,27 +367,40 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-/// The backend, and the address under which its servers see this host, if that is not the loopback.
-async fn choose_backend(
-    config: &Config,
-    store: &Store,
-    tasks: &Tasks,
-) -> Result<(Arc<dyn Backend>, Option<IpAddr>), AppError> {
+/// Where servers run, and how they find us.
+struct Chosen {
+    backend: Arc<dyn Backend>,
+    /// The address under which servers see this host, if that is not the loopback.
+    gateway: Option<IpAddr>,
+    /// The name under which they see us, if we are a container among them.
+    own_name: Option<String>,
+}
+
+impl Chosen {
+    fn on_loopback(backend: Arc<dyn Backend>) -> Self {
+        Self { backend, gateway: None, own_name: None }
+    }
+}
+
+async fn choose_backend(config: &Config, store: &Store, tasks: &Tasks) -> Result<Chosen, AppError> {
     let instance = store.instance();
     let docker = async {
         let engine = docker::DockerBackend::connect(config.docker.clone(), instance.clone(), tasks.clone()).await?;
         let gateway = engine.network_gateway().await?;
-        Ok::<_, BackendError>((Arc::new(engine) as Arc<dyn Backend>, gateway))
+        let own_name = engine.own_name().await?;
+        Ok::<_, BackendError>(Chosen { backend: Arc::new(engine), gateway, own_name })
     };
     match &config.backend {
         BackendChoice::Docker => Ok(docker.await?),
-        BackendChoice::Process => Ok((process_backend(config, instance.clone(), tasks)?, None)),
-        BackendChoice::Static(upstream) => Ok((static_backend(upstream.clone(), store.clone()).await?, None)),
+        BackendChoice::Process => Ok(Chosen::on_loopback(process_backend(config, instance.clone(), tasks)?)),
+        BackendChoice::Static(upstream) => {
+            Ok(Chosen::on_loopback(static_backend(upstream.clone(), store.clone()).await?))
+        }
         BackendChoice::Auto => match docker.await {
             Ok(found) => Ok(found),
             Err(error) => {
                 info!(reason = %error, "no Docker engine answers: servers will be local processes");
-                Ok((process_backend(config, instance.clone(), tasks)?, None))
+                Ok(Chosen::on_loopback(process_backend(config, instance.clone(), tasks)?))
             }
         },
     }
@@ -402,14 +422,17 @@ fn is_ours(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-fn private_address(bind: &HubBind, gateway: Option<IpAddr>) -> SocketAddr {
+fn private_address(bind: &HubBind, gateway: Option<IpAddr>, is_in_container: bool) -> SocketAddr {
     match bind {
         HubBind::Address(address) => *address,
         HubBind::Auto { port } => {
             let address = match gateway {
+                // What servers are told and where we listen are two things: a newer container of ours has another
+                // address under the same name.
+                _ if is_in_container => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
                 None => IpAddr::V4(Ipv4Addr::LOCALHOST),
                 Some(gateway) if is_ours(gateway) => gateway,
-                // Slipway runs in a container itself: its neighbours reach it on whatever address it has there.
+                // The engine's host is another one, or we are in a container that it does not know.
                 Some(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             };
             SocketAddr::new(address, *port)
@@ -417,12 +440,12 @@ fn private_address(bind: &HubBind, gateway: Option<IpAddr>) -> SocketAddr {
     }
 }
 
-fn connect_url(config: &Config, private: SocketAddr) -> String {
-    match &config.hub_connect_url {
-        Some(url) => url.clone(),
-        // A container's own name is known to its neighbours on the same network.
-        None if private.ip().is_unspecified() => format!("http://{}:{}", host_name(), private.port()),
-        None => format!("http://{private}"),
+fn connect_url(config: &Config, own_name: Option<&str>, private: SocketAddr) -> String {
+    match (&config.hub_connect_url, own_name) {
+        (Some(url), _) => url.clone(),
+        (None, Some(name)) => format!("http://{name}:{}", private.port()),
+        (None, None) if private.ip().is_unspecified() => format!("http://{}:{}", host_name(), private.port()),
+        (None, None) => format!("http://{private}"),
     }
 }
 
@@ -608,13 +631,14 @@ fn reached_from_here(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// How people on this host reach us.
+fn local_origin(https_port: u16) -> String {
+    if https_port == 443 { "https://localhost".to_owned() } else { format!("https://localhost:{https_port}") }
+}
+
 /// Says where we are and, while nobody administers, how to begin; the setup link is also kept for `start.sh`.
 fn announce(config: &Config, auth: &Auth, https_port: u16) {
-    let origin = config
-        .edge
-        .public_url
-        .as_ref()
-        .map_or_else(|| format!("https://localhost:{https_port}"), edge::PublicUrl::origin);
+    let origin = config.edge.public_url.as_ref().map_or_else(|| local_origin(https_port), edge::PublicUrl::origin);
     let base = &config.hub.base;
     info!(address = %format!("{origin}{base}"), "ready");
     let link_file = config.store.data_dir.join("setup-link");

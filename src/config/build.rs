@@ -1,6 +1,7 @@
 //! Checks the settings, and the relations between them, and fills in each module's `Config`.
 
 mod idle;
+mod routers;
 mod tls;
 
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::profiles::profiles_of;
-use super::settings::{Mistake, Setting, SettingTold, Settings};
+use super::settings::{Mistake, Note, Setting, SettingTold, Settings, Sources};
 use crate::model::{BasePath, GrantRules, Network, Secret, ServerName, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
 use crate::{auth, control, edge, gpu, hub, listener, proxy, services, spawner, store, telemetry};
@@ -53,6 +54,8 @@ pub struct Config {
     pub audit: store::AuditRetention,
     /// What it was made from, to be shown and compared.
     pub settings: Vec<SettingTold>,
+    /// What is to be said of it at the start.
+    pub notes: Vec<Note>,
     /// People.
     pub auth: auth::Config,
     /// Sockets and certificates.
@@ -61,6 +64,8 @@ pub struct Config {
     pub edge: edge::Config,
     /// The way to servers.
     pub proxy: proxy::Config,
+    /// Routes beyond users: where they come from.
+    pub routers: crate::routers::sources::Config,
     /// Pages and API.
     pub hub: hub::Config,
     /// The private listener's address.
@@ -97,10 +102,20 @@ pub fn load(
     file: Option<(&Path, &str)>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<(Settings, Config), Vec<Mistake>> {
-    let (settings, mistakes) = Settings::read(file, environment);
+    load_all(Sources { file, environment: environment.into_iter().collect(), ..Sources::default() })
+}
+
+/// The same of all sources that there can be.
+///
+/// # Errors
+/// Every mistake at once, each naming key, value and cure.
+pub fn load_all(sources: Sources<'_>) -> Result<(Settings, Config), Vec<Mistake>> {
+    let (settings, mistakes) = Settings::read_all(sources);
     let mut read = Reader { settings: &settings, mistakes };
     let mut config = fill(&mut read);
     config.settings = settings.iter().map(Setting::told).collect();
+    config.notes = settings.notes().to_vec();
+    config.notes.extend(tls::unreachable(&config.listener));
     config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
     check_rules(&mut read, &config.auth);
@@ -111,9 +126,11 @@ pub fn load(
 fn fill(read: &mut Reader<'_>) -> Config {
     let data_dir = read.path("data_dir");
     let base = read.parsed("base_url", BasePath::parse).unwrap_or_else(root);
+    let base_for_pages = base.clone();
     let trusted_proxies: Vec<Network> = read.all("listener.trusted_proxies");
     let public_url = read.optional("public_url", edge::PublicUrl::from_str);
     let public_origin = public_url.as_ref().map(edge::PublicUrl::origin);
+    let routers_config = routers::config(read, &base, public_url.as_ref());
     let https: Vec<SocketAddr> = read.all("listener.https");
     let limits = listener::AcceptLimits {
         connections: read.count("listener.connections"),
@@ -140,6 +157,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             rows_limit: read.seconds("audit.rows_max"),
         },
         settings: Vec::new(),
+        notes: Vec::new(),
         auth: auth::Config {
             admins: read.parsed_all("auth.admins", |name| UserName::parse(name).map_err(|error| error.to_string())),
             signup,
@@ -187,6 +205,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             connections_per_upstream: read.count("proxy.connections_per_server"),
             ..proxy::Config::default()
         },
+        routers: routers_config,
         hub: hub::Config {
             base,
             public_origin,
@@ -194,7 +213,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             lazy_start: read.flag("spawner.lazy_start"),
             signup,
             password_length_min: read.count("auth.password_length"),
-            default_url: read.optional("hub.default_url", page_address),
+            default_url: read.optional("hub.default_url", |text| page_address(text, &base_for_pages)),
             default_server: read.optional("hub.default_server", server_name).filter(|name| !name.is_default()),
             authenticate_metrics: read.flag("metrics.authenticate"),
             notices: hub::NoticesConfig {
@@ -443,12 +462,15 @@ fn log_config(read: &mut Reader<'_>) -> telemetry::Config {
     }
 }
 
-/// A page to land on: below our own host, so that no setting sends people elsewhere.
-fn page_address(text: &str) -> Result<String, String> {
-    if text.starts_with('/') && !text.starts_with("//") && !text.contains('\\') {
-        return Ok(text.to_owned());
+/// A page to land on: below our own host, so that no setting sends people elsewhere; without a slash before it, below
+/// `base`.
+fn page_address(text: &str, base: &BasePath) -> Result<String, String> {
+    let is_below_base = !text.starts_with('/');
+    let leads_elsewhere = text.starts_with("//") || text.contains('\\') || (is_below_base && text.contains(':'));
+    if !leads_elsewhere {
+        return Ok(if is_below_base { format!("{base}{text}") } else { text.to_owned() });
     }
-    Err("must be a path on this host, as in \"/hub/home\"".into())
+    Err("must be a path on this host, as in \"/hub/home\", or one below base_url, as in \"hub/home\"".into())
 }
 
 fn server_name(text: &str) -> Result<ServerName, String> {
@@ -646,5 +668,21 @@ impl Reader<'_> {
 
     fn all<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Vec<T> {
         self.parsed_all(name, |text| text.parse().map_err(|error| format!("{error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_land_on_this_host_and_below_whatever_base_there_is() {
+        let base = BasePath::parse("/lab").expect("a base path");
+        let of = |text: &str| page_address(text, &base).ok();
+        assert_eq!(of("/elsewhere/x?y=a:b").as_deref(), Some("/elsewhere/x?y=a:b"));
+        assert_eq!(of("hub/home").as_deref(), Some("/lab/hub/home"));
+        for text in ["//host/x", "https://host/x", "javascript:x", "/\\host", "\\host"] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 }

@@ -336,13 +336,13 @@ pub const KEYS: &[Key] = &[
         "hub.connect_url",
         Kind::Text,
         r#""auto""#,
-        "The address of hub.bind as servers see it: \"http://host:port\". \"auto\" makes it from hub.bind.",
+        "The address of hub.bind as servers see it: \"http://host:port\". \"auto\" makes it from hub.bind; if Slipway is a container itself, with a name that it has on spawner.docker.network and that its next container will have, too.",
     ),
     key(
         "hub.default_url",
         Kind::Text,
         r#""""#,
-        "Where people land after sign-in, as in \"/hub/home\". Empty: at their own server.",
+        "Where people land after sign-in, as in \"/hub/home\", or below base_url, as in \"hub/home\". Empty: at their own server.",
     ),
     key(
         "hub.default_server",
@@ -582,8 +582,8 @@ pub const KEYS: &[Key] = &[
     key(
         "spawner.docker.network",
         Kind::Text,
-        r#""slipway""#,
-        "The network of all servers; made when missing, with traffic between servers off.",
+        r#""auto""#,
+        "The network of all servers. One that is missing is made, on a host with traffic between servers off. \"auto\": slipway; if Slipway is a container itself, the network that it is on, and of several the one with the label slipway.network=servers.",
     ),
     key(
         "spawner.docker.name_prefix",
@@ -683,6 +683,48 @@ pub const KEYS: &[Key] = &[
         whole(5, 3600),
         "30",
         "How often the driver is asked. What it said longer ago than twice that, or 90 s, is not believed: then servers start without.",
+    ),
+    key(
+        "routers.docker.enable",
+        Kind::Flag,
+        "false",
+        "Read routes from containers' labels, in Traefik's language (traefik.enable=true, traefik.http.routers.…), from the engine of spawner.docker.host. Off, because whoever may start containers there may then publish addresses here. Containers that Slipway makes for users are never read.",
+    ),
+    key(
+        "routers.docker.constraint",
+        Kind::Text,
+        r#""""#,
+        "Which containers are read: Traefik's expression over labels, as in \"Label(`stage`, `live`) && !Label(`team`, `x`)\", or one label, as in \"stage=live\". Empty: those of Slipway's own Compose project if it runs in one, else all. A label is a word of whoever starts the container: who has the engine's socket can write any.",
+    ),
+    key(
+        "routers.docker.exposed_by_default",
+        Kind::Flag,
+        "false",
+        "Read also containers that do not say traefik.enable=true.",
+    ),
+    key(
+        "routers.docker.network",
+        Kind::Text,
+        r#""""#,
+        "The network over which labelled containers are reached, where one has several and does not say traefik.docker.network. Empty: one that Slipway is on, too.",
+    ),
+    key(
+        "routers.docker.default_rule",
+        Kind::Text,
+        r#""""#,
+        "The rule of labelled containers that say none, as in \"Host(`{{ normalize .Name }}.example.com`)\". Empty: such a container gets no route.",
+    ),
+    key(
+        "routers.file",
+        Kind::Text,
+        r#""config/routes.yml""#,
+        "Routes in Traefik's dynamic configuration, YAML or (by its name) TOML. Looked at every 2 s; while it has a mistake, what it said before stays. It need not be there. Empty: none.",
+    ),
+    key(
+        "routers.default_entry_points",
+        Kind::Texts,
+        r#"["websecure"]"#,
+        "Where routes listen that name no entry point: \"web\" is listener.http, \"websecure\" is listener.https.",
     ),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug"]), r#""info""#, "How much is logged."),
     key(

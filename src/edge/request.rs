@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Limited;
 
 use super::admit::{self, Admission, Provenance};
@@ -74,6 +74,7 @@ impl Edge {
 
         // A path that is not its own normal form is refused, never repaired.
         let path = NormalPath::parse(uri.path())?;
+        check_names(&request)?;
         let is_websocket = request.extensions().get::<OnUpgrade>().is_some();
         if request.method() == Method::TRACE || request.method() == Method::CONNECT && !is_websocket {
             return Err(Refusal::Method);
@@ -418,6 +419,16 @@ impl Manner {
         let mode = self.mode.clone().map(|mode| (SEC_FETCH_MODE, mode));
         mode.into_iter().chain(self.accept.clone().map(|accept| (ACCEPT, accept))).collect()
     }
+}
+
+/// `http` takes `"` in a field's name, which RFC 9110 does not: what HTTP/2 brings there, HTTP/1.1 must not send on. Our own
+/// codec for HTTP/1.1 has looked at its names already.
+fn check_names(request: &Request<RequestBody>) -> Result<(), Refusal> {
+    let is_checked = request.version() != Version::HTTP_2;
+    if is_checked || request.headers().keys().all(|name| !name.as_str().contains('"')) {
+        return Ok(());
+    }
+    Err(Refusal::bad("a malformed header name"))
 }
 
 fn note(record: &mut Option<Record>, fact: impl FnOnce(&mut Record)) {

@@ -20,6 +20,7 @@ mod notices;
 #[allow(dead_code)]
 mod program;
 mod registry;
+mod routers;
 mod spawner;
 mod story;
 mod usage;
