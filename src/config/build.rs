@@ -115,6 +115,7 @@ pub fn load_all(sources: Sources<'_>) -> Result<(Settings, Config), Vec<Mistake>
     let mut config = fill(&mut read);
     config.settings = settings.iter().map(Setting::told).collect();
     config.notes = settings.notes().to_vec();
+    config.notes.extend(tls::unreachable(&config.listener));
     config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
     check_rules(&mut read, &config.auth);

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::super::settings::Origin;
+use super::super::settings::{Note, Origin};
 use super::Reader;
 use crate::edge::Hsts;
 use crate::listener::acme::{self, ChallengeChoice, ExternalAccount};
-use crate::listener::{TlsConfig, TlsVersion};
+use crate::listener::{self, TlsConfig, TlsVersion};
 use crate::model::Secret;
 
 const NAMES: &str = "acme.names";
@@ -75,6 +75,21 @@ pub(super) fn acme(read: &mut Reader<'_>) -> acme::Config {
         has_http,
         ..acme::Config::default()
     }
+}
+
+/// What keeps an authority from reaching us, as far as the settings tell: it comes to port 443 or 80.
+pub(super) fn unreachable(config: &listener::Config) -> Option<Note> {
+    let has = |addresses: &[SocketAddr], port: u16| addresses.iter().any(|address| address.port() == port);
+    let (by_tls, by_http) = (has(&config.https, 443), has(&config.http, 80));
+    let (port, key) = match config.acme.challenge {
+        ChallengeChoice::TlsAlpn01 if !by_tls => (443, "listener.https"),
+        ChallengeChoice::Http01 if !by_http => (80, "listener.http"),
+        ChallengeChoice::Auto if !by_tls && !by_http => (443, "listener.https"),
+        _ => return None,
+    };
+    let text =
+        format!("acme.names: the authority comes to port {port} of each name, which {key} does not have; map it here");
+    (!config.acme.names.is_empty()).then_some(Note { is_warning: true, text })
 }
 
 /// A host name that an authority can check: lower case, letters, digits and hyphens, at least two labels.
@@ -148,6 +163,22 @@ mod tests {
         let names = ("SLIPWAY_ACME_NAMES", "lab.example.org");
         assert!(mistakes(&[names])[0].contains("acme.accept_terms = true"));
         assert_eq!(mistakes(&[names, ("SLIPWAY_ACME_ACCEPT_TERMS", "true")]), [""; 0]);
+    }
+
+    #[test]
+    fn a_port_that_no_authority_comes_to_is_told() {
+        let port = |challenge, https: u16, http: Option<u16>| {
+            let at = |port| SocketAddr::from(([0; 8], port));
+            let acme = acme::Config { names: vec!["lab.example.org".into()], challenge, ..acme::Config::default() };
+            let http = http.map(at).into_iter().collect();
+            let config = listener::Config { https: vec![at(https)], http, acme, ..listener::Config::default() };
+            unreachable(&config).map(|note| note.text.contains("port 443"))
+        };
+        assert_eq!(port(ChallengeChoice::Auto, 8443, None), Some(true));
+        assert_eq!(port(ChallengeChoice::Auto, 8443, Some(80)), None);
+        assert_eq!(port(ChallengeChoice::TlsAlpn01, 443, None), None);
+        assert_eq!(port(ChallengeChoice::Http01, 443, Some(8080)), Some(false));
+        assert_eq!(unreachable(&listener::Config::default()).map(|note| note.text), None, "nothing is ordered");
     }
 
     #[test]
