@@ -1,3 +1,5 @@
+//! What drafts become together: a table, and problems.
+
 use std::path::Path;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The file of routes: what is read, and what is said of mistakes in it.
+
 use super::*;
 use crate::routers::EntryPoint;
 

@@ -1,3 +1,5 @@
+//! Labels of containers: what is read, and what is said of mistakes in them.
+
 use super::*;
 use crate::model::ClientCertificateRule;
 

@@ -1,3 +1,5 @@
+//! The rule language: what is read, what is meant, and what is said of mistakes.
+
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::*;

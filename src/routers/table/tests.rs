@@ -1,3 +1,5 @@
+//! Which router takes a request, and that many of them take no longer to find.
+
 use http::{HeaderMap, Method};
 use proptest::prelude::*;
 
