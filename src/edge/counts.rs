@@ -6,39 +6,12 @@ use std::time::Duration;
 use http::{StatusCode, Version};
 
 use super::Edge;
-use super::route::Destination;
-use crate::model::{Count, Durations, PerThread, Timing};
+use crate::model::{Aim, Count, Durations, PerThread, Timing};
 
-/// What kind of place a request led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aim {
-    /// It was answered before that was known: a path or a host that is not ours, no TLS.
-    Nowhere,
-    /// Our own pages and API.
-    Hub,
-    /// A user's server, ready or not.
-    Server,
-    /// A service.
-    Service,
-}
-
-/// As labels, in the order of `Aim`.
-const AIMS: [&str; 4] = ["none", "hub", "server", "service"];
 /// As labels.
 const PROTOCOLS: [&str; 2] = ["http/1.1", "http/2"];
 /// As labels.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-impl Aim {
-    pub(super) fn of(destination: &Destination) -> Self {
-        match destination {
-            Destination::MissingSlash => Self::Nowhere,
-            Destination::Hub | Destination::Api => Self::Hub,
-            Destination::Ready(_) | Destination::NotReady(_) => Self::Server,
-            Destination::Service(_) => Self::Service,
-        }
-    }
-}
 
 /// The counts of one edge; may outlive it, and does not keep it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -46,8 +19,8 @@ pub struct Counts(Arc<PerThread<Set>>);
 
 #[derive(Debug, Default)]
 struct Set {
-    requests: [[[Count; CLASSES.len()]; PROTOCOLS.len()]; AIMS.len()],
-    durations: [Timing; AIMS.len()],
+    requests: [[[Count; CLASSES.len()]; PROTOCOLS.len()]; Aim::ALL.len()],
+    durations: [Timing; Aim::ALL.len()],
 }
 
 impl Counts {
@@ -63,7 +36,7 @@ impl Counts {
 /// Some requests that have the same labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestFigure {
-    /// `hub`, `server`, `service`, `none`.
+    /// `hub`, `server`, `service`, `router`, `none`.
     pub aim: &'static str,
     /// `http/1.1`, `http/2`.
     pub protocol: &'static str,
@@ -87,16 +60,17 @@ impl Counts {
     #[must_use]
     pub fn figures(&self) -> Figures {
         let counts = &self.0;
-        let mut requests = Vec::with_capacity(AIMS.len() * PROTOCOLS.len() * CLASSES.len());
-        for (a, aim) in AIMS.into_iter().enumerate() {
+        let mut requests = Vec::with_capacity(Aim::ALL.len() * PROTOCOLS.len() * CLASSES.len());
+        for (a, aim) in Aim::ALL.into_iter().enumerate() {
             for (p, protocol) in PROTOCOLS.into_iter().enumerate() {
                 for (c, class) in CLASSES.into_iter().enumerate() {
                     let count = counts.sum(|set| set.requests[a][p][c].get());
-                    requests.push(RequestFigure { aim, protocol, class, count });
+                    requests.push(RequestFigure { aim: aim.as_str(), protocol, class, count });
                 }
             }
         }
-        let durations = AIMS.into_iter().enumerate().map(|(a, aim)| (aim, counts.timing(|set| &set.durations[a])));
+        let durations =
+            Aim::ALL.into_iter().enumerate().map(|(a, aim)| (aim.as_str(), counts.timing(|set| &set.durations[a])));
         Figures { requests, durations: durations.collect() }
     }
 }

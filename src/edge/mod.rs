@@ -14,6 +14,7 @@ mod gather;
 mod http2;
 mod log;
 mod request;
+mod request_id;
 mod route;
 mod upload;
 mod work;
@@ -40,9 +41,6 @@ pub type Hub = Arc<dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response<R
 
 /// Takes note of an exchange when it is over; must not block.
 pub type TellExchange = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
-
-/// Told of every exchange when it is over. Must not block.
-pub type AccessLog = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
 
 /// All that the edge is built from; `app` and tests fill it in.
 #[derive(Clone)]

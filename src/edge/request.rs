@@ -16,13 +16,13 @@ use http_body_util::Limited;
 use super::admit::{self, Admission, Provenance};
 use super::answer::{self, Refusal};
 use super::caller::Credentials;
-use super::counts::Aim;
 use super::log::Record;
+use super::request_id::{self, X_REQUEST_ID};
 use super::route::{self, Destination, ServerRoute, ServiceRoute};
 use super::{Arrival, Edge, forwarded, work};
 use crate::auth::{self, Caller};
 use crate::model::{
-    Door, NormalPath, Route, Security, ServerKey, ServiceName, Unreachable, UserName, Visit, is_navigation,
+    Door, NormalPath, Route, Security, ServerKey, ServiceName, Trail, Unreachable, UserName, Visit, is_navigation,
     percent_encode, prefers_html,
 };
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
@@ -34,28 +34,27 @@ const NEXT_LIMIT_BYTES: usize = 4096;
 
 impl Edge {
     /// Answers one request. A panic on the way is a 500 for this one and nobody else.
-    pub(super) async fn answer(&self, arrival: Arrival, request: Request<RequestBody>) -> Response<ResponseBody> {
-        let mut record = self.parts.access_log.clone().map(|sink| {
-            let (method, uri) = (request.method().clone(), request.uri().clone());
-            Record::begin(sink, self.parts.clock.now(), arrival.peer.ip(), method, uri, request.version())
-        });
-        let (manner, version, begun, mut aim) = (Manner::of(&request), request.version(), Instant::now(), Aim::Nowhere);
-        let life = self.life_of(arrival, request, &manner, &mut record, &mut aim);
+    pub(super) async fn answer(&self, arrival: Arrival, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+        let id = request_id::settle(request.headers_mut());
+        let mut record = match &self.parts.access_log {
+            Some(sink) => Record::begin(sink.clone(), self.parts.clock.now(), &arrival, &request, &id),
+            None => Record::untold(),
+        };
+        let (manner, version, begun) = (Manner::of(&request), request.version(), Instant::now());
+        let life = self.life_of(arrival, request, &manner, &mut record);
         let mut response = match AssertUnwindSafe(life).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(refusal)) => self.refuse(&refusal, &manner),
             Err(_) => self.refuse(&Refusal::Panicked, &manner),
         };
-        self.counts.note(aim, version, response.status(), begun.elapsed());
+        self.counts.note(record.trail.aim, version, response.status(), begun.elapsed());
+        response.headers_mut().insert(X_REQUEST_ID, id);
         if let Some(strict_transport) = &self.strict_transport
             && arrival.door == Door::Public
         {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, strict_transport.clone());
         }
-        match record {
-            Some(record) => record.follow(response),
-            None => response,
-        }
+        record.follow(response)
     }
 
     async fn life_of(
@@ -63,8 +62,7 @@ impl Edge {
         arrival: Arrival,
         request: Request<RequestBody>,
         manner: &Manner,
-        record: &mut Option<Record>,
-        aim: &mut Aim,
+        record: &mut Record,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let uri = request.uri().clone();
@@ -78,7 +76,7 @@ impl Edge {
 
         // For which host, and from where.
         let site = self.site_of(&arrival, &uri, request.headers())?;
-        note(record, |record| record.address = site.client);
+        record.came_from(site.client);
         if !site.is_secure {
             return Ok(self.to_https(&arrival, &site, &uri, manner));
         }
@@ -90,7 +88,7 @@ impl Edge {
 
         // Where it goes, whether it may, and there it goes.
         let destination = route::find(&parts.base, &parts.routes.current(), arrival.door, path)?;
-        *aim = Aim::of(&destination);
+        record.trail.aim = destination.aim();
         match destination {
             Destination::MissingSlash => {
                 let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -99,13 +97,13 @@ impl Edge {
             Destination::Hub | Destination::Api => {
                 let is_api = matches!(destination, Destination::Api);
                 let caller = if is_api { credentials.for_hub() } else { credentials.for_pages() };
-                note(record, |record| record.user = name_of(&caller));
+                record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 self.to_hub(request, caller, site, arrival.door).await
             }
             Destination::NotReady(servers) => {
                 let caller = credentials.for_server();
-                note(record, |record| record.user = name_of(&caller));
+                record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 if let Some(page) = self.admit_to_server(&caller, &servers, &uri, manner)? {
                     return Ok(page);
@@ -114,19 +112,19 @@ impl Edge {
             }
             Destination::Ready(found) => {
                 let caller = credentials.for_server();
-                note(record, |record| record.user = name_of(&caller));
+                record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 let servers = std::slice::from_ref(&found.server);
                 if let Some(page) = self.admit_to_server(&caller, servers, &uri, manner)? {
                     return Ok(page);
                 }
                 self.parts.auth.note_visit(&caller, &found.server, site.client);
-                self.to_server(request, &found, &caller, &credentials, &site, manner).await
+                self.to_server(request, &found, &caller, &credentials, &site, manner, &mut record.trail).await
             }
             Destination::Service(ServiceRoute { service, route }) => {
                 let caller = credentials.for_server();
-                note(record, |record| record.user = name_of(&caller));
-                self.to_service(request, &route, &service, &caller, &credentials, &site).await
+                record.trail.sent_by(name_of(&caller));
+                self.to_service(request, &route, &service, &caller, &credentials, &site, &mut record.trail).await
             }
         }
     }
@@ -246,6 +244,7 @@ impl Edge {
         credentials: &Credentials,
         site: &Site,
         manner: &Manner,
+        trail: &mut Trail,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let ServerRoute { server, route } = found;
@@ -273,8 +272,12 @@ impl Edge {
             socket: meaning.socket,
             ..self.forwarding(route, caller, site, token)
         };
+        trail.ask(&route.upstream);
         let error = match parts.proxy.forward(request, &route.upstream, facts).await {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                trail.answered(response.status().as_u16());
+                return Ok(response);
+            }
             Err(error) => error,
         };
         if let ProxyError::Unreachable { .. } = &error {
@@ -299,6 +302,7 @@ impl Edge {
         caller: &Caller,
         credentials: &Credentials,
         site: &Site,
+        trail: &mut Trail,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
@@ -311,7 +315,10 @@ impl Edge {
             (None, None) => TokenRule::Pass,
         };
         let facts = self.forwarding(route, caller, site, token);
-        parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)
+        trail.ask(&route.upstream);
+        let response = parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)?;
+        trail.answered(response.status().as_u16());
+        Ok(response)
     }
 
     /// What a server or service is told of a request.
@@ -396,14 +403,8 @@ impl Manner {
     }
 }
 
-fn note(record: &mut Option<Record>, fact: impl FnOnce(&mut Record)) {
-    if let Some(record) = record {
-        fact(record);
-    }
-}
-
-fn name_of(caller: &Caller) -> Option<UserName> {
-    caller.user().map(|user| user.name.clone())
+fn name_of(caller: &Caller) -> Option<&UserName> {
+    caller.user().map(|user| &user.name)
 }
 
 /// False for a server that calls with its own token: that it runs does not mean that anybody uses it.

@@ -111,7 +111,7 @@ impl World {
             access_log: Some({
                 let told = told.clone();
                 Arc::new(move |exchange| {
-                    let user = exchange.user.unwrap_or("-");
+                    let user = exchange.trail.user.as_ref().map_or("-", UserName::as_str);
                     told.lock().push(format!("{} {user} {} {}", exchange.status, exchange.method, exchange.target));
                 })
             }),

@@ -34,7 +34,7 @@ pub use activity_score::{ActivityLevel, ActivityScore};
 pub use actor::Actor;
 pub use audit_kind::AuditKind;
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use exchange::Exchange;
+pub use exchange::{Aim, Asked, Exchange, Trail};
 pub use gpu::GpuHeld;
 pub use grants::{
     CpuGrant, DockerGrant, DraftVariable, DraftVolume, Effective, EnvironmentGrant, GpuDevices, GpuGrant, GrantNote,

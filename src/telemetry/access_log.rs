@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::writer::LineWriter;
-use crate::model::Exchange;
+use crate::model::{Exchange, UserName};
 
 /// How access lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn json_line(exchange: &Exchange<'_>) -> Vec<u8> {
         method: exchange.method,
         status: exchange.status,
         target: without_secrets(exchange.target),
-        user: exchange.user,
+        user: exchange.trail.user.as_ref().map(UserName::as_str),
         version: exchange.version,
     };
     // Writing to a vector cannot fail, nor can these fields.
@@ -89,7 +89,7 @@ fn common_line(exchange: &Exchange<'_>) -> String {
     let Exchange { address, method, version, status, bytes, .. } = exchange;
     let moment = jiff::Timestamp::from_millisecond(exchange.at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let time = moment.strftime("%d/%b/%Y:%H:%M:%S +0000");
-    let user = escape(exchange.user.unwrap_or("-"));
+    let user = escape(exchange.trail.user.as_ref().map(UserName::as_str).unwrap_or("-"));
     let target = escape(&without_secrets(exchange.target));
     let seconds = exchange.duration.as_secs_f64();
     format!("{address} - {user} [{time}] \"{method} {target} {version}\" {status} {bytes} {seconds:.6}\n")
@@ -148,13 +148,29 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::Timestamp;
+    use crate::model::{Timestamp, Trail};
 
-    fn exchange<'a>(user: Option<&'a str>, target: &'a str) -> Exchange<'a> {
+    fn trail(user: Option<&str>) -> Trail {
+        let mut trail = Trail::new(true);
+        trail.sent_by(user.map(|name| UserName::parse(name).expect("a name")).as_ref());
+        trail
+    }
+
+    fn exchange<'a>(trail: &'a Trail, target: &'a str) -> Exchange<'a> {
         Exchange {
             at: Timestamp(1_795_313_227_732),
             address: [192, 0, 2, 7].into(),
-            user,
+            peer: ([192, 0, 2, 7], 40_000).into(),
+            entry_point: "websecure",
+            tls_version: None,
+            host: "localhost",
+            port: Some(8443),
+            referer: None,
+            user_agent: None,
+            request_bytes: None,
+            request_id: "7",
+            trail,
+            asked_after: None,
             method: "GET",
             target,
             version: "HTTP/2.0",
@@ -183,16 +199,16 @@ mod tests {
 
     #[test]
     fn a_common_line_is_one_line() {
-        let line = common_line(&exchange(Some("a\"\n\u{1b}[31m"), "/x?token=abc"));
+        let line = common_line(&exchange(&trail(Some("a\"b")), "/x?token=abc&\u{1b}[31m"));
         assert_eq!(
             line,
-            "192.0.2.7 - a\\u{22}\\u{a}\\u{1b}[31m [22/Nov/2026:02:07:07 +0000] \"GET /x?token=*** HTTP/2.0\" 200 1234 0.001500\n"
+            "192.0.2.7 - a\\u{22}b [22/Nov/2026:02:07:07 +0000] \"GET /x?token=***&\\u{1b}[31m HTTP/2.0\" 200 1234 0.001500\n"
         );
     }
 
     #[test]
     fn a_json_line_is_json() {
-        let line = json_line(&exchange(None, "/x?a=\u{7f}\"\n"));
+        let line = json_line(&exchange(&trail(None), "/x?a=\u{7f}\"\n"));
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
         let value: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
         assert_eq!((&value["user"], &value["status"]), (&serde_json::Value::Null, &serde_json::json!(200)));
