@@ -1,11 +1,12 @@
 //! What the edge counts of each request: one addition for what it was, two for how long it took.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{StatusCode, Version};
+use http::Version;
 
 use super::Edge;
+use super::detail::{Detail, Details, Facets, Noted, Place};
 use crate::model::{Aim, Count, Durations, PerThread, Timing};
 
 /// As labels.
@@ -15,7 +16,10 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The counts of one edge; may outlive it, and does not keep it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Counts(Arc<PerThread<Set>>);
+pub struct Counts {
+    sets: Arc<PerThread<Set>>,
+    details: Details,
+}
 
 #[derive(Debug, Default)]
 struct Set {
@@ -25,9 +29,11 @@ struct Set {
 
 impl Counts {
     /// One request has got the head of its answer.
-    pub(super) fn note(&self, aim: Aim, version: Version, status: StatusCode, duration: Duration) {
-        let set = self.0.here();
-        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+    pub(super) fn note(&self, version: Version, noted: &Noted<'_>) {
+        let set = self.sets.here();
+        let (aim, duration) = (noted.trail.aim, noted.duration);
+        let class = usize::from(noted.status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        self.details.note(noted);
         set.requests[aim as usize][usize::from(version == Version::HTTP_2)][class].one();
         set.durations[aim as usize].note(duration);
     }
@@ -53,13 +59,15 @@ pub struct Figures {
     pub requests: Vec<RequestFigure>,
     /// From the head of a request to the head of its answer, by `aim`.
     pub durations: Vec<(&'static str, Durations)>,
+    /// The same requests by who answered, and told apart further.
+    pub details: BTreeMap<(Place, Facets), Detail>,
 }
 
 impl Counts {
     /// What has been counted so far.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let counts = &self.0;
+        let counts = &self.sets;
         let mut requests = Vec::with_capacity(Aim::ALL.len() * PROTOCOLS.len() * CLASSES.len());
         for (a, aim) in Aim::ALL.into_iter().enumerate() {
             for (p, protocol) in PROTOCOLS.into_iter().enumerate() {
@@ -71,7 +79,7 @@ impl Counts {
         }
         let durations =
             Aim::ALL.into_iter().enumerate().map(|(a, aim)| (aim.as_str(), counts.timing(|set| &set.durations[a])));
-        Figures { requests, durations: durations.collect() }
+        Figures { requests, durations: durations.collect(), details: self.details.figures() }
     }
 }
 

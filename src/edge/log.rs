@@ -11,14 +11,17 @@ use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
+use super::limits::Place;
 use super::{Arrival, TellExchange};
-use crate::model::{Door, Exchange, Security, Timestamp, Trail};
+use crate::model::{Door, Exchange, Security, Timestamp, TraceContext, Trail};
 use crate::net::{BoxError, RequestBody, ResponseBody};
 
 /// One exchange while it goes on; told when dropped, if anybody wants to be.
 pub(super) struct Record {
     /// What is noted along the way.
     pub(super) trail: Trail,
+    /// Held until the last byte of the answer.
+    pub(super) places: [Option<Place>; 2],
     telling: Option<Telling>,
 }
 
@@ -37,6 +40,7 @@ struct Telling {
     user_agent: Option<HeaderValue>,
     length: Option<HeaderValue>,
     id: HeaderValue,
+    trace: Option<TraceContext>,
     status: u16,
     bytes: u64,
 }
@@ -44,7 +48,7 @@ struct Telling {
 impl Record {
     /// A record of which nobody wants to be told: only what is counted is noted in its trail.
     pub(super) fn untold() -> Self {
-        Self { trail: Trail::default(), telling: None }
+        Self { trail: Trail::default(), places: [None, None], telling: None }
     }
 
     /// A record that begins now, of a request with this id.
@@ -54,6 +58,7 @@ impl Record {
         arrival: &Arrival,
         request: &Request<RequestBody>,
         id: &HeaderValue,
+        trace: Option<TraceContext>,
     ) -> Self {
         let header = |name| request.headers().get(name).cloned();
         let telling = Telling {
@@ -70,10 +75,11 @@ impl Record {
             user_agent: header(USER_AGENT),
             length: header(CONTENT_LENGTH),
             id: id.clone(),
+            trace,
             status: 0,
             bytes: 0,
         };
-        Self { trail: Trail::new(true), telling: Some(telling) }
+        Self { trail: Trail::new(true), places: [None, None], telling: Some(telling) }
     }
 
     /// The client turned out to be this, behind the peer.
@@ -85,12 +91,16 @@ impl Record {
 
     /// Goes on until the last byte of `response`.
     pub(super) fn follow(mut self, response: Response<ResponseBody>) -> Response<ResponseBody> {
-        let Some(telling) = &mut self.telling else { return response };
-        telling.status = response.status().as_u16();
+        if self.telling.is_none() && self.places.iter().all(Option::is_none) {
+            return response;
+        }
         let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        match response.body() {
-            ResponseBody::Full(bytes) => telling.bytes = bytes.len() as u64,
-            ResponseBody::Boxed(_) | ResponseBody::Ending(_) if !is_tunnel => {
+        if let Some(telling) = &mut self.telling {
+            telling.status = response.status().as_u16();
+        }
+        match (response.body(), &mut self.telling) {
+            (ResponseBody::Full(bytes), Some(telling)) => telling.bytes = bytes.len() as u64,
+            (ResponseBody::Boxed(_) | ResponseBody::Ending(_), _) if !is_tunnel => {
                 return response.map(|body| ResponseBody::stream(Recorded { body, record: self }));
             }
             _ => {}
@@ -124,11 +134,16 @@ impl Telling {
             port: named.as_ref().and_then(Authority::port_u16),
             method: self.method.as_str(),
             target: self.uri.path_and_query().map_or("*", |target| target.as_str()),
-            version: if self.version == Version::HTTP_2 { "HTTP/2.0" } else { "HTTP/1.1" },
+            version: match self.version {
+                Version::HTTP_2 => "HTTP/2.0",
+                Version::HTTP_10 => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
             referer: self.referer.as_ref().map(HeaderValue::as_bytes),
             user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
             request_bytes: text(&self.length),
             request_id: self.id.to_str().unwrap_or_default(),
+            trace: self.trace.as_ref(),
             trail,
             asked_after: trail.asked.as_ref().map(|asked| asked.at.saturating_duration_since(self.begun)),
             status: self.status,
@@ -200,7 +215,7 @@ mod tests {
         let record = || {
             let request = Request::get("https://x:8443/a?b").version(Version::HTTP_2).body(RequestBody::Empty);
             let request = request.expect("a request");
-            Record::begin(sink.clone(), Timestamp(0), &public(), &request, &HeaderValue::from_static("7"))
+            Record::begin(sink.clone(), Timestamp(0), &public(), &request, &HeaderValue::from_static("7"), None)
         };
         drop(record().follow(Response::new(ResponseBody::from("hello"))));
         assert_eq!(told.lock().as_slice(), ["x Some(8443) /a?b 200 5 7"]);

@@ -9,17 +9,22 @@ mod caller;
 mod config;
 mod connection;
 mod counts;
+mod detail;
 mod forwarded;
 mod gather;
+mod health;
 mod http2;
+mod limits;
 mod log;
 mod request;
 mod request_id;
 mod route;
+mod trace;
 mod upload;
 mod work;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
@@ -28,7 +33,12 @@ use tokio::sync::Semaphore;
 pub use config::{Config, Http2Limits, PublicUrl};
 pub use connection::Arrival;
 pub use counts::{Counts, Figures, RequestFigure};
+pub use detail::{Detail, Facets, Place, TRAEFIK_BOUNDS_S};
+pub use health::Unready;
+pub use limits::Limits;
 pub use work::IgnoredPaths;
+
+use limits::Limiter;
 
 use crate::auth::Auth;
 use crate::model::{BasePath, Clock, Exchange, Routes, Unreachable};
@@ -63,8 +73,10 @@ pub struct Parts {
     pub session_cookie: String,
     /// True for a host name (lower case, no port) that stands on a certificate of ours.
     pub is_certified: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    /// Told of every exchange when it is over; `None`: no access log. Must not block.
-    pub access_log: Option<TellExchange>,
+    /// Told of every exchange when it is over, for access log and traces; `None`: there is neither. Must not block.
+    pub tell: Option<TellExchange>,
+    /// What is not ready, for `/readyz`. Must not block.
+    pub unready: Unready,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Runs the streams of HTTP/2 connections.
@@ -79,6 +91,10 @@ pub struct Edge {
     hub_permits: Arc<Semaphore>,
     uploads: upload::Uploads,
     strict_transport: Option<HeaderValue>,
+    address_limiter: Arc<Limiter>,
+    user_limiter: Arc<Limiter>,
+    /// What the limiters count time from.
+    begun: Instant,
 }
 
 impl Edge {
@@ -91,7 +107,18 @@ impl Edge {
         // Only for the one name that an operator has chosen: for `localhost` it would reach other programs too.
         let strict_transport = is_wanted.then(|| HeaderValue::try_from(format!("max-age={max_age_s}")).ok()).flatten();
         let (counts, uploads) = (Counts::default(), upload::Uploads::default());
-        Self { parts: Arc::new(parts), counts, hub_permits, uploads, strict_transport }
+        let Limits { window_s, requests_per_address_per_s, requests_per_user_per_s, .. } = parts.config.limits;
+        let Limits { in_flight_per_address, in_flight_per_user, .. } = parts.config.limits;
+        Self {
+            address_limiter: Arc::new(Limiter::new(requests_per_address_per_s, window_s, in_flight_per_address)),
+            user_limiter: Arc::new(Limiter::new(requests_per_user_per_s, window_s, in_flight_per_user)),
+            begun: Instant::now(),
+            parts: Arc::new(parts),
+            counts,
+            hub_permits,
+            uploads,
+            strict_transport,
+        }
     }
 }
 

@@ -11,15 +11,18 @@ use futures_util::FutureExt as _;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
 use http_body_util::Limited;
 
 use super::admit::{self, Admission, Provenance};
 use super::answer::{self, Refusal};
 use super::caller::Credentials;
+use super::detail::Noted;
+use super::health::Probe;
 use super::log::Record;
 use super::request_id::{self, X_REQUEST_ID};
 use super::route::{self, Destination, ServerRoute, ServiceRoute};
-use super::{Arrival, Edge, forwarded, work};
+use super::{Arrival, Edge, forwarded, limits, log, trace, work};
 use crate::auth::{self, Caller};
 use crate::model::{
     Door, NormalPath, Route, Security, ServerKey, ServiceName, Trail, Unreachable, UserName, Visit, is_navigation,
@@ -36,18 +39,34 @@ impl Edge {
     /// Answers one request. A panic on the way is a 500 for this one and nobody else.
     pub(super) async fn answer(&self, arrival: Arrival, mut request: Request<RequestBody>) -> Response<ResponseBody> {
         let id = request_id::settle(request.headers_mut());
-        let mut record = match &self.parts.access_log {
-            Some(sink) => Record::begin(sink.clone(), self.parts.clock.now(), &arrival, &request, &id),
+        let trace = self.parts.config.trace_ratio.map(|ratio| {
+            let is_from_proxy = forwarded::is_trusted(&self.parts.config.trusted_proxies, arrival.peer.ip());
+            trace::settle(request.headers_mut(), ratio, is_from_proxy)
+        });
+        let mut record = match &self.parts.tell {
+            Some(sink) => Record::begin(sink.clone(), self.parts.clock.now(), &arrival, &request, &id, trace),
             None => Record::untold(),
         };
         let (manner, version, begun) = (Manner::of(&request), request.version(), Instant::now());
+        let is_websocket = request.extensions().get::<OnUpgrade>().is_some();
+        let request_bytes = request.body().size_hint().exact().unwrap_or(0);
         let life = self.life_of(arrival, request, &manner, &mut record);
         let mut response = match AssertUnwindSafe(life).catch_unwind().await {
             Ok(Ok(response)) => response,
-            Ok(Err(refusal)) => self.refuse(&refusal, &manner),
-            Err(_) => self.refuse(&Refusal::Panicked, &manner),
+            Ok(Err(refusal)) => self.refuse(&refusal, &manner, &id),
+            Err(_) => self.refuse(&Refusal::Panicked, &manner, &id),
         };
-        self.counts.note(record.trail.aim, version, response.status(), begun.elapsed());
+        let noted = Noted {
+            entry_point: log::entry_point(&arrival),
+            method: &manner.method,
+            is_websocket,
+            status: response.status(),
+            duration: begun.elapsed(),
+            request_bytes,
+            answer_bytes: response.body().size_hint().exact().unwrap_or(0),
+            trail: &record.trail,
+        };
+        self.counts.note(version, &noted);
         response.headers_mut().insert(X_REQUEST_ID, id);
         if let Some(strict_transport) = &self.strict_transport
             && arrival.door == Door::Public
@@ -74,9 +93,21 @@ impl Edge {
             return Err(Refusal::Method);
         }
 
+        // Whether we live: asked without a name, without TLS and by whoever watches us.
+        if let Some(probe) = Probe::of(request.method(), uri.path(), &parts.base) {
+            let headers = request.headers();
+            return Ok(probe.answer(&parts.unready, || {
+                let read = Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, headers, uri.query());
+                read.map(|credentials| credentials.for_hub()).unwrap_or_default()
+            }));
+        }
+
         // For which host, and from where.
         let site = self.site_of(&arrival, &uri, request.headers())?;
         record.came_from(site.client);
+        if self.address_limiter.is_on() && arrival.door == Door::Public {
+            record.places[0] = self.address_limiter.admit(limits::shared_by(site.client), self.begun.elapsed())?;
+        }
         if !site.is_secure {
             return Ok(self.to_https(&arrival, &site, &uri, manner));
         }
@@ -97,12 +128,14 @@ impl Edge {
             Destination::Hub | Destination::Api => {
                 let is_api = matches!(destination, Destination::Api);
                 let caller = if is_api { credentials.for_hub() } else { credentials.for_pages() };
+                self.limit_user(&caller, arrival.door, record)?;
                 record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 self.to_hub(request, caller, site, arrival.door).await
             }
             Destination::NotReady(servers) => {
                 let caller = credentials.for_server();
+                self.limit_user(&caller, arrival.door, record)?;
                 record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 if let Some(page) = self.admit_to_server(&caller, &servers, &uri, manner)? {
@@ -112,6 +145,7 @@ impl Edge {
             }
             Destination::Ready(found) => {
                 let caller = credentials.for_server();
+                self.limit_user(&caller, arrival.door, record)?;
                 record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 let servers = std::slice::from_ref(&found.server);
@@ -123,10 +157,22 @@ impl Edge {
             }
             Destination::Service(ServiceRoute { service, route }) => {
                 let caller = credentials.for_server();
+                self.limit_user(&caller, arrival.door, record)?;
                 record.trail.sent_by(name_of(&caller));
                 self.to_service(request, &route, &service, &caller, &credentials, &site, &mut record.trail).await
             }
         }
+    }
+
+    /// Counts the request for its user. What comes by the private door is the servers' own, and exempt.
+    fn limit_user(&self, caller: &Caller, door: Door, record: &mut Record) -> Result<(), Refusal> {
+        if self.user_limiter.is_on()
+            && door == Door::Public
+            && let Some(user) = caller.user()
+        {
+            record.places[1] = self.user_limiter.admit(user.name.as_str(), self.begun.elapsed())?;
+        }
+        Ok(())
     }
 
     /// The client's address and the host that it asked for, which must be ours.
@@ -344,8 +390,9 @@ impl Edge {
         }
     }
 
-    fn refuse(&self, refusal: &Refusal, manner: &Manner) -> Response<ResponseBody> {
-        answer::refuse(refusal, manner.wants_page(), &self.parts.base.hub())
+    fn refuse(&self, refusal: &Refusal, manner: &Manner, id: &HeaderValue) -> Response<ResponseBody> {
+        let id = id.to_str().unwrap_or_default();
+        answer::refuse(refusal, manner.wants_page(), &self.parts.base.hub(), id)
     }
 
     /// `{base}hub/spawn-pending/{user}[/{server}]?next=…`

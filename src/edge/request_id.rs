@@ -49,6 +49,11 @@ fn fresh() -> HeaderValue {
     })
 }
 
+/// A random number, no secret.
+pub(super) fn random() -> u64 {
+    SUPPLY.with_borrow_mut(|supply| split_mix(&mut supply.state[0]))
+}
+
 thread_local! {
     static SUPPLY: RefCell<Supply> = RefCell::new(Supply::new());
 }

@@ -108,13 +108,14 @@ impl World {
             base: BasePath::parse("/").expect("root"),
             session_cookie: COOKIE_NAME.to_owned(),
             is_certified: Arc::new(|host| host == "lab.example"),
-            access_log: Some({
+            tell: Some({
                 let told = told.clone();
                 Arc::new(move |exchange| {
                     let user = exchange.trail.user.as_ref().map_or("-", UserName::as_str);
                     told.lock().push(format!("{} {user} {} {}", exchange.status, exchange.method, exchange.target));
                 })
             }),
+            unready: Arc::new(Vec::new),
             clock: Arc::new(SystemClock),
             tasks,
         };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Timestamp, Upstream, UserName};
+use super::{Timestamp, TraceContext, Upstream, UserName};
 
 /// What kind of place a request led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,6 +132,8 @@ pub struct Exchange<'a> {
     pub request_bytes: Option<u64>,
     /// `X-Request-Id`.
     pub request_id: &'a str,
+    /// The trace that it belongs to, if traces are made.
+    pub trace: Option<&'a TraceContext>,
     /// Who, where to, by which router, how long the upstream took.
     pub trail: &'a Trail,
     /// From the request's head to the moment when the upstream was asked last; `None` if none was.

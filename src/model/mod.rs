@@ -27,6 +27,7 @@ mod server_options;
 mod service;
 mod slots;
 mod tally;
+mod trace;
 mod visit;
 mod volume;
 
@@ -64,5 +65,6 @@ pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
 pub use slots::{SLOT_MS, SLOTS, Slot, SlotBits, SlotSeries};
 pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
+pub use trace::{TraceContext, TraceParent};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
 pub use volume::VolumeStem;

@@ -16,6 +16,7 @@ mod attack_spawn;
 mod attack_tenant;
 mod attack_wire;
 mod audit;
+mod boards;
 mod chp;
 #[allow(dead_code)]
 mod client;
@@ -34,6 +35,7 @@ mod openapi;
 mod people;
 mod puppet;
 mod routes;
+mod seen;
 mod shutdown;
 mod spawn;
 mod static_upstream;
