@@ -9,6 +9,7 @@ pub mod tasks;
 pub mod edge;
 pub mod listener;
 pub mod proxy;
+pub mod routers;
 // What is kept, who is who, the life of servers, and what people see of it.
 pub mod auth;
 pub mod gpu;

@@ -9,7 +9,7 @@ use crate::model::{Door, Protocol, Security};
 use crate::net::{Io, http1};
 
 /// How a connection came in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Arrival {
     /// Who is at the other end.
     pub peer: SocketAddr,
@@ -27,13 +27,14 @@ impl Edge {
     where
         I: Io + 'static,
     {
-        let protocol = match arrival.security {
-            Security::Tls(protocol) => protocol,
+        let protocol = match &arrival.security {
+            Security::Tls(handshake) => handshake.protocol,
             Security::Plain | Security::PlainOnTlsPort => Protocol::Http1,
         };
         match protocol {
             Protocol::Http1 => {
                 let limits = &self.parts.config.http1;
+                let arrival = &arrival;
                 // How it ended was said by the codec, which alone knows why.
                 let _ = http1::serve(io, limits, |request| self.answer(arrival, request), stopping).await;
             }

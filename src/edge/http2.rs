@@ -39,11 +39,12 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
     let stall_timeout = Duration::from_secs(limits.stall_timeout_s);
     let executor = NewStreams { opened: Arc::default(), stall_timeout };
     let opened = executor.opened.clone();
+    let peer = arrival.peer.ip();
     let service = service_fn(move |request: Request<Incoming>| {
-        let edge = edge.clone();
+        let (edge, arrival) = (edge.clone(), arrival.clone());
         async move {
             let request = request_of(request, stall_timeout);
-            let response = edge.answer(arrival, request).await;
+            let response = edge.answer(&arrival, request).await;
             Ok::<_, Infallible>(response.map(Answer::new))
         }
     });
@@ -66,12 +67,12 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
         poll_streams(&mut streams, cx);
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             if let Err(error) = ended {
-                debug!(address = %arrival.peer.ip(), error = &error as &dyn std::error::Error, "connection ended");
+                debug!(address = %peer, error = &error as &dyn std::error::Error, "connection ended");
             }
             return Poll::Ready(());
         }
         if let Poll::Ready(Err(error)) = turn.poll_flush(cx) {
-            debug!(address = %arrival.peer.ip(), %error, "connection broke");
+            debug!(address = %peer, %error, "connection broke");
             return Poll::Ready(());
         }
         let new = std::mem::take(&mut *opened.lock());

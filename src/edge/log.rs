@@ -1,6 +1,6 @@
 //! Tells the access log and the traces of an exchange once its answer has left, or was given up.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::limits::Place;
 use super::{Arrival, TellExchange};
-use crate::model::{Door, Exchange, Security, Timestamp, TraceContext, Trail};
+use crate::model::{Door, Exchange, Security, Timestamp, TlsFacts, TraceContext, Trail};
 use crate::net::{BoxError, RequestBody, ResponseBody};
 
 /// One exchange while it goes on; told when dropped, if anybody wants to be.
@@ -31,7 +31,9 @@ struct Telling {
     at: Timestamp,
     begun: Instant,
     address: IpAddr,
-    arrival: Arrival,
+    peer: SocketAddr,
+    entry_point: &'static str,
+    tls: Option<TlsFacts>,
     method: Method,
     uri: Uri,
     version: Version,
@@ -66,7 +68,9 @@ impl Record {
             at,
             begun: Instant::now(),
             address: arrival.peer.ip(),
-            arrival: *arrival,
+            peer: arrival.peer,
+            entry_point: entry_point(arrival),
+            tls: tls_of(arrival),
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
@@ -127,9 +131,9 @@ impl Telling {
         (self.sink)(&Exchange {
             at: self.at,
             address: self.address,
-            peer: self.arrival.peer,
-            entry_point: entry_point(&self.arrival),
-            tls_version: None,
+            peer: self.peer,
+            entry_point: self.entry_point,
+            tls: self.tls,
             host: named.as_ref().map_or("", Authority::host),
             port: named.as_ref().and_then(Authority::port_u16),
             method: self.method.as_str(),
@@ -155,10 +159,17 @@ impl Telling {
 
 /// The name in Traefik's language for where a connection came in.
 pub(super) fn entry_point(arrival: &Arrival) -> &'static str {
-    match (arrival.door, arrival.security) {
+    match (arrival.door, &arrival.security) {
         (Door::Private, _) => "private",
         (Door::Public, Security::Plain) => "web",
         (Door::Public, _) => "websecure",
+    }
+}
+
+fn tls_of(arrival: &Arrival) -> Option<TlsFacts> {
+    match &arrival.security {
+        Security::Tls(handshake) => handshake.facts,
+        Security::Plain | Security::PlainOnTlsPort => None,
     }
 }
 

@@ -37,14 +37,14 @@ const NEXT_LIMIT_BYTES: usize = 4096;
 
 impl Edge {
     /// Answers one request. A panic on the way is a 500 for this one and nobody else.
-    pub(super) async fn answer(&self, arrival: Arrival, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+    pub(super) async fn answer(&self, arrival: &Arrival, mut request: Request<RequestBody>) -> Response<ResponseBody> {
         let id = request_id::settle(request.headers_mut());
         let trace = self.parts.config.trace_ratio.map(|ratio| {
             let is_from_proxy = forwarded::is_trusted(&self.parts.config.trusted_proxies, arrival.peer.ip());
             trace::settle(request.headers_mut(), ratio, is_from_proxy)
         });
         let mut record = match &self.parts.tell {
-            Some(sink) => Record::begin(sink.clone(), self.parts.clock.now(), &arrival, &request, &id, trace),
+            Some(sink) => Record::begin(sink.clone(), self.parts.clock.now(), arrival, &request, &id, trace),
             None => Record::untold(),
         };
         let (manner, version, begun) = (Manner::of(&request), request.version(), Instant::now());
@@ -57,7 +57,7 @@ impl Edge {
             Err(_) => self.refuse(&Refusal::Panicked, &manner, &id),
         };
         let noted = Noted {
-            entry_point: log::entry_point(&arrival),
+            entry_point: log::entry_point(arrival),
             method: &manner.method,
             is_websocket,
             status: response.status(),
@@ -78,7 +78,7 @@ impl Edge {
 
     async fn life_of(
         &self,
-        arrival: Arrival,
+        arrival: &Arrival,
         request: Request<RequestBody>,
         manner: &Manner,
         record: &mut Record,
@@ -103,13 +103,13 @@ impl Edge {
         }
 
         // For which host, and from where.
-        let site = self.site_of(&arrival, &uri, request.headers())?;
+        let site = self.site_of(arrival, &uri, request.headers())?;
         record.came_from(site.client);
         if self.address_limiter.is_on() && arrival.door == Door::Public {
             record.places[0] = self.address_limiter.admit(limits::shared_by(site.client), self.begun.elapsed())?;
         }
         if !site.is_secure {
-            return Ok(self.to_https(&arrival, &site, &uri, manner));
+            return Ok(self.to_https(arrival, &site, &uri, manner));
         }
 
         // Who sends it.
@@ -191,7 +191,7 @@ impl Edge {
         if !admit::is_our_host(&authority, config.public_url.as_ref(), |host| (self.parts.is_certified)(host)) {
             return Err(Refusal::WrongHost { host: authority.as_str().to_owned() });
         }
-        let is_secure = match arrival.security {
+        let is_secure = match &arrival.security {
             Security::Tls(_) => !is_from_proxy || forwarded::came_by_tls(headers),
             Security::Plain => is_from_proxy && forwarded::came_by_tls(headers),
             Security::PlainOnTlsPort => false,

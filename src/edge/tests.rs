@@ -18,8 +18,8 @@ use tokio::runtime::Handle;
 use super::{Arrival, Config, Edge, Hub, Parts};
 use crate::auth::{self, Auth, Caller};
 use crate::model::{
-    BasePath, Door, Generation, Protocol, Random, Route, Routes, Secret, Security, ServerKey, SystemClock, Timestamp,
-    Unreachable, UpstreamAddress, UserName, Visit,
+    BasePath, Door, Generation, Handshake, Protocol, Random, Route, Routes, Secret, Security, ServerKey, SystemClock,
+    Timestamp, Unreachable, UpstreamAddress, UserName, Visit,
 };
 use crate::net::{BoxError, OnUpgrade, RequestBody, ResponseBody, UpgradeKind};
 use crate::proxy::{self, Proxy};
@@ -43,7 +43,7 @@ pub(super) fn arrival(security: Security, door: Door) -> Arrival {
 }
 
 pub(super) fn public() -> Arrival {
-    arrival(Security::Tls(Protocol::Http2), Door::Public)
+    arrival(Security::Tls(Handshake::new(Protocol::Http2)), Door::Public)
 }
 
 /// Says who calls, from where, and by which path; panics or never answers when asked to.
@@ -155,16 +155,17 @@ impl World {
         let (edge, tasks) = (self.edge.clone(), self.edge.parts.tasks.clone());
         let stopping = tasks.stopping().clone();
         tasks.spawn(async move {
-            edge.serve_connection(theirs, arrival(Security::Tls(protocol), Door::Public), stopping).await;
+            edge.serve_connection(theirs, arrival(Security::Tls(Handshake::new(protocol)), Door::Public), stopping)
+                .await;
         });
         ours
     }
 
     pub(super) async fn ask(&self, request: Request<RequestBody>) -> Answer {
-        self.ask_by(public(), request).await
+        self.ask_by(&public(), request).await
     }
 
-    pub(super) async fn ask_by(&self, arrival: Arrival, request: Request<RequestBody>) -> Answer {
+    pub(super) async fn ask_by(&self, arrival: &Arrival, request: Request<RequestBody>) -> Answer {
         let response = self.edge.answer(arrival, request).await;
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();

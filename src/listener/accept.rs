@@ -16,8 +16,9 @@ use tracing::{debug, info, warn};
 use super::counts::Counts;
 use super::permits::{Permit, Permits};
 use super::stream::{Bytes, Stream};
+use super::tls;
 use super::wire::Wire;
-use crate::model::{Network, Protocol, Security};
+use crate::model::{Network, Security};
 use crate::tasks::Tasks;
 
 /// Bounds of accepting.
@@ -269,11 +270,8 @@ async fn secure(stream: TcpStream, tls: &TlsAcceptor) -> io::Result<(Bytes, Secu
         return Ok((Bytes::Plain(stream), Security::PlainOnTlsPort));
     }
     let stream = tls.accept(Wire::new(stream)).await?;
-    let protocol = match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => Protocol::Http2,
-        _ => Protocol::Http1,
-    };
-    Ok((Bytes::Tls(Box::new(stream)), Security::Tls(protocol)))
+    let handshake = tls::handshake_of(stream.get_ref().1);
+    Ok((Bytes::Tls(Box::new(stream)), Security::Tls(handshake)))
 }
 
 fn turn_away(shared: &Shared, address: IpAddr) {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Timestamp, TraceContext, Upstream, UserName};
+use super::{Timestamp, TlsFacts, TraceContext, Upstream, UserName};
 
 /// What kind of place a request led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,8 +112,8 @@ pub struct Exchange<'a> {
     pub peer: std::net::SocketAddr,
     /// `websecure`, `web` or `private`, as Traefik's language has it.
     pub entry_point: &'static str,
-    /// The version of TLS, as in `1.3`; `None` without TLS.
-    pub tls_version: Option<&'static str>,
+    /// What protects the connection; `None` without TLS.
+    pub tls: Option<TlsFacts>,
     /// The host that was asked for, without port; empty if there was none.
     pub host: &'a str,
     /// Its port, if it was named.

@@ -10,6 +10,7 @@ mod clock;
 mod exchange;
 mod gpu;
 mod grants;
+mod handshake;
 mod id;
 mod idle;
 mod labels;
@@ -43,6 +44,7 @@ pub use grants::{
     IdleGrant, MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant,
     merge, merge_idle,
 };
+pub use handshake::{ClientCertificate, ClientCertificateRule, Handshake, TlsFacts};
 pub use id::{Generation, InstanceId};
 pub use idle::{
     ActivitySource, ClockReading, Extension, GrantedIdle, IdleEnd, IdleExtension, IdleRules, IdleSpan, IdleView,

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use http::header::{ACCEPT, HeaderMap};
 use http::{HeaderName, Method};
 
+use super::Handshake;
+
 /// The way by which a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -24,10 +26,10 @@ pub enum Protocol {
 }
 
 /// What protects a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// TLS, with what ALPN chose.
-    Tls(Protocol),
+    /// TLS, with what its handshake said.
+    Tls(Handshake),
     /// Nothing: the plain listener, or the private one.
     Plain,
     /// Nothing, and it should be: somebody typed `http://` before the address of the TLS listener.

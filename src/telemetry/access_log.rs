@@ -117,7 +117,7 @@ pub(in crate::telemetry) mod told {
             address: [192, 0, 2, 7].into(),
             peer: ([192, 0, 2, 7], 40_000).into(),
             entry_point: "websecure",
-            tls_version: None,
+            tls: None,
             host: "localhost",
             port: Some(8443),
             referer: None,

@@ -166,7 +166,7 @@ fn span_of(context: TraceContext, exchange: &Exchange<'_>) -> Span {
         text("url.path", &without_secrets(path)),
         text(
             "url.scheme",
-            if exchange.tls_version.is_some() || exchange.entry_point == "websecure" { "https" } else { "http" },
+            if exchange.tls.is_some() || exchange.entry_point == "websecure" { "https" } else { "http" },
         ),
         text("server.address", exchange.host),
         text("client.address", &exchange.address.to_string()),

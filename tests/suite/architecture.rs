@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("gpu", &["model", "tasks"], "it says what there is and who has it; how a server is made others know"),
     ("auth", &["model", "tasks", "net", "store"], "edge and hub both ask it: it knows no pages and no paths"),
     ("proxy", &["model", "tasks", "net"], "it knows no users, routes or policy: it cannot decide wrongly"),
+    ("routers", &["model", "tasks", "net", "proxy"], "it knows who may, not who asks: the edge tells it"),
     ("spawner", &["model", "tasks", "host", "net", "store"], "the hub watches it, it does not call back"),
     (
         "services",
@@ -23,10 +24,10 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "hub",
-        &["model", "tasks", "net", "auth", "store", "spawner", "services", "gpu"],
+        &["model", "tasks", "net", "auth", "store", "spawner", "services", "gpu", "routers"],
         "the control plane is never on a byte's path",
     ),
-    ("edge", &["model", "tasks", "net", "auth", "proxy", "telemetry"], "it is told, it never asks"),
+    ("edge", &["model", "tasks", "net", "auth", "proxy", "routers", "telemetry"], "it is told, it never asks"),
     ("listener", &["model", "tasks", "net"], "it never looks inside a request"),
     (
         "chp",
@@ -50,6 +51,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
             "hub",
             "listener",
             "proxy",
+            "routers",
             "services",
             "spawner",
             "store",
@@ -68,6 +70,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
             "telemetry",
             "auth",
             "proxy",
+            "routers",
             "spawner",
             "services",
             "gpu",

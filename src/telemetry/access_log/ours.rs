@@ -75,7 +75,7 @@ pub(super) fn line(exchange: &Exchange<'_>) -> Vec<u8> {
         service: trail.balancer.as_deref(),
         status: exchange.status,
         target: without_secrets(exchange.target),
-        tls: exchange.tls_version,
+        tls: exchange.tls.map(|tls| tls.version),
         trace_id: exchange.trace.map(|trace| format!("{:032x}", trace.trace_id)),
         upstream: trail.asked.as_ref().map(url_of),
         upstream_ms: answer.map(|(took, _)| took.as_secs_f64() * 1000.0),
