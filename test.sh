@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs what proves Slipway right, on a clean Debian 12 as root or on any machine that has the tools already.
 #
-# Usage:  ./test.sh [all|lint|suite|docker|clients|browser|images]...      (default all)
+# Usage:  ./test.sh [all|lint|suite|docker|clients|browser|compose|images]...      (default all)
 #
 #   lint     cargo fmt, clippy and rustdoc, each with warnings as errors
 #   suite    the program in process, with a fake backend and clock, and its system calls by strace
@@ -10,6 +10,7 @@
 #            the idle culler, schemathesis; and moving in from JupyterHub 4.1, 5.4 and 6.1
 #   browser  a real Chromium from sign-up to a notebook cell, and all that people and administrators do on the pages;
 #            screenshots go to tests/browser/artefacts/
+#   compose  Slipway's image and compose files in the place of the stack before it, with a real Chromium
 #   images   builds the images of the docker, clients and browser phases, and nothing else
 #
 # Phases run in this order and the first that fails ends the run. What is missing is installed by apt-get when
@@ -276,18 +277,22 @@ phase_clients() {
   [ -z "$failed" ]
 }
 
+need_playwright() {
+  # npm writes this file last, so it is there only when everything else is.
+  if [ ! tests/browser/node_modules/.package-lock.json -nt tests/browser/package-lock.json ]; then
+    (cd tests/browser && step npm ci --no-audit --no-fund --loglevel=error)
+  fi
+}
+
 phase_browser() {
   need_cargo
   need chromium:chromium libnss3-tools:certutil openssl:openssl fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
   need_node
   phase_images
   step cargo build --locked --profile $profile
+  need_playwright
   (
     cd tests/browser
-    # npm writes this file last, so it is there only when everything else is.
-    if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
-      step npm ci --no-audit --no-fund --loglevel=error
-    fi
     browse() { SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec "$@"; }
     # A real browser on a busy machine: what fails is tried once more, and said, so that it is looked at.
     for story in rig.mjs run.mjs server.mjs people.mjs users.mjs pages.mjs notices.mjs idle.mjs process.mjs; do
@@ -296,14 +301,49 @@ phase_browser() {
   )
 }
 
+# Compose v2, which Debian 12 does not have: Debian 13's, unpacked into the cache. Without it the phase runs on v1 alone.
+need_compose_v2() {
+  docker compose version >/dev/null 2>&1 && return
+  local folder=$cache/compose-v2 apt
+  if [ ! -x "$folder/cli-plugins/docker-compose" ]; then
+    rm -rf "$folder"
+    mkdir -p "$folder"/{lists,archives}/partial "$folder/cli-plugins"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} trixie main" >"$folder/sources.list"
+    apt=(apt-get -o "Dir::Etc::SourceList=$folder/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$folder/lists" -o "Dir::Cache=$folder")
+    if (cd "$folder" && "${apt[@]}" update && "${apt[@]}" download docker-compose && dpkg-deb -x docker-compose_*.deb unpacked &&
+      install -m 755 unpacked/usr/libexec/docker/cli-plugins/docker-compose cli-plugins/) >"$cache/compose-v2.log" 2>&1; then
+      rm -rf "$folder"/{unpacked,lists,archives} "$folder"/*.deb "$folder"/*.bin
+    else
+      rm -rf "$folder"
+      echo "no Compose v2 to be had here (see $cache/compose-v2.log): v1 alone is tested"
+      return
+    fi
+  fi
+  export DOCKER_CONFIG=$folder
+}
+
+phase_compose() {
+  need_cargo
+  need docker-compose:docker-compose chromium:chromium libnss3-tools:certutil openssl:openssl
+  need_node
+  phase_images
+  need_compose_v2
+  step cargo build --locked --profile $profile
+  # The image is made of what lies below the repository.
+  [ "$binary" -ef target/$profile/slipway ] || install -D "$binary" target/$profile/slipway
+  step tests/compose/build.sh target/$profile/slipway
+  need_playwright
+  (cd tests/browser && step node --test --test-concurrency=1 --test-reporter=spec compose.mjs)
+}
+
 [ $# -gt 0 ] || set -- all
 wanted=()
 for word in "$@"; do
   case $word in
-    all) wanted+=(lint suite docker clients browser) ;;
-    lint | suite | docker | clients | browser | images) wanted+=("$word") ;;
+    all) wanted+=(lint suite docker clients browser compose) ;;
+    lint | suite | docker | clients | browser | compose | images) wanted+=("$word") ;;
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
-    *) echo "test.sh: no phase '$word': all, lint, suite, docker, clients, browser or images" >&2; exit 2 ;;
+    *) echo "test.sh: no phase '$word': all, lint, suite, docker, clients, browser, compose or images" >&2; exit 2 ;;
   esac
 done
 

@@ -28,6 +28,7 @@ use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
 use crate::gpu::{Gpus, Nvml};
 use crate::hub::{self, HostFactsOf, HubState};
+use crate::listener::acme::{self, Acme, AcmeError};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
 use crate::model::{
     Clock, Door, GrantedIdle, IdleRules, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName,
@@ -66,6 +67,9 @@ pub enum AppError {
     /// The TLS library.
     #[error("TLS cannot be set up")]
     Tls(#[from] listener::TlsError),
+    /// The ACME authority.
+    #[error("no certificates can be ordered")]
+    Acme(#[from] AcmeError),
     /// Servers cannot be run.
     #[error("servers cannot be run; set spawner.backend to the one that is meant")]
     Backend(#[from] BackendError),
@@ -132,14 +136,15 @@ impl App {
 
         let commands = control::Listener::bind(config.control.clone())?;
         let auth = Auth::load(config.auth.clone(), store.clone(), clock.clone(), random.clone()).await?;
-        let (backend, gateway) = match backend {
-            Some(backend) => (backend, None),
+        let Chosen { backend, gateway, own_name } = match backend {
+            Some(backend) => Chosen { backend, gateway: None, own_name: None },
             None => choose_backend(&config, &store, &control_tasks).await?,
         };
-        let private = Listener::bind(&[private_address(&config.hub_bind, gateway)], &config.listener.limits, &[])?;
+        let address = private_address(&config.hub_bind, gateway, own_name.is_some());
+        let private = Listener::bind(&[address], &config.listener.limits, &[])?;
         let private_address = private.addresses()[0];
         let mut spawner_config = config.spawner.clone();
-        spawner_config.hub_connect_url = connect_url(&config, private_address);
+        spawner_config.hub_connect_url = connect_url(&config, own_name.as_deref(), private_address);
         let hub_url = spawner_config.hub_connect_url.clone();
         let routes = Arc::new(Routes::default());
         let gpus = Gpus::new(config.gpu, Arc::new(Nvml::default()), clock.clone());
@@ -187,18 +192,27 @@ impl App {
         };
         let host_facts = host::Latest::default();
         let facts_for_metrics = host_facts.facts_of();
-        let state =
-            HubState::new(hub_config, auth.clone(), spawner.clone(), services.clone(), program, clock.clone(), random)
-                .with_host(host_facts.facts_of(), gpus.clone())
-                .with_metrics_page(Arc::new(move || figures.page()));
+        let state = HubState::new(
+            hub_config,
+            auth.clone(),
+            spawner.clone(),
+            services.clone(),
+            program,
+            clock.clone(),
+            random.clone(),
+        )
+        .with_host(host_facts.facts_of(), gpus.clone())
+        .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
         let checks = state.clone();
         control_tasks.spawn(state.clone().keep_activity_samples(tasks.stopping().clone()));
         let listener_config = config.listener.clone();
-        let (host_name, certificate_clock) = (host_name(), clock.clone());
+        // A container's own host name is another one in each: a certificate for it would be another one, too.
+        let (host_name, certificate_clock) = (own_name.unwrap_or_else(host_name), clock.clone());
         let certificates =
             run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
-        let certified = certificates.clone();
+        let acme = open_acme(&config, &store, &certificates, &clock, &random).await?;
+        let (certified, challenges) = (certificates.clone(), certificates.challenges().clone());
         let host = host::Host {
             backend: engine,
             gpus,
@@ -233,6 +247,7 @@ impl App {
             base: config.hub.base.clone(),
             session_cookie: session_cookie.clone(),
             is_certified: Arc::new(move |host| certified.covers(host)),
+            challenge: Arc::new(move |token| challenges.answer(token)),
             tell: tell_exchange(access_log.clone(), traces.clone()),
             unready: unready.clone(),
             clock: clock.clone(),
@@ -259,6 +274,13 @@ impl App {
         };
         metrics::register(&metrics, sources);
 
+        let tls = {
+            let (listener_config, certificates) = (config.listener.clone(), certificates.clone());
+            run_blocking(move || listener::acceptor(&listener_config, certificates)).await?
+        };
+        if let Some(acme) = acme {
+            control_tasks.spawn(acme.run(tasks.stopping().clone()));
+        }
         let taken_up = note_certificates(&auth, &control_tasks);
         control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone(), taken_up));
         control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
@@ -266,7 +288,7 @@ impl App {
         figures_listener.run(&control_tasks, None, figures::serve(&metrics, &unready, &control_tasks));
         private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
         http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
-        https.run(&tasks, Some(listener::acceptor(certificates)?), serve(&edge, Door::Public, &tasks));
+        https.run(&tasks, Some(tls), serve(&edge, Door::Public, &tasks));
         note_start(&config, &auth).await;
         checks.check_audit();
         checks.tell_of_idle_stops();
@@ -331,6 +353,22 @@ async fn note_start(config: &Config, auth: &Auth) {
     }
 }
 
+/// What orders certificates, if names are set; what it obtained before is served from here on.
+async fn open_acme(
+    config: &Config,
+    store: &Store,
+    certificates: &Arc<Certificates>,
+    clock: &Arc<dyn Clock>,
+    random: &Random,
+) -> Result<Option<Arc<Acme>>, AcmeError> {
+    if config.listener.acme.names.is_empty() {
+        return Ok(None);
+    }
+    let (config, store, certificates) = (config.listener.acme.clone(), store.clone(), certificates.clone());
+    let (clock, random) = (clock.clone(), random.clone());
+    run_blocking(move || Acme::open(config, acme::Parts { store, certificates, clock, random })).await.map(Some)
+}
+
 /// Notes in the audit log what certificates are served from now on.
 fn note_certificates(auth: &Auth, tasks: &Tasks) -> impl Fn(&Certificates) + Send + 'static {
     let (auth, tasks) = (auth.clone(), tasks.clone());
@@ -352,27 +390,40 @@ async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-/// The backend, and the address under which its servers see this host, if that is not the loopback.
-async fn choose_backend(
-    config: &Config,
-    store: &Store,
-    tasks: &Tasks,
-) -> Result<(Arc<dyn Backend>, Option<IpAddr>), AppError> {
+/// Where servers run, and how they find us.
+struct Chosen {
+    backend: Arc<dyn Backend>,
+    /// The address under which servers see this host, if that is not the loopback.
+    gateway: Option<IpAddr>,
+    /// The name under which they see us, if we are a container among them.
+    own_name: Option<String>,
+}
+
+impl Chosen {
+    fn on_loopback(backend: Arc<dyn Backend>) -> Self {
+        Self { backend, gateway: None, own_name: None }
+    }
+}
+
+async fn choose_backend(config: &Config, store: &Store, tasks: &Tasks) -> Result<Chosen, AppError> {
     let instance = store.instance();
     let docker = async {
         let engine = docker::DockerBackend::connect(config.docker.clone(), instance.clone(), tasks.clone()).await?;
         let gateway = engine.network_gateway().await?;
-        Ok::<_, BackendError>((Arc::new(engine) as Arc<dyn Backend>, gateway))
+        let own_name = engine.own_name().await?;
+        Ok::<_, BackendError>(Chosen { backend: Arc::new(engine), gateway, own_name })
     };
     match &config.backend {
         BackendChoice::Docker => Ok(docker.await?),
-        BackendChoice::Process => Ok((process_backend(config, instance.clone(), tasks)?, None)),
-        BackendChoice::Static(upstream) => Ok((static_backend(upstream.clone(), store.clone()).await?, None)),
+        BackendChoice::Process => Ok(Chosen::on_loopback(process_backend(config, instance.clone(), tasks)?)),
+        BackendChoice::Static(upstream) => {
+            Ok(Chosen::on_loopback(static_backend(upstream.clone(), store.clone()).await?))
+        }
         BackendChoice::Auto => match docker.await {
             Ok(found) => Ok(found),
             Err(error) => {
                 info!(reason = %error, "no Docker engine answers: servers will be local processes");
-                Ok((process_backend(config, instance.clone(), tasks)?, None))
+                Ok(Chosen::on_loopback(process_backend(config, instance.clone(), tasks)?))
             }
         },
     }
@@ -394,14 +445,17 @@ fn is_ours(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-fn private_address(bind: &HubBind, gateway: Option<IpAddr>) -> SocketAddr {
+fn private_address(bind: &HubBind, gateway: Option<IpAddr>, is_in_container: bool) -> SocketAddr {
     match bind {
         HubBind::Address(address) => *address,
         HubBind::Auto { port } => {
             let address = match gateway {
+                // What servers are told and where we listen are two things: a newer container of ours has another
+                // address under the same name.
+                _ if is_in_container => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
                 None => IpAddr::V4(Ipv4Addr::LOCALHOST),
                 Some(gateway) if is_ours(gateway) => gateway,
-                // Slipway runs in a container itself: its neighbours reach it on whatever address it has there.
+                // The engine's host is another one, or we are in a container that it does not know.
                 Some(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             };
             SocketAddr::new(address, *port)
@@ -409,12 +463,12 @@ fn private_address(bind: &HubBind, gateway: Option<IpAddr>) -> SocketAddr {
     }
 }
 
-fn connect_url(config: &Config, private: SocketAddr) -> String {
-    match &config.hub_connect_url {
-        Some(url) => url.clone(),
-        // A container's own name is known to its neighbours on the same network.
-        None if private.ip().is_unspecified() => format!("http://{}:{}", host_name(), private.port()),
-        None => format!("http://{private}"),
+fn connect_url(config: &Config, own_name: Option<&str>, private: SocketAddr) -> String {
+    match (&config.hub_connect_url, own_name) {
+        (Some(url), _) => url.clone(),
+        (None, Some(name)) => format!("http://{name}:{}", private.port()),
+        (None, None) if private.ip().is_unspecified() => format!("http://{}:{}", host_name(), private.port()),
+        (None, None) => format!("http://{private}"),
     }
 }
 
@@ -638,13 +692,14 @@ fn reached_from_here(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// How people on this host reach us.
+fn local_origin(https_port: u16) -> String {
+    if https_port == 443 { "https://localhost".to_owned() } else { format!("https://localhost:{https_port}") }
+}
+
 /// Says where we are and, while nobody administers, how to begin; the setup link is also kept for `start.sh`.
 fn announce(config: &Config, auth: &Auth, https_port: u16) {
-    let origin = config
-        .edge
-        .public_url
-        .as_ref()
-        .map_or_else(|| format!("https://localhost:{https_port}"), edge::PublicUrl::origin);
+    let origin = config.edge.public_url.as_ref().map_or_else(|| local_origin(https_port), edge::PublicUrl::origin);
     let base = &config.hub.base;
     info!(address = %format!("{origin}{base}"), "ready");
     let link_file = config.store.data_dir.join("setup-link");

@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::{BackendTls, TlsFiles, TlsVersions};
-use crate::net::{ClientTls, ClientTlsParts};
+use crate::net::{ClientTls, ClientTlsParts, system_authorities};
 
 /// Why TLS cannot be had as it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -166,21 +166,6 @@ fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
         return Err(TlsError::Encrypted { file: file.to_owned() });
     }
     PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::Unusable { file: file.to_owned(), what: "private key" })
-}
-
-/// Where distributions keep the authorities that they believe; node brings Mozilla's along, which are the same.
-const SYSTEM_BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-fn system_authorities() -> Vec<CertificateDer<'static>> {
-    let bundle = SYSTEM_BUNDLES.iter().find_map(|file| std::fs::read(file).ok()).unwrap_or_default();
-    // Without a bundle no target's certificate is believed, and the log says so when one is met.
-    CertificateDer::pem_slice_iter(&bundle).filter_map(Result::ok).collect()
 }
 
 #[cfg(test)]

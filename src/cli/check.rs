@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::print;
-use crate::config::Settings;
+use crate::config::{Note, Settings};
 
 /// Values are lined up in this many columns where they fit.
 const COLUMNS: usize = 60;
@@ -15,11 +15,16 @@ const ORIGINS: &str = "
 # The configuration is sound.
 ";
 
-pub(super) fn run(settings: &Settings) -> ExitCode {
+pub(super) fn run(settings: &Settings, notes: &[Note]) -> ExitCode {
     let lines = settings.iter().map(|setting| {
         let line = format!("{} = {}", setting.key.name, setting.shown());
         format!("{line:COLUMNS$}  # {}\n", setting.origin)
     });
-    print(&(lines.collect::<String>() + ORIGINS));
+    let notes = notes.iter().map(|note| {
+        let word = if note.is_warning { "warning" } else { "note" };
+        format!("# {word}: {}\n", note.text)
+    });
+    let heading = if notes.len() > 0 { "\n" } else { "" };
+    print(&(lines.collect::<String>() + heading + &notes.collect::<String>() + ORIGINS));
     ExitCode::SUCCESS
 }

@@ -11,6 +11,7 @@ mod command;
 mod health;
 mod import;
 mod import_config;
+mod python_file;
 mod serve;
 mod token;
 mod user;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config, Mistake, Settings};
+use crate::config::{self, Config, Mistake, Settings, Sources};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -104,7 +105,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Chp(options) => chp::run(&options),
         Command::Import(command) => import::run(&command, &config),
         Command::Serve => serve::run(config),
-        Command::Check => check::run(&settings),
+        Command::Check => check::run(&settings, &config.notes),
         Command::Health => health::run(&config),
         Command::Token(command) => token::run(command, &config),
         Command::User(command) => user::run(command, &config),
@@ -114,6 +115,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The file that is read when `--config` does not name one, if it is there.
 const DEFAULT_FILE: &str = "config/slipway.toml";
 
+/// The variable that names a file with what holds in this installation unless something else is said: the image's.
+const DEFAULTS: &str = "SLIPWAY_DEFAULTS";
+
 fn load_configuration(named: Option<&Path>) -> Result<(Settings, Config), Vec<Mistake>> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     let text = match std::fs::read_to_string(path) {
@@ -121,9 +125,31 @@ fn load_configuration(named: Option<&Path>) -> Result<(Settings, Config), Vec<Mi
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(vec![Mistake::unreadable(path, &error)]),
     };
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    config::load(text.as_deref().map(|text| (path, text)), environment)
+    let environment: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let defaults_path = environment.iter().find(|(name, text)| name == DEFAULTS && !text.is_empty());
+    let defaults_path = defaults_path.map(|(_, path)| PathBuf::from(path));
+    let defaults = match &defaults_path {
+        None => None,
+        Some(path) => match std::fs::read_to_string(path) {
+            Ok(text) => Some((path.as_path(), text)),
+            Err(error) => return Err(vec![Mistake::unreadable(path, &error)]),
+        },
+    };
+    // Only in the image: elsewhere it is the file of a JupyterHub beside us.
+    let python = match defaults {
+        Some(_) => python_file::read(&environment).map_err(|mistake| vec![mistake])?,
+        None => python_file::Taken::default(),
+    };
+    let (settings, mut config) = config::load_all(Sources {
+        defaults: defaults.as_ref().map(|(path, text)| (*path, text.as_str())),
+        given: python.given.clone(),
+        file: text.as_deref().map(|text| (path, text)),
+        environment,
+    })?;
+    config.notes.extend(python.notes(&settings));
+    Ok((settings, config))
 }
 
 fn refuse(mistakes: &[Mistake]) -> ExitCode {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::fail;
 use crate::app::{App, Parts};
@@ -27,6 +27,13 @@ pub(super) fn run(config: Config) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&error),
     };
+    for note in &config.notes {
+        if note.is_warning {
+            warn!("{}", note.text);
+        } else {
+            info!("{}", note.text);
+        }
+    }
     // Each connection is one of them; a shell's usual 1,024 would be the end long before our own limit.
     listener::raise_open_files_limit();
     let data = Builder::new_multi_thread().thread_name("edge").enable_all().build();

@@ -1,6 +1,7 @@
 //! Checks the settings, and the relations between them, and fills in each module's `Config`.
 
 mod idle;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::profiles::profiles_of;
-use super::settings::{Mistake, Setting, SettingTold, Settings};
+use super::settings::{Mistake, Note, Setting, SettingTold, Settings, Sources};
 use crate::model::{BasePath, GrantRules, Network, Secret, ServerName, ServiceConfig, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
 use crate::{auth, control, edge, gpu, hub, listener, proxy, services, spawner, store, telemetry};
@@ -52,6 +53,8 @@ pub struct Config {
     pub audit: store::AuditRetention,
     /// What it was made from, to be shown and compared.
     pub settings: Vec<SettingTold>,
+    /// What is to be said of it at the start.
+    pub notes: Vec<Note>,
     /// People.
     pub auth: auth::Config,
     /// Sockets and certificates.
@@ -98,10 +101,19 @@ pub fn load(
     file: Option<(&Path, &str)>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<(Settings, Config), Vec<Mistake>> {
-    let (settings, mistakes) = Settings::read(file, environment);
+    load_all(Sources { file, environment: environment.into_iter().collect(), ..Sources::default() })
+}
+
+/// The same of all sources that there can be.
+///
+/// # Errors
+/// Every mistake at once, each naming key, value and cure.
+pub fn load_all(sources: Sources<'_>) -> Result<(Settings, Config), Vec<Mistake>> {
+    let (settings, mistakes) = Settings::read_all(sources);
     let mut read = Reader { settings: &settings, mistakes };
     let mut config = fill(&mut read);
     config.settings = settings.iter().map(Setting::told).collect();
+    config.notes = settings.notes().to_vec();
     config.service_specs = service_specs(&mut read, &config.auth.services);
     check_relations(&mut read);
     check_rules(&mut read, &config.auth);
@@ -134,6 +146,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             in_flight_per_address: read.number("limits.in_flight_per_address"),
             in_flight_per_user: read.number("limits.in_flight_per_user"),
         },
+        hsts: tls::hsts(read),
         ..edge::Config::default()
     };
     edge_config.http1.head_timeout_s = read.seconds("listener.header_timeout_s");
@@ -147,6 +160,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             rows_limit: read.seconds("audit.rows_max"),
         },
         settings: Vec::new(),
+        notes: Vec::new(),
         auth: auth::Config {
             admins: read.parsed_all("auth.admins", |name| UserName::parse(name).map_err(|error| error.to_string())),
             signup,
@@ -181,6 +195,8 @@ fn fill(read: &mut Reader<'_>) -> Config {
             data_dir: data_dir.clone(),
             trusted_proxies,
             limits,
+            tls: tls::versions_and_clients(read),
+            acme: tls::acme(read),
             ..listener::Config::default()
         },
         edge: edge_config,

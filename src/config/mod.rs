@@ -8,6 +8,6 @@ mod keys;
 mod profiles;
 mod settings;
 
-pub use build::{BackendChoice, Config, HubBind, load};
+pub use build::{BackendChoice, Config, HubBind, load, load_all};
 pub use keys::{KEYS, Key, Kind, template};
-pub use settings::{Mistake, Origin, Setting, SettingTold, Settings};
+pub use settings::{Given, Mistake, Note, Origin, Setting, SettingTold, Settings, Sources};

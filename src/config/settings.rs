@@ -2,6 +2,7 @@
 //!
 //! Nothing stops at the first mistake: all of them are found, each with its key, its value and a cure.
 
+mod aliases;
 mod culler;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 use toml::de::{DeTable, DeValue};
+
+pub use aliases::Note;
 
 use super::keys::{KEYS, Key, Kind};
 use crate::model::Secret;
@@ -28,6 +31,8 @@ pub enum Origin {
     },
     /// An environment variable of this name.
     Environment(String),
+    /// A table that variables of these names have added to.
+    Both(Box<Origin>, String),
 }
 
 impl fmt::Display for Origin {
@@ -36,6 +41,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Both(first, names) => write!(f, "{first} and environment {names}"),
         }
     }
 }
@@ -127,27 +133,82 @@ pub struct SettingTold {
     pub exact: Secret,
 }
 
+/// What another program's configuration says, in our words.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Our key.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+    /// In which file.
+    pub path: PathBuf,
+    /// In which line, from 1.
+    pub line: usize,
+}
+
+/// All that settings are read from, the weakest first; the old stack's environment (`aliases`) is between `given` and
+/// `file`.
+#[derive(Clone, Debug, Default)]
+pub struct Sources<'a> {
+    /// A file, path and text, with what holds in this installation if nobody says otherwise.
+    pub defaults: Option<(&'a Path, &'a str)>,
+    /// What is taken over from another program's configuration.
+    pub given: Vec<Given>,
+    /// The file, path and text.
+    pub file: Option<(&'a Path, &'a str)>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+}
+
 /// All settings in force, one for each key.
 #[derive(Clone, Debug)]
 pub struct Settings {
     settings: BTreeMap<&'static str, Setting>,
+    notes: Vec<Note>,
 }
 
 impl Settings {
-    /// Reads `file` (path and text), then `environment`, which wins. Beside the settings stands every mistake in
-    /// both: unknown keys (naming the nearest known one), values of the wrong kind, broken TOML; what is mistaken
-    /// keeps its default, so that the rest can be checked too.
+    /// Reads `file` (path and text), then `environment`, which wins.
     pub fn read(
         file: Option<(&Path, &str)>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> (Self, Vec<Mistake>) {
+        Self::read_all(Sources { file, environment: environment.into_iter().collect(), ..Sources::default() })
+    }
+
+    /// Reads all sources, the stronger over the weaker. Beside the settings stands every mistake in them: unknown keys
+    /// (naming the nearest known one), values of the wrong kind, broken TOML; what is mistaken keeps its default, so
+    /// that the rest can be checked too.
+    #[must_use]
+    pub fn read_all(sources: Sources<'_>) -> (Self, Vec<Mistake>) {
+        let Sources { defaults, given, file, environment } = sources;
         let mut settings: BTreeMap<_, _> = KEYS.iter().map(|key| (key.name, default_of(key))).collect();
         let mut mistakes = Vec::new();
+        if let Some((path, text)) = defaults {
+            read_file(path, text, &mut settings, &mut mistakes);
+        }
+        let weak = settings.get(aliases::SERVERS).cloned();
+        for Given { key: name, value, path, line } in given {
+            let origin = Origin::File { path, line };
+            match KEYS.iter().find(|key| key.name == name) {
+                Some(key) => accept(key, value, origin, &mut settings, &mut mistakes),
+                None => mistakes.push(unknown(name, origin, KEYS.iter().map(|key| key.name.to_owned()))),
+            }
+        }
+        let used = aliases::read(&environment, &mut settings, &mut mistakes);
         if let Some((path, text)) = file {
             read_file(path, text, &mut settings, &mut mistakes);
         }
-        read_environment(environment, &mut settings, &mut mistakes);
-        (Self { settings }, mistakes)
+        read_environment(&environment, &mut settings, &mut mistakes);
+        let mut notes = aliases::notes(&environment, &used, &settings);
+        notes.extend(aliases::hand_to_servers(&environment, &mut settings, weak.as_ref()));
+        (Self { settings, notes }, mistakes)
+    }
+
+    /// What whoever runs the program should know beside the values: which came in under old names, for one.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// The settings in the order of the file.
@@ -230,60 +291,30 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// Variables that begin with `SLIPWAY_` and are not keys: for the program's own start and its scripts.
-const OTHER_VARIABLES: [&str; 4] = ["SLIPWAY_CONFIG", "SLIPWAY_CACHE", "SLIPWAY_DEBIAN_MIRROR", "SLIPWAY_KEEP_DOCKERD"];
+const OTHER_VARIABLES: [&str; 5] =
+    ["SLIPWAY_CONFIG", "SLIPWAY_DEFAULTS", "SLIPWAY_CACHE", "SLIPWAY_DEBIAN_MIRROR", "SLIPWAY_KEEP_DOCKERD"];
 
-/// Variables of the stack before us that still mean something, the weaker one first. Ours wins over both.
-const OLD_VARIABLES: [&str; 2] = ["JUPYTERHUB_GPU_ENABLED", "ENABLE_GPU_SUPPORT"];
-
-fn read_old_variables(
+fn read_environment(
     environment: &[(String, String)],
     settings: &mut BTreeMap<&'static str, Setting>,
     mistakes: &mut Vec<Mistake>,
 ) {
-    for old in OLD_VARIABLES {
-        let said = environment.iter().find(|(name, text)| name == old && !text.trim().is_empty());
-        let Some((name, text)) = said else { continue };
-        let Some(key) = KEYS.iter().find(|key| key.name == "gpu.enable") else { continue };
-        let origin = Origin::Environment(name.clone());
-        // The later one knew off and detect alone.
-        let text = if name == "JUPYTERHUB_GPU_ENABLED" && text.trim() == "1" { "2" } else { text.trim() };
-        match value_of_variable(key, text) {
-            Some(value) => accept(key, value, origin, settings, mistakes),
-            None => {
-                let (value, problem) = (shown(key, text), expected(key));
-                mistakes.push(Mistake { key: key.name.into(), origin, value, problem });
-            }
-        }
-    }
-}
-
-fn read_environment(
-    environment: impl IntoIterator<Item = (String, String)>,
-    settings: &mut BTreeMap<&'static str, Setting>,
-    mistakes: &mut Vec<Mistake>,
-) {
-    let environment: Vec<_> = environment.into_iter().collect();
-    read_old_variables(&environment, settings, mistakes);
-    culler::read(&environment, settings, mistakes);
     for (name, text) in environment {
         if !name.starts_with("SLIPWAY_") || OTHER_VARIABLES.contains(&name.as_str()) {
             continue;
         }
         // The one short name that people set by hand.
-        let variable = if name == "SLIPWAY_ADMIN_PASSWORD" { "SLIPWAY_AUTH_ADMIN_PASSWORD" } else { &name };
+        let variable = if name == "SLIPWAY_ADMIN_PASSWORD" { "SLIPWAY_AUTH_ADMIN_PASSWORD" } else { name };
         let origin = Origin::Environment(name.clone());
         let Some(key) = KEYS.iter().find(|key| key.variable() == variable) else {
-            mistakes.push(unknown(name, origin, KEYS.iter().map(Key::variable)));
+            mistakes.push(unknown(name.clone(), origin, KEYS.iter().map(Key::variable)));
             continue;
         };
-        match value_of_variable(key, &text) {
+        match value_of_variable(key, text) {
             Some(value) => accept(key, value, origin, settings, mistakes),
-            None => mistakes.push(Mistake {
-                key: key.name.into(),
-                origin,
-                value: shown(key, &text),
-                problem: expected(key),
-            }),
+            None => {
+                mistakes.push(Mistake { key: key.name.into(), origin, value: shown(key, text), problem: expected(key) })
+            }
         }
     }
 }

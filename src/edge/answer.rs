@@ -361,6 +361,15 @@ fn page(status: StatusCode, words: &Words, home: &str, request_id: &str) -> Resp
     response
 }
 
+/// A few words for a program.
+pub(super) fn text(words: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(words));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Sends the browser to `location`, which must be a path of ours or an origin that passed the host check.
 pub(super) fn redirect(status: StatusCode, location: &str) -> Response<ResponseBody> {
     let Ok(location) = HeaderValue::try_from(location) else {

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use http::HeaderValue;
+
 use super::work::IgnoredPaths;
 use crate::model::Network;
 use crate::net::http1;
@@ -15,9 +17,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// The port that plain HTTP is redirected to where `public_url` does not say. Default 8443.
     pub https_port: u16,
-    /// `Strict-Transport-Security`, in seconds; sent only with a `public_url`. 180 days, as browsers' lists suggest.
-    /// 0 sends none.
-    pub hsts_max_age_s: u64,
+    /// `Strict-Transport-Security`.
+    pub hsts: Hsts,
     /// Requests that are in the hub at one moment. 256: pages take milliseconds; more only wait for a password check.
     pub requests_in_hub: usize,
     /// Requests to the hub whose body is being read at one moment. 512: a form comes with its head, in one
@@ -51,7 +52,7 @@ impl Default for Config {
             public_url: None,
             trusted_proxies: Vec::new(),
             https_port: 8443,
-            hsts_max_age_s: 180 * 24 * 3600,
+            hsts: Hsts::default(),
             requests_in_hub: 256,
             uploads_to_hub: 512,
             uploads_to_hub_per_address: 64,
@@ -74,6 +75,36 @@ impl Config {
             per_address: self.uploads_to_hub_per_address,
             bytes: self.hub_body_limit_bytes,
         }
+    }
+}
+
+/// What browsers are told of coming back by TLS alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// In seconds. 180 days, as browsers' lists suggest. 0 sends nothing.
+    pub max_age_s: u64,
+    /// For all hosts below ours too.
+    pub include_subdomains: bool,
+    /// Browsers may know it before the first visit.
+    pub preload: bool,
+    /// Also without a `public_url`. Default false: for `localhost` it would reach other programs too.
+    pub without_public_url: bool,
+}
+
+impl Default for Hsts {
+    fn default() -> Self {
+        Self { max_age_s: 180 * 24 * 3600, include_subdomains: false, preload: false, without_public_url: false }
+    }
+}
+
+impl Hsts {
+    pub(super) fn header(&self, has_public_url: bool) -> Option<HeaderValue> {
+        if self.max_age_s == 0 || !(has_public_url || self.without_public_url) {
+            return None;
+        }
+        let subdomains = if self.include_subdomains { "; includeSubDomains" } else { "" };
+        let preload = if self.preload { "; preload" } else { "" };
+        HeaderValue::try_from(format!("max-age={}{subdomains}{preload}", self.max_age_s)).ok()
     }
 }
 

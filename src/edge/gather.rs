@@ -1,7 +1,9 @@
 //! Gathers what hyper writes in one turn of an HTTP/2 connection, for one TLS record and one system call.
 //!
 //! h2 writes and flushes after each DATA frame: answers of several streams that are ready in the same turn cost a
-//! record and a system call each. Here a flush waits until the turn is over (`Turn::poll_flush`).
+//! record and a system call each. Here a flush waits until the turn is over (`Turn::poll_flush`). What a turn reads is
+//! bounded, too: a client that sends faster than we read would never let its connection's turn end, and everybody on
+//! the same thread would wait for it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,6 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::net::Io;
 use crate::net::http1::outgoing::Outgoing;
+
+/// What one turn reads before it is somebody else's. 16 KiB: one header block of the largest kind, or a record of an
+/// upload, which pays one more turn for each and no system call.
+const TURN_BYTES: usize = 16 * 1024;
 
 /// The connection as hyper writes to it.
 #[derive(Debug)]
@@ -28,15 +34,22 @@ struct Gathered<I> {
     io: I,
     /// Bounded: full, it is written before more is taken, which is a frame at most.
     outgoing: Outgoing,
+    /// What this turn has read, in bytes; the last read may take it beyond its share.
+    read: usize,
 }
 
 /// Both halves of `io`.
 pub(super) fn gather<I: Io>(io: I) -> (Gather<I>, Turn<I>) {
-    let gathered = Arc::new(Mutex::new(Gathered { io, outgoing: Outgoing::default() }));
+    let gathered = Arc::new(Mutex::new(Gathered { io, outgoing: Outgoing::default(), read: 0 }));
     (Gather(gathered.clone()), Turn(gathered))
 }
 
 impl<I: Io> Turn<I> {
+    /// Begins a turn, and says what the one before has read, in bytes.
+    pub(super) fn begin(&self) -> usize {
+        std::mem::take(&mut self.0.lock().read)
+    }
+
     /// Writes and flushes what was gathered.
     pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().poll_flush(cx)
@@ -62,7 +75,15 @@ impl<I: Io> Gathered<I> {
 
 impl<I: Io> AsyncRead for Gather<I> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0.lock().io).poll_read(cx, buffer)
+        let mut gathered = self.0.lock();
+        if gathered.read >= TURN_BYTES {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut gathered.io).poll_read(cx, buffer))?;
+        gathered.read += buffer.filled().len() - before;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -99,7 +120,7 @@ impl<I: Io> AsyncWrite for Gather<I> {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -169,5 +190,28 @@ mod tests {
         count.expect("read");
         let expected: Vec<u8> = pieces.iter().flat_map(|piece| [b"#", piece.as_slice()].concat()).collect();
         assert_eq!(read, expected);
+    }
+
+    #[tokio::test]
+    async fn one_turn_reads_so_much_and_comes_again_by_itself() {
+        let (near, mut far) = tokio::io::duplex(4 * TURN_BYTES);
+        let (mut io, turn) = gather(near);
+        far.write_all(&vec![7; 3 * TURN_BYTES]).await.expect("room");
+        let (mut taken, mut turns, mut block) = (0, 0, vec![0; 1024]);
+        poll_fn(|cx| {
+            turns += 1;
+            turn.begin();
+            let begun = taken;
+            while taken < 3 * TURN_BYTES {
+                let mut buffer = ReadBuf::new(&mut block);
+                // Pending without more to come from the other side: the turn has woken itself, or this test would hang.
+                ready!(Pin::new(&mut io).poll_read(cx, &mut buffer)).expect("read");
+                taken += buffer.filled().len();
+                assert!(taken - begun < TURN_BYTES + 1024, "a turn took {} bytes", taken - begun);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(turns, 3);
     }
 }

@@ -62,7 +62,15 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
     let idle_timeout = Duration::from_secs(limits.idle_timeout_s.max(1));
     let mut looks = tokio::time::interval(idle_timeout / 4);
     let mut idle_since = Instant::now();
+    // While no stream is open there is little to say. What is left of a refused upload may come, a connection's window
+    // of it; more is a flood of frames that nobody has to answer.
+    let (mut without_stream, without_stream_limit) = (0, 2 * limits.connection_window_bytes as usize);
     poll_fn(|cx| {
+        without_stream += turn.begin();
+        if without_stream > without_stream_limit {
+            debug!(address = %peer, bytes = without_stream, "connection ended: frames without a stream");
+            return Poll::Ready(());
+        }
         // Answers first, so that the connection sends them in this very turn; then what it has read begins at once.
         poll_streams(&mut streams, cx);
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -76,6 +84,9 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
             return Poll::Ready(());
         }
         let new = std::mem::take(&mut *opened.lock());
+        if !streams.is_empty() || !new.is_empty() {
+            without_stream = 0;
+        }
         if !new.is_empty() {
             streams.extend(new);
             poll_streams(&mut streams, cx);

@@ -30,7 +30,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use tokio::sync::Semaphore;
 
-pub use config::{Config, Http2Limits, PublicUrl};
+pub use config::{Config, Hsts, Http2Limits, PublicUrl};
 pub use connection::Arrival;
 pub use counts::{Counts, Figures, RequestFigure};
 pub use detail::{Detail, Facets, Place, TRAEFIK_BOUNDS_S};
@@ -73,6 +73,8 @@ pub struct Parts {
     pub session_cookie: String,
     /// True for a host name (lower case, no port) that stands on a certificate of ours.
     pub is_certified: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// What an ACME authority is answered that asks for this token, if it waits for an answer.
+    pub challenge: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
     /// Told of every exchange when it is over, for access log and traces; `None`: there is neither. Must not block.
     pub tell: Option<TellExchange>,
     /// What is not ready, for `/readyz`. Must not block.
@@ -102,10 +104,7 @@ impl Edge {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let hub_permits = Arc::new(Semaphore::new(parts.config.requests_in_hub));
-        let max_age_s = parts.config.hsts_max_age_s;
-        let is_wanted = parts.config.public_url.is_some() && max_age_s > 0;
-        // Only for the one name that an operator has chosen: for `localhost` it would reach other programs too.
-        let strict_transport = is_wanted.then(|| HeaderValue::try_from(format!("max-age={max_age_s}")).ok()).flatten();
+        let strict_transport = parts.config.hsts.header(parts.config.public_url.is_some());
         let (counts, uploads) = (Counts::default(), upload::Uploads::default());
         let Limits { window_s, requests_per_address_per_s, requests_per_user_per_s, .. } = parts.config.limits;
         let Limits { in_flight_per_address, in_flight_per_user, .. } = parts.config.limits;

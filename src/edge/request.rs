@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use http_body_util::Limited;
 
@@ -31,6 +31,8 @@ use crate::model::{
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 use crate::proxy::{Forwarding, ProxyError, Socket, TokenRule};
 
+/// Where an ACME authority looks.
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// A longer address is not carried through sign-in: encoded in `next=` it would exceed the limit of a target.
 const NEXT_LIMIT_BYTES: usize = 4096;
@@ -70,6 +72,7 @@ impl Edge {
         response.headers_mut().insert(X_REQUEST_ID, id);
         if let Some(strict_transport) = &self.strict_transport
             && arrival.door == Door::Public
+            && self.is_over_tls(arrival)
         {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, strict_transport.clone());
         }
@@ -88,6 +91,7 @@ impl Edge {
 
         // A path that is not its own normal form is refused, never repaired.
         let path = NormalPath::parse(uri.path())?;
+        check_names(&request)?;
         let is_websocket = request.extensions().get::<OnUpgrade>().is_some();
         if request.method() == Method::TRACE || request.method() == Method::CONNECT && !is_websocket {
             return Err(Refusal::Method);
@@ -100,6 +104,11 @@ impl Edge {
                 let read = Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, headers, uri.query());
                 read.map(|credentials| credentials.for_hub()).unwrap_or_default()
             }));
+        }
+
+        // An authority that checks whether a name is ours comes over plain HTTP and is told nothing else.
+        if let Some(answer) = self.challenge_answer(arrival, &manner.method, uri.path()) {
+            return Ok(answer);
         }
 
         // For which host, and from where.
@@ -198,6 +207,22 @@ impl Edge {
         };
         let client = forwarded::client(&config.trusted_proxies, peer, headers);
         Ok(Site { client, authority, is_secure })
+    }
+
+    /// False over plain HTTP from the client itself, where no browser may believe such a promise (RFC 6797).
+    fn is_over_tls(&self, arrival: &Arrival) -> bool {
+        match arrival.security {
+            Security::Tls(_) => true,
+            Security::Plain => forwarded::is_trusted(&self.parts.config.trusted_proxies, arrival.peer.ip()),
+            Security::PlainOnTlsPort => false,
+        }
+    }
+
+    /// The answer to an ACME authority's question (HTTP-01, RFC 8555), if somebody here waits for it.
+    fn challenge_answer(&self, arrival: &Arrival, method: &Method, path: &str) -> Option<Response<ResponseBody>> {
+        let is_asked = arrival.security == Security::Plain && arrival.door == Door::Public && method == Method::GET;
+        let token = path.strip_prefix(CHALLENGES).filter(|_| is_asked)?;
+        Some(answer::text((self.parts.challenge)(token)?))
     }
 
     /// The same address, with `https`.
@@ -448,6 +473,16 @@ impl Manner {
         let mode = self.mode.clone().map(|mode| (SEC_FETCH_MODE, mode));
         mode.into_iter().chain(self.accept.clone().map(|accept| (ACCEPT, accept))).collect()
     }
+}
+
+/// `http` takes `"` in a field's name, which RFC 9110 does not: what HTTP/2 brings there, HTTP/1.1 must not send on. Our own
+/// codec for HTTP/1.1 has looked at its names already.
+fn check_names(request: &Request<RequestBody>) -> Result<(), Refusal> {
+    let is_checked = request.version() != Version::HTTP_2;
+    if is_checked || request.headers().keys().all(|name| !name.as_str().contains('"')) {
+        return Ok(());
+    }
+    Err(Refusal::bad("a malformed header name"))
 }
 
 fn name_of(caller: &Caller) -> Option<&UserName> {

@@ -108,6 +108,7 @@ impl World {
             base: BasePath::parse("/").expect("root"),
             session_cookie: COOKIE_NAME.to_owned(),
             is_certified: Arc::new(|host| host == "lab.example"),
+            challenge: Arc::new(|token| (token == "asked").then(|| "asked.thumb".to_owned())),
             tell: Some({
                 let told = told.clone();
                 Arc::new(move |exchange| {

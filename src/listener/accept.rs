@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
@@ -238,7 +239,8 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, permit: Permit, shared
                 shaken = tokio::time::timeout(limit, secure(stream, tls)) => shaken,
             };
             match shaken {
-                Ok(Ok((bytes, security))) => {
+                Ok(Ok(None)) => return debug!(address = %peer.ip(), "an authority has checked a name"),
+                Ok(Ok(Some((bytes, security)))) => {
                     shared.counts.note_handshake(&bytes);
                     (bytes, security)
                 }
@@ -261,17 +263,22 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, permit: Permit, shared
 /// The first byte of every TLS connection: a handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-async fn secure(stream: TcpStream, tls: &TlsAcceptor) -> io::Result<(Bytes, Security)> {
+/// Shakes hands; `None` if that was all that the client wanted.
+async fn secure(stream: TcpStream, tls: &TlsAcceptor) -> io::Result<Option<(Bytes, Security)>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     if first[0] != TLS_HANDSHAKE && first[0].is_ascii_uppercase() {
-        return Ok((Bytes::Plain(stream), Security::PlainOnTlsPort));
+        return Ok(Some((Bytes::Plain(stream), Security::PlainOnTlsPort)));
     }
-    let stream = tls.accept(Wire::new(stream)).await?;
-    let handshake = tls::handshake_of(stream.get_ref().1);
-    Ok((Bytes::Tls(Box::new(stream)), Security::Tls(handshake)))
+    let mut stream = tls.accept(Wire::new(stream)).await?;
+    let Some(handshake) = tls::handshake_of(stream.get_ref().1) else {
+        // The client has seen our certificate; all that is left is to part as TLS does.
+        stream.shutdown().await?;
+        return Ok(None);
+    };
+    Ok(Some((Bytes::Tls(Box::new(stream)), Security::Tls(handshake))))
 }
 
 fn turn_away(shared: &Shared, address: IpAddr) {

@@ -15,8 +15,12 @@ use rustls::sign::CertifiedKey;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+mod choice;
+
+use self::choice::{choose, next_files, rank};
 use super::Config;
-use super::pairs::{self, File, Found, Pair, Problem};
+use super::acme::{ALPN, Challenges};
+use super::pairs::{self, File, Pair, Problem};
 use super::self_signed::{self, SelfSignedError};
 use crate::model::{Clock, Timestamp};
 
@@ -54,6 +58,9 @@ pub struct Certificates {
     host_name: String,
     poll_every: Duration,
     clock: Arc<dyn Clock>,
+    /// Names that are ours even before there is a certificate for them.
+    ordered_names: Vec<String>,
+    challenges: Challenges,
     served: ArcSwap<Served>,
     watched: Mutex<Watched>,
 }
@@ -67,6 +74,12 @@ pub struct CertificateFigures {
     pub file: String,
     /// It is ours, made for want of another.
     pub is_self_signed: bool,
+    /// It was ordered from an ACME authority, and is renewed by itself.
+    pub is_ordered: bool,
+    /// In lower-case hexadecimal.
+    pub serial: String,
+    /// The common name; many certificates have none.
+    pub common_name: String,
     /// Until when it is good.
     pub ends_at: Timestamp,
 }
@@ -80,6 +93,13 @@ struct Served {
 
 #[derive(Debug, Default)]
 struct Watched {
+    /// What an operator gives.
+    files: Vec<Pair>,
+    /// What an authority gave.
+    ordered: Vec<Pair>,
+    /// What we have made; only if there is nothing else.
+    own: Option<Pair>,
+    has_told_of_list: bool,
     digest: Option<[u8; 32]>,
     /// The kind of the last failed reading of the folder, so that it is said once.
     unreadable: Option<std::io::ErrorKind>,
@@ -106,8 +126,10 @@ impl Certificates {
             folder: config.certs_dir.clone(),
             own_folder: config.data_dir.join("tls"),
             host_name: host_name.to_ascii_lowercase(),
-            poll_every: Duration::from_secs(config.certificate_poll_s.max(1)),
+            poll_every: config.certificate_poll,
             clock,
+            ordered_names: config.acme.names.clone(),
+            challenges: Challenges::default(),
             served: ArcSwap::default(),
             watched: Mutex::default(),
         };
@@ -121,10 +143,23 @@ impl Certificates {
         Ok(Arc::new(certificates))
     }
 
-    /// True if `host` (lower case, without port) stands on a certificate that is served.
+    /// True if `host` (lower case, without port) stands on a certificate that is served, or on one that is ordered.
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {
-        self.served.load().pairs.iter().any(|pair| pair.covers_name(host))
+        let is_served = self.served.load().pairs.iter().any(|pair| pair.covers_name(host));
+        is_served || self.ordered_names.iter().any(|name| name == host)
+    }
+
+    /// What an authority is answered that checks a name.
+    #[must_use]
+    pub fn challenges(&self) -> &Challenges {
+        &self.challenges
+    }
+
+    /// From now on these are what an authority gave us. Returns true if something else is served now.
+    pub(super) fn take_up_ordered(&self, pairs: Vec<Pair>) -> bool {
+        self.watched.lock().ordered = pairs;
+        self.publish()
     }
 
     /// All names on the certificates that are served, each once.
@@ -146,6 +181,9 @@ impl Certificates {
             names: pair.names.iter().cloned().chain(addresses(pair)).collect(),
             file: pair.file.clone(),
             is_self_signed: served.is_self_signed,
+            is_ordered: pair.is_ordered,
+            serial: pair.serial.clone(),
+            common_name: pair.common_name.clone(),
             ends_at: pair.ends_at,
         };
         served.pairs.iter().map(of).collect()
@@ -188,8 +226,10 @@ impl Certificates {
             }
         };
         let has_renewed = self.renew_own();
+        // What has ended, or begun, since the last look changes places.
+        let has_turned = self.publish();
         self.warn_of_ends();
-        has_changed || has_renewed
+        has_changed || has_renewed || has_turned
     }
 
     /// Serves what `files` hold, if they are not those of the last look.
@@ -200,24 +240,55 @@ impl Certificates {
         }
         let found = pairs::match_pairs(files, &rustls::crypto::aws_lc_rs::default_provider());
         let problems = join(&found.problems);
-        let served = self.served.load();
-        let Some(next) = next_served(&served, found, self.clock.now()) else {
+        self.tell_of_list(files);
+        let before = self.watched.lock().files.clone();
+        let Some(next) = next_files(&before, found, self.clock.now()) else {
             if !problems.is_empty() {
                 let folder = self.folder.display();
                 error!(%folder, %problems, "no certificate was taken up; what was served stays");
-            } else if !served.pairs.is_empty() && !served.is_self_signed {
+            } else if !before.is_empty() {
                 warn!("certs_dir holds no certificate any more; the last one is served until the next start");
             }
             return false;
         };
-        let names = next.pairs.iter().flat_map(|pair| &pair.names).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let names = next.iter().flat_map(|pair| &pair.names).map(String::as_str).collect::<Vec<_>>().join(", ");
         if problems.is_empty() {
-            info!(pairs = next.pairs.len(), %names, "certificates taken up");
+            info!(pairs = next.len(), %names, "certificates taken up");
         } else {
-            error!(pairs = next.pairs.len(), %names, %problems, "some certificates were taken up, others are wrong");
+            error!(pairs = next.len(), %names, %problems, "some certificates were taken up, others are wrong");
         }
-        self.served.store(Arc::new(next));
+        self.watched.lock().files = next;
+        self.publish()
+    }
+
+    /// Serves the best of what there is. Returns true if that is something else than before.
+    fn publish(&self) -> bool {
+        let now = self.clock.now();
+        let watched = self.watched.lock();
+        let mut pairs: Vec<Pair> = watched.files.iter().chain(&watched.ordered).cloned().collect();
+        rank(&mut pairs, now);
+        let is_self_signed = pairs.is_empty();
+        if is_self_signed {
+            pairs.extend(watched.own.clone());
+        }
+        let served = self.served.load();
+        let is_same = served.pairs.len() == pairs.len()
+            && served.pairs.iter().zip(&pairs).all(|(old, new)| old.is_same(new) && old.file == new.file);
+        if is_same {
+            return false;
+        }
+        // With `watched` held: of two that publish, the later one has seen everything.
+        self.served.store(Arc::new(Served { pairs, is_self_signed }));
         true
+    }
+
+    /// Old stacks keep Traefik's list beside the certificates; whoever changes it should know that nobody reads it.
+    fn tell_of_list(&self, files: &[File]) {
+        let list = files.iter().find(|file| pairs::is_traefiks_list(file));
+        let Some(list) = list.filter(|_| !std::mem::replace(&mut self.watched.lock().has_told_of_list, true)) else {
+            return;
+        };
+        info!(file = %list.name, "not read: the certificates beside it are found by their content, without a list");
     }
 
     fn serve_own(&self) -> Result<(), CertificateError> {
@@ -225,7 +296,8 @@ impl Certificates {
             .map_err(|cause| CertificateError::SelfSigned { path: self.own_folder.clone(), cause })?;
         let ends_at = pair.ends_at;
         info!(folder = %self.own_folder.display(), %ends_at, "serving a self-signed certificate");
-        self.served.store(Arc::new(Served { pairs: vec![pair], is_self_signed: true }));
+        self.watched.lock().own = Some(pair);
+        self.publish();
         Ok(())
     }
 
@@ -251,7 +323,11 @@ impl Certificates {
     fn warn_of_ends(&self) {
         let now = self.clock.now();
         let served = self.served.load();
-        let ends_soon = |pair: &&Pair| pair.ends_at <= now.plus(WARN_BEFORE_END) || pair.starts_at > now;
+        let ends_soon = |pair: &&Pair| match pair.is_ordered {
+            // Renewed by itself, and whoever orders it says when that fails; some are good for six days only.
+            true => !pair.is_valid(now),
+            false => pair.ends_at <= now.plus(WARN_BEFORE_END) || pair.starts_at > now,
+        };
         if !served.pairs.iter().any(|pair| ends_soon(&pair)) || !self.may_warn(now) {
             return;
         }
@@ -277,64 +353,26 @@ impl Certificates {
     }
 }
 
-/// What to serve after a look that found `found`; `None`: what is served stays.
-///
-/// A folder in which something is wrong is a folder that somebody is writing to, or has made a mistake in: pairs
-/// served so far stay as long as no good new pair stands for all their names.
-fn next_served(served: &Served, found: Found, now: Timestamp) -> Option<Served> {
-    if found.pairs.is_empty() {
-        return None;
-    }
-    let mut pairs = found.pairs;
-    if !found.problems.is_empty() && !served.is_self_signed {
-        let is_replaced = |old: &Pair| {
-            let has_name = |name| pairs.iter().any(|new| new.names.contains(name));
-            let has_address = |address| pairs.iter().any(|new| new.addresses.contains(address));
-            let is_covered = old.names.iter().all(has_name) && old.addresses.iter().all(has_address);
-            is_covered || pairs.iter().any(|new| new.is_same(old))
-        };
-        let kept: Vec<Pair> = served.pairs.iter().filter(|old| !is_replaced(old)).cloned().collect();
-        pairs.extend(kept);
-    }
-    rank(&mut pairs, now);
-    Some(Served { pairs, is_self_signed: false })
-}
-
-/// The best first: valid now, made for a server, good for longest; then by file name, so that it does not flap.
-fn rank(pairs: &mut [Pair], now: Timestamp) {
-    pairs.sort_by(|a, b| {
-        let goodness = |pair: &Pair| {
-            let is_valid = pair.starts_at <= now && now < pair.ends_at;
-            (is_valid, !pair.is_authority, pair.ends_at)
-        };
-        goodness(b).cmp(&goodness(a)).then_with(|| a.file.cmp(&b.file))
-    });
-}
-
-/// The pair for a client that asks for `host` (lower case) and can check a signature made by a key for which
-/// `can_check` is true: the exact name, else a wildcard, else the default.
-fn choose<'a>(pairs: &'a [Pair], host: Option<&str>, can_check: impl Fn(&Pair) -> bool) -> Option<&'a Pair> {
-    let best = |fits: &dyn Fn(&Pair) -> bool| {
-        let fitting = || pairs.iter().filter(|pair| fits(pair));
-        fitting().find(|pair| can_check(pair)).or_else(|| fitting().next())
-    };
-    let named = host.and_then(|host| {
-        let has_name = |pair: &Pair| pair.names.iter().any(|name| name == host);
-        best(&has_name).or_else(|| best(&|pair| pair.covers_by_wildcard(host)))
-    });
-    named.or_else(|| best(&|_| true))
-}
-
 fn join(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// True for the handshake of an authority that checks a name (RFC 8737): it offers that one protocol and no other.
+fn is_check(hello: &ClientHello<'_>) -> bool {
+    let Some(mut offered) = hello.alpn() else { return false };
+    offered.next() == Some(ALPN) && offered.next().is_none()
+}
+
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let served = self.served.load();
         let host = hello.server_name().map(str::to_ascii_lowercase);
+        if is_check(&hello) {
+            // An authority's check gets its own certificate or none; what is carried on such a connection nobody reads.
+            return self.challenges.certificate(host.as_deref()?);
+        }
+        let served = self.served.load();
         let can_check = |pair: &Pair| pair.key.key.choose_scheme(hello.signature_schemes()).is_some();
-        choose(&served.pairs, host.as_deref(), can_check).map(|pair| pair.key.clone())
+        choose(&served.pairs, host.as_deref(), self.clock.now(), can_check).map(|pair| pair.key.clone())
     }
 }
 

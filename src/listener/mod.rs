@@ -3,6 +3,7 @@
 //! Never looks inside a request. What serves a connection is a function given by `app`.
 
 mod accept;
+pub mod acme;
 mod certificates;
 mod counts;
 mod pairs;
@@ -15,13 +16,14 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use accept::{AcceptLimits, BindError, Connection, Listener, Serve, raise_open_files_limit};
 pub use certificates::{CertificateError, CertificateFigures, Certificates};
 pub use counts::{Counts, Figures};
 pub use pairs::Problem;
 pub use stream::Stream;
-pub use tls::{TlsError, acceptor};
+pub use tls::{TlsConfig, TlsError, TlsVersion, acceptor};
 pub use unix::{ServeUnix, UnixDoor};
 
 use crate::model::Network;
@@ -37,9 +39,13 @@ pub struct Config {
     pub certs_dir: PathBuf,
     /// The self-signed certificate is kept in `tls/` below it.
     pub data_dir: PathBuf,
-    /// How often `certs_dir` is looked at, in seconds. 2: a renewed certificate is served before anybody wonders,
-    /// and reading a few small files costs nothing.
-    pub certificate_poll_s: u64,
+    /// How often `certs_dir` is looked at. 2 s: a renewed certificate is served before anybody wonders, and reading a
+    /// few small files costs nothing.
+    pub certificate_poll: Duration,
+    /// Versions and clients' certificates.
+    pub tls: TlsConfig,
+    /// Certificates that are ordered.
+    pub acme: acme::Config,
     /// Peers that end TLS in front of us: their `X-Forwarded-*` is believed and no per-address limit holds for them.
     pub trusted_proxies: Vec<Network>,
     /// Bounds of accepting.
@@ -53,7 +59,9 @@ impl Default for Config {
             http: Vec::new(),
             certs_dir: "certs".into(),
             data_dir: "data".into(),
-            certificate_poll_s: 2,
+            certificate_poll: Duration::from_secs(2),
+            tls: TlsConfig::default(),
+            acme: acme::Config::default(),
             trusted_proxies: Vec::new(),
             limits: AcceptLimits::default(),
         }

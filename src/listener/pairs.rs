@@ -34,6 +34,12 @@ pub(super) struct Pair {
     pub(super) ends_at: Timestamp,
     /// True for a certificate that may sign others.
     pub(super) is_authority: bool,
+    /// It was ordered from an authority, not given by an operator.
+    pub(super) is_ordered: bool,
+    /// In hexadecimal, as `openssl x509 -serial` has it but in lower case.
+    pub(super) serial: String,
+    /// The common name; many certificates have none.
+    pub(super) common_name: String,
     /// Where it was found, for the log.
     pub(super) file: String,
 }
@@ -50,7 +56,21 @@ impl Pair {
         self.names.iter().any(|name| name.strip_prefix("*.") == Some(parent))
     }
 
-    fn leaf(&self) -> Option<&CertificateDer<'static>> {
+    /// The pair in a chain and a key (PEM) that an authority gave us; it is told as `name`.
+    pub(super) fn from_pem(name: &str, chain: &str, key: &str) -> Option<Self> {
+        let content = Ok(format!("{chain}\n{key}").into_bytes());
+        let file = File { name: name.to_owned(), content };
+        let found = match_pairs(&[file], &rustls::crypto::aws_lc_rs::default_provider());
+        found.pairs.into_iter().next().map(|pair| Self { is_ordered: true, ..pair })
+    }
+
+    /// True while it is good.
+    pub(super) fn is_valid(&self, now: Timestamp) -> bool {
+        self.starts_at <= now && now < self.ends_at
+    }
+
+    /// The certificate itself.
+    pub(super) fn leaf(&self) -> Option<&CertificateDer<'static>> {
         self.key.cert.first()
     }
 
@@ -109,6 +129,12 @@ pub enum Problem {
         /// Name of the file.
         file: String,
     },
+    /// Nothing in it: somebody is about to write it, or ran out of disk.
+    #[error("{file} is empty; write it again or remove it")]
+    Empty {
+        /// Name of the file.
+        file: String,
+    },
     /// More than `FILES_LIMIT`.
     #[error("the folder holds more than 256 files; the rest is not looked at")]
     TooManyFiles,
@@ -126,6 +152,12 @@ pub(super) struct File {
 pub(super) struct Found {
     pub(super) pairs: Vec<Pair>,
     pub(super) problems: Vec<Problem>,
+}
+
+/// True for Traefik's list of certificates, which old stacks keep beside them.
+pub(super) fn is_traefiks_list(file: &File) -> bool {
+    let is_yaml = file.name.ends_with(".yml") || file.name.ends_with(".yaml");
+    is_yaml && file.content.as_ref().is_ok_and(|content| contains(content, b"certFile"))
 }
 
 /// Reads all files of `folder`, by name. A folder that is not there is an empty one; hidden files and the
@@ -185,6 +217,8 @@ struct FoundCertificate<'a> {
     starts_at: Timestamp,
     ends_at: Timestamp,
     is_authority: bool,
+    serial: String,
+    common_name: String,
 }
 
 struct FoundKey<'a> {
@@ -221,6 +255,9 @@ pub(super) fn match_pairs(files: &[File], provider: &CryptoProvider) -> Found {
             starts_at: certificate.starts_at,
             ends_at: certificate.ends_at,
             is_authority: certificate.is_authority,
+            is_ordered: false,
+            serial: certificate.serial.clone(),
+            common_name: certificate.common_name.clone(),
             file: certificate.file.to_owned(),
         };
         // `cert.pem` and `fullchain.pem` lie side by side where certbot writes.
@@ -248,6 +285,9 @@ fn read_sections<'a>(
     if contains(content, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(content, b"Proc-Type: 4,ENCRYPTED") {
         problems.push(Problem::EncryptedKey { file: name() });
         return;
+    }
+    if content.iter().all(u8::is_ascii_whitespace) {
+        return problems.push(Problem::Empty { file: name() });
     }
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(content) {
         let Ok((kind, der)) = section else {
@@ -279,6 +319,7 @@ fn read_certificate(file: &str, der: Vec<u8>) -> Option<FoundCertificate<'_>> {
     if !rest.is_empty() {
         return None;
     }
+    let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
     let alternatives = certificate.subject_alternative_name().ok().flatten();
     let alternatives = alternatives.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
     let mut names: Vec<String> = Vec::new();
@@ -292,7 +333,6 @@ fn read_certificate(file: &str, der: Vec<u8>) -> Option<FoundCertificate<'_>> {
     }
     if names.is_empty() && addresses.is_empty() {
         // Browsers want a SAN; a certificate without one is still served, and its common name chooses it.
-        let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
         names.extend(common_name.map(str::to_ascii_lowercase));
     }
     let tbs = &certificate.tbs_certificate;
@@ -306,6 +346,8 @@ fn read_certificate(file: &str, der: Vec<u8>) -> Option<FoundCertificate<'_>> {
         starts_at: Timestamp(tbs.validity.not_before.timestamp().saturating_mul(1000)),
         ends_at: Timestamp(tbs.validity.not_after.timestamp().saturating_mul(1000)),
         is_authority: certificate.is_ca(),
+        serial: format!("{:x}", tbs.serial),
+        common_name: common_name.unwrap_or_default().to_owned(),
         der: CertificateDer::from(der),
     })
 }

@@ -20,6 +20,9 @@ pub enum PathError {
     /// A backslash, also percent-encoded: some programs take it for a slash.
     #[error("the path contains a backslash")]
     Backslash,
+    /// `"`, `<` or `>`: no browser sends them as they are, and RFC 3986 has them end an address.
+    #[error("the path contains a character that must be percent-encoded")]
+    Unencoded,
     /// A control byte, also percent-encoded.
     #[error("the path contains a control character")]
     Control,
@@ -49,6 +52,7 @@ impl<'a> NormalPath<'a> {
         for byte in raw.bytes() {
             match byte {
                 b'\\' => return Err(PathError::Backslash),
+                b'"' | b'<' | b'>' => return Err(PathError::Unencoded),
                 0..=0x20 | 0x7f.. => return Err(PathError::Control),
                 b'%' => has_percent = true,
                 b'.' => has_dot = true,
@@ -221,6 +225,8 @@ mod tests {
             ("/user/.%2e", PathError::DotSegment),
             ("/./x", PathError::DotSegment),
             ("/user\\alice", PathError::Backslash),
+            ("/user/a\"b", PathError::Unencoded),
+            ("/user/<b>", PathError::Unencoded),
             ("/user%5calice", PathError::Backslash),
             ("/user/a%00", PathError::Control),
             ("/user/a b", PathError::Control),

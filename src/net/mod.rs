@@ -17,5 +17,5 @@ pub use ask::{AskError, ask, ask_patiently};
 pub use body::{BoxError, Ending, RequestBody, ResponseBody};
 pub use dial::{DialError, Stream, dial, dial_with};
 pub use post::{Answer, Posting, fetch, post};
-pub use tls::{ClientTls, ClientTlsParts};
+pub use tls::{ClientTls, ClientTlsParts, system_authorities};
 pub use upgrade::{Io, OnUpgrade, UpgradeKind, UpgradeSender};

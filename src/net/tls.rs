@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
@@ -57,6 +58,23 @@ impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTls")
     }
+}
+
+/// Where distributions keep the authorities that they believe; node brings Mozilla's along, which are the same.
+const SYSTEM_BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Whom the system believes. Blocks on a file; empty if there is none.
+#[must_use]
+pub fn system_authorities() -> Vec<CertificateDer<'static>> {
+    let bundle = SYSTEM_BUNDLES.iter().find_map(|file| std::fs::read(file).ok()).unwrap_or_default();
+    // Without a bundle nobody's certificate is believed, and whoever asks says so.
+    CertificateDer::pem_slice_iter(&bundle).filter_map(Result::ok).collect()
 }
 
 /// Checks that the peer has the key of its certificate, and nothing else.

@@ -1,189 +1,258 @@
 //! What one source says, a container or a file: routers, balancers and middlewares whose names point at each other
 //! and are not resolved yet.
 
-use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::access::{Access, EntryPoint};
+use super::name::{ObjectName, Provider};
+use super::node::{Fields, Node, NodeValue, quoted};
 use super::problem::{Place, Problem, did_you_mean};
-use crate::model::GroupName;
+use super::rule::Syntax;
+use crate::model::ClientCertificateRule;
 
-/// Which kind of source said it: part of every name, `auth@file`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Provider {
-    /// Labels of containers.
-    Docker,
-    /// The file of routes.
-    File,
-}
-
-impl Provider {
-    const ALL: [Self; 2] = [Self::Docker, Self::File];
-
-    /// As after the `@`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::File => "file",
-        }
-    }
-}
-
-/// The name of a router, a balancer or a middleware, with who said it. Names count as they are written.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectName {
-    /// As written before the `@`.
+/// A container that starts on request, as its labels say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LazyContainer {
+    /// The engine's id: another container of the same name is another one.
+    pub id: Arc<str>,
+    /// Its name, for people.
     pub name: Arc<str>,
-    /// Who said it.
-    pub provider: Provider,
+    /// It is stopped when nobody has used it for so long; never without.
+    pub idle_after: Option<Duration>,
 }
 
-impl ObjectName {
-    /// A name of this provider.
-    pub fn new(name: &str, provider: Provider) -> Self {
-        Self { name: name.into(), provider }
+/// One object of a source that is read later: a balancer or a middleware.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// Its name.
+    pub name: ObjectName,
+    /// What is said of it, and where.
+    pub node: Node,
+}
+
+/// A router as it was said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouterDraft {
+    /// Its name.
+    pub name: ObjectName,
+    /// Where it was said.
+    pub place: Place,
+    /// Its rule and where that was said.
+    pub rule: Option<(String, Place)>,
+    /// The language of its rule.
+    pub syntax: Syntax,
+    /// Above others; none: the length of its rule.
+    pub priority: Option<i64>,
+    /// Where it listens; none: where routers do that say nothing.
+    pub entry_points: Option<Vec<EntryPoint>>,
+    /// True if it said that it takes requests over TLS only.
+    pub is_tls: bool,
+    /// The balancer that it leads to, as written.
+    pub service: Option<(String, Place)>,
+    /// The middlewares before it, as written.
+    pub middlewares: Vec<(String, Place)>,
+    /// Who may use it.
+    pub access: Access,
+    /// Whether a client must show a certificate.
+    pub client_certificate: ClientCertificateRule,
+}
+
+impl RouterDraft {
+    /// True if both say the same, wherever they say it: what replicas of one service do.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let text = |said: &Option<(String, Place)>| said.as_ref().map(|(text, _)| text.clone());
+        let texts = |said: &[(String, Place)]| said.iter().map(|(text, _)| text.clone()).collect::<Vec<_>>();
+        text(&self.rule) == text(&other.rule)
+            && text(&self.service) == text(&other.service)
+            && texts(&self.middlewares) == texts(&other.middlewares)
+            && (self.syntax, self.priority, self.is_tls) == (other.syntax, other.priority, other.is_tls)
+            && self.entry_points == other.entry_points
+            && self.access == other.access
+            && self.client_certificate == other.client_certificate
+    }
+}
+
+/// What routers of a source get that do not say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouterDefaults {
+    /// Who may use them.
+    pub access: Access,
+    /// Whether a client must show a certificate.
+    pub client_certificate: ClientCertificateRule,
+}
+
+/// What one source says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Draft {
+    /// Its routers.
+    pub routers: Vec<RouterDraft>,
+    /// Its balancers.
+    pub balancers: Vec<Said>,
+    /// Its middlewares: below each name one kind.
+    pub middlewares: Vec<Said>,
+    /// The containers that stand behind its balancers; none for a file.
+    pub containers: Vec<ContainerTarget>,
+    /// What is wrong; what it was said for is not here.
+    pub problems: Vec<Problem>,
+    /// What we read and do otherwise; nothing is missing for it.
+    pub notes: Vec<Problem>,
+}
+
+/// A container as a target of balancers that its labels describe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerTarget {
+    /// Its name, for people.
+    pub name: Arc<str>,
+    /// The balancers that it stands behind.
+    pub balancers: Vec<ObjectName>,
+    /// Its address; none while it does not run or is not healthy.
+    pub address: Option<IpAddr>,
+    /// The lowest TCP port that it exposes.
+    pub port: Option<u16>,
+    /// Set if it starts on request.
+    pub lazy: Option<LazyContainer>,
+}
+
+impl Draft {
+    /// Reads the section `http`, which labels and files have alike.
+    pub fn read_http(&mut self, http: Node, provider: Provider, defaults: &RouterDefaults) {
+        let place = http.place.clone();
+        if let Err(problem) = self.try_http(http, provider, defaults) {
+            let problem = if problem.place == place { Problem { place, ..problem } } else { problem };
+            self.problems.push(problem);
+        }
     }
 
-    /// Reads `auth@file`; without `@` it is one of the same provider.
-    ///
-    /// # Errors
-    /// It is empty, or the provider is none of ours.
-    pub fn read(text: &str, own: Provider, place: &Place) -> Result<Self, Problem> {
-        let (name, provider) = match text.trim().rsplit_once('@') {
-            None => (text.trim(), own),
-            Some((name, said)) => {
-                let Some(provider) = Provider::ALL.into_iter().find(|provider| provider.as_str() == said) else {
-                    let near = did_you_mean(said, Provider::ALL.map(Provider::as_str));
-                    let text = format!("{text}: there is no provider {said}, only docker and file{near}");
-                    return Err(Problem::new(place, text));
-                };
-                (name, provider)
-            }
+    fn try_http(&mut self, http: Node, provider: Provider, defaults: &RouterDefaults) -> Result<(), Problem> {
+        let mut fields = http.into_fields()?;
+        let mut section = |name| -> Result<Vec<Node>, Problem> {
+            Ok(fields.take_section(name)?.map(|mut fields| fields.take_rest()).unwrap_or_default())
         };
-        if name.is_empty() {
-            return Err(Problem::new(place, "a name is expected"));
+        let (routers, services, middlewares) = (section("routers")?, section("services")?, section("middlewares")?);
+        if let Some(transports) = fields.take("serversTransports") {
+            let text = "serversTransports are not supported: how Slipway speaks to targets is set in proxy.*; \
+                        services that name one are refused";
+            self.notes.push(Problem::new(&transports.place, text));
         }
-        Ok(Self::new(name, provider))
-    }
-}
-
-impl fmt::Display for ObjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.provider.as_str())
-    }
-}
-
-/// Where a request came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EntryPoint {
-    /// `listener.http`.
-    Web,
-    /// `listener.https`.
-    WebSecure,
-}
-
-impl EntryPoint {
-    /// As in labels.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Web => "web",
-            Self::WebSecure => "websecure",
-        }
-    }
-
-    /// Reads it; the names that people's Traefik files use most for the two are known too.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        match text.trim().to_ascii_lowercase().as_str() {
-            "web" | "http" => Some(Self::Web),
-            "websecure" | "web-secure" | "https" => Some(Self::WebSecure),
-            _ => None,
-        }
-    }
-}
-
-/// Who may use a router: `slipway.access`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Access {
-    /// Anybody, as with Traefik.
-    #[default]
-    Public,
-    /// Whoever has signed in.
-    User,
-    /// The members of this group, and administrators.
-    Group(GroupName),
-    /// Administrators.
-    Admin,
-}
-
-impl Access {
-    /// Reads `public`, `user`, `admin` or `group:NAME`.
-    ///
-    /// # Errors
-    /// It is none of them.
-    pub fn read(text: &str, place: &Place) -> Result<Self, Problem> {
-        let text = text.trim();
-        if let Some(group) = text.strip_prefix("group:") {
-            let group = group.trim();
-            return GroupName::parse(group)
-                .map(Self::Group)
-                .map_err(|error| Problem::new(place, format!("access = {text}: {group} is no group's name: {error}")));
-        }
-        match text.to_ascii_lowercase().as_str() {
-            "public" => Ok(Self::Public),
-            "user" => Ok(Self::User),
-            "admin" => Ok(Self::Admin),
-            _ => {
-                let near = did_you_mean(text, ["public", "user", "admin"]);
-                let text = format!("access = {text}: must be public, user, admin or group:NAME{near}");
-                Err(Problem::new(place, text))
+        for node in routers {
+            match self.router(node, provider, defaults) {
+                Ok(router) => self.routers.push(router),
+                Err(problem) => self.problems.push(problem),
             }
         }
+        let said = |node: Node| Said { name: ObjectName::new(&node.name, provider), node };
+        self.balancers.extend(services.into_iter().map(said));
+        self.middlewares.extend(middlewares.into_iter().map(said));
+        fields.finish()
+    }
+
+    fn router(&mut self, node: Node, provider: Provider, defaults: &RouterDefaults) -> Result<RouterDraft, Problem> {
+        let (name, place) = (ObjectName::new(&node.name, provider), node.place.clone());
+        let mut fields = node.into_fields()?;
+        let said = |node: Option<Node>| -> Result<Option<(String, Place)>, Problem> {
+            node.map(|node| Ok((node.as_text()?.trim().to_owned(), node.place.clone()))).transpose()
+        };
+        let rule = said(fields.take("rule"))?;
+        let syntax = fields.take_parsed("ruleSyntax", "v3 or v2", |text| match text.to_ascii_lowercase().as_str() {
+            "v3" | "" => Some(Syntax::V3),
+            "v2" => Some(Syntax::V2),
+            _ => None,
+        })?;
+        let priority = fields.take_i64("priority")?.filter(|priority| *priority != 0);
+        let entry_points = entry_points(&mut fields)?;
+        let service = said(fields.take("service"))?.filter(|(text, _)| !text.is_empty());
+        let place_of = fields.place_of("middlewares");
+        let middlewares = fields.take_list("middlewares")?.unwrap_or_default();
+        let middlewares = middlewares.into_iter().map(|name| (name, place_of.clone())).collect();
+        let tls = fields.take("tls");
+        let is_tls = tls.map(|tls| self.tls(tls)).transpose()?.unwrap_or(false);
+        if let Some(observability) = fields.take("observability") {
+            let text = "observability is not set by router; log.access and metrics.* are for all of them";
+            self.notes.push(Problem::new(&observability.place, text));
+        }
+        // A file says by router what labels say for the whole container.
+        let is_file = provider == Provider::File;
+        let access = if is_file { said(fields.take("access"))? } else { None };
+        let access = access.map(|(text, place)| Access::read(&text, &place)).transpose()?;
+        let certificate = if is_file { said(fields.take("clientCertificate"))? } else { None };
+        let certificate = certificate.map(|(text, place)| client_certificate(&text, &place)).transpose()?;
+        fields.finish()?;
+        Ok(RouterDraft {
+            name,
+            place,
+            rule,
+            syntax: syntax.unwrap_or_default(),
+            priority,
+            entry_points,
+            is_tls,
+            service,
+            middlewares,
+            access: access.unwrap_or_else(|| defaults.access.clone()),
+            client_certificate: certificate.unwrap_or(defaults.client_certificate),
+        })
+    }
+
+    /// `tls: {}`, `tls=true`, `tls.certresolver=…`: over TLS only. Options are refused: they may ask for a client's
+    /// certificate, and who leaves that out without a word opens a door.
+    fn tls(&mut self, node: Node) -> Result<bool, Problem> {
+        if matches!(&node.value, NodeValue::Text(text) if text.eq_ignore_ascii_case("false")) {
+            return Ok(false);
+        }
+        let mut fields = node.into_fields()?;
+        if let Some(options) = fields.take("options") {
+            let name = options.as_text()?.trim().to_owned();
+            if !matches!(name.as_str(), "" | "default" | "default@file") {
+                let text = format!(
+                    "tls.options = {}: TLS options are set for the whole listener (listener.tls.*); leave it out, and for \
+                     a client's certificate write slipway.client-certificate = required",
+                    quoted(&name)
+                );
+                return Err(Problem::new(&options.place, text));
+            }
+        }
+        for name in ["certResolver", "domains"] {
+            if let Some(node) = fields.take(name) {
+                let text = format!("tls.{name} is not needed: certificates come from certs_dir and acme.*");
+                self.notes.push(Problem::new(&node.place, text));
+            }
+        }
+        fields.finish()?;
+        Ok(true)
     }
 }
 
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Public => f.write_str("public"),
-            Self::User => f.write_str("user"),
-            Self::Group(name) => write!(f, "group:{name}"),
-            Self::Admin => f.write_str("admin"),
+fn entry_points(fields: &mut Fields) -> Result<Option<Vec<EntryPoint>>, Problem> {
+    let place = fields.place_of("entryPoints");
+    let Some(names) = fields.take_list("entryPoints")?.filter(|names| !names.is_empty()) else { return Ok(None) };
+    let mut found = Vec::new();
+    for name in names {
+        let Some(entry_point) = EntryPoint::read(&name) else {
+            let near = did_you_mean(&name, ["web", "websecure"]);
+            let text = format!(
+                "there is no entry point {}{near} (web is listener.http, websecure is listener.https)",
+                quoted(&name)
+            );
+            return Err(Problem::new(&place, text));
+        };
+        if !found.contains(&entry_point) {
+            found.push(entry_point);
         }
     }
+    found.sort();
+    Ok(Some(found))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place() -> Place {
-        Place::Container("web".into())
-    }
-
-    #[test]
-    fn a_name_without_a_provider_is_of_the_same() {
-        let read = |text| ObjectName::read(text, Provider::Docker, &place()).map(|name| name.to_string());
-        assert_eq!(read("auth"), Ok("auth@docker".to_owned()));
-        assert_eq!(read(" auth@file "), Ok("auth@file".to_owned()));
-        let problem = read("auth@fil").expect_err("no provider");
-        assert_eq!(
-            problem.to_string(),
-            "container web: auth@fil: there is no provider fil, only docker and file; did you mean file?"
-        );
-        assert!(read("@file").is_err());
-    }
-
-    #[test]
-    fn access_is_one_of_four() {
-        let read = |text| Access::read(text, &place());
-        assert_eq!(read("group:Physics 101").expect("a group").to_string(), "group:Physics 101");
-        assert_eq!(read("Admin"), Ok(Access::Admin));
-        assert_eq!(
-            read("users").expect_err("none").text,
-            "access = users: must be public, user, admin or group:NAME; did you mean user?"
-        );
-        assert!(read("group:").is_err());
-    }
+/// Reads `slipway.client-certificate`.
+///
+/// # Errors
+/// It is none of its words.
+pub fn client_certificate(text: &str, place: &Place) -> Result<ClientCertificateRule, Problem> {
+    let text = text.trim();
+    text.to_ascii_lowercase().parse().map_err(|()| {
+        let near = did_you_mean(text, ["required", "none"]);
+        Problem::new(place, format!("client-certificate = {}: must be required or none{near}", quoted(text)))
+    })
 }

@@ -7,10 +7,30 @@
 //! Traefik's words are used here and nowhere deeper. In our house a *service* is a program of the hub, so Traefik's
 //! service is a **balancer** with **targets**.
 
+mod access;
+mod balancer;
+mod build;
 mod draft;
+mod file;
+mod labels;
+mod middleware;
+mod name;
 mod node;
 mod problem;
+mod rule;
+mod table;
 
-pub use draft::{Access, EntryPoint, ObjectName, Provider};
+pub use access::{Access, EntryPoint};
+pub use balancer::{
+    Balancer, BalancerDraft, Chosen, HealthChecks, NoTarget, Scheme, ServerTemplate, Target, TargetView,
+};
+pub use build::{Surroundings, build, check};
+pub use draft::{ContainerTarget, Draft, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate};
+pub use file::read as read_file;
+pub use labels::{Container, DefaultRule, DefaultRuleError, read as read_labels};
+pub use middleware::{Beyond, Facts, Middleware, MiddlewareDraft, Next, NoAnswer, Step, Tools, run};
+pub use name::{ObjectName, Provider};
 pub use node::{Fields, Node, NodeValue, quoted};
 pub use problem::{Place, Problem, did_you_mean, nearest};
+pub use rule::{Asked, Needs, PathNeed, Question, Rule, RuleError, Syntax};
+pub use table::{Destination, Published, Router, Table};

@@ -40,6 +40,25 @@ impl Node {
         Self { name: name.to_owned(), place, value: NodeValue::Text(text.into()) }
     }
 
+    /// True if both say the same, wherever they say it and in whichever case they write names.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (NodeValue::Text(one), NodeValue::Text(other)) => one == other,
+            (NodeValue::List(one), NodeValue::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.says_the_same(other))
+            }
+            (NodeValue::Map(one), NodeValue::Map(other)) => {
+                one.len() == other.len()
+                    && one
+                        .iter()
+                        .zip(other)
+                        .all(|((key, one), (other_key, other))| key == other_key && one.says_the_same(other))
+            }
+            _ => false,
+        }
+    }
+
     /// The text, if it is one.
     ///
     /// # Errors
@@ -105,6 +124,12 @@ impl Fields {
     #[must_use]
     pub fn has(&self, name: &'static str) -> bool {
         self.map.contains_key(&name.to_ascii_lowercase())
+    }
+
+    /// Where this field was said; the section's place if it was not.
+    #[must_use]
+    pub fn place_of(&self, name: &'static str) -> Place {
+        self.map.get(&name.to_ascii_lowercase()).map_or(&self.place, |node| &node.place).clone()
     }
 
     /// A field as it is: its place, and whatever it says.
@@ -266,7 +291,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// `1m30s`, `1.5h`, `250ms`, or plain seconds.
-fn read_duration(text: &str) -> Option<Duration> {
+pub(super) fn read_duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }

@@ -4,6 +4,7 @@
 //! was; `seal` is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do;
 //! `displaced` answers from memory whose volumes are kept under another name than their owner's.
 
+mod acme;
 mod audit;
 mod counts;
 mod displaced;
@@ -35,6 +36,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::{InstanceId, ServerKey, UserName};
 
+pub use acme::{AcmeAccountRow, AcmeCertificate, AcmeNameRow, AcmeOrder};
 pub use audit::{AuditEntry, AuditFilter, AuditPage, AuditRetention, AuditRow, ChainBreak, ChainHash, ChainReport};
 pub use counts::Figures;
 pub use error::StoreError;
@@ -79,11 +81,13 @@ const VOLUMES: Table = TableDefinition::new("volumes");
 const TAKEN_OVER: Table = TableDefinition::new("taken_over");
 const ACTIVITY: Table = TableDefinition::new("activity");
 const HISTORY: Table = TableDefinition::new("history");
+const ACME_ACCOUNTS: Table = TableDefinition::new("acme_accounts");
+const ACME_NAMES: Table = TableDefinition::new("acme_names");
 /// Tables that every database has.
 const TABLES: [Table; 6] = [USERS, SESSIONS, TOKENS, SERVERS, AUDIT, META];
 /// Tables that came later: an older database has none of them until the first write to each.
-const LATER_TABLES: [Table; 9] =
-    [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES, TAKEN_OVER, ACTIVITY, HISTORY];
+const LATER_TABLES: [Table; 11] =
+    [GROUPS, SERVICES, SHARES, SHARE_CODES, NOTICES, VOLUMES, TAKEN_OVER, ACTIVITY, HISTORY, ACME_ACCOUNTS, ACME_NAMES];
 
 /// Everything that is kept. Cheap to clone. All methods block (redb is synchronous and a commit waits for the disk):
 /// call them from the blocking pool or a plain thread.

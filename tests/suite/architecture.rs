@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         "the control plane is never on a byte's path",
     ),
     ("edge", &["model", "tasks", "net", "auth", "proxy", "routers", "telemetry"], "it is told, it never asks"),
-    ("listener", &["model", "tasks", "net"], "it never looks inside a request"),
+    ("listener", &["model", "tasks", "net", "store"], "it never looks inside a request; only its acme keeps anything"),
     (
         "chp",
         &["model", "tasks", "net", "proxy", "listener", "telemetry"],
@@ -169,6 +169,17 @@ fn every_import_follows_the_arrows() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn of_the_listener_only_acme_keeps_anything() {
+    let keeps = |path: &Path| path.starts_with("listener/acme") || path == Path::new("listener/acme.rs");
+    let wrong: Vec<_> = sources()
+        .into_iter()
+        .filter(|(module, path, source)| module == "listener" && !keeps(path) && imports(source).contains("store"))
+        .map(|(_, path, _)| path)
+        .collect();
+    assert!(wrong.is_empty(), "sockets and handshakes must not wait for a disk: {wrong:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Value;
 
+use super::aliases::Used;
 use super::{KEYS, Mistake, Origin, Setting, accept};
 
 const ENABLED: &str = "JUPYTERHUB_IDLE_CULLER_ENABLED";
@@ -25,12 +26,13 @@ const ALIASES: [Alias; 4] = [
     ("JUPYTERHUB_IDLE_CULLER_MAX_EXTENSION_MINUTES", "spawner.idle.extension_hours", |minutes| minutes / 60),
 ];
 
-/// Only where the culler was switched on.
+/// Only where the culler was switched on. Gives what was set.
 pub(super) fn read(
     environment: &[(String, String)],
     settings: &mut BTreeMap<&'static str, Setting>,
     mistakes: &mut Vec<Mistake>,
-) {
+) -> Vec<Used> {
+    let mut used = Vec::new();
     let said = |name: &str| {
         let text = environment.iter().find(|(said, _)| said == name).map(|(_, text)| text.trim());
         text.filter(|text| !text.is_empty())
@@ -43,15 +45,16 @@ pub(super) fn read(
     };
     match said(ENABLED) {
         Some("1") => {}
-        None | Some("0") => return,
+        None | Some("0") => return used,
         Some(other) => {
             mistakes.push(refuse(ENABLED, other, "must be 0 or 1; or set spawner.idle.after_minutes instead"));
-            return;
+            return used;
         }
     }
     let mut set = |name: &str, key: &str, number: i64, mistakes: &mut Vec<Mistake>| {
         let Some(key) = KEYS.iter().find(|known| known.name == key) else { return };
         accept(key, Value::Integer(number), Origin::Environment(name.to_owned()), settings, mistakes);
+        used.push(Used { alias: name.to_owned(), key: key.name });
     };
     if said(TIMEOUT).is_none() {
         set(ENABLED, AFTER, DEFAULT_MINUTES, mistakes);
@@ -63,6 +66,7 @@ pub(super) fn read(
             Err(_) => mistakes.push(refuse(name, text, &format!("must be a whole number; or set {key} instead"))),
         }
     }
+    used
 }
 
 #[cfg(test)]

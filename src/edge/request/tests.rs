@@ -3,8 +3,8 @@
 use http::header::{AUTHORIZATION, ORIGIN, RETRY_AFTER};
 
 use super::*;
-use crate::edge::Config;
 use crate::edge::tests::*;
+use crate::edge::{Config, Hsts};
 use crate::model::{Generation, ServerName};
 
 const PAGE: (&str, &str) = ("sec-fetch-mode", "navigate");
@@ -268,6 +268,20 @@ async fn plain_http_answers_with_a_redirect() {
 }
 
 #[tokio::test]
+async fn an_authority_that_checks_a_name_is_answered_before_the_redirect_and_only_over_plain_http() {
+    let world = World::new().await;
+    let plain = arrival(Security::Plain, Door::Public);
+    let at = |token: &str| format!("/.well-known/acme-challenge/{token}");
+    // Whatever the host: the certificate for it is not there yet.
+    let answer = world.ask_by(&plain, get(&at("asked"), &[("host", "new.example")])).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, "asked.thumb"));
+    assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(world.ask_by(&plain, get(&at("other"), &[("host", "lab.example")])).await.status, 301);
+    assert_eq!(world.ask_by(&plain, request(Method::POST, &at("asked"), &[("host", "lab.example")])).await.status, 308);
+    assert_ne!(world.ask(get(&at("asked"), &[])).await.text, "asked.thumb");
+}
+
+#[tokio::test]
 async fn a_trusted_proxy_is_believed_and_nobody_else() {
     let forwarded = &[
         ("host", "inside:80"),
@@ -296,6 +310,14 @@ async fn strict_transport_is_for_the_public_name() {
     let answer = world.ask(get("/hub/", &[("host", "lab.example")])).await;
     assert_eq!(answer.headers[STRICT_TRANSPORT_SECURITY], "max-age=15552000");
     assert!(answer.text.contains("| https://lab.example |"));
+    let plain = arrival(Security::Plain, Door::Public);
+    let redirect = world.ask_by(&plain, get("/hub/", &[("host", "lab.example")])).await;
+    assert!(redirect.status == 301 && !redirect.headers.contains_key(STRICT_TRANSPORT_SECURITY));
+
+    let hsts = Hsts { max_age_s: 31_536_000, include_subdomains: true, preload: true, without_public_url: true };
+    let world = World::with(Config { hsts, ..Config::default() }).await;
+    let answer = world.ask(get("/hub/", &[])).await;
+    assert_eq!(answer.headers[STRICT_TRANSPORT_SECURITY], "max-age=31536000; includeSubDomains; preload");
     assert!(!World::new().await.ask(get("/hub/", &[])).await.headers.contains_key(STRICT_TRANSPORT_SECURITY));
 }
 

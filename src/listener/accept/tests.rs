@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::listener::{Certificates, Config, acceptor};
-use crate::model::SystemClock;
+use crate::model::{Security, SystemClock};
 
 /// Answers all bytes with what protects the connection, until the end.
 fn echo_security() -> Serve {
@@ -20,7 +20,10 @@ fn echo_security() -> Serve {
         Box::pin(async move {
             let mut bytes = [0; 64];
             while connection.stream.read(&mut bytes).await.unwrap_or(0) > 0 {
-                let answer = format!("{:?}", connection.security);
+                let answer = match &connection.security {
+                    Security::Tls(handshake) => format!("Tls({:?})", handshake.protocol),
+                    other => format!("{other:?}"),
+                };
                 let _ = connection.stream.write_all(answer.as_bytes()).await;
             }
         })
@@ -50,7 +53,7 @@ fn world(limits: AcceptLimits) -> (World, CertificateDer<'static>) {
     let tasks = Tasks::new(Handle::current());
     let listener = Listener::bind(&[([127, 0, 0, 1], 0).into()], &limits, &[]).expect("bound");
     let address = listener.addresses()[0];
-    listener.run(&tasks, Some(acceptor(certificates.clone()).expect("TLS")), echo_security());
+    listener.run(&tasks, Some(acceptor(&Config::default(), certificates.clone()).expect("TLS")), echo_security());
     (World { folder, certificates, address, tasks }, leaf)
 }
 

@@ -51,7 +51,7 @@ fn make(names: &[&str], year: i32) -> (String, String) {
 
 fn chosen(certificates: &Certificates, host: Option<&str>) -> String {
     let served = certificates.served.load();
-    choose(&served.pairs, host, |_| true).expect("something is served").names.join(",")
+    choose(&served.pairs, host, Timestamp(NOW), |_| true).expect("something is served").names.join(",")
 }
 
 fn mode_of(path: &Path) -> u32 {
@@ -95,7 +95,7 @@ fn the_certificate_is_chosen_by_name_then_wildcard_then_longest_valid() {
     assert_eq!(chosen(&certificates, None), "other.test");
     assert!(certificates.covers("b.example") && !certificates.covers("c.b.example") && !certificates.covers("example"));
     let served = certificates.served.load();
-    let a = choose(&served.pairs, Some("a.example"), |_| true).expect("served");
+    let a = choose(&served.pairs, Some("a.example"), Timestamp(NOW), |_| true).expect("served");
     assert_eq!(a.file, "1", "of two for one name the one that is good for longer");
 }
 

@@ -10,6 +10,7 @@ mod extras;
 mod image;
 mod labels;
 mod network;
+mod own;
 mod sizes;
 mod spec;
 mod stats;
@@ -44,6 +45,7 @@ use crate::model::{InstanceId, ServerKey, UpstreamAddress, VolumeStem};
 use crate::tasks::Tasks;
 use engine::{Engine, NAME, refused, status_of};
 use image::Images;
+use own::Own;
 
 /// Making a container copies the image's home into a fresh volume: that may take long. The driver's own deadline is
 /// the one that counts.
@@ -58,9 +60,12 @@ const LOG_LINE_LIMIT_BYTES: usize = 2_000;
 
 /// A Docker engine.
 pub struct DockerBackend {
+    /// Its `network` is a network's name.
     config: Config,
     instance: InstanceId,
     engine: Engine,
+    /// The container that we run in, if it is one of the engine's.
+    own: Option<Own>,
     images: Images,
     /// Who each image's programs run as, once it has been looked at.
     image_users: Mutex<HashMap<String, String>>,
@@ -69,14 +74,16 @@ pub struct DockerBackend {
 }
 
 impl DockerBackend {
-    /// Connects, and agrees on an API version.
+    /// Connects, agrees on an API version, and looks whether we run in a container of this engine ourselves.
     ///
     /// # Errors
-    /// If no engine answers on the socket.
-    pub async fn connect(config: Config, instance: InstanceId, tasks: Tasks) -> Result<Self, BackendError> {
+    /// If no engine answers on the socket, or if nothing tells which of several networks is the servers'.
+    pub async fn connect(mut config: Config, instance: InstanceId, tasks: Tasks) -> Result<Self, BackendError> {
         let engine = Engine::connect(&config).await?;
+        let own = own::find(&engine).await?;
+        config.network = own::network(&engine, &config.network, own.as_ref()).await?;
         let images = Images::new(engine.clone(), Duration::from_secs(config.pull_timeout_s), tasks);
-        Ok(Self { config, instance, engine, images, image_users: Mutex::default(), settled: Mutex::default() })
+        Ok(Self { config, instance, engine, own, images, image_users: Mutex::default(), settled: Mutex::default() })
     }
 
     /// This host's address on the servers' network, which is made when missing: where `hub.bind = "auto"` listens.
@@ -85,7 +92,19 @@ impl DockerBackend {
     /// # Errors
     /// If the engine refuses or does not answer.
     pub async fn network_gateway(&self) -> Result<Option<IpAddr>, BackendError> {
-        network::ensure(&self.engine, &self.config.network, &self.instance).await
+        network::ensure(&self.engine, &self.config.network, &self.instance, self.own.is_some()).await
+    }
+
+    /// If we are in a container of the engine ourselves, the name by which servers find us on their network, which we
+    /// join for it: one that stays when our container is replaced. The network must be there.
+    ///
+    /// # Errors
+    /// If the engine refuses or does not answer.
+    pub async fn own_name(&self) -> Result<Option<String>, BackendError> {
+        match &self.own {
+            Some(own) => own::join(&self.engine, own, &self.config.network).await,
+            None => Ok(None),
+        }
     }
 
     /// True if the image is on this host.
@@ -124,7 +143,7 @@ impl DockerBackend {
             match status_of(&error) {
                 Some(409) if tries_left > 0 => self.clear_name(name, &order.server).await?,
                 Some(404) if tries_left > 0 && error.to_string().contains("network") => {
-                    network::ensure(&self.engine, &self.config.network, &self.instance).await?;
+                    network::ensure(&self.engine, &self.config.network, &self.instance, self.own.is_some()).await?;
                 }
                 // Two containers were made at once of volumes that lie one within the other, and the engine lost its
                 // own race for the folder between them. It is there now.
@@ -322,7 +341,7 @@ impl Backend for DockerBackend {
         match self.start_container(id).await {
             // Old engines ask for the network only now.
             Err(BackendError::Refused { reason, .. }) if reason.contains("network") && reason.contains("not found") => {
-                network::ensure(&self.engine, &self.config.network, &self.instance).await?;
+                network::ensure(&self.engine, &self.config.network, &self.instance, self.own.is_some()).await?;
                 self.start_container(id).await?;
             }
             result => result?,

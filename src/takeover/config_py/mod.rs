@@ -15,6 +15,7 @@ mod cursor;
 mod docker;
 mod draft;
 mod evaluate;
+mod findings;
 mod host_config;
 mod hub;
 mod idle;
@@ -32,6 +33,7 @@ mod volumes;
 mod write;
 
 pub use draft::OurKey;
+pub use findings::{Findings, Said};
 pub use translate::Refusal;
 
 /// The most of a file that we read. The longest configurations have some thousand lines.
@@ -90,6 +92,16 @@ pub fn translate(
     let draft = translate::translate(&reading, keys, refusals);
     let toml = write::write(&draft, &draft::shortened(name));
     Ok(Translation { toml, summary: write::summary(&draft) })
+}
+
+/// Reads `source` as `translate` does, and gives what it says key by key instead of as a file.
+///
+/// # Errors
+/// If the file is too large, no text, or no Python: where, and what is wrong there.
+pub fn find(source: &[u8], keys: &[OurKey], refusals: &dyn Fn(&str) -> Vec<Refusal>) -> Result<Findings, SyntaxError> {
+    let source = text_of(source)?;
+    let reading = reading::read(source, variables::default_of)?;
+    Ok(findings::of(translate::translate(&reading, keys, refusals)))
 }
 
 fn text_of(source: &[u8]) -> Result<&str, SyntaxError> {

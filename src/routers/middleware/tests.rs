@@ -1,0 +1,1 @@
+//! What middlewares do to requests and answers.

@@ -1,0 +1,55 @@
+"""The rig: attacks and faults against the real program, and the figures of each run.
+
+Usage: run.py [quick|full|NAME…] [--subjects slipway,nginx] [--seed N]. Exit status 1 if anything was found against Slipway.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import floods_part  # noqa: E402
+import http2_part  # noqa: E402
+import requests_part  # noqa: E402
+import upstreams_part  # noqa: E402
+
+PARTS = {"requests": requests_part.run, "http2": http2_part.run, "floods": floods_part.run, "upstreams": upstreams_part.run}
+# What is shown of a part's findings; all of them go to RIG_FINDINGS.
+SHOWN = 20
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("wanted", nargs="*", default=["quick"], help="quick, full, or names of parts: " + ", ".join(PARTS))
+    parser.add_argument("--subjects", type=lambda text: text.split(","), help="slipway, nginx, haproxy, traefik, chp")
+    parser.add_argument("--only", help="a pattern: the cells or attacks whose name it finds")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    options.is_quick = "full" not in options.wanted
+    unknown = set(options.wanted) - {"quick", "full", *PARTS}
+    if unknown:
+        parser.error(f"no part {', '.join(sorted(unknown))}: quick, full, {', '.join(PARTS)}")
+    names = [name for name in PARTS if name in options.wanted] or list(PARTS)
+    status = 0
+    for name in names:
+        began = time.monotonic()
+        print(f"{name}:", flush=True)
+        figures, failed = PARTS[name](options)
+        keep = os.environ.get("RIG_FINDINGS")
+        if keep:
+            Path(keep).write_text(json.dumps(figures, indent=1))
+        for found in failed[:SHOWN]:
+            print("   ", json.dumps(found)[:600])
+        if failed:
+            status = 1
+            print(f"  {len(failed)} findings against Slipway")
+        print(f"  {time.monotonic() - began:.0f} s", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
