@@ -152,7 +152,7 @@ phase_lint() {
 
 phase_suite() {
   need_cargo
-  need strace:strace
+  need strace:strace pebble:pebble
   # Named one by one: plain `cargo test` would run tests/docker too, which is a phase of its own.
   step cargo test --locked --lib --bins --test suite
 }

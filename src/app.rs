@@ -5,6 +5,7 @@ mod figures;
 mod gpus;
 mod host;
 mod metrics;
+mod routers;
 mod traces;
 
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ use crate::model::{
 };
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
+use crate::routers::Published;
 use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
@@ -109,6 +111,8 @@ pub struct App {
     pub services: Services,
     /// Where ready servers are.
     pub routes: Arc<Routes>,
+    /// Routes beyond users.
+    pub routers: Arc<Published>,
     tasks: Tasks,
     stop_wished: CancellationToken,
     stop_timeout: Duration,
@@ -192,6 +196,7 @@ impl App {
         };
         let host_facts = host::Latest::default();
         let facts_for_metrics = host_facts.facts_of();
+        let routers = routers::start(&config, &clock, &tasks, &control_tasks).await;
         let state = HubState::new(
             hub_config,
             auth.clone(),
@@ -202,6 +207,7 @@ impl App {
             random.clone(),
         )
         .with_host(host_facts.facts_of(), gpus.clone())
+        .with_routes(routers::view_of(&routers, &https_addresses, &http_addresses))
         .with_metrics_page(Arc::new(move || figures.page()));
         let hub_requests = state.requests();
         let checks = state.clone();
@@ -242,6 +248,7 @@ impl App {
             auth: auth.clone(),
             proxy: proxy.clone(),
             routes: routes.clone(),
+            routers: routers.routers.clone(),
             hub: hub_service(hub::router(state), control),
             report: Arc::new(move |report| reports.report_unreachable(report)),
             base: config.hub.base.clone(),
@@ -305,6 +312,7 @@ impl App {
             spawner,
             services,
             routes,
+            routers: routers.published,
             tasks,
             stop_wished,
             stop_timeout: config.stop_timeout,

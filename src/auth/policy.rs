@@ -15,6 +15,14 @@ pub fn may_access_service(caller: &Caller, service: &ServiceName) -> bool {
     caller.with_rights(|rights| rights.allows("access:services", Target::Service(service)))
 }
 
+/// True if the caller may use routers that are for people. A token is enough that opens all servers of its owner: the
+/// tokens of a server and of its visitors are not.
+#[must_use]
+pub fn may_use_routers(caller: &Caller) -> bool {
+    let Some(user) = caller.user() else { return false };
+    caller.session().is_some() || caller.with_rights(|rights| rights.allows("access:servers", Target::User(&user.name)))
+}
+
 /// True if the caller may start `server`. The tokens that servers and their visitors hold may not.
 #[must_use]
 pub fn may_start_server(caller: &Caller, server: &ServerKey) -> bool {

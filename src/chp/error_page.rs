@@ -65,7 +65,7 @@ async fn from_target(chp: &Chp, status: StatusCode, asked: &Uri) -> Option<Respo
     let address = address_of(target, status, asked);
     debug!("Requesting custom error page: {address}");
     let request = Request::get(&address).body(RequestBody::Empty);
-    let relay = Relay { target: None, silence_limit: Some(PAGE_LIMIT) };
+    let relay = Relay { target: None, silence_limit: Some(PAGE_LIMIT), guard: None };
     let facts = Forwarding::relayed(target.host(), relay);
     let answer = match request {
         Ok(request) => chp.proxy.forward(request, &target.upstream, facts).await,

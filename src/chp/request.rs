@@ -104,7 +104,7 @@ async fn carry(
     }
     let host = headers.get(HOST).cloned();
     let host = host.as_ref().and_then(|host| host.to_str().ok()).filter(|_| !config.change_origin);
-    let relay = Relay { target: path.as_deref(), silence_limit: config.proxy_timeout };
+    let relay = Relay { target: path.as_deref(), silence_limit: config.proxy_timeout, guard: None };
     let facts = Forwarding::relayed(host.unwrap_or(target.host()), relay);
     let mut response = chp.proxy.forward(request, &target.upstream, facts).await?;
     if response.status().as_u16() < 300 {

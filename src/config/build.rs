@@ -1,6 +1,7 @@
 //! Checks the settings, and the relations between them, and fills in each module's `Config`.
 
 mod idle;
+mod routers;
 mod tls;
 
 use std::net::SocketAddr;
@@ -63,6 +64,8 @@ pub struct Config {
     pub edge: edge::Config,
     /// The way to servers.
     pub proxy: proxy::Config,
+    /// Routes beyond users: where they come from.
+    pub routers: crate::routers::sources::Config,
     /// Pages and API.
     pub hub: hub::Config,
     /// The private listener's address.
@@ -124,9 +127,11 @@ pub fn load_all(sources: Sources<'_>) -> Result<(Settings, Config), Vec<Mistake>
 fn fill(read: &mut Reader<'_>) -> Config {
     let data_dir = read.path("data_dir");
     let base = read.parsed("base_url", BasePath::parse).unwrap_or_else(root);
+    let base_for_pages = base.clone();
     let trusted_proxies: Vec<Network> = read.all("listener.trusted_proxies");
     let public_url = read.optional("public_url", edge::PublicUrl::from_str);
     let public_origin = public_url.as_ref().map(edge::PublicUrl::origin);
+    let routers_config = routers::config(read, &base, public_url.as_ref());
     let https: Vec<SocketAddr> = read.all("listener.https");
     let limits = listener::AcceptLimits {
         connections: read.count("listener.connections"),
@@ -208,6 +213,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             connections_per_upstream: read.count("proxy.connections_per_server"),
             ..proxy::Config::default()
         },
+        routers: routers_config,
         hub: hub::Config {
             base,
             public_origin,
@@ -215,7 +221,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
             lazy_start: read.flag("spawner.lazy_start"),
             signup,
             password_length_min: read.count("auth.password_length"),
-            default_url: read.optional("hub.default_url", page_address),
+            default_url: read.optional("hub.default_url", |text| page_address(text, &base_for_pages)),
             default_server: read.optional("hub.default_server", server_name).filter(|name| !name.is_default()),
             authenticate_metrics: read.flag("metrics.authenticate"),
             notices: hub::NoticesConfig {
@@ -502,12 +508,15 @@ fn collector_url(text: &str) -> Result<String, String> {
     if is_http && has_host { Ok(text.to_owned()) } else { Err(wrong()) }
 }
 
-/// A page to land on: below our own host, so that no setting sends people elsewhere.
-fn page_address(text: &str) -> Result<String, String> {
-    if text.starts_with('/') && !text.starts_with("//") && !text.contains('\\') {
-        return Ok(text.to_owned());
+/// A page to land on: below our own host, so that no setting sends people elsewhere; without a slash before it, below
+/// `base`.
+fn page_address(text: &str, base: &BasePath) -> Result<String, String> {
+    let is_below_base = !text.starts_with('/');
+    let leads_elsewhere = text.starts_with("//") || text.contains('\\') || (is_below_base && text.contains(':'));
+    if !leads_elsewhere {
+        return Ok(if is_below_base { format!("{base}{text}") } else { text.to_owned() });
     }
-    Err("must be a path on this host, as in \"/hub/home\"".into())
+    Err("must be a path on this host, as in \"/hub/home\", or one below base_url, as in \"hub/home\"".into())
 }
 
 fn server_name(text: &str) -> Result<ServerName, String> {
@@ -705,5 +714,21 @@ impl Reader<'_> {
 
     fn all<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Vec<T> {
         self.parsed_all(name, |text| text.parse().map_err(|error| format!("{error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_land_on_this_host_and_below_whatever_base_there_is() {
+        let base = BasePath::parse("/lab").expect("a base path");
+        let of = |text: &str| page_address(text, &base).ok();
+        assert_eq!(of("/elsewhere/x?y=a:b").as_deref(), Some("/elsewhere/x?y=a:b"));
+        assert_eq!(of("hub/home").as_deref(), Some("/lab/hub/home"));
+        for text in ["//host/x", "https://host/x", "javascript:x", "/\\host", "\\host"] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 }

@@ -7,8 +7,9 @@ use http::{HeaderMap, HeaderName, Method};
 
 use super::answer::Refusal;
 use super::config::PublicUrl;
-use crate::auth::{self, Caller};
-use crate::model::ServerKey;
+use crate::auth::{self, Caller, User};
+use crate::model::{GroupName, ServerKey};
+use crate::routers::Access;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -125,6 +126,24 @@ pub(super) fn server(caller: &Caller, servers: &[ServerKey], user_exists: bool) 
     }
     let may_access = servers.iter().any(|server| auth::may_access_server(caller, server));
     if may_access && user_exists { Admission::Admitted } else { Admission::Hidden }
+}
+
+/// The same for a router. Administrators may use any; a token counts if it opens all servers of its owner, so that
+/// neither a server's own nor a visitor's does. `is_member` is asked only where it matters.
+pub(super) fn routed(caller: &Caller, access: &Access, is_member: impl FnOnce(&User, &GroupName) -> bool) -> Admission {
+    if *access == Access::Public {
+        return Admission::Admitted;
+    }
+    if caller.is_anonymous() {
+        return Admission::Anonymous;
+    }
+    let Some(user) = caller.user().filter(|_| auth::may_use_routers(caller)) else { return Admission::Hidden };
+    let may_use = match access {
+        Access::Public | Access::User => true,
+        Access::Admin => auth::may_administer(caller),
+        Access::Group(group) => auth::may_administer(caller) || is_member(user, group),
+    };
+    if may_use { Admission::Admitted } else { Admission::Hidden }
 }
 
 /// Checks a body whose length is known.

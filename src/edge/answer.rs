@@ -1,6 +1,6 @@
 //! What a person or a program sees when the edge itself answers: every refusal, once, as a page or as JSON.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,9 +13,11 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::limits::TooMany;
+use super::starting;
 use crate::model::PathError;
 use crate::net::ResponseBody;
 use crate::proxy::ProxyError;
+use crate::routers::ServeError;
 
 /// Why the edge answers a request itself.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,15 @@ pub(super) enum Refusal {
     /// A page of another site, or of another origin, has made the browser send this.
     #[error("the request was sent by a page of another site")]
     CrossSite,
+    /// Somebody whom we know, and who may not use this.
+    #[error("this is not for {who}")]
+    NotAllowed {
+        /// The caller.
+        who: String,
+    },
+    /// Only for those whose browser shows a certificate.
+    #[error("a client's certificate is required")]
+    ClientCertificate,
     /// There is nothing, or nothing that this caller may see.
     #[error("no access to resources or resources not found")]
     NotFound,
@@ -77,6 +88,14 @@ pub(super) enum Refusal {
     /// A service did not do its part. It has no page of ours to be started on.
     #[error(transparent)]
     Service(ProxyError),
+    /// What a router leads to did not do its part.
+    #[error("{error}")]
+    Routed {
+        /// What happened.
+        error: Arc<ServeError>,
+        /// True if the caller may see what a container wrote before it died.
+        may_see_log: bool,
+    },
 }
 
 impl From<TooMany> for Refusal {
@@ -110,7 +129,10 @@ impl Refusal {
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::WrongHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Credentials | Self::PasswordFirst | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Credentials | Self::PasswordFirst | Self::CrossSite | Self::NotAllowed { .. } => {
+                StatusCode::FORBIDDEN
+            }
+            Self::ClientCertificate => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -118,6 +140,18 @@ impl Refusal {
             Self::HubSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Upstream(error) | Self::Service(error) => error.status(),
+            Self::Routed { error, .. } => error.status(),
+        }
+    }
+
+    /// What a container that did not start wrote last, for those who may see it.
+    fn log_shown(&self) -> Option<&[String]> {
+        match self {
+            Self::Routed { error, may_see_log: true } => match &**error {
+                ServeError::StartFailed { failed } => Some(&failed.log),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -127,6 +161,10 @@ impl Refusal {
             Self::HubBusy => Some(1),
             Self::TooMany { retry_after_s } => Some(*retry_after_s),
             Self::Upstream(_) | Self::Service(_) if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(3),
+            Self::Routed { error, .. } if matches!(**error, ServeError::Starting { .. }) => {
+                Some(starting::RETRY_AFTER_S)
+            }
+            Self::Routed { error, .. } if error.status() == StatusCode::SERVICE_UNAVAILABLE => Some(5),
             _ => None,
         }
     }
@@ -175,6 +213,16 @@ impl Refusal {
                 "A page of another site asked your browser to send this, and it was not carried out.",
                 "Open the page here and try again.",
             ),
+            Self::NotAllowed { who } => Words {
+                heading: "This is not for you",
+                sentence: format!("You are signed in as {who}, and may not open this page."),
+                cure: "Ask an administrator to let you in.",
+            },
+            Self::ClientCertificate => words(
+                "A certificate is needed",
+                "This page is only for those whose browser shows a certificate of its own.",
+                "Install the one that you were given, and open the page anew.",
+            ),
             Self::NotFound => words(
                 "There is nothing here",
                 "The address may be mistyped, or the page is not yours to see.",
@@ -211,7 +259,35 @@ impl Refusal {
             ),
             Self::Upstream(error) => upstream_words(error),
             Self::Service(error) => service_words(error),
+            Self::Routed { error, .. } => routed_words(error),
         }
+    }
+}
+
+fn routed_words(error: &ServeError) -> Words {
+    let words = |heading, sentence: &str, cure| Words { heading, sentence: sentence.to_owned(), cure };
+    match error {
+        ServeError::NoTarget => words(
+            "Nothing answers here at the moment",
+            "The program behind this page is not running, or all of its copies are out of order.",
+            "Try again in a minute. If it stays like this, tell an administrator.",
+        ),
+        ServeError::Starting { .. } => words(
+            "This page is on its way",
+            "Nobody has used it for a while, so its program is being started.",
+            "Try again in a few seconds.",
+        ),
+        ServeError::StartFailed { .. } => words(
+            "This page could not be started",
+            "Its program ended, or did not answer in time.",
+            "Try again in a minute. If it stays like this, tell an administrator.",
+        ),
+        ServeError::Proxy(ProxyError::Unreachable { .. } | ProxyError::Gone { .. }) => words(
+            "The program behind this page does not answer",
+            "It is stopped, or it is starting.",
+            "Try again in a few seconds. If it stays like this, tell an administrator.",
+        ),
+        ServeError::Proxy(error) => service_words(error),
     }
 }
 
@@ -281,7 +357,14 @@ pub(super) fn refuse(refusal: &Refusal, wants_page: bool, home: &str, request_id
     let status = refusal.status();
     let words = refusal.words();
     let message = refusal.message().unwrap_or(&words.sentence);
-    let mut response = if wants_page { page(status, &words, home, request_id) } else { json(status, message) };
+    if let Refusal::Routed { error, .. } = refusal
+        && let ServeError::Starting { step, for_s } = **error
+        && wants_page
+    {
+        return starting::page(step, for_s);
+    }
+    let more = refusal.log_shown().map(starting::log_of).unwrap_or_default();
+    let mut response = if wants_page { page(status, &words, home, request_id, &more) } else { json(status, message) };
     if let Some(seconds) = refusal.retry_after_s() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -305,7 +388,7 @@ fn json(status: StatusCode, message: &str) -> Response<ResponseBody> {
 }
 
 /// The hub's look (hub/assets/slipway.css) in the few rules that one card needs: the hub may be what does not answer.
-const STYLE: &str = ":root{color-scheme:light dark;--paper:#f4f5f2;--card:#fff;--ink:#12212a;--soft:#4d5d66;--line:#dde2df;\
+pub(super) const STYLE: &str = ":root{color-scheme:light dark;--paper:#f4f5f2;--card:#fff;--ink:#12212a;--soft:#4d5d66;--line:#dde2df;\
 --accent:#0b5c66;--strong:#084750;--on:#fff;--ways:#de7350;--shadow:0 1px 2px rgb(18 33 42/5%),0 12px 32px -12px rgb(18 33 42/12%)}\
 @media(prefers-color-scheme:dark){:root{--paper:#0b1317;--card:#131d23;--ink:#e7eef0;--soft:#a0b2ba;--line:#24323a;\
 --accent:#72d1d3;--strong:#97e2e3;--on:#05262a;--shadow:0 1px 2px rgb(0 0 0/40%),0 16px 40px -16px rgb(0 0 0/60%)}}\
@@ -318,7 +401,9 @@ font-weight:720;letter-spacing:-.02em;text-decoration:none}.mark{width:1.75rem;h
 section{padding:clamp(1.5rem,4vw,2.5rem);background:var(--card);border:1px solid var(--line);border-radius:1rem;\
 box-shadow:var(--shadow)}h1{margin:.75rem 0 0;font-size:clamp(1.625rem,1.35rem + 1.2vw,2.125rem);line-height:1.15;\
 letter-spacing:-.022em;font-weight:680;text-wrap:balance}p{margin:.75rem 0 0;color:var(--soft);font-size:1.0625rem;\
-overflow-wrap:anywhere;text-wrap:pretty}.id{margin-top:1.5rem;font-size:.8125rem}.status{margin:0;font-size:.875rem;font-weight:620;letter-spacing:.02em}\
+overflow-wrap:anywhere;text-wrap:pretty}\
+pre{margin:.75rem 0 0;padding:1rem;max-height:24rem;overflow:auto;background:var(--paper);border:1px solid var(--line);\
+border-radius:.625rem;font:.875rem/1.5 ui-monospace,Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere}.id{margin-top:1.5rem;font-size:.8125rem}.status{margin:0;font-size:.875rem;font-weight:620;letter-spacing:.02em}\
 .button{display:inline-flex;align-items:center;justify-content:center;min-height:2.75rem;margin-top:2rem;\
 padding:.55rem 1.15rem;border-radius:.625rem;background:var(--accent);color:var(--on);font-weight:600;line-height:1.3;\
 text-decoration:none}.button:hover{background:var(--strong)}\
@@ -327,7 +412,7 @@ text-decoration:none}.button:hover{background:var(--strong)}\
 @media(forced-colors:active){section,.button{border:1px solid}}";
 
 /// The ship on its ways, as the hub draws it.
-const MARK: &str = include_str!("../hub/templates/mark.svg");
+pub(super) const MARK: &str = include_str!("../hub/templates/mark.svg");
 
 /// Only the page's own style may act: whatever a request manages to have written into it stays text.
 static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
@@ -338,7 +423,7 @@ static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("base64 and fixed text make a header value")
 });
 
-fn page(status: StatusCode, words: &Words, home: &str, request_id: &str) -> Response<ResponseBody> {
+fn page(status: StatusCode, words: &Words, home: &str, request_id: &str, more: &str) -> Response<ResponseBody> {
     let Words { heading, sentence, cure } = words;
     let (code, sentence, home) = (status.as_u16(), escape(sentence), escape(home));
     let request_id = escape(request_id);
@@ -348,7 +433,7 @@ fn page(status: StatusCode, words: &Words, home: &str, request_id: &str) -> Resp
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"robots\" content=\"noindex\">\n\
          <title>{heading} · Slipway</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <header><a class=\"brand\" href=\"{home}\">{MARK}<span>Slipway</span></a></header>\n<main>\n<section>\n\
-         <p class=\"status\">{code}</p>\n<h1>{heading}</h1>\n<p>{sentence} {cure}</p>\n\
+         <p class=\"status\">{code}</p>\n<h1>{heading}</h1>\n<p>{sentence} {cure}</p>\n{more}\
          <a class=\"button\" href=\"{home}\">Go to home</a>\n\
          <p class=\"id\">Request {request_id}</p>\n</section>\n</main>\n</body>\n</html>\n"
     );
@@ -383,13 +468,13 @@ pub(super) fn redirect(status: StatusCode, location: &str) -> Response<ResponseB
     response
 }
 
-fn harden(headers: &mut HeaderMap) {
+pub(super) fn harden(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

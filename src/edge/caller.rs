@@ -48,6 +48,14 @@ impl Credentials {
         Ok(Self { session, tokens: tokens.iter().map(|token| auth.token_of(token)).collect() })
     }
 
+    /// True if a request carries a token of ours, whoever it is from.
+    ///
+    /// # Errors
+    /// If the request contradicts itself.
+    pub(super) fn has_own_token(auth: &Auth, headers: &HeaderMap, query: Option<&str>) -> Result<bool, Refusal> {
+        Ok(tokens_of(headers, query)?.iter().any(|token| auth.token_of(token).is_some()))
+    }
+
     /// The caller for the hub's pages: a browser's session counts there, whatever token the address carries. If a
     /// token could push the session aside, a server's page could make a signed-in browser post the sign-in form.
     pub(super) fn for_pages(&self) -> Caller {

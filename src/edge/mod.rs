@@ -19,6 +19,8 @@ mod log;
 mod request;
 mod request_id;
 mod route;
+mod routed;
+mod starting;
 mod trace;
 mod upload;
 mod work;
@@ -44,6 +46,7 @@ use crate::auth::Auth;
 use crate::model::{BasePath, Clock, Exchange, Routes, Unreachable};
 use crate::net::{RequestBody, ResponseBody};
 use crate::proxy::Proxy;
+use crate::routers::Routers;
 use crate::tasks::Tasks;
 
 /// The hub as the edge sees it: takes a request with `Caller` and `Visit` in its extensions.
@@ -63,6 +66,8 @@ pub struct Parts {
     pub proxy: Proxy,
     /// Ready servers.
     pub routes: Arc<Routes>,
+    /// What containers' labels and the file of routes lead to.
+    pub routers: Routers,
     /// Everything that is no ready server.
     pub hub: Hub,
     /// Told when a server does not answer; must not block.

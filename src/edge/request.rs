@@ -1,6 +1,7 @@
 //! The life of a request, from top to bottom: the same over HTTP/1.1, HTTP/2, WebSockets and the private door.
 //!
-//! Normal path → our host → who asks → where to → may they → there and back.
+//! Normal path → which host → where to → who asks → may they → there and back. What is not ours goes to a router
+//! (`routed`), if one takes it.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -25,11 +27,12 @@ use super::route::{self, Destination, ServerRoute, ServiceRoute};
 use super::{Arrival, Edge, forwarded, limits, log, trace, work};
 use crate::auth::{self, Caller};
 use crate::model::{
-    Door, NormalPath, Route, Security, ServerKey, ServiceName, Trail, Unreachable, UserName, Visit, is_navigation,
-    percent_encode, prefers_html,
+    Aim, Door, NormalPath, Route, Security, ServerKey, ServiceName, Trail, Unreachable, Upstream, UserName, Visit,
+    is_navigation, percent_encode, prefers_html,
 };
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 use crate::proxy::{Forwarding, ProxyError, Socket, TokenRule};
+use crate::routers::Router;
 
 /// Where an ACME authority looks.
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -97,14 +100,9 @@ impl Edge {
             return Err(Refusal::Method);
         }
 
-        // Whether we live: asked without a name, without TLS and by whoever watches us.
-        if let Some(probe) = Probe::of(request.method(), uri.path(), &parts.base) {
-            let headers = request.headers();
-            return Ok(probe.answer(&parts.unready, || {
-                let read = Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, headers, uri.query());
-                read.map(|credentials| credentials.for_hub()).unwrap_or_default()
-            }));
-        }
+        // Whether we live: asked without a name, without TLS and by whoever watches us. A router of another host may have
+        // these paths for itself.
+        let probe = Probe::of(request.method(), uri.path(), &parts.base);
 
         // An authority that checks whether a name is ours comes over plain HTTP and is told nothing else.
         if let Some(answer) = self.challenge_answer(arrival, &manner.method, uri.path()) {
@@ -117,18 +115,47 @@ impl Edge {
         if self.address_limiter.is_on() && arrival.door == Door::Public {
             record.places[0] = self.address_limiter.admit(limits::shared_by(site.client), self.begun.elapsed())?;
         }
+        // What is not the hub's is offered to the routers: another host, and in clear text what is no path of ours.
+        // On the hub's own host and in TLS they come after our own paths, below.
+        let is_hubs_host = self.is_hubs_host(&site);
+        if (!is_hubs_host || !site.is_secure && !route::is_own(&parts.base, path))
+            && arrival.door == Door::Public
+            && (probe.is_none() || !is_hubs_host)
+            && let Some(router) = self.router_for(arrival, &site, &request)
+        {
+            record.trail.aim = Aim::Router;
+            return self.routed(request, &router, arrival, &site, manner, record).await;
+        }
+        if let Some(probe) = probe {
+            let headers = request.headers();
+            return Ok(probe.answer(&parts.unready, || {
+                let read = Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, headers, uri.query());
+                read.map(|credentials| credentials.for_hub()).unwrap_or_default()
+            }));
+        }
+        if !site.is_ours {
+            return Err(self.refuse_host(&site));
+        }
         if !site.is_secure {
             return Ok(self.to_https(arrival, &site, &uri, manner));
         }
 
-        // Who sends it.
+        // Where it goes.
+        let destination = route::find(&parts.base, &parts.routes.current(), arrival.door, path)?;
+        record.trail.aim = destination.aim();
+        if matches!(destination, Destination::Hub)
+            && !parts.routers.is_empty()
+            && !route::is_own(&parts.base, path)
+            && let Some(router) = self.router_for(arrival, &site, &request)
+        {
+            record.trail.aim = Aim::Router;
+            return self.routed(request, &router, arrival, &site, manner, record).await;
+        }
+
+        // Who sends it, whether they may, and there it goes.
         let credentials =
             Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, request.headers(), uri.query())?;
         let provenance = Provenance::read(request.method(), request.headers(), is_websocket);
-
-        // Where it goes, whether it may, and there it goes.
-        let destination = route::find(&parts.base, &parts.routes.current(), arrival.door, path)?;
-        record.trail.aim = destination.aim();
         match destination {
             Destination::MissingSlash => {
                 let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -184,29 +211,63 @@ impl Edge {
         Ok(())
     }
 
-    /// The client's address and the host that it asked for, which must be ours.
+    /// The client's address and the host that it asked for, and whether that is one of ours.
     fn site_of(&self, arrival: &Arrival, uri: &Uri, headers: &HeaderMap) -> Result<Site, Refusal> {
         let config = &self.parts.config;
         let peer = arrival.peer.ip();
         let mut authority = admit::authority_of(uri.authority(), headers)?;
         if arrival.door == Door::Private {
             // Whatever name containers know us by is right there; the answer is for a token alone.
-            return Ok(Site { client: peer, authority, is_secure: true });
+            return Ok(Site { client: peer, authority, is_secure: true, is_ours: true });
         }
         let is_from_proxy = forwarded::is_trusted(&config.trusted_proxies, peer);
         if let Some(host) = forwarded::host(headers).filter(|_| is_from_proxy) {
             authority = host.parse().map_err(|_| Refusal::bad("its X-Forwarded-Host is not valid"))?;
         }
-        if !admit::is_our_host(&authority, config.public_url.as_ref(), |host| (self.parts.is_certified)(host)) {
-            return Err(Refusal::WrongHost { host: authority.as_str().to_owned() });
-        }
+        let is_certified = |host: &str| (self.parts.is_certified)(host);
+        let is_ours = admit::is_our_host(&authority, config.public_url.as_ref(), is_certified);
         let is_secure = match &arrival.security {
             Security::Tls(_) => !is_from_proxy || forwarded::came_by_tls(headers),
             Security::Plain => is_from_proxy && forwarded::came_by_tls(headers),
             Security::PlainOnTlsPort => false,
         };
         let client = forwarded::client(&config.trusted_proxies, peer, headers);
-        Ok(Site { client, authority, is_secure })
+        Ok(Site { client, authority, is_secure, is_ours })
+    }
+
+    /// For a host that is none of ours: a router may have it for other paths.
+    fn refuse_host(&self, site: &Site) -> Refusal {
+        let routers = &self.parts.routers;
+        if !routers.is_empty() && routers.names_host(&site.authority.host().to_ascii_lowercase()) {
+            return Refusal::NotFound;
+        }
+        Refusal::WrongHost { host: site.authority.as_str().to_owned() }
+    }
+
+    /// See `to_router`. Boxed: what most requests do not need shall not make every one's future larger.
+    fn routed<'a>(
+        &'a self,
+        request: Request<RequestBody>,
+        router: &'a Arc<Router>,
+        arrival: &'a Arrival,
+        site: &'a Site,
+        manner: &'a Manner,
+        record: &'a mut Record,
+    ) -> BoxFuture<'a, Result<Response<ResponseBody>, Refusal>> {
+        Box::pin(async move {
+            let asked_at = Instant::now();
+            record.trail.router = Some(router.name.to_string().into());
+            record.trail.balancer = router.balancer.as_ref().map(|balancer| balancer.name().into());
+            let note_user = |caller: &Caller| {
+                record.trail.sent_by(name_of(caller));
+                self.limit_user(caller, arrival.door, record)
+            };
+            let mut response = self.to_router(request, router, arrival, site, manner, note_user).await?;
+            if let Some(upstream) = response.extensions_mut().remove::<Arc<Upstream>>() {
+                record.trail.was_answered_by(upstream, asked_at, response.status().as_u16());
+            }
+            Ok(response)
+        })
     }
 
     /// False over plain HTTP from the client itself, where no browser may believe such a promise (RFC 6797).
@@ -226,7 +287,13 @@ impl Edge {
     }
 
     /// The same address, with `https`.
-    fn to_https(&self, arrival: &Arrival, site: &Site, uri: &Uri, manner: &Manner) -> Response<ResponseBody> {
+    pub(super) fn to_https(
+        &self,
+        arrival: &Arrival,
+        site: &Site,
+        uri: &Uri,
+        manner: &Manner,
+    ) -> Response<ResponseBody> {
         let config = &self.parts.config;
         let is_from_proxy = forwarded::is_trusted(&config.trusted_proxies, arrival.peer.ip());
         let host = site.authority.host();
@@ -415,7 +482,7 @@ impl Edge {
         }
     }
 
-    fn refuse(&self, refusal: &Refusal, manner: &Manner, id: &HeaderValue) -> Response<ResponseBody> {
+    pub(super) fn refuse(&self, refusal: &Refusal, manner: &Manner, id: &HeaderValue) -> Response<ResponseBody> {
         let id = id.to_str().unwrap_or_default();
         answer::refuse(refusal, manner.wants_page(), &self.parts.base.hub(), id)
     }
@@ -441,14 +508,16 @@ impl Edge {
 }
 
 /// Who is at the other end, and under which name they came.
-struct Site {
-    client: IpAddr,
-    authority: Authority,
-    is_secure: bool,
+pub(super) struct Site {
+    pub(super) client: IpAddr,
+    pub(super) authority: Authority,
+    pub(super) is_secure: bool,
+    /// False for a host under which only routers answer, if anybody does.
+    pub(super) is_ours: bool,
 }
 
 /// How an answer should be given, kept while the request itself goes elsewhere.
-struct Manner {
+pub(super) struct Manner {
     method: Method,
     mode: Option<HeaderValue>,
     accept: Option<HeaderValue>,
@@ -460,7 +529,7 @@ impl Manner {
         Self { method: request.method().clone(), mode: header(SEC_FETCH_MODE), accept: header(ACCEPT) }
     }
 
-    fn is_navigation(&self) -> bool {
+    pub(super) fn is_navigation(&self) -> bool {
         is_navigation(&self.method, &self.headers())
     }
 
@@ -495,7 +564,7 @@ fn is_person(caller: &Caller) -> bool {
 }
 
 /// `address?next=…`, so that the browser comes back to `original`.
-fn with_next(address: String, original: &Uri) -> String {
+pub(super) fn with_next(address: String, original: &Uri) -> String {
     let target = original.path_and_query().map_or("/", |target| target.as_str());
     if target.len() > NEXT_LIMIT_BYTES {
         return address;
@@ -504,7 +573,7 @@ fn with_next(address: String, original: &Uri) -> String {
 }
 
 /// The request with a body that cannot be longer than `limit_bytes`.
-fn limit_body(mut request: Request<RequestBody>, limit_bytes: u64) -> Result<Request<RequestBody>, Refusal> {
+pub(super) fn limit_body(mut request: Request<RequestBody>, limit_bytes: u64) -> Result<Request<RequestBody>, Refusal> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     admit::body(announced, limit_bytes)?;
     if announced.is_none() && !matches!(request.body(), RequestBody::Empty) {

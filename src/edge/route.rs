@@ -115,6 +115,27 @@ fn find_service(base: &BasePath, routes: &RouteTable, path: NormalPath<'_>) -> R
     }
 }
 
+/// The first segments below the base path that are ours alone, whatever a router says.
+const OWN: [&str; 4] = ["hub", "user", "services", "spawn-pending"];
+
+/// True for paths that no router gets on the hub's host: the base path itself and our families below it.
+pub(super) fn is_own(base: &BasePath, path: NormalPath<'_>) -> bool {
+    let without_slash = base.as_str().trim_end_matches('/');
+    if !without_slash.is_empty() && path.as_str() == without_slash {
+        return true;
+    }
+    match path.under(base) {
+        Ok(Some("")) => true,
+        Ok(Some(rest)) => {
+            let first = rest.split('/').next().unwrap_or_default();
+            percent_encoding::percent_decode_str(first).decode_utf8().is_ok_and(|first| OWN.contains(&&*first))
+        }
+        // What hides a segment is refused as ours, not offered to others.
+        Ok(None) => false,
+        Err(_) => true,
+    }
+}
+
 /// True for `{base}hub/api` and everything below it.
 fn is_api(base: &BasePath, path: NormalPath<'_>) -> Result<bool, Refusal> {
     let below_base = path.under(base)?;
@@ -153,6 +174,26 @@ mod tests {
                 servers.iter().fold("not ready".into(), |text, server| format!("{text} {server}"))
             }
             Err(refusal) => format!("{}", refusal.status().as_u16()),
+        }
+    }
+
+    #[test]
+    fn our_own_paths_are_nobody_elses() {
+        let (root, base) = (BasePath::parse("/").expect("a base path"), BasePath::parse("/j").expect("a base path"));
+        let check = |base: &BasePath, path: &str, expected: bool| {
+            assert_eq!(is_own(base, NormalPath::parse(path).expect("normal")), expected, "{base} {path}");
+        };
+        for path in ["/", "/hub", "/hub/x", "/%68ub/x", "/user/alice", "/services/x", "/spawn-pending/x"] {
+            check(&root, path, true);
+        }
+        for path in ["/hubs", "/grafana/hub/x", "/users", "/favicon.ico", "/a"] {
+            check(&root, path, false);
+        }
+        for path in ["/j", "/j/", "/j/hub", "/j/user/x", "/%6a/hub/x"] {
+            check(&base, path, true);
+        }
+        for path in ["/", "/hub", "/user/x", "/jj/hub", "/j/grafana"] {
+            check(&base, path, false);
         }
     }
 

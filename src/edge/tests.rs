@@ -23,6 +23,7 @@ use crate::model::{
 };
 use crate::net::{BoxError, OnUpgrade, RequestBody, ResponseBody, UpgradeKind};
 use crate::proxy::{self, Proxy};
+use crate::routers::{Routers, Tools};
 use crate::store::{self, Store};
 use crate::tasks::Tasks;
 
@@ -82,6 +83,14 @@ pub(super) fn talking_hub() -> Hub {
     })
 }
 
+/// No routers: what they do is told with the whole program around them.
+fn routers(tasks: &Tasks) -> Routers {
+    let clock = Arc::new(SystemClock);
+    let proxy = Proxy::new(proxy::Config::default(), clock.clone(), tasks.clone());
+    let tools = Tools::new(clock, proxy.clone(), &Random::from_seed(2));
+    Routers::new(Arc::default(), proxy, tools, None)
+}
+
 impl World {
     pub(super) async fn new() -> Self {
         Self::with(Config::default()).await
@@ -100,6 +109,7 @@ impl World {
             auth: auth.clone(),
             proxy: Proxy::new(proxy::Config::default(), Arc::new(SystemClock), tasks.clone()),
             routes: routes.clone(),
+            routers: routers(&tasks),
             hub: talking_hub(),
             report: {
                 let reports = reports.clone();

@@ -49,6 +49,7 @@ pub use router::router;
 use crate::auth::Auth;
 use crate::gpu::Gpus;
 use crate::model::{Clock, Random, Timestamp};
+use crate::routers::view::{View, ViewOf};
 use crate::services::Services;
 use crate::spawner::Spawner;
 
@@ -82,6 +83,7 @@ pub struct HubState {
     metrics_page: MetricsPage,
     gpus: Gpus,
     host_facts: HostFactsOf,
+    routes_view: ViewOf,
     health_limit: Arc<pages::HealthLimit>,
     activity: Arc<activity::Activity>,
 }
@@ -117,6 +119,7 @@ impl HubState {
             metrics_page: Arc::new(String::new),
             gpus: Gpus::off(Arc::clone(&clock)),
             host_facts: Arc::new(|| None),
+            routes_view: Arc::new(View::default),
             health_limit: Arc::default(),
             activity: Arc::default(),
             config: Arc::new(config),
@@ -133,6 +136,12 @@ impl HubState {
     #[must_use]
     pub fn with_host(self, host_facts: HostFactsOf, gpus: Gpus) -> Self {
         Self { host_facts, gpus, ..self }
+    }
+
+    /// With what is known of the routes beyond users.
+    #[must_use]
+    pub fn with_routes(self, routes_view: ViewOf) -> Self {
+        Self { routes_view, ..self }
     }
 
     /// With the page that `{base}hub/metrics` shows.

@@ -14,7 +14,7 @@ use super::layers::{
 };
 use super::pages::{
     accept_share, account, api_docs, audit, csp_report, grants, groups, health, home, host, idle, login, logout, named,
-    notices, password, restart, servers, set_password, settings, signup, spawn, tokens, users, volumes,
+    notices, password, restart, routes, servers, set_password, settings, signup, spawn, tokens, users, volumes,
 };
 use super::{HubState, api, assets, oauth};
 
@@ -90,6 +90,7 @@ fn pages(state: &HubState) -> Router<HubState> {
         .route(&hub("notifications/clear"), get(notices::ask_clear).post(notices::clear))
         .route(&hub("notifications/{id}"), get(notices::one))
         .route(&hub("host"), get(host::get))
+        .route(&hub("routes"), get(routes::get))
         .route(&hub("extend/{user}"), post(idle::extend))
         .route(&hub("extend/{user}/{server}"), post(idle::extend))
         .method_not_allowed_fallback(wrong_method)
@@ -257,6 +258,7 @@ fn rest_api(state: &HubState) -> Router<HubState> {
         .route(&api("/notifications/active-servers"), get(api::notices::active_servers).options(api::options))
         .route(&api("/notifications/sent"), get(api::notices::sent).delete(api::notices::clear).options(api::options))
         .route(&api("/notifications/sent/{id}"), get(api::notices::progress).options(api::options))
+        .route(&api("/routes"), get(api::routes::get).options(api::options))
         .route(&api("/gpus"), get(api::gpus::get).options(api::options))
         .route(&api("/activity"), get(api::people_activity::get).options(api::options))
         .route(&api("/activity/sample"), post(api::people_activity::sample).options(api::options))

@@ -20,6 +20,7 @@ mod people;
 mod program;
 mod renames;
 mod restarts;
+mod routes;
 mod samples;
 mod server_api;
 mod servers;

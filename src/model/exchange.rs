@@ -93,6 +93,13 @@ impl Trail {
         self.retries += u32::from(is_another.is_some());
     }
 
+    /// Notes afterwards that `upstream` was asked at `at` and has answered just now.
+    pub fn was_answered_by(&mut self, upstream: Arc<Upstream>, at: Instant, status: u16) {
+        if self.is_told {
+            self.asked = Some(Asked { upstream, at, answer: Some((at.elapsed(), status)) });
+        }
+    }
+
     /// Notes that the upstream asked last has answered.
     pub fn answered(&mut self, status: u16) {
         if let Some(asked) = &mut self.asked {

@@ -174,6 +174,17 @@ fn write_cookies(out: &mut Vec<u8>, headers: &HeaderMap, session_cookie: &str) {
     let line_start = out.len();
     out.extend_from_slice(b"cookie: ");
     let value_start = out.len();
+    push_cookies(out, headers, session_cookie);
+    if out.len() == value_start {
+        out.truncate(line_start);
+    } else {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The cookies that a server may see, as the value of one line; nothing if there are none.
+pub(super) fn push_cookies(out: &mut Vec<u8>, headers: &HeaderMap, session_cookie: &str) {
+    let value_start = out.len();
     let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     for pair in pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
         // A nameless `=x=y` or `x` reads as a cookie named `x` in some parsers, so every spelling counts.
@@ -189,11 +200,6 @@ fn write_cookies(out: &mut Vec<u8>, headers: &HeaderMap, session_cookie: &str) {
             out.extend_from_slice(b"; ");
         }
         out.extend_from_slice(pair);
-    }
-    if out.len() == value_start {
-        out.truncate(line_start);
-    } else {
-        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -213,7 +219,7 @@ fn write_forwarded(out: &mut Vec<u8>, facts: &Forwarding<'_>) {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum RequestHeader {
+pub(super) enum RequestHeader {
     /// Hop-by-hop, framing, or said by us alone.
     Ours,
     Cookie,
@@ -221,13 +227,15 @@ enum RequestHeader {
     Plain,
 }
 
-fn kind_of(name: &HeaderName) -> RequestHeader {
+pub(super) fn kind_of(name: &HeaderName) -> RequestHeader {
     let name = name.as_str();
     if is_ours(name) {
         return RequestHeader::Ours;
     }
-    // CGI-like servers read `X_Forwarded_For` as `X-Forwarded-For`: both spellings are one header.
-    if name.contains('_') && is_ours(&name.replace('_', "-")) {
+    // CGI-like servers read `X_Forwarded_For` (some also `X.Forwarded.For`) as `X-Forwarded-For`: all spellings are
+    // one header.
+    let is_odd = |byte: u8| !byte.is_ascii_alphanumeric() && byte != b'-';
+    if name.bytes().any(is_odd) && is_ours(&name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")) {
         return RequestHeader::Ours;
     }
     match name {
@@ -248,7 +256,7 @@ fn is_ours(name: &str) -> bool {
         b'h' => matches!(name, "host" | "http2-settings"),
         b'k' => name == "keep-alive",
         b'p' => name == "proxy" || name.starts_with("proxy-"),
-        b'r' => matches!(name, "remote-user" | "remote-addr" | "remote-host"),
+        b'r' => name.starts_with("remote-"),
         b't' => matches!(name, "te" | "trailer" | "trailers" | "transfer-encoding" | "true-client-ip"),
         b'u' => name == "upgrade",
         b'x' => is_proxy_claim(name),
@@ -257,7 +265,8 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn is_proxy_claim(name: &str) -> bool {
-    const PREFIXES: [&str; 5] = ["x-forwarded", "x-original", "x-remote-", "x-edge-", "x-slipway-"];
+    const PREFIXES: [&str; 7] =
+        ["x-forwarded", "x-original", "x-remote-", "x-edge-", "x-slipway-", "x-webauth-", "x-auth-request-"];
     const NAMES: [&str; 12] = [
         "x-real-ip",
         "x-real-port",
@@ -336,7 +345,7 @@ fn relayed_headers(raw: &RawResponse<'_, '_>, parsed: &[u8], head: &Bytes) -> Re
 
 /// What a server must not say to a browser: it belongs to the connection, or acts on the whole origin, which is not
 /// one server's to decide.
-fn is_refused(name: &str) -> bool {
+pub(super) fn is_refused(name: &str) -> bool {
     match name.as_bytes()[0] {
         b'a' => name == "alt-svc",
         // A page with the same opener policy as ours could read a hub page that it opened as a popup.
@@ -371,6 +380,35 @@ pub(super) enum Cookie {
 const HUB_COOKIES: [&str; 4] =
     ["jupyterhub-hub-login", "jupyterhub-session-id", "jupyterhub-services", "jupyterhub-hub-login-oauth-state"];
 
+/// True if the hub gives a cookie of this name a meaning.
+pub(super) fn hubs_cookie(name: &[u8]) -> bool {
+    HUB_COOKIES.iter().any(|hubs| name.eq_ignore_ascii_case(hubs.as_bytes()))
+}
+
+/// The name of a `Set-Cookie`, and the names of its attributes; `None` for what is no cookie.
+pub(super) fn name_and_attributes(value: &[u8]) -> Option<(&[u8], impl Iterator<Item = &[u8]> + Clone)> {
+    let mut parts = value.split(|byte| *byte == b';');
+    let pair = parts.next().unwrap_or_default();
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    let name = pair[..equals].trim_ascii();
+    (!name.is_empty()).then_some((name, parts.map(attribute_name)))
+}
+
+fn attribute_name(attribute: &[u8]) -> &[u8] {
+    attribute.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
+}
+
+/// A `Set-Cookie` without its attributes of this name.
+pub(super) fn without_attribute(value: &[u8], name: &str) -> Vec<u8> {
+    let mut parts = value.split(|byte| *byte == b';');
+    let mut kept = parts.next().unwrap_or_default().to_vec();
+    for part in parts.filter(|part| !attribute_name(part).eq_ignore_ascii_case(name.as_bytes())) {
+        kept.push(b';');
+        kept.extend_from_slice(part);
+    }
+    kept
+}
+
 /// Confines a `Set-Cookie` to the server's prefix: a path outside becomes the prefix, `Domain` goes; names that
 /// browsers or the hub give a meaning are refused.
 pub(super) fn confine_cookie(value: &[u8], facts: &Forwarding<'_>) -> Cookie {
@@ -379,15 +417,11 @@ pub(super) fn confine_cookie(value: &[u8], facts: &Forwarding<'_>) -> Cookie {
     let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { return Cookie::Refused };
     let name = pair[..equals].trim_ascii();
     let starts_with = |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
-    let is_hubs = name.eq_ignore_ascii_case(facts.session_cookie.as_bytes())
-        || HUB_COOKIES.iter().any(|hubs| name.eq_ignore_ascii_case(hubs.as_bytes()));
+    let is_hubs = name.eq_ignore_ascii_case(facts.session_cookie.as_bytes()) || hubs_cookie(name);
     if name.is_empty() || is_hubs || starts_with(b"__host-") || starts_with(b"__secure-") || starts_with(b"__http-") {
         return Cookie::Refused;
     }
-    let is_attribute = |part: &[u8], wanted: &str| {
-        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
-    };
+    let is_attribute = |part: &[u8], wanted: &str| attribute_name(part).eq_ignore_ascii_case(wanted.as_bytes());
     let is_path_or_domain = |part: &&[u8]| is_attribute(part, "path") || is_attribute(part, "domain");
     let mut placed = parts.clone().filter(is_path_or_domain);
     match (placed.next(), placed.next()) {

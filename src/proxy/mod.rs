@@ -4,6 +4,7 @@
 //! server may see. Header hygiene lives in `headers`, WebSockets in `upgrade`, idle connections in `pool`. A plain
 //! proxy in front of others (`chp`) says with `Relay` that there is to be no hygiene.
 
+mod claims;
 mod config;
 mod counts;
 mod error;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
+pub use claims::{Guard, confine_answer, remove_claims};
 pub use config::Config;
 pub use counts::Figures;
 pub use error::ProxyError;
@@ -90,6 +92,8 @@ pub struct Relay<'a> {
     /// A server that is silent for so long is given up, before its answer and in the middle of it; none: the limits
     /// of `Config`.
     pub silence_limit: Option<Duration>,
+    /// Held as long as the request's WebSocket is open.
+    pub guard: Option<&'a Guard>,
 }
 
 /// What happens to a token on its way to a server.

@@ -18,7 +18,7 @@ use super::counts::OpenWebSocket;
 use super::frames::{Frames, Listener};
 use super::messages::Messages;
 use super::pool::Connection;
-use super::{Activity, Forwarding, Inner};
+use super::{Activity, Forwarding, Guard, Inner};
 use crate::model::{ActivitySource, Upstream};
 use crate::net::buffer::ReadBuffer;
 use crate::net::timer::Timer;
@@ -43,6 +43,7 @@ pub(super) struct Tunnel {
     stopping: CancellationToken,
     half_close_timeout: Duration,
     _open: OpenWebSocket,
+    _guard: Option<Guard>,
 }
 
 impl Tunnel {
@@ -74,6 +75,7 @@ impl Tunnel {
             stopping: inner.tasks.stopping().clone(),
             half_close_timeout: Duration::from_secs(inner.config.half_close_timeout_s),
             _open: inner.counts.websocket(),
+            _guard: facts.relay.and_then(|relay| relay.guard.cloned()),
         }
     }
 }
@@ -214,8 +216,7 @@ impl<L: Listener> Direction<L> {
 
 impl Tunnel {
     async fn run(&mut self, client: &mut Box<dyn Io>) -> End {
-        let Self { server, up, down, upstream, activity, counts_all, ended, stopping, half_close_timeout, _open } =
-            self;
+        let Self { server, up, down, upstream, activity, counts_all, ended, stopping, half_close_timeout, .. } = self;
         let mut gone = pin!(upstream.gone.cancelled());
         let mut ended = pin!(ended.cancelled());
         let mut stopping = pin!(stopping.cancelled());

@@ -22,7 +22,7 @@ use super::name::{ObjectName, Provider};
 use super::node::NodeValue;
 use super::problem::{Place, Problem, did_you_mean};
 use super::rule::Rule;
-use super::table::{BuiltMiddleware, Destination, Router, Table};
+use super::table::{BuiltMiddleware, Router, Table};
 use crate::model::Timestamp;
 
 /// Most routers of one table, and most of its other objects of each kind.
@@ -60,6 +60,8 @@ struct MergedBalancer {
     place: Place,
     lazy: Option<LazyContainer>,
 }
+
+type Behind = (Option<Arc<Balancer>>, Option<LazyContainer>);
 
 struct Builder<'a> {
     around: &'a Surroundings,
@@ -340,7 +342,7 @@ impl<'a> Builder<'a> {
             let text = format!("router {name} has no rule; write one, for instance Host(`example.com`)");
             return Err(Problem::new(&draft.place, text));
         };
-        let previous = self.previous.routers().iter().find(|router| router.name == *name).cloned();
+        let previous = self.previous.router(name).cloned();
         let known = previous.as_ref().filter(|known| known.rule_text == *rule_text && known.syntax == draft.syntax);
         let rule = match known {
             Some(known) => known.rule.clone(),
@@ -359,7 +361,7 @@ impl<'a> Builder<'a> {
             chain.extend(found);
             middlewares.push(middleware);
         }
-        let (destination, lazy) = self.destination(draft)?;
+        let (balancer, lazy) = self.destination(draft)?;
         let router = Router {
             name: name.clone(),
             rule,
@@ -369,16 +371,18 @@ impl<'a> Builder<'a> {
             entry_points,
             access: draft.access.clone(),
             client_certificate: draft.client_certificate,
+            identity: draft.identity_header.clone(),
             middlewares,
             chain,
-            destination,
+            balancer,
             lazy,
-            place: draft.place.clone(),
+            origin: draft.place.clone(),
         };
         Ok(previous.filter(|known| known.is_same(&router)).unwrap_or_else(|| Arc::new(router)))
     }
 
-    fn destination(&mut self, draft: &RouterDraft) -> Result<(Destination, Option<LazyContainer>), Problem> {
+    /// The balancer that a router leads to, none for nowhere; and the container behind it that starts on request.
+    fn destination(&mut self, draft: &RouterDraft) -> Result<Behind, Problem> {
         let name = &draft.name;
         let Some((service, place)) = &draft.service else {
             let text = format!("router {name} names no service");
@@ -387,14 +391,13 @@ impl<'a> Builder<'a> {
         let fail = |text: String| Problem::new(place, format!("router {name} is not published: {text}"));
         if let Some(internal) = service.strip_suffix("@internal") {
             return match internal {
-                "noop" => Ok((Destination::Nowhere, None)),
+                "noop" => Ok((None, None)),
                 _ => Err(fail(format!("{service} is Traefik's own; administrators see the dashboard in the hub"))),
             };
         }
         let service = ObjectName::read(service, name.provider, place)?;
         let lazy = self.merged.get(&service).and_then(|merged| merged.lazy.clone());
-        let found = self.balancer(&service, 0).map_err(fail)?;
-        Ok((found.map_or(Destination::Nowhere, Destination::Balancer), lazy))
+        Ok((self.balancer(&service, 0).map_err(fail)?, lazy))
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::access::{Access, EntryPoint};
 use super::name::{ObjectName, Provider};
 use super::node::{Fields, Node, NodeValue, quoted};
@@ -57,6 +59,8 @@ pub struct RouterDraft {
     pub access: Access,
     /// Whether a client must show a certificate.
     pub client_certificate: ClientCertificateRule,
+    /// A header beside the usual ones that tells the target who asks.
+    pub identity_header: Option<HeaderName>,
 }
 
 impl RouterDraft {
@@ -72,6 +76,7 @@ impl RouterDraft {
             && self.entry_points == other.entry_points
             && self.access == other.access
             && self.client_certificate == other.client_certificate
+            && self.identity_header == other.identity_header
     }
 }
 
@@ -82,6 +87,8 @@ pub struct RouterDefaults {
     pub access: Access,
     /// Whether a client must show a certificate.
     pub client_certificate: ClientCertificateRule,
+    /// A header beside the usual ones that tells the target who asks.
+    pub identity_header: Option<HeaderName>,
 }
 
 /// What one source says.
@@ -179,6 +186,8 @@ impl Draft {
         let access = access.map(|(text, place)| Access::read(&text, &place)).transpose()?;
         let certificate = if is_file { said(fields.take("clientCertificate"))? } else { None };
         let certificate = certificate.map(|(text, place)| client_certificate(&text, &place)).transpose()?;
+        let identity = if is_file { said(fields.take("identityHeader"))? } else { None };
+        let identity = identity.map(|(text, place)| identity_header(&text, &place)).transpose()?;
         fields.finish()?;
         Ok(RouterDraft {
             name,
@@ -192,6 +201,7 @@ impl Draft {
             middlewares,
             access: access.unwrap_or_else(|| defaults.access.clone()),
             client_certificate: certificate.unwrap_or(defaults.client_certificate),
+            identity_header: identity.or_else(|| defaults.identity_header.clone()),
         })
     }
 
@@ -254,5 +264,35 @@ pub fn client_certificate(text: &str, place: &Place) -> Result<ClientCertificate
     text.to_ascii_lowercase().parse().map_err(|()| {
         let near = did_you_mean(text, ["required", "none"]);
         Problem::new(place, format!("client-certificate = {}: must be required or none{near}", quoted(text)))
+    })
+}
+
+/// Headers that mean something else: who is asked for, what is carried, and what else tells who asks.
+const NO_IDENTITY: [&str; 12] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "forwarded",
+    "host",
+    "origin",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// Reads `slipway.identity-header`, as in `X-WEBAUTH-USER` for Grafana.
+///
+/// # Errors
+/// It is no header's name, or one that means something else.
+pub fn identity_header(text: &str, place: &Place) -> Result<HeaderName, Problem> {
+    let name = HeaderName::from_bytes(text.trim().as_bytes()).ok();
+    let is_free = |name: &HeaderName| !NO_IDENTITY.contains(&name.as_str()) && !name.as_str().starts_with("sec-");
+    name.filter(is_free).ok_or_else(|| {
+        let text =
+            format!("identity-header = {}: must be a header's name of its own, as in X-WEBAUTH-USER", quoted(text));
+        Problem::new(place, text)
     })
 }

@@ -16,7 +16,9 @@ use std::time::Duration;
 pub use defaults::{DefaultRule, DefaultRuleError};
 
 use super::access::Access;
-use super::draft::{ContainerTarget, Draft, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate};
+use super::draft::{
+    ContainerTarget, Draft, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate, identity_header,
+};
 use super::name::{ObjectName, Provider};
 use super::node::{Fields, Node, NodeValue, quoted, read_duration};
 use super::problem::{Place, Problem};
@@ -82,6 +84,8 @@ impl Container {
     }
 
     fn place(&self, label: &str) -> Place {
+        // It goes into the log: a line's end in it would be a line of its own.
+        let label: String = label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         Place::Label { container: self.name.clone(), label: label.into() }
     }
 }
@@ -176,6 +180,7 @@ fn complete(draft: &mut Draft, container: &Container, own: &Own, default_rule: O
             middlewares: Vec::new(),
             access: own.defaults.access.clone(),
             client_certificate: own.defaults.client_certificate,
+            identity_header: own.defaults.identity_header.clone(),
         });
     }
     let only = match draft.balancers.as_slice() {
@@ -225,6 +230,10 @@ fn own(fields: Option<Fields>, container: &Container) -> Result<Own, Problem> {
     let place = container.place("slipway.client-certificate");
     if let Some(text) = fields.take_text("client-certificate")? {
         own.defaults.client_certificate = client_certificate(&text, &place)?;
+    }
+    let place = container.place("slipway.identity-header");
+    if let Some(text) = fields.take_text("identity-header")? {
+        own.defaults.identity_header = Some(identity_header(&text, &place)?);
     }
     let is_lazy = fields.take_parsed("start", "on-request or always", |text| match text.to_lowercase().as_str() {
         "on-request" => Some(true),

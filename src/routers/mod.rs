@@ -13,24 +13,34 @@ mod build;
 mod draft;
 mod file;
 mod labels;
+mod lazy;
 mod middleware;
 mod name;
 mod node;
 mod problem;
 mod rule;
+mod serve;
+pub mod sources;
 mod table;
+#[cfg(test)]
+mod testing;
+pub mod view;
 
 pub use access::{Access, EntryPoint};
 pub use balancer::{
     Balancer, BalancerDraft, Chosen, HealthChecks, NoTarget, Scheme, ServerTemplate, Target, TargetView,
 };
 pub use build::{Surroundings, build, check};
-pub use draft::{ContainerTarget, Draft, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate};
+pub use draft::{
+    ContainerTarget, Draft, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate, identity_header,
+};
 pub use file::read as read_file;
 pub use labels::{Container, DefaultRule, DefaultRuleError, read as read_labels};
+pub use lazy::{Config as LazyConfig, Engine, EngineError, Fact, Failed, Lazy, StartStep};
 pub use middleware::{Beyond, Facts, Middleware, MiddlewareDraft, Next, NoAnswer, Step, Tools, run};
 pub use name::{ObjectName, Provider};
 pub use node::{Fields, Node, NodeValue, quoted};
 pub use problem::{Place, Problem, did_you_mean, nearest};
 pub use rule::{Asked, Needs, PathNeed, Question, Rule, RuleError, Syntax};
-pub use table::{Destination, Published, Router, Table};
+pub use serve::{Progress, Routers, ServeError};
+pub use table::{Published, Router, SourceState, Table};

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
+use http::HeaderName;
 use tokio::sync::watch;
 
 use super::access::{Access, EntryPoint};
 use super::balancer::Balancer;
 use super::draft::LazyContainer;
 use super::middleware::Middleware;
-use super::name::ObjectName;
+use super::name::{ObjectName, Provider};
 use super::node::Node;
 use super::problem::{Place, Problem};
 use super::rule::{Asked, Needs, Question, Rule, Syntax};
@@ -42,50 +43,45 @@ pub struct Router {
     pub access: Access,
     /// Whether a client must show a certificate.
     pub client_certificate: ClientCertificateRule,
+    /// A header beside the usual ones that tells the target who asks.
+    pub identity: Option<HeaderName>,
     /// The names of its middlewares, in order.
     pub middlewares: Vec<ObjectName>,
     /// Its middlewares.
     pub chain: Vec<Arc<Middleware>>,
-    /// Where it leads.
-    pub destination: Destination,
+    /// Where it leads; none: nowhere (`noop@internal`), its middlewares answer, or 418 as with Traefik.
+    pub balancer: Option<Arc<Balancer>>,
     /// The container behind it, if it starts on request.
     pub lazy: Option<LazyContainer>,
     /// Where it was said.
-    pub place: Place,
-}
-
-/// Where a router leads.
-#[derive(Clone, Debug)]
-pub enum Destination {
-    /// To a balancer.
-    Balancer(Arc<Balancer>),
-    /// Nowhere (`noop@internal`): its middlewares answer, or 418 as with Traefik.
-    Nowhere,
-}
-
-impl Destination {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Balancer(one), Self::Balancer(other)) => Arc::ptr_eq(one, other),
-            (Self::Nowhere, Self::Nowhere) => true,
-            _ => false,
-        }
-    }
+    pub origin: Place,
 }
 
 impl Router {
+    /// True if the container behind it starts on request.
+    #[must_use]
+    pub fn is_lazy(&self) -> bool {
+        self.lazy.is_some()
+    }
+
+    /// A header beside the usual ones that tells the target who asks.
+    #[must_use]
+    pub fn identity_header(&self) -> Option<&HeaderName> {
+        self.identity.as_ref()
+    }
+
     /// True if both are made of the same and lead to the very same: then the one that works already stays.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.name.to_string() == other.name.to_string()
             && Arc::ptr_eq(&self.rule, &other.rule)
             && (self.priority, &self.entry_points, &self.access) == (other.priority, &other.entry_points, &other.access)
-            && self.client_certificate == other.client_certificate
+            && (self.client_certificate, &self.identity) == (other.client_certificate, &other.identity)
             && self.middlewares == other.middlewares
             && self.chain.len() == other.chain.len()
             && self.chain.iter().zip(&other.chain).all(|(one, other)| Arc::ptr_eq(one, other))
-            && self.destination.is_same(&other.destination)
-            && (&self.lazy, &self.place) == (&other.lazy, &other.place)
+            && self.balancer.as_ref().map(Arc::as_ptr) == other.balancer.as_ref().map(Arc::as_ptr)
+            && (&self.lazy, &self.origin) == (&other.lazy, &other.origin)
     }
 }
 
@@ -104,6 +100,9 @@ pub(super) struct BuiltMiddleware {
 pub struct Table {
     /// The first that takes a request has it.
     routers: Vec<Arc<Router>>,
+    by_name: BTreeMap<ObjectName, usize>,
+    /// Those that take hosts by a pattern.
+    of_host_patterns: Vec<usize>,
     web: Index,
     web_secure: Index,
     pub(super) balancers: BTreeMap<ObjectName, Arc<Balancer>>,
@@ -118,8 +117,12 @@ impl Table {
     pub fn new(mut routers: Vec<Arc<Router>>) -> Self {
         routers.sort_by(|one, other| other.priority.cmp(&one.priority).then_with(|| one.name.cmp(&other.name)));
         let (mut web, mut web_secure) = (Index::default(), Index::default());
+        let mut of_host_patterns = Vec::new();
         for (rank, router) in routers.iter().enumerate() {
             let needs = router.rule.needs();
+            if needs.has_host_pattern || needs.hosts.is_none() {
+                of_host_patterns.push(rank);
+            }
             for entry_point in &router.entry_points {
                 match entry_point {
                     EntryPoint::Web => web.add(rank, &needs),
@@ -129,7 +132,23 @@ impl Table {
         }
         web.finish();
         web_secure.finish();
-        Self { routers, web, web_secure, ..Self::default() }
+        let by_name = routers.iter().enumerate().map(|(rank, router)| (router.name.clone(), rank)).collect();
+        Self { routers, by_name, of_host_patterns, web, web_secure, ..Self::default() }
+    }
+
+    /// The router of this name.
+    #[must_use]
+    pub fn router(&self, name: &ObjectName) -> Option<&Arc<Router>> {
+        self.by_name.get(name).map(|rank| &self.routers[*rank])
+    }
+
+    /// True if some rule names this host (lower case, no port), or fits it by a pattern: then it is one of ours.
+    #[must_use]
+    pub fn names_host(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        self.web.by_host.contains_key(host)
+            || self.web_secure.by_host.contains_key(host)
+            || self.of_host_patterns.iter().any(|rank| self.routers[*rank].rule.names_host(host))
     }
 
     /// The router that takes a request: the one of highest priority, of several the first by name.
@@ -251,35 +270,66 @@ impl Drawer {
 #[derive(Debug)]
 pub struct Published {
     table: ArcSwap<Table>,
-    has_routers: AtomicBool,
+    is_empty: AtomicBool,
+    sources: ArcSwap<Vec<SourceState>>,
     changed: watch::Sender<u64>,
+}
+
+/// How it is with one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    /// What it is.
+    pub provider: Provider,
+    /// What is read: an engine's address, a file.
+    pub what: String,
+    /// How it is with it, in a sentence's end: `watched`, `not there`.
+    pub state: String,
+    /// False while it cannot be read: what it said last stays in force.
+    pub is_well: bool,
 }
 
 impl Default for Published {
     fn default() -> Self {
-        Self { table: ArcSwap::default(), has_routers: AtomicBool::new(false), changed: watch::Sender::new(0) }
+        let (table, sources) = (ArcSwap::default(), ArcSwap::default());
+        Self { table, is_empty: AtomicBool::new(true), sources, changed: watch::Sender::new(0) }
     }
 }
 
 impl Published {
-    /// False where nobody has any router: one relaxed load, so that those who use none do not pay for them.
+    /// True where nobody has any router: one relaxed load, so that those who use none do not pay for them.
     #[must_use]
-    pub fn has_routers(&self) -> bool {
-        self.has_routers.load(Ordering::Relaxed)
+    pub fn is_empty(&self) -> bool {
+        self.is_empty.load(Ordering::Relaxed)
     }
 
     /// The present table; a snapshot for as long as it is held.
     #[must_use]
-    pub fn table(&self) -> Guard<Arc<Table>> {
+    pub fn current(&self) -> Guard<Arc<Table>> {
         self.table.load()
     }
 
     /// Replaces it.
     pub fn publish(&self, table: Table) {
-        let has_routers = !table.routers.is_empty();
+        let is_empty = table.routers.is_empty();
         self.table.store(Arc::new(table));
-        self.has_routers.store(has_routers, Ordering::Release);
+        self.is_empty.store(is_empty, Ordering::Release);
         self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// How it is with the sources.
+    #[must_use]
+    pub fn sources(&self) -> Arc<Vec<SourceState>> {
+        self.sources.load_full()
+    }
+
+    /// Notes how it is with one source.
+    pub fn note_source(&self, state: &SourceState) {
+        self.sources.rcu(|known| {
+            let others = known.iter().filter(|known| known.provider != state.provider).cloned();
+            let mut all: Vec<_> = others.chain([state.clone()]).collect();
+            all.sort_by_key(|state| state.provider);
+            all
+        });
     }
 
     /// Changes with each publication.

@@ -16,10 +16,12 @@ mod client;
 mod engine;
 mod grants;
 mod idle;
+mod lazy;
 mod notices;
 #[allow(dead_code)]
 mod program;
 mod registry;
+mod routers;
 mod spawner;
 mod story;
 mod usage;

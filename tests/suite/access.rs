@@ -99,6 +99,20 @@ const TABLE: &[Row] = &[
     ("nav", "GET", "/services/dead/a", [503, 503, 503, 503, 503, 503, 503, 503]),
     ("api", "GET", "/services/dead/a", [503, 503, 503, 503, 503, 503, 503, 503]),
     ("api", "GET", "/services/x/../../hub/home", [400, 400, 400, 400, 400, 400, 400, 400]),
+    // Routes beyond users: the path decides, the access is the router's. A server's own token opens none of them.
+    ("nav", "GET", "/r-public/a", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("api", "POST", "/r-public/a", [200, 200, 200, 200, 200, 200, 200, 200]),
+    ("nav", "GET", "/r-user/a", [302, 302, 302, 200, 200, 200, 403, 403]),
+    ("api", "GET", "/r-user/a", [403, 403, 403, 200, 200, 200, 403, 403]),
+    ("api", "POST", "/r-user/a", [403, 403, 403, 200, 200, 200, 403, 403]),
+    ("api", "OPTIONS", "/r-user/a", [403, 403, 403, 200, 200, 200, 403, 403]),
+    ("nav", "GET", "/r-admin/a", [302, 302, 302, 403, 403, 200, 403, 403]),
+    ("api", "DELETE", "/r-admin/a", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("nav", "GET", "/r-group/a", [302, 302, 302, 403, 403, 200, 403, 403]),
+    ("nav", "GET", "/r-user/../hub/home", [400, 400, 400, 400, 400, 400, 400, 400]),
+    ("nav", "GET", "/hub/routes", [302, 302, 302, 403, 403, 200, 302, 302]),
+    ("api", "GET", "/hub/api/routes", [403, 403, 403, 403, 403, 200, 403, 403]),
+    ("api", "OPTIONS", "/hub/api/routes", [200, 200, 200, 200, 200, 200, 200, 200]),
     ("nav", "GET", "/hub/login", [200, 200, 200, 302, 302, 302, 200, 200]),
     ("nav", "GET", "/hub/home", [302, 302, 302, 200, 200, 200, 302, 302]),
     ("api", "POST", "/hub/home", [403, 403, 403, 403, 403, 403, 403, 403]),
@@ -429,7 +443,16 @@ async fn every_route_answers_every_caller_as_the_table_says_on_both_protocols() 
         r#"[{{name="x", url="http://{}", api_token="0123456789abcdef"}}, {{name="dead", url="http://127.0.0.1:1", api_token="abcdef0123456789"}}]"#,
         service.address
     );
-    let world = World::with(&[("SLIPWAY_SERVICES", &services)]).await;
+    let routes = ["public", "user", "admin", "group"].map(|kind| {
+        let access = if kind == "group" { "group:nobodys" } else { kind };
+        format!("    {kind}: {{rule: \"PathPrefix(`/r-{kind}`)\", service: x, access: \"{access}\"}}\n")
+    });
+    let routes = format!(
+        "http:\n  routers:\n{}  services:\n    x: {{loadBalancer: {{servers: [{{url: \"http://{}\"}}]}}}}\n",
+        routes.concat(),
+        service.address
+    );
+    let (world, _target) = crate::routers::world_with(&routes, &[("SLIPWAY_SERVICES", &services)]).await;
     let callers = Callers::in_world(&world).await;
     let mut wrong = Vec::new();
     for (how, method, path, row) in TABLE {

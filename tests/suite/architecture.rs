@@ -74,6 +74,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
             "spawner",
             "services",
             "gpu",
+            "routers",
             "hub",
             "edge",
             "listener",

@@ -111,11 +111,7 @@ impl Client {
     }
 
     pub async fn tls(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
-        let mut config = ClientConfig::builder()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(TrustEverybody))
-            .with_no_client_auth();
-        config.alpn_protocols = vec![protocol.to_vec()];
+        let config = trusting_anybody(&[protocol]);
         let tcp = TcpStream::connect(self.address).await.expect("the program listens");
         tcp.set_nodelay(true).expect("a TCP option");
         let name = ServerName::try_from("localhost").expect("a name");
@@ -277,6 +273,16 @@ impl Client {
         let _ = tokio::time::timeout(ANSWER_LIMIT, tls.read_to_end(&mut back)).await.expect("the connection closes");
         String::from_utf8_lossy(&back).into_owned()
     }
+}
+
+/// TLS that takes any certificate.
+pub fn trusting_anybody(protocols: &[&[u8]]) -> ClientConfig {
+    let mut config = ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TrustEverybody))
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    config
 }
 
 async fn read(response: http::Response<hyper::body::Incoming>) -> Answer {

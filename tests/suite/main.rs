@@ -5,6 +5,7 @@
 #![allow(clippy::large_futures)]
 
 mod access;
+mod acme;
 mod activity;
 mod architecture;
 mod attack_forms;
@@ -17,6 +18,7 @@ mod attack_tenant;
 mod attack_wire;
 mod audit;
 mod boards;
+mod certificate_swaps;
 mod chp;
 #[allow(dead_code)]
 mod client;
@@ -34,6 +36,7 @@ mod notices;
 mod openapi;
 mod people;
 mod puppet;
+mod routers;
 mod routes;
 mod seen;
 mod shutdown;

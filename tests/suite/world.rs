@@ -27,6 +27,10 @@ pub const PASSWORD: &str = "a long enough password";
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
+    pub fn at(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.0))
+    }
+
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_millis()).expect("a short time"), Ordering::SeqCst);
     }
@@ -58,7 +62,7 @@ impl World {
         let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = Arc::new(TempDir::new().expect("a folder"));
         // Certificates are checked against this clock, so it begins with the real time.
-        let clock = Arc::new(ManualClock(AtomicI64::new(SystemClock.now().0)));
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
         Self::start(FakeBackend::new(), clock, folder, overrides).await
     }
 
@@ -220,6 +224,9 @@ fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Confi
         ("SLIPWAY_CERTS_DIR".to_owned(), path("certs")),
         ("SLIPWAY_LISTENER_HTTPS".to_owned(), "127.0.0.1:0".to_owned()),
         ("SLIPWAY_HUB_BIND".to_owned(), "127.0.0.1:0".to_owned()),
+        // Whatever containers are here, they are others'.
+        ("SLIPWAY_ROUTERS_DOCKER_ENABLE".to_owned(), "false".to_owned()),
+        ("SLIPWAY_ROUTERS_FILE".to_owned(), path("routes.yml")),
     ];
     environment.extend(overrides.iter().cloned());
     config::load(None, environment).expect("a sound configuration").1

@@ -27,6 +27,7 @@ pub(super) mod proxy;
 mod query;
 mod refusals;
 pub(super) mod restart;
+pub(super) mod routes;
 mod scopes;
 pub(super) mod server_log;
 mod server_path;

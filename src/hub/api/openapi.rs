@@ -13,7 +13,7 @@ use utoipa::{IntoParams, OpenApi};
 use super::model::error::ErrorModel;
 use super::{
     accounts, activity, gpus, grants, groups, idle, info, lab_ready, live, metrics, new_people, notices,
-    people_activity, profiles, progress, proxy, refusals, restart, server_log, servers, services, sessions,
+    people_activity, profiles, progress, proxy, refusals, restart, routes, server_log, servers, services, sessions,
     share_codes, shared_with, shares, shutdown, tokens, user_acts, user_list, users, whoami,
 };
 use crate::hub::HubState;
@@ -87,7 +87,7 @@ pub(super) struct PageQuery {
         grants::effective, grants::list, grants::create, grants::import, grants::reorder, grants::delete, grants::get,
         grants::put,
         notices::broadcast, notices::active_servers, notices::sent, notices::progress, notices::clear,
-        gpus::get,
+        gpus::get, routes::get,
         idle::info, idle::extend,
         people_activity::get, people_activity::sample, people_activity::reset,
         authorize::get, authorize::post, token::post,

@@ -99,7 +99,7 @@ pub(in crate::hub) fn servers_of(totals: &UsageTotals) -> Value {
     }
 }
 
-fn certificate_of(certificate: &CertificateShown, now: Timestamp) -> Value {
+pub(super) fn certificate_of(certificate: &CertificateShown, now: Timestamp) -> Value {
     let CertificateShown { names, file, is_self_signed, ends_at } = certificate;
     let days_left = (ends_at.0 - now.0).div_euclid(DAY_MS);
     context! {

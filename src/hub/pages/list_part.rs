@@ -11,7 +11,7 @@ const PER_PAGE: usize = 50;
 
 /// What the address of the list asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(in crate::hub) struct Wish {
     /// Part of a name; empty for all.
     pub(super) text: String,
     /// From 1; 0 if the address names none.

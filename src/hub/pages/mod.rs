@@ -20,6 +20,7 @@ pub(super) mod notices;
 pub(super) mod password;
 pub(super) mod plot;
 pub(super) mod restart;
+pub(super) mod routes;
 pub(super) mod servers;
 pub(super) mod set_password;
 pub(super) mod settings;

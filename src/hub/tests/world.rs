@@ -156,6 +156,11 @@ impl World {
         Self { stop, auth, spawner, engine, clock, store, state, router, gpus, _folder: folder }
     }
 
+    /// The same world with another state of the hub.
+    pub(super) fn with_state(self, state: HubState) -> Self {
+        Self { router: router(state.clone()), state, ..self }
+    }
+
     pub(super) fn pass(&self, time: Duration) {
         self.clock.0.fetch_add(i64::try_from(time.as_millis()).expect("a short time"), Ordering::Relaxed);
     }

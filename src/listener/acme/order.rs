@@ -131,8 +131,11 @@ where
     if order.state().status == OrderStatus::Pending {
         // Held until the authority has decided: then nobody asks for the answers any more.
         let _posted = prove(&mut order, &request).await?;
-        if order.poll_ready(&retries).await? != OrderStatus::Ready {
-            return Err(refusal_of(&mut order, &request).await);
+        match order.poll_ready(&retries).await {
+            Ok(OrderStatus::Ready) => {}
+            // The order says that a check failed; the check says why.
+            Ok(_) | Err(Error::Api(_)) => return Err(refusal_of(&mut order, &request).await),
+            Err(error) => return Err(error.into()),
         }
     }
     if order.state().status == OrderStatus::Ready {
@@ -249,7 +252,7 @@ mod tests {
     #[test]
     fn what_an_authority_says_is_one_printable_line() {
         let error = problem(r#"{"type":"urn:ietf:params:acme:error:malformed","detail":"first\nsecond[2J"}"#);
-        assert_eq!(error.to_string(), "first second [2J (urn:ietf:params:acme:error:malformed)");
+        assert_eq!(error.to_string(), "first second[2J (urn:ietf:params:acme:error:malformed)");
         let long = problem(&format!(r#"{{"detail":"{}"}}"#, "ö".repeat(1000)));
         assert_eq!(long.to_string().chars().count(), REASON_LIMIT + 1);
     }

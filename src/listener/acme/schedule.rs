@@ -42,10 +42,13 @@ pub(super) fn wait_after(failure: Failure, failures: u32, luck: f64) -> Duration
     wait + wait.mul_f64(luck.clamp(0.0, 1.0) / 10.0)
 }
 
-/// How long a try is left alone if we end in the middle of it, `unfinished` times in a row: a program that is
-/// restarted every second must not ask every second.
+/// How long a try is left alone if we end in the middle of it, `unfinished` times in a row. A restart goes on at once; a
+/// program that is restarted every second must not ask every second.
 pub(super) fn wait_if_cut_off(unfinished: u32) -> Duration {
-    MINUTE.saturating_mul(1_u32 << unfinished.saturating_sub(1).min(6)).min(HOUR)
+    match unfinished {
+        0 | 1 => Duration::ZERO,
+        more => MINUTE.saturating_mul(1_u32 << (more - 2).min(6)).min(HOUR),
+    }
 }
 
 /// When a certificate is renewed: after two thirds of its life, or up to a thirtieth of it before.
@@ -102,7 +105,7 @@ mod tests {
         let away: Vec<_> = [1, 2, 6, 7, 40].map(|n| minutes(Failure::Unreachable(None), n)).to_vec();
         assert_eq!(away, [1, 2, 32, 60, 60]);
         assert_eq!(wait_after(Failure::Refused, u32::MAX, 1.0).as_secs(), 12 * 3600 * 11 / 10);
-        assert_eq!([1, 2, 7, 99].map(|n| wait_if_cut_off(n).as_secs() / 60), [1, 2, 60, 60]);
+        assert_eq!([1, 2, 3, 8, 99].map(|n| wait_if_cut_off(n).as_secs() / 60), [0, 1, 2, 60, 60]);
     }
 
     #[test]

@@ -349,7 +349,7 @@ fn a_plain_proxy_passes_all_but_what_is_the_connections() {
     for (name, value) in lines {
         all.append(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    let relay = Relay { target: Some("/base/x?token=abc"), silence_limit: None };
+    let relay = Relay { target: Some("/base/x?token=abc"), silence_limit: None, guard: None };
     let facts = Forwarding::relayed("hub.example", relay);
     let mut out = Vec::new();
     let uri = "/x".parse().expect("an address");

@@ -145,6 +145,25 @@ pub(super) fn address(scheme: Scheme, host: &str, port: u16) -> UpstreamAddress 
 }
 
 impl BalancerDraft {
+    /// True if a browser stays with its target.
+    #[must_use]
+    pub fn is_sticky(&self) -> bool {
+        match self {
+            Self::Servers(draft) => draft.sticky.is_some(),
+            Self::Weighted(draft) => draft.sticky.is_some(),
+            Self::Failover(_) => false,
+        }
+    }
+
+    /// What its targets are asked for their health, for people.
+    #[must_use]
+    pub fn health_check_shown(&self) -> Option<String> {
+        match self {
+            Self::Servers(draft) => draft.health.as_ref().map(HealthDraft::shown),
+            Self::Weighted(_) | Self::Failover(_) => None,
+        }
+    }
+
     /// Reads one of `services`: its section holds `loadBalancer`, `weighted` or `failover`.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ pub(super) struct HealthDraft {
 }
 
 impl HealthDraft {
+    /// `/health every 30 s`.
+    pub(super) fn shown(&self) -> String {
+        format!("{} every {} s", self.path, self.interval.as_secs_f64())
+    }
+
     /// Reads a `healthCheck` section.
     ///
     /// # Errors
@@ -135,7 +140,7 @@ async fn keep_checking(check: Check, balancer: Weak<Balancer>, target: Weak<Targ
     loop {
         // The semaphore is never closed; were it, checks would only lose their bound.
         let permit = check.at_once.acquire().await.ok();
-        let (Some(_balancer), Some(target)) = (balancer.upgrade(), target.upgrade()) else { return };
+        let (Some(kept), Some(target)) = (balancer.upgrade(), target.upgrade()) else { return };
         let trouble = check.ask(&target).await.err();
         drop(permit);
         let is_up = trouble.is_none();
@@ -148,7 +153,7 @@ async fn keep_checking(check: Check, balancer: Weak<Balancer>, target: Weak<Targ
         }
         let pause = if is_up { check.health.interval } else { check.health.unhealthy_interval };
         drop(target);
-        drop(_balancer);
+        drop(kept);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = tasks.stopping().cancelled() => return,
@@ -215,7 +220,7 @@ impl Check {
                 _ => drop(headers.insert(name, value.clone())),
             }
         }
-        let relay = Relay { target: None, silence_limit: Some(self.health.timeout) };
+        let relay = Relay { target: None, silence_limit: Some(self.health.timeout), guard: None };
         let facts = Forwarding { is_activity: false, ..Forwarding::relayed(&host, relay) };
         let answer = self.proxy.forward(request, &self.upstream, facts).await.map_err(|error| error.to_string())?;
         let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());

@@ -80,7 +80,10 @@ pub(super) struct Sticky {
 impl Sticky {
     /// The cookie of the balancer of this name, for those with these names, in their order.
     pub(super) fn new<'a>(draft: &CookieDraft, balancer: &str, names: impl Iterator<Item = &'a str>) -> Self {
-        let name = draft.name.clone().unwrap_or_else(|| format!("_{}", &hex(&Sha1::digest(balancer))[..5]));
+        let name = draft
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("_{}", &hex(&Sha1::digest(format!("_TRAEFIK_BACKEND_{balancer}")))[..5]));
         let mut attributes = format!("; Path={}", draft.path.as_deref().unwrap_or("/"));
         if let Some(domain) = &draft.domain {
             let _ = write!(attributes, "; Domain={domain}");

@@ -80,14 +80,22 @@ impl Matcher {
         }
     }
 
+    /// True if it is about hosts, and this is one of them.
+    pub(super) fn names_host(&self, host: &str) -> bool {
+        match self {
+            Self::Host(own) => own == host,
+            Self::HostBelow(parent) => is_below(host, parent),
+            Self::HostRegexp(regex) => regex.is_match(host),
+            _ => false,
+        }
+    }
+
     /// True if the request meets it.
     pub(super) fn matches(&self, asked: &Asked<'_>) -> bool {
         let question = asked.question;
         match self {
             Self::Host(host) => asked.host == host,
-            Self::HostBelow(host) => {
-                asked.host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == host)
-            }
+            Self::HostBelow(parent) => is_below(asked.host, parent),
             Self::HostRegexp(regex) => regex.is_match(question.host),
             Self::Path(path) => *asked.path == **path,
             Self::PathPrefix(prefix) => asked.path.starts_with(prefix.as_str()),
@@ -106,6 +114,10 @@ impl Matcher {
             Self::ClientIp(network) => network.contains(question.client),
         }
     }
+}
+
+fn is_below(host: &str, parent: &str) -> bool {
+    host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == parent)
 }
 
 pub(super) fn host(value: &Value) -> Result<Matcher, RuleError> {

@@ -7,7 +7,7 @@
 mod lex;
 mod matcher;
 mod needs;
-mod parse;
+pub(super) mod parse;
 mod question;
 #[cfg(test)]
 mod tests;
@@ -70,7 +70,7 @@ impl fmt::Display for RuleError {
 }
 
 impl RuleError {
-    fn new(column: usize, text: impl Into<String>) -> Self {
+    pub(super) fn new(column: usize, text: impl Into<String>) -> Self {
         Self { column, text: text.into() }
     }
 }
@@ -81,17 +81,8 @@ impl Rule {
     /// # Errors
     /// The text is none, or it is beyond a limit.
     pub fn read(text: &str, syntax: Syntax) -> Result<Self, RuleError> {
-        if text.len() > LENGTH_LIMIT_BYTES {
-            let length = text.len();
-            return Err(RuleError::new(
-                1,
-                format!("{length} bytes long, and {LENGTH_LIMIT_BYTES} are allowed; make two routers of it"),
-            ));
-        }
-        let tokens = lex::tokens(text)?;
-        let tree = parse::parse(&tokens)?;
-        let root = build(tree, syntax)?;
-        Ok(Self { root })
+        let tree = tree(text)?;
+        Ok(Self { root: build(tree, syntax)? })
     }
 
     /// True if the rule takes this request.
@@ -100,11 +91,27 @@ impl Rule {
         self.root.matches(asked)
     }
 
+    /// True if this host (lower case, no port) is one that the rule speaks of, other than to leave it out.
+    #[must_use]
+    pub fn names_host(&self, host: &str) -> bool {
+        self.root.names_host(host)
+    }
+
     /// What every request that the rule takes must have.
     #[must_use]
     pub fn needs(&self) -> Needs {
         needs::of(&self.root)
     }
+}
+
+/// The tree of calls of a text in this language; also of Docker's constraints.
+pub(super) fn tree(text: &str) -> Result<parse::Tree, RuleError> {
+    if text.len() > LENGTH_LIMIT_BYTES {
+        let length = text.len();
+        let text = format!("{length} bytes long, and {LENGTH_LIMIT_BYTES} are allowed; make two routers of it");
+        return Err(RuleError::new(1, text));
+    }
+    parse::parse(&lex::tokens(text)?)
 }
 
 fn build(tree: parse::Tree, syntax: Syntax) -> Result<Expression, RuleError> {
@@ -122,6 +129,14 @@ fn build(tree: parse::Tree, syntax: Syntax) -> Result<Expression, RuleError> {
 }
 
 impl Expression {
+    fn names_host(&self, host: &str) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.names_host(host)),
+            Self::Not(_) => false,
+            Self::One(matcher) => matcher.names_host(host),
+        }
+    }
+
     fn matches(&self, asked: &Asked<'_>) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.matches(asked)),

@@ -5,22 +5,22 @@ use super::{CALLS_LIMIT, DEPTH_LIMIT, RuleError};
 
 /// `Host(`a`)`: a name, its values and where they stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Call {
-    pub(super) name: String,
-    pub(super) column: usize,
-    pub(super) values: Vec<Value>,
+pub(in crate::routers) struct Call {
+    pub(in crate::routers) name: String,
+    pub(in crate::routers) column: usize,
+    pub(in crate::routers) values: Vec<Value>,
 }
 
 /// A value of a call and its column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Value {
-    pub(super) text: String,
-    pub(super) column: usize,
+pub(in crate::routers) struct Value {
+    pub(in crate::routers) text: String,
+    pub(in crate::routers) column: usize,
 }
 
 /// What a rule says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tree {
+pub(in crate::routers) enum Tree {
     All(Vec<Tree>),
     Any(Vec<Tree>),
     Not(Box<Tree>),

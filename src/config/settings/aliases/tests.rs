@@ -1,3 +1,5 @@
+//! The table row by row, and who wins.
+
 use super::super::{Settings, Sources};
 use super::rows::{Act, ROWS};
 use super::*;

@@ -1,1 +1,0 @@
-//! What balancers choose.

@@ -1,1 +1,0 @@
-//! What middlewares do to requests and answers.
