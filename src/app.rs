@@ -1,9 +1,12 @@
 //! Builds every part, connects them, and runs until told to stop. Holds no rule of its own.
 
+mod boards;
+mod figures;
 mod gpus;
 mod host;
 mod metrics;
 mod routers;
+mod traces;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -25,7 +28,7 @@ use crate::config::{BackendChoice, Config, HubBind, Origin, SettingTold};
 use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
 use crate::gpu::{Gpus, Nvml};
-use crate::hub::{self, HubState};
+use crate::hub::{self, HostFactsOf, HubState};
 use crate::listener::acme::{self, Acme, AcmeError};
 use crate::listener::{self, Certificates, Connection, Listener, Serve};
 use crate::model::{
@@ -39,7 +42,7 @@ use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
-use crate::telemetry::{self, AccessLog, LineWriter, Metrics};
+use crate::telemetry::{self, AccessLog, LineWriter, LogFile, Metrics, Traces};
 
 /// What the program takes from the world; tests bring their own.
 pub struct Parts {
@@ -72,6 +75,15 @@ pub enum AppError {
     /// Servers cannot be run.
     #[error("servers cannot be run; set spawner.backend to the one that is meant")]
     Backend(#[from] BackendError),
+    /// The access log's file.
+    #[error("log.access_file = {path:?} cannot be written; name another, or leave the line out for standard output")]
+    AccessFile {
+        /// Which.
+        path: std::path::PathBuf,
+        /// What the system says.
+        #[source]
+        cause: std::io::Error,
+    },
     /// The socket for commands.
     #[error("commands cannot be taken")]
     Control(#[from] control::ListenError),
@@ -85,6 +97,8 @@ pub struct App {
     pub http: Vec<SocketAddr>,
     /// Where servers reach the hub.
     pub private: SocketAddr,
+    /// Where the figures have an address of their own.
+    pub figures: Vec<SocketAddr>,
     /// Name of the session cookie.
     pub session_cookie: String,
     /// What is kept.
@@ -220,9 +234,17 @@ impl App {
         control_tasks.spawn(host.watch(tasks.stopping().clone()));
         let reports = spawner.clone();
         let proxy = Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone());
-        let access_log = access_log(&config.log);
+        let access_log = access_log(&config.log)?;
+        let traces = config.log.traces.as_ref().and_then(|config| traces::start(config, &control_tasks));
+        let unready = unready(&certificates, &facts_for_metrics, &tasks, clock.clone());
+        let figures_listener = Listener::bind(&config.metrics_listen, &config.listener.limits, &[])?;
+        let figures_at = figures_listener.addresses();
         let edge = Edge::new(edge::Parts {
-            config: edge::Config { https_port, ..config.edge.clone() },
+            config: edge::Config {
+                https_port,
+                trace_ratio: config.log.traces.as_ref().map(|traces| traces.sample_ratio),
+                ..config.edge.clone()
+            },
             auth: auth.clone(),
             proxy: proxy.clone(),
             routes: routes.clone(),
@@ -233,8 +255,9 @@ impl App {
             session_cookie: session_cookie.clone(),
             is_certified: Arc::new(move |host| certified.covers(host)),
             challenge: Arc::new(move |token| challenges.answer(token)),
-            access_log: access_log.clone().map(tell_exchange),
-            clock,
+            tell: tell_exchange(access_log.clone(), traces.clone()),
+            unready: unready.clone(),
+            clock: clock.clone(),
             tasks: tasks.clone(),
         });
 
@@ -250,6 +273,9 @@ impl App {
             routes: routes.clone(),
             hub_requests,
             access_log,
+            traces,
+            certificates: certificates.clone(),
+            started_at: clock.now(),
             startup,
             host: facts_for_metrics,
         };
@@ -266,6 +292,7 @@ impl App {
         control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone(), taken_up));
         control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
         control_tasks.spawn(control::serve(commands, auth.clone(), stop_servers(&spawner), control_tasks.clone()));
+        figures_listener.run(&control_tasks, None, figures::serve(&metrics, &unready, &control_tasks));
         private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
         http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
         https.run(&tasks, Some(tls), serve(&edge, Door::Public, &tasks));
@@ -278,6 +305,7 @@ impl App {
             https: https_addresses,
             http: http_addresses,
             private: private_address,
+            figures: figures_at,
             session_cookie,
             store,
             auth,
@@ -482,15 +510,53 @@ fn serve(edge: &Edge, door: Door, tasks: &Tasks) -> Serve {
     })
 }
 
-/// Access lines go to standard output; the log has standard error.
-fn access_log(config: &telemetry::Config) -> Option<AccessLog> {
-    let writer = LineWriter::new(std::io::stdout(), &config.limits);
-    let writer = writer.inspect_err(|error| warn!(%error, "there will be no access log")).ok()?;
-    AccessLog::new(config.access, writer)
+/// Access lines go to standard output or their file; the log has standard error.
+fn access_log(config: &telemetry::Config) -> Result<Option<AccessLog>, AppError> {
+    if config.access == telemetry::AccessFormat::Off {
+        return Ok(None);
+    }
+    let writer = match &config.access_file {
+        Some(path) => {
+            let opened = LogFile::open(path.clone());
+            LineWriter::new(opened.map_err(|cause| AppError::AccessFile { path: path.clone(), cause })?, &config.limits)
+        }
+        None => LineWriter::new(std::io::stdout(), &config.limits),
+    };
+    let writer = writer.inspect_err(|error| warn!(%error, "there will be no access log")).ok();
+    Ok(writer.and_then(|writer| AccessLog::new(config.access, writer)))
 }
 
-fn tell_exchange(log: AccessLog) -> edge::TellExchange {
-    Arc::new(move |exchange| log.tell(exchange))
+fn tell_exchange(log: Option<AccessLog>, traces: Option<Traces>) -> Option<edge::TellExchange> {
+    if log.is_none() && traces.is_none() {
+        return None;
+    }
+    Some(Arc::new(move |exchange| {
+        if let Some(log) = &log {
+            log.tell(exchange);
+        }
+        if let Some(traces) = &traces {
+            traces.tell(exchange);
+        }
+    }))
+}
+
+/// What `/readyz` asks. Nothing of it waits: the engine was asked in the background.
+fn unready(
+    certificates: &Arc<Certificates>,
+    host: &HostFactsOf,
+    tasks: &Tasks,
+    clock: Arc<dyn Clock>,
+) -> edge::Unready {
+    let (certificates, host, stopping) = (certificates.clone(), host.clone(), tasks.stopping().clone());
+    Arc::new(move || {
+        let now = clock.now();
+        let ended = certificates.all().into_iter().find(|certificate| certificate.ends_at <= now);
+        let ended = ended.map(|ended| format!("the certificate in {} has ended", ended.file));
+        let engine = host().and_then(|facts| facts.engine.problem.clone());
+        let engine = engine.map(|problem| format!("servers cannot be started: {problem}"));
+        let stopping = stopping.is_cancelled().then(|| "it is being stopped".to_owned());
+        [stopping, engine, ended].into_iter().flatten().collect()
+    })
 }
 
 /// Which groups somebody is in, for the profiles that only some may choose.

@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
+use super::boards::{Shown, boards};
 use crate::auth::Auth;
 use crate::edge;
 use crate::hub::{HostFacts, HostFactsOf, Requests};
-use crate::listener::{self, Counts};
-use crate::model::{Durations, Routes, Timing};
+use crate::listener::{self, Certificates, Counts};
+use crate::model::{Durations, Routes, Timestamp, Timing};
 use crate::proxy::Proxy;
 use crate::spawner::Spawner;
 use crate::store::Store;
-use crate::telemetry::{self, AccessLog, Metrics, Page};
+use crate::telemetry::{self, AccessLog, Metrics, Page, Traces};
 
 /// All that counts.
 pub(super) struct Sources {
@@ -28,6 +29,10 @@ pub(super) struct Sources {
     pub(super) routes: Arc<Routes>,
     pub(super) hub_requests: Arc<Requests>,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) traces: Option<Traces>,
+    pub(super) certificates: Arc<Certificates>,
+    /// When this program began.
+    pub(super) started_at: Timestamp,
     /// How long our own start took.
     pub(super) startup: Timing,
     /// The latest look at the host.
@@ -35,11 +40,25 @@ pub(super) struct Sources {
 }
 
 /// Lets `metrics` ask all of them.
+#[expect(clippy::cast_precision_loss, reason = "a time of this age is exact")]
 pub(super) fn register(metrics: &Metrics, sources: Sources) {
     metrics.add(move |page| {
         program(page, &sources);
         connections(page, &sources.listeners);
-        requests(page, &sources);
+        let figures = sources.edge.figures();
+        requests(page, &sources, &figures);
+        let proxied = sources.proxy.figures();
+        boards(
+            page,
+            &Shown {
+                requests: &figures,
+                listeners: &sources.listeners,
+                certificates: sources.certificates.all(),
+                websockets_open: proxied.websockets_open,
+                websockets: proxied.websockets,
+                started_at_s: sources.started_at.0 as f64 / 1000.0,
+            },
+        );
         upstreams(page, &sources);
         servers(page, &sources.spawner);
         if let Some(facts) = (sources.host)() {
@@ -58,6 +77,11 @@ fn program(page: &mut Page, sources: &Sources) {
     page.counter("slipway_log_lines_dropped_total", "Lines that were dropped because their reader was too slow.")
         .sample(&[("log", "program")], telemetry::log_lines_dropped())
         .sample(&[("log", "access")], sources.access_log.as_ref().map_or(0, AccessLog::dropped));
+    if let Some(traces) = &sources.traces {
+        page.counter("slipway_traces_total", "Collected requests by whether the collector has taken their spans.")
+            .sample(&[("result", "sent")], traces.sent())
+            .sample(&[("result", "dropped")], traces.dropped());
+    }
     page.histogram("jupyterhub_hub_startup_duration_seconds", "How long our start took.")
         .durations(&[], &sources.startup.durations());
 }
@@ -85,8 +109,7 @@ fn connections(page: &mut Page, listeners: &[(&'static str, Counts)]) {
         .sample(&[("result", "late")], sum(|f| f.late_handshakes));
 }
 
-fn requests(page: &mut Page, sources: &Sources) {
-    let edge = sources.edge.figures();
+fn requests(page: &mut Page, sources: &Sources, edge: &edge::Figures) {
     let help = "Requests by where they went (hub, server, service, or none), protocol and class of status.";
     edge.requests.iter().fold(page.counter("slipway_requests_total", help), |family, figure| {
         let labels = [("destination", figure.aim), ("protocol", figure.protocol), ("status", figure.class)];

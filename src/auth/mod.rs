@@ -70,8 +70,8 @@ pub use new_people::{CreatedPeople, CreatedPerson, Creation, NEW_PEOPLE_LIMIT, N
 pub use owner::Owner;
 pub use people::{Created, UserChange};
 pub use policy::{
-    may_access_server, may_access_service, may_administer, may_start_server, may_use_routers, must_change_password,
-    scopes_of,
+    may_access_server, may_access_service, may_administer, may_read_figures, may_start_server, may_use_routers,
+    must_change_password, scopes_of,
 };
 pub use rights::{Access, Rights, Target};
 pub use root::RootLeave;

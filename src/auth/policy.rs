@@ -29,6 +29,12 @@ pub fn may_start_server(caller: &Caller, server: &ServerKey) -> bool {
     caller.with_rights(|rights| rights.allows("start:servers", Target::Server(server)))
 }
 
+/// True if the caller may read the program's figures, and why it is not ready.
+#[must_use]
+pub fn may_read_figures(caller: &Caller) -> bool {
+    caller.with_rights(|rights| rights.allows("read:metrics", Target::All))
+}
+
 /// True for an administrator who came with all of it. A role that holds `admin:users` is not enough for our pages:
 /// they can change an administrator's password.
 #[must_use]

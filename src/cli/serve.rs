@@ -77,6 +77,9 @@ struct Signals {
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
+        // logrotate's usual word to a proxy. A log that was moved away is begun anew without it, and left to itself it
+        // would be the end of us.
+        drop(signal(SignalKind::user_defined1())?);
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

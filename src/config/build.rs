@@ -90,6 +90,8 @@ pub struct Config {
     pub control: control::Config,
     /// The log.
     pub log: telemetry::Config,
+    /// Addresses of their own for the figures.
+    pub metrics_listen: Vec<SocketAddr>,
     /// How long a stop waits for open requests.
     pub stop_timeout: Duration,
 }
@@ -143,6 +145,13 @@ fn fill(read: &mut Reader<'_>) -> Config {
         trusted_proxies: trusted_proxies.clone(),
         requests_in_hub: read.count("hub.requests"),
         ignored_paths: idle::ignored_paths(read),
+        limits: edge::Limits {
+            requests_per_address_per_s: read.number("limits.requests_per_address_per_s"),
+            requests_per_user_per_s: read.number("limits.requests_per_user_per_s"),
+            window_s: read.seconds("limits.window_s"),
+            in_flight_per_address: read.number("limits.in_flight_per_address"),
+            in_flight_per_user: read.number("limits.in_flight_per_user"),
+        },
         hsts: tls::hsts(read),
         ..edge::Config::default()
     };
@@ -249,6 +258,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
         service_specs: Vec::new(),
         control: control::Config::new(data_dir),
         log: log_config(read),
+        metrics_listen: read.all("metrics.listen"),
         stop_timeout: Duration::from_secs(read.seconds("stop_timeout_s")),
     }
 }
@@ -455,11 +465,48 @@ fn log_config(read: &mut Reader<'_>) -> telemetry::Config {
         },
         access: match read.text("log.access").as_str() {
             "common" => telemetry::AccessFormat::Common,
+            "combined" => telemetry::AccessFormat::Combined,
+            "traefik" => telemetry::AccessFormat::Traefik,
             "json" => telemetry::AccessFormat::Json,
             _ => telemetry::AccessFormat::Off,
         },
+        access_file: Some(read.path("log.access_file")).filter(|path| !path.as_os_str().is_empty()),
+        traces: traces_config(read),
         ..telemetry::Config::default()
     }
+}
+
+fn traces_config(read: &mut Reader<'_>) -> Option<telemetry::TracesConfig> {
+    let sample_ratio = read.float("trace.sample_ratio");
+    if sample_ratio > 1.0 {
+        read.refuse("trace.sample_ratio", "must be a part of all requests: 0 to 1".into());
+    }
+    let headers = read.parsed("trace.otlp_headers", header_pairs).unwrap_or_default();
+    let endpoint = read.optional("trace.otlp_endpoint", collector_url)?;
+    Some(telemetry::TracesConfig { endpoint, sample_ratio, headers, service_name: "slipway".to_owned() })
+}
+
+/// `name=value,name=value`, as in `OTEL_EXPORTER_OTLP_HEADERS`.
+fn header_pairs(text: &str) -> Result<Vec<(String, Secret)>, String> {
+    let wrong = || "must be headers as in \"authorization=Bearer abc,x-tenant=lab\"".to_owned();
+    let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
+        let name = http::HeaderName::try_from(name.trim()).map_err(|_| wrong())?;
+        let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned();
+        http::HeaderValue::try_from(&value).map_err(|_| wrong())?;
+        Ok((name.as_str().to_owned(), Secret::new(value)))
+    };
+    pairs.map(pair).collect()
+}
+
+fn collector_url(text: &str) -> Result<String, String> {
+    let wrong = || "must be an address as in \"http://collector:4318/v1/traces\"".to_owned();
+    let url: http::Uri = text.parse().map_err(|_| wrong())?;
+    let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+    let has_host =
+        url.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty());
+    if is_http && has_host { Ok(text.to_owned()) } else { Err(wrong()) }
 }
 
 /// A page to land on: below our own host, so that no setting sends people elsewhere; without a slash before it, below

@@ -12,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
+use super::limits::TooMany;
 use super::starting;
 use crate::model::PathError;
 use crate::net::ResponseBody;
@@ -63,6 +64,12 @@ pub(super) enum Refusal {
         /// The limit.
         limit_bytes: u64,
     },
+    /// This address or this user has asked more than it may.
+    #[error("too many requests from one address or user")]
+    TooMany {
+        /// When it is worth trying again, in seconds.
+        retry_after_s: u32,
+    },
     /// As many requests as may be are in the hub.
     #[error("too many requests are waiting for the hub")]
     HubBusy,
@@ -89,6 +96,12 @@ pub(super) enum Refusal {
         /// True if the caller may see what a container wrote before it died.
         may_see_log: bool,
     },
+}
+
+impl From<TooMany> for Refusal {
+    fn from(TooMany { retry_after_s }: TooMany) -> Self {
+        Self::TooMany { retry_after_s }
+    }
 }
 
 impl From<PathError> for Refusal {
@@ -122,6 +135,7 @@ impl Refusal {
             Self::ClientCertificate => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::HubBusy => StatusCode::SERVICE_UNAVAILABLE,
             Self::HubSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
@@ -145,6 +159,7 @@ impl Refusal {
         match self {
             // Long enough for a burst to pass, short enough that nobody reloads by hand.
             Self::HubBusy => Some(1),
+            Self::TooMany { retry_after_s } => Some(*retry_after_s),
             Self::Upstream(_) | Self::Service(_) if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(3),
             Self::Routed { error, .. } if matches!(**error, ServeError::Starting { .. }) => {
                 Some(starting::RETRY_AFTER_S)
@@ -217,6 +232,15 @@ impl Refusal {
                 heading: "This is too large",
                 sentence: format!("What was sent is longer than the {limit_bytes} bytes that are accepted here."),
                 cure: "Send it in smaller parts, or ask an administrator to raise the limit.",
+            },
+            Self::TooMany { retry_after_s } => Words {
+                heading: "Too many requests",
+                sentence: "More was asked from here, or in your name, than is allowed in this time.".to_owned(),
+                cure: if *retry_after_s > 5 {
+                    "Wait half a minute and try again. A program that asks in your name may be the reason."
+                } else {
+                    "Try again in a few seconds. A program that asks in your name may be the reason."
+                },
             },
             Self::HubBusy => words(
                 "Very busy at the moment",
@@ -329,7 +353,7 @@ fn service_words(error: &ProxyError) -> Words {
 }
 
 /// The answer to a refused request: a page for people, JSON for programs.
-pub(super) fn refuse(refusal: &Refusal, wants_page: bool, home: &str) -> Response<ResponseBody> {
+pub(super) fn refuse(refusal: &Refusal, wants_page: bool, home: &str, request_id: &str) -> Response<ResponseBody> {
     let status = refusal.status();
     let words = refusal.words();
     let message = refusal.message().unwrap_or(&words.sentence);
@@ -340,7 +364,7 @@ pub(super) fn refuse(refusal: &Refusal, wants_page: bool, home: &str) -> Respons
         return starting::page(step, for_s);
     }
     let more = refusal.log_shown().map(starting::log_of).unwrap_or_default();
-    let mut response = if wants_page { page(status, &words, home, &more) } else { json(status, message) };
+    let mut response = if wants_page { page(status, &words, home, request_id, &more) } else { json(status, message) };
     if let Some(seconds) = refusal.retry_after_s() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -379,7 +403,7 @@ box-shadow:var(--shadow)}h1{margin:.75rem 0 0;font-size:clamp(1.625rem,1.35rem +
 letter-spacing:-.022em;font-weight:680;text-wrap:balance}p{margin:.75rem 0 0;color:var(--soft);font-size:1.0625rem;\
 overflow-wrap:anywhere;text-wrap:pretty}\
 pre{margin:.75rem 0 0;padding:1rem;max-height:24rem;overflow:auto;background:var(--paper);border:1px solid var(--line);\
-border-radius:.625rem;font:.875rem/1.5 ui-monospace,Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere}.status{margin:0;font-size:.875rem;font-weight:620;letter-spacing:.02em}\
+border-radius:.625rem;font:.875rem/1.5 ui-monospace,Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere}.id{margin-top:1.5rem;font-size:.8125rem}.status{margin:0;font-size:.875rem;font-weight:620;letter-spacing:.02em}\
 .button{display:inline-flex;align-items:center;justify-content:center;min-height:2.75rem;margin-top:2rem;\
 padding:.55rem 1.15rem;border-radius:.625rem;background:var(--accent);color:var(--on);font-weight:600;line-height:1.3;\
 text-decoration:none}.button:hover{background:var(--strong)}\
@@ -399,9 +423,10 @@ static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("base64 and fixed text make a header value")
 });
 
-fn page(status: StatusCode, words: &Words, home: &str, more: &str) -> Response<ResponseBody> {
+fn page(status: StatusCode, words: &Words, home: &str, request_id: &str, more: &str) -> Response<ResponseBody> {
     let Words { heading, sentence, cure } = words;
     let (code, sentence, home) = (status.as_u16(), escape(sentence), escape(home));
+    let request_id = escape(request_id);
     let body = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -409,7 +434,8 @@ fn page(status: StatusCode, words: &Words, home: &str, more: &str) -> Response<R
          <title>{heading} · Slipway</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <header><a class=\"brand\" href=\"{home}\">{MARK}<span>Slipway</span></a></header>\n<main>\n<section>\n\
          <p class=\"status\">{code}</p>\n<h1>{heading}</h1>\n<p>{sentence} {cure}</p>\n{more}\
-         <a class=\"button\" href=\"{home}\">Go to home</a>\n</section>\n</main>\n</body>\n</html>\n"
+         <a class=\"button\" href=\"{home}\">Go to home</a>\n\
+         <p class=\"id\">Request {request_id}</p>\n</section>\n</main>\n</body>\n</html>\n"
     );
     let mut response = Response::new(ResponseBody::from(body));
     *response.status_mut() = status;
@@ -477,16 +503,17 @@ mod tests {
     #[tokio::test]
     async fn a_page_shows_what_was_sent_as_text() {
         let refusal = Refusal::WrongHost { host: "<script>\"'&".into() };
-        let response = refuse(&refusal, true, "/hub/");
+        let response = refuse(&refusal, true, "/hub/", "4711");
         assert_eq!(response.status(), 421);
         assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
         let text = text_of(response).await;
+        assert!(text.contains("Request 4711"), "{text}");
         assert!(text.contains("“&lt;script&gt;&quot;&#39;&amp;”") && !text.contains("<script"));
     }
 
     #[tokio::test]
     async fn a_program_gets_json_in_jupyterhubs_form() {
-        let response = refuse(&Refusal::NotFound, false, "/hub/");
+        let response = refuse(&Refusal::NotFound, false, "/hub/", "4711");
         assert_eq!(response.status(), 404);
         assert_eq!(response.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
         let text = text_of(response).await;
@@ -495,7 +522,7 @@ mod tests {
 
     #[test]
     fn who_should_come_back_is_told_when() {
-        let response = refuse(&Refusal::HubBusy, false, "/hub/");
+        let response = refuse(&Refusal::HubBusy, false, "/hub/", "4711");
         assert_eq!((response.status().as_u16(), &response.headers()[RETRY_AFTER]), (503, &HeaderValue::from(1)));
     }
 }

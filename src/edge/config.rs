@@ -36,6 +36,10 @@ pub struct Config {
     pub server_body_limit_bytes: u64,
     /// Paths below a server's whose traffic is nobody's work.
     pub ignored_paths: IgnoredPaths,
+    /// How often, and how much at once, an address and a user may ask.
+    pub limits: super::Limits,
+    /// Which part of the requests is collected as traces, 0 to 1; `None`: no traces are made.
+    pub trace_ratio: Option<f64>,
     /// Limits of HTTP/1.1 connections.
     pub http1: http1::Limits,
     /// Limits of HTTP/2 connections.
@@ -56,6 +60,8 @@ impl Default for Config {
             hub_body_limit_bytes: 1024 * 1024,
             server_body_limit_bytes: 64 * 1024 * 1024 * 1024,
             ignored_paths: IgnoredPaths::default(),
+            limits: super::Limits::default(),
+            trace_ratio: None,
             http1: http1::Limits::default(),
             http2: Http2Limits::default(),
         }

@@ -1,62 +1,39 @@
 //! What the edge counts of each request: one addition for what it was, two for how long it took.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{StatusCode, Version};
+use http::Version;
 
 use super::Edge;
-use super::route::Destination;
-use crate::model::{Count, Durations, PerThread, Timing};
+use super::detail::{Detail, Details, Facets, Noted, Place};
+use crate::model::{Aim, Count, Durations, PerThread, Timing};
 
-/// What kind of place a request led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aim {
-    /// It was answered before that was known: a path or a host that is not ours, no TLS.
-    Nowhere,
-    /// Our own pages and API.
-    Hub,
-    /// A user's server, ready or not.
-    Server,
-    /// A service.
-    Service,
-    /// What containers' labels and the file of routes lead to.
-    Router,
-}
-
-/// As labels, in the order of `Aim`.
-const AIMS: [&str; 5] = ["none", "hub", "server", "service", "router"];
 /// As labels.
 const PROTOCOLS: [&str; 2] = ["http/1.1", "http/2"];
 /// As labels.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-impl Aim {
-    pub(super) fn of(destination: &Destination) -> Self {
-        match destination {
-            Destination::MissingSlash => Self::Nowhere,
-            Destination::Hub | Destination::Api => Self::Hub,
-            Destination::Ready(_) | Destination::NotReady(_) => Self::Server,
-            Destination::Service(_) => Self::Service,
-        }
-    }
-}
-
 /// The counts of one edge; may outlive it, and does not keep it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Counts(Arc<PerThread<Set>>);
+pub struct Counts {
+    sets: Arc<PerThread<Set>>,
+    details: Details,
+}
 
 #[derive(Debug, Default)]
 struct Set {
-    requests: [[[Count; CLASSES.len()]; PROTOCOLS.len()]; AIMS.len()],
-    durations: [Timing; AIMS.len()],
+    requests: [[[Count; CLASSES.len()]; PROTOCOLS.len()]; Aim::ALL.len()],
+    durations: [Timing; Aim::ALL.len()],
 }
 
 impl Counts {
     /// One request has got the head of its answer.
-    pub(super) fn note(&self, aim: Aim, version: Version, status: StatusCode, duration: Duration) {
-        let set = self.0.here();
-        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+    pub(super) fn note(&self, version: Version, noted: &Noted<'_>) {
+        let set = self.sets.here();
+        let (aim, duration) = (noted.trail.aim, noted.duration);
+        let class = usize::from(noted.status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        self.details.note(noted);
         set.requests[aim as usize][usize::from(version == Version::HTTP_2)][class].one();
         set.durations[aim as usize].note(duration);
     }
@@ -82,24 +59,27 @@ pub struct Figures {
     pub requests: Vec<RequestFigure>,
     /// From the head of a request to the head of its answer, by `aim`.
     pub durations: Vec<(&'static str, Durations)>,
+    /// The same requests by who answered, and told apart further.
+    pub details: BTreeMap<(Place, Facets), Detail>,
 }
 
 impl Counts {
     /// What has been counted so far.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let counts = &self.0;
-        let mut requests = Vec::with_capacity(AIMS.len() * PROTOCOLS.len() * CLASSES.len());
-        for (a, aim) in AIMS.into_iter().enumerate() {
+        let counts = &self.sets;
+        let mut requests = Vec::with_capacity(Aim::ALL.len() * PROTOCOLS.len() * CLASSES.len());
+        for (a, aim) in Aim::ALL.into_iter().enumerate() {
             for (p, protocol) in PROTOCOLS.into_iter().enumerate() {
                 for (c, class) in CLASSES.into_iter().enumerate() {
                     let count = counts.sum(|set| set.requests[a][p][c].get());
-                    requests.push(RequestFigure { aim, protocol, class, count });
+                    requests.push(RequestFigure { aim: aim.as_str(), protocol, class, count });
                 }
             }
         }
-        let durations = AIMS.into_iter().enumerate().map(|(a, aim)| (aim, counts.timing(|set| &set.durations[a])));
-        Figures { requests, durations: durations.collect() }
+        let durations =
+            Aim::ALL.into_iter().enumerate().map(|(a, aim)| (aim.as_str(), counts.timing(|set| &set.durations[a])));
+        Figures { requests, durations: durations.collect(), details: self.details.figures() }
     }
 }
 

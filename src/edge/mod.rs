@@ -9,18 +9,24 @@ mod caller;
 mod config;
 mod connection;
 mod counts;
+mod detail;
 mod forwarded;
 mod gather;
+mod health;
 mod http2;
+mod limits;
 mod log;
 mod request;
+mod request_id;
 mod route;
 mod routed;
 mod starting;
+mod trace;
 mod upload;
 mod work;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
@@ -29,7 +35,12 @@ use tokio::sync::Semaphore;
 pub use config::{Config, Hsts, Http2Limits, PublicUrl};
 pub use connection::Arrival;
 pub use counts::{Counts, Figures, RequestFigure};
+pub use detail::{Detail, Facets, Place, TRAEFIK_BOUNDS_S};
+pub use health::Unready;
+pub use limits::Limits;
 pub use work::IgnoredPaths;
+
+use limits::Limiter;
 
 use crate::auth::Auth;
 use crate::model::{BasePath, Clock, Exchange, Routes, Unreachable};
@@ -43,9 +54,6 @@ pub type Hub = Arc<dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response<R
 
 /// Takes note of an exchange when it is over; must not block.
 pub type TellExchange = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
-
-/// Told of every exchange when it is over. Must not block.
-pub type AccessLog = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
 
 /// All that the edge is built from; `app` and tests fill it in.
 #[derive(Clone)]
@@ -72,8 +80,10 @@ pub struct Parts {
     pub is_certified: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// What an ACME authority is answered that asks for this token, if it waits for an answer.
     pub challenge: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
-    /// Told of every exchange when it is over; `None`: no access log. Must not block.
-    pub access_log: Option<TellExchange>,
+    /// Told of every exchange when it is over, for access log and traces; `None`: there is neither. Must not block.
+    pub tell: Option<TellExchange>,
+    /// What is not ready, for `/readyz`. Must not block.
+    pub unready: Unready,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Runs the streams of HTTP/2 connections.
@@ -88,6 +98,10 @@ pub struct Edge {
     hub_permits: Arc<Semaphore>,
     uploads: upload::Uploads,
     strict_transport: Option<HeaderValue>,
+    address_limiter: Arc<Limiter>,
+    user_limiter: Arc<Limiter>,
+    /// What the limiters count time from.
+    begun: Instant,
 }
 
 impl Edge {
@@ -97,7 +111,18 @@ impl Edge {
         let hub_permits = Arc::new(Semaphore::new(parts.config.requests_in_hub));
         let strict_transport = parts.config.hsts.header(parts.config.public_url.is_some());
         let (counts, uploads) = (Counts::default(), upload::Uploads::default());
-        Self { parts: Arc::new(parts), counts, hub_permits, uploads, strict_transport }
+        let Limits { window_s, requests_per_address_per_s, requests_per_user_per_s, .. } = parts.config.limits;
+        let Limits { in_flight_per_address, in_flight_per_user, .. } = parts.config.limits;
+        Self {
+            address_limiter: Arc::new(Limiter::new(requests_per_address_per_s, window_s, in_flight_per_address)),
+            user_limiter: Arc::new(Limiter::new(requests_per_user_per_s, window_s, in_flight_per_user)),
+            begun: Instant::now(),
+            parts: Arc::new(parts),
+            counts,
+            hub_permits,
+            uploads,
+            strict_transport,
+        }
     }
 }
 

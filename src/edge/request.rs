@@ -13,19 +13,22 @@ use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
 use http_body_util::Limited;
 
 use super::admit::{self, Admission, Provenance};
 use super::answer::{self, Refusal};
 use super::caller::Credentials;
-use super::counts::Aim;
+use super::detail::Noted;
+use super::health::Probe;
 use super::log::Record;
+use super::request_id::{self, X_REQUEST_ID};
 use super::route::{self, Destination, ServerRoute, ServiceRoute};
-use super::{Arrival, Edge, forwarded, work};
+use super::{Arrival, Edge, forwarded, limits, log, trace, work};
 use crate::auth::{self, Caller};
 use crate::model::{
-    Door, NormalPath, Route, Security, ServerKey, ServiceName, Unreachable, UserName, Visit, is_navigation,
-    percent_encode, prefers_html,
+    Aim, Door, NormalPath, Route, Security, ServerKey, ServiceName, Trail, Unreachable, Upstream, UserName, Visit,
+    is_navigation, percent_encode, prefers_html,
 };
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 use crate::proxy::{Forwarding, ProxyError, Socket, TokenRule};
@@ -39,29 +42,44 @@ const NEXT_LIMIT_BYTES: usize = 4096;
 
 impl Edge {
     /// Answers one request. A panic on the way is a 500 for this one and nobody else.
-    pub(super) async fn answer(&self, arrival: &Arrival, request: Request<RequestBody>) -> Response<ResponseBody> {
-        let mut record = self.parts.access_log.clone().map(|sink| {
-            let (method, uri) = (request.method().clone(), request.uri().clone());
-            Record::begin(sink, self.parts.clock.now(), arrival.peer.ip(), method, uri, request.version())
+    pub(super) async fn answer(&self, arrival: &Arrival, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+        let id = request_id::settle(request.headers_mut());
+        let trace = self.parts.config.trace_ratio.map(|ratio| {
+            let is_from_proxy = forwarded::is_trusted(&self.parts.config.trusted_proxies, arrival.peer.ip());
+            trace::settle(request.headers_mut(), ratio, is_from_proxy)
         });
-        let (manner, version, begun, mut aim) = (Manner::of(&request), request.version(), Instant::now(), Aim::Nowhere);
-        let life = self.life_of(arrival, request, &manner, &mut record, &mut aim);
+        let mut record = match &self.parts.tell {
+            Some(sink) => Record::begin(sink.clone(), self.parts.clock.now(), arrival, &request, &id, trace),
+            None => Record::untold(),
+        };
+        let (manner, version, begun) = (Manner::of(&request), request.version(), Instant::now());
+        let is_websocket = request.extensions().get::<OnUpgrade>().is_some();
+        let request_bytes = request.body().size_hint().exact().unwrap_or(0);
+        let life = self.life_of(arrival, request, &manner, &mut record);
         let mut response = match AssertUnwindSafe(life).catch_unwind().await {
             Ok(Ok(response)) => response,
-            Ok(Err(refusal)) => self.refuse(&refusal, &manner),
-            Err(_) => self.refuse(&Refusal::Panicked, &manner),
+            Ok(Err(refusal)) => self.refuse(&refusal, &manner, &id),
+            Err(_) => self.refuse(&Refusal::Panicked, &manner, &id),
         };
-        self.counts.note(aim, version, response.status(), begun.elapsed());
+        let noted = Noted {
+            entry_point: log::entry_point(arrival),
+            method: &manner.method,
+            is_websocket,
+            status: response.status(),
+            duration: begun.elapsed(),
+            request_bytes,
+            answer_bytes: response.body().size_hint().exact().unwrap_or(0),
+            trail: &record.trail,
+        };
+        self.counts.note(version, &noted);
+        response.headers_mut().insert(X_REQUEST_ID, id);
         if let Some(strict_transport) = &self.strict_transport
             && arrival.door == Door::Public
             && self.is_over_tls(arrival)
         {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, strict_transport.clone());
         }
-        match record {
-            Some(record) => record.follow(response),
-            None => response,
-        }
+        record.follow(response)
     }
 
     async fn life_of(
@@ -69,8 +87,7 @@ impl Edge {
         arrival: &Arrival,
         request: Request<RequestBody>,
         manner: &Manner,
-        record: &mut Option<Record>,
-        aim: &mut Aim,
+        record: &mut Record,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let uri = request.uri().clone();
@@ -83,6 +100,10 @@ impl Edge {
             return Err(Refusal::Method);
         }
 
+        // Whether we live: asked without a name, without TLS and by whoever watches us. A router of another host may have
+        // these paths for itself.
+        let probe = Probe::of(request.method(), uri.path(), &parts.base);
+
         // An authority that checks whether a name is ours comes over plain HTTP and is told nothing else.
         if let Some(answer) = self.challenge_answer(arrival, &manner.method, uri.path()) {
             return Ok(answer);
@@ -90,16 +111,27 @@ impl Edge {
 
         // For which host, and from where.
         let site = self.site_of(arrival, &uri, request.headers())?;
-        note(record, |record| record.address = site.client);
+        record.came_from(site.client);
+        if self.address_limiter.is_on() && arrival.door == Door::Public {
+            record.places[0] = self.address_limiter.admit(limits::shared_by(site.client), self.begun.elapsed())?;
+        }
         // What is not the hub's is offered to the routers: another host, and in clear text what is no path of ours.
         // On the hub's own host and in TLS they come after our own paths, below.
         let is_hubs_host = self.is_hubs_host(&site);
         if (!is_hubs_host || !site.is_secure && !route::is_own(&parts.base, path))
             && arrival.door == Door::Public
+            && (probe.is_none() || !is_hubs_host)
             && let Some(router) = self.router_for(arrival, &site, &request)
         {
-            *aim = Aim::Router;
+            record.trail.aim = Aim::Router;
             return self.routed(request, &router, arrival, &site, manner, record).await;
+        }
+        if let Some(probe) = probe {
+            let headers = request.headers();
+            return Ok(probe.answer(&parts.unready, || {
+                let read = Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, headers, uri.query());
+                read.map(|credentials| credentials.for_hub()).unwrap_or_default()
+            }));
         }
         if !site.is_ours {
             return Err(self.refuse_host(&site));
@@ -110,13 +142,13 @@ impl Edge {
 
         // Where it goes.
         let destination = route::find(&parts.base, &parts.routes.current(), arrival.door, path)?;
-        *aim = Aim::of(&destination);
+        record.trail.aim = destination.aim();
         if matches!(destination, Destination::Hub)
             && !parts.routers.is_empty()
             && !route::is_own(&parts.base, path)
             && let Some(router) = self.router_for(arrival, &site, &request)
         {
-            *aim = Aim::Router;
+            record.trail.aim = Aim::Router;
             return self.routed(request, &router, arrival, &site, manner, record).await;
         }
 
@@ -132,13 +164,15 @@ impl Edge {
             Destination::Hub | Destination::Api => {
                 let is_api = matches!(destination, Destination::Api);
                 let caller = if is_api { credentials.for_hub() } else { credentials.for_pages() };
-                note(record, |record| record.user = name_of(&caller));
+                self.limit_user(&caller, arrival.door, record)?;
+                record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 self.to_hub(request, caller, site, arrival.door).await
             }
             Destination::NotReady(servers) => {
                 let caller = credentials.for_server();
-                note(record, |record| record.user = name_of(&caller));
+                self.limit_user(&caller, arrival.door, record)?;
+                record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 if let Some(page) = self.admit_to_server(&caller, &servers, &uri, manner)? {
                     return Ok(page);
@@ -147,21 +181,34 @@ impl Edge {
             }
             Destination::Ready(found) => {
                 let caller = credentials.for_server();
-                note(record, |record| record.user = name_of(&caller));
+                self.limit_user(&caller, arrival.door, record)?;
+                record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 let servers = std::slice::from_ref(&found.server);
                 if let Some(page) = self.admit_to_server(&caller, servers, &uri, manner)? {
                     return Ok(page);
                 }
                 self.parts.auth.note_visit(&caller, &found.server, site.client);
-                self.to_server(request, &found, &caller, &credentials, &site, manner).await
+                self.to_server(request, &found, &caller, &credentials, &site, manner, &mut record.trail).await
             }
             Destination::Service(ServiceRoute { service, route }) => {
                 let caller = credentials.for_server();
-                note(record, |record| record.user = name_of(&caller));
-                self.to_service(request, &route, &service, &caller, &credentials, &site).await
+                self.limit_user(&caller, arrival.door, record)?;
+                record.trail.sent_by(name_of(&caller));
+                self.to_service(request, &route, &service, &caller, &credentials, &site, &mut record.trail).await
             }
         }
+    }
+
+    /// Counts the request for its user. What comes by the private door is the servers' own, and exempt.
+    fn limit_user(&self, caller: &Caller, door: Door, record: &mut Record) -> Result<(), Refusal> {
+        if self.user_limiter.is_on()
+            && door == Door::Public
+            && let Some(user) = caller.user()
+        {
+            record.places[1] = self.user_limiter.admit(user.name.as_str(), self.begun.elapsed())?;
+        }
+        Ok(())
     }
 
     /// The client's address and the host that it asked for, and whether that is one of ours.
@@ -205,10 +252,22 @@ impl Edge {
         arrival: &'a Arrival,
         site: &'a Site,
         manner: &'a Manner,
-        record: &'a mut Option<Record>,
+        record: &'a mut Record,
     ) -> BoxFuture<'a, Result<Response<ResponseBody>, Refusal>> {
-        let note_user = move |caller: &Caller| note(record, |record| record.user = name_of(caller));
-        Box::pin(self.to_router(request, router, arrival, site, manner, note_user))
+        Box::pin(async move {
+            let asked_at = Instant::now();
+            record.trail.router = Some(router.name.to_string().into());
+            record.trail.balancer = router.balancer.as_ref().map(|balancer| balancer.name().into());
+            let note_user = |caller: &Caller| {
+                record.trail.sent_by(name_of(caller));
+                self.limit_user(caller, arrival.door, record)
+            };
+            let mut response = self.to_router(request, router, arrival, site, manner, note_user).await?;
+            if let Some(upstream) = response.extensions_mut().remove::<Arc<Upstream>>() {
+                record.trail.was_answered_by(upstream, asked_at, response.status().as_u16());
+            }
+            Ok(response)
+        })
     }
 
     /// False over plain HTTP from the client itself, where no browser may believe such a promise (RFC 6797).
@@ -323,6 +382,7 @@ impl Edge {
         credentials: &Credentials,
         site: &Site,
         manner: &Manner,
+        trail: &mut Trail,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let ServerRoute { server, route } = found;
@@ -350,8 +410,12 @@ impl Edge {
             socket: meaning.socket,
             ..self.forwarding(route, caller, site, token)
         };
+        trail.ask(&route.upstream);
         let error = match parts.proxy.forward(request, &route.upstream, facts).await {
-            Ok(response) => return Ok(response),
+            Ok(response) => {
+                trail.answered(response.status().as_u16());
+                return Ok(response);
+            }
             Err(error) => error,
         };
         if let ProxyError::Unreachable { .. } = &error {
@@ -376,6 +440,7 @@ impl Edge {
         caller: &Caller,
         credentials: &Credentials,
         site: &Site,
+        trail: &mut Trail,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
@@ -388,7 +453,10 @@ impl Edge {
             (None, None) => TokenRule::Pass,
         };
         let facts = self.forwarding(route, caller, site, token);
-        parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)
+        trail.ask(&route.upstream);
+        let response = parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)?;
+        trail.answered(response.status().as_u16());
+        Ok(response)
     }
 
     /// What a server or service is told of a request.
@@ -414,8 +482,9 @@ impl Edge {
         }
     }
 
-    pub(super) fn refuse(&self, refusal: &Refusal, manner: &Manner) -> Response<ResponseBody> {
-        answer::refuse(refusal, manner.wants_page(), &self.parts.base.hub())
+    pub(super) fn refuse(&self, refusal: &Refusal, manner: &Manner, id: &HeaderValue) -> Response<ResponseBody> {
+        let id = id.to_str().unwrap_or_default();
+        answer::refuse(refusal, manner.wants_page(), &self.parts.base.hub(), id)
     }
 
     /// `{base}hub/spawn-pending/{user}[/{server}]?next=…`
@@ -485,14 +554,8 @@ fn check_names(request: &Request<RequestBody>) -> Result<(), Refusal> {
     Err(Refusal::bad("a malformed header name"))
 }
 
-fn note(record: &mut Option<Record>, fact: impl FnOnce(&mut Record)) {
-    if let Some(record) = record {
-        fact(record);
-    }
-}
-
-fn name_of(caller: &Caller) -> Option<UserName> {
-    caller.user().map(|user| user.name.clone())
+fn name_of(caller: &Caller) -> Option<&UserName> {
+    caller.user().map(|user| &user.name)
 }
 
 /// False for a server that calls with its own token: that it runs does not mean that anybody uses it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::answer::Refusal;
 use crate::model::{
-    BasePath, Door, NormalPath, PathError, Route, RouteTable, RouteTarget, ServerKey, ServerName, ServerPath,
+    Aim, BasePath, Door, NormalPath, PathError, Route, RouteTable, RouteTarget, ServerKey, ServerName, ServerPath,
     ServiceName, ServicePath,
 };
 
@@ -23,6 +23,18 @@ pub(super) enum Destination {
     Service(ServiceRoute),
     /// A path of servers that are not ready; which of them is meant the hub knows. Empty: of nobody's.
     NotReady(Vec<ServerKey>),
+}
+
+impl Destination {
+    /// What kind of place it is.
+    pub(super) fn aim(&self) -> Aim {
+        match self {
+            Self::MissingSlash => Aim::Nowhere,
+            Self::Hub | Self::Api => Aim::Hub,
+            Self::Ready(_) | Self::NotReady(_) => Aim::Server,
+            Self::Service(_) => Aim::Service,
+        }
+    }
 }
 
 /// A route together with the server that it leads to: one value for check and forwarding.

@@ -14,6 +14,7 @@ use super::admit::{self, Admission, Provenance};
 use super::answer::{self, Refusal};
 use super::caller::Credentials;
 use super::request::{Manner, Site, limit_body, with_next};
+use super::request_id::X_REQUEST_ID;
 use super::starting::{self, START};
 use super::{Arrival, Edge};
 use crate::auth::{self, Caller, User};
@@ -21,6 +22,9 @@ use crate::model::{GroupName, Security, percent_encode};
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 use crate::proxy::{confine_answer, remove_claims};
 use crate::routers::{Access, EntryPoint, Facts, Question, Router, ServeError};
+
+/// What has no id; `answer` gives each request one.
+static NO_ID: HeaderValue = HeaderValue::from_static("");
 
 /// A person's groups in one header. 4 KiB: some hundred names; what does not fit is left out whole.
 const GROUPS_LIMIT_BYTES: usize = 4096;
@@ -70,12 +74,13 @@ impl Edge {
         arrival: &Arrival,
         site: &Site,
         manner: &Manner,
-        note_user: impl FnOnce(&Caller),
+        note_user: impl FnOnce(&Caller) -> Result<(), Refusal>,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
         let is_websocket = request.extensions().get::<OnUpgrade>().is_some();
         let is_hubs_host = self.is_hubs_host(site);
         let original = request.uri().clone();
+        let id = request.headers().get(X_REQUEST_ID).cloned();
 
         let host = site.authority.host().to_ascii_lowercase();
         if !router.client_certificate.is_met(&arrival.security, &host) {
@@ -105,7 +110,7 @@ impl Edge {
             )?;
             let provenance = Provenance::read(request.method(), request.headers(), is_websocket);
             let caller = credentials.for_server();
-            note_user(&caller);
+            note_user(&caller)?;
             admit::provenance(&caller, provenance, site.authority.as_str())?;
             if let Some(page) = self.admit_to_router(&caller, router, &original, manner)? {
                 return Ok(page);
@@ -149,7 +154,7 @@ impl Edge {
         let Some(error) = response.extensions_mut().remove::<Arc<ServeError>>() else { return Ok(response) };
         // Nobody but us has answered: a page for people, JSON for programs; what middlewares have added stays.
         let may_see_log = router.access != Access::Public;
-        let mut page = self.refuse(&Refusal::Routed { error, may_see_log }, manner);
+        let mut page = self.refuse(&Refusal::Routed { error, may_see_log }, manner, id.as_ref().unwrap_or(&NO_ID));
         let own: Vec<HeaderName> = page.headers().keys().cloned().chain([CONTENT_LENGTH]).collect();
         for (name, value) in response.headers().iter().filter(|(name, _)| !own.contains(name)) {
             page.headers_mut().append(name, value.clone());

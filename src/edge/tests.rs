@@ -119,13 +119,14 @@ impl World {
             session_cookie: COOKIE_NAME.to_owned(),
             is_certified: Arc::new(|host| host == "lab.example"),
             challenge: Arc::new(|token| (token == "asked").then(|| "asked.thumb".to_owned())),
-            access_log: Some({
+            tell: Some({
                 let told = told.clone();
                 Arc::new(move |exchange| {
-                    let user = exchange.user.unwrap_or("-");
+                    let user = exchange.trail.user.as_ref().map_or("-", UserName::as_str);
                     told.lock().push(format!("{} {user} {} {}", exchange.status, exchange.method, exchange.target));
                 })
             }),
+            unready: Arc::new(Vec::new),
             clock: Arc::new(SystemClock),
             tasks,
         };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion, version};
+use rustls::{
+    CipherSuite, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion, version,
+};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +16,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::acme::ALPN as ACME;
 use super::{Certificates, Config};
-use crate::model::{ClientCertificate, Handshake, Protocol, Timestamp};
+use crate::model::{ClientCertificate, Handshake, Protocol, Timestamp, TlsFacts};
 
 /// What is asked of a handshake.
 #[derive(Clone, Debug, Default)]
@@ -133,7 +135,25 @@ pub(super) fn handshake_of(connection: &ServerConnection) -> Option<Handshake> {
     };
     // Who asks nobody for a certificate is shown none; what is here, the verifier has approved.
     let client = connection.peer_certificates().and_then(|chain| chain.first()).and_then(client_of);
-    Some(Handshake::with(protocol, connection.server_name(), client))
+    let mut handshake = Handshake::with(protocol, connection.server_name(), client);
+    handshake.facts = facts_of(connection);
+    Some(handshake)
+}
+
+fn facts_of(connection: &ServerConnection) -> Option<TlsFacts> {
+    let version = match connection.protocol_version()? {
+        ProtocolVersion::TLSv1_3 => "1.3",
+        ProtocolVersion::TLSv1_2 => "1.2",
+        _ => return None,
+    };
+    let cipher = match connection.negotiated_cipher_suite()?.suite() {
+        // rustls says `TLS13_…`, the registry and everybody's logs do not.
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other.as_str()?,
+    };
+    Some(TlsFacts { version, cipher })
 }
 
 fn client_of(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {

@@ -9,8 +9,19 @@ use super::{Protocol, Security, Timestamp};
 pub struct Handshake {
     /// What ALPN chose.
     pub protocol: Protocol,
+    /// Which TLS it is, for logs.
+    pub facts: Option<TlsFacts>,
     /// `None`: the client named nothing and showed nothing.
     said: Option<Arc<Said>>,
+}
+
+/// Which TLS a connection speaks, in the words of Traefik's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+    /// As IANA names it: `TLS_AES_128_GCM_SHA256`.
+    pub cipher: &'static str,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -50,7 +61,7 @@ impl Handshake {
     /// A handshake that chose `protocol` and said nothing else.
     #[must_use]
     pub fn new(protocol: Protocol) -> Self {
-        Self { protocol, said: None }
+        Self { protocol, facts: None, said: None }
     }
 
     /// As `new`, with the name that the client asked for (SNI; lower case) and the certificate that it showed.
@@ -58,7 +69,7 @@ impl Handshake {
     pub fn with(protocol: Protocol, server_name: Option<&str>, client: Option<ClientCertificate>) -> Self {
         let has_said = server_name.is_some() || client.is_some();
         let said = has_said.then(|| Arc::new(Said { server_name: server_name.map(Into::into), client }));
-        Self { protocol, said }
+        Self { protocol, facts: None, said }
     }
 
     /// The name that the client asked for (SNI), in lower case.

@@ -28,6 +28,7 @@ mod server_options;
 mod service;
 mod slots;
 mod tally;
+mod trace;
 mod visit;
 mod volume;
 
@@ -35,7 +36,7 @@ pub use activity_score::{ActivityLevel, ActivityScore};
 pub use actor::Actor;
 pub use audit_kind::AuditKind;
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use exchange::Exchange;
+pub use exchange::{Aim, Asked, Exchange, Trail};
 pub use gpu::GpuHeld;
 pub use grants::{
     CpuGrant, DockerGrant, DraftVariable, DraftVolume, Effective, EnvironmentGrant, GpuDevices, GpuGrant, GrantNote,
@@ -43,7 +44,7 @@ pub use grants::{
     IdleGrant, MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant,
     merge, merge_idle,
 };
-pub use handshake::{ClientCertificate, ClientCertificateRule, Handshake};
+pub use handshake::{ClientCertificate, ClientCertificateRule, Handshake, TlsFacts};
 pub use id::{Generation, InstanceId};
 pub use idle::{
     ActivitySource, ClockReading, Extension, GrantedIdle, IdleEnd, IdleExtension, IdleRules, IdleSpan, IdleView,
@@ -66,5 +67,6 @@ pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
 pub use slots::{SLOT_MS, SLOTS, Slot, SlotBits, SlotSeries};
 pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
+pub use trace::{TraceContext, TraceParent};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
 pub use volume::VolumeStem;

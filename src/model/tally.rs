@@ -47,6 +47,11 @@ impl<T> PerThread<T> {
         &self.0[set_of_this_thread()].0
     }
 
+    /// Shows `look` the set of each.
+    pub fn each(&self, look: impl FnMut(&T)) {
+        self.0.iter().map(|set| &set.0).for_each(look);
+    }
+
     /// What `count` says of all threads together.
     pub fn sum(&self, count: impl Fn(&T) -> u64) -> u64 {
         self.0.iter().map(|set| count(&set.0)).fold(0, u64::wrapping_add)

@@ -258,6 +258,8 @@ impl Targets<'_> {
         let relay = Relay { target: None, silence_limit: None, guard: guard.as_ref() };
         let forwarding = Forwarding { ended: self.ended, is_activity: false, ..Forwarding::relayed(host, relay) };
         let mut response = self.routers.proxy().forward(request, chosen.upstream(), forwarding).await?;
+        // For the access log.
+        response.extensions_mut().insert(chosen.upstream().clone());
         for cookie in chosen.set_cookies {
             response.headers_mut().append(SET_COOKIE, cookie);
         }

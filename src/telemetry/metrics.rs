@@ -142,6 +142,28 @@ impl Samples<'_> {
     }
 }
 
+impl Samples<'_> {
+    /// One histogram with bounds of its own: `within` counts what lies between each of `bounds_s` and the one before.
+    pub fn histogram(self, labels: &[(&str, &str)], bounds_s: &[f64], within: &[u64], count: u64, sum_s: f64) -> Self {
+        let mut below = 0;
+        let buckets = bounds_s.iter().zip(within).map(|(bound, count)| {
+            below += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(below);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_count(count);
+        histogram.set_sample_sum(sum_s);
+        let mut metric = labelled(labels);
+        metric.set_histogram(histogram);
+        self.family.mut_metric().push(metric);
+        self
+    }
+}
+
 fn labelled(labels: &[(&str, &str)]) -> Metric {
     let pairs = labels.iter().map(|(name, value)| {
         let mut pair = LabelPair::default();

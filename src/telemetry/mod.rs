@@ -4,15 +4,21 @@
 //! is dropped and counted.
 
 mod access_log;
+mod file;
 mod log;
 mod metrics;
 mod panics;
+mod traces;
 mod writer;
 
+use std::path::PathBuf;
+
 pub use access_log::{AccessFormat, AccessLog};
+pub use file::LogFile;
 pub use log::{InitError, LogFormat, init, init_as_config_proxy, log_lines_dropped};
 pub use metrics::{METRICS_CONTENT_TYPE, Metrics, Page, Samples};
 pub use panics::{count_panics, panics};
+pub use traces::{Exporter, Traces, TracesConfig, traces};
 pub use writer::{LineWriter, WriterLimits};
 
 /// How Slipway tells what it does.
@@ -24,7 +30,11 @@ pub struct Config {
     pub format: LogFormat,
     /// How access lines look. Default off: JupyterLab polls, and most lines would be that.
     pub access: AccessFormat,
-    /// Bounds of both.
+    /// The file that they go to; `None`: standard output.
+    pub access_file: Option<PathBuf>,
+    /// Where traces go; `None`: none are made.
+    pub traces: Option<TracesConfig>,
+    /// Bounds of both logs.
     pub limits: WriterLimits,
 }
 
@@ -34,6 +44,8 @@ impl Default for Config {
             level: "info".to_owned(),
             format: LogFormat::default(),
             access: AccessFormat::default(),
+            access_file: None,
+            traces: None,
             limits: WriterLimits::default(),
         }
     }

@@ -17,6 +17,7 @@ mod attack_spawn;
 mod attack_tenant;
 mod attack_wire;
 mod audit;
+mod boards;
 mod certificate_swaps;
 mod chp;
 #[allow(dead_code)]
@@ -37,6 +38,7 @@ mod people;
 mod puppet;
 mod routers;
 mod routes;
+mod seen;
 mod shutdown;
 mod spawn;
 mod static_upstream;

@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::listener::{Certificates, Config, acceptor};
-use crate::model::SystemClock;
+use crate::model::{Security, SystemClock};
 
 /// Answers all bytes with what protects the connection, until the end.
 fn echo_security() -> Serve {
