@@ -55,6 +55,9 @@ pub type Hub = Arc<dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response<R
 /// Takes note of an exchange when it is over; must not block.
 pub type TellExchange = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
 
+/// The answer to a token of an ACME authority, while it waits for one. Must not block.
+pub type Challenge = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// All that the edge is built from; `app` and tests fill it in.
 #[derive(Clone)]
 pub struct Parts {
@@ -79,7 +82,7 @@ pub struct Parts {
     /// True for a host name (lower case, no port) that stands on a certificate of ours.
     pub is_certified: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// What an ACME authority is answered that asks for this token, if it waits for an answer.
-    pub challenge: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub challenge: Challenge,
     /// Told of every exchange when it is over, for access log and traces; `None`: there is neither. Must not block.
     pub tell: Option<TellExchange>,
     /// What is not ready, for `/readyz`. Must not block.

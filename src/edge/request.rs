@@ -189,13 +189,15 @@ impl Edge {
                     return Ok(page);
                 }
                 self.parts.auth.note_visit(&caller, &found.server, site.client);
-                self.to_server(request, &found, &caller, &credentials, &site, manner, &mut record.trail).await
+                let sender = Sender { caller: &caller, credentials: &credentials, site: &site };
+                self.to_server(request, &found, sender, manner, &mut record.trail).await
             }
             Destination::Service(ServiceRoute { service, route }) => {
                 let caller = credentials.for_server();
                 self.limit_user(&caller, arrival.door, record)?;
                 record.trail.sent_by(name_of(&caller));
-                self.to_service(request, &route, &service, &caller, &credentials, &site, &mut record.trail).await
+                let sender = Sender { caller: &caller, credentials: &credentials, site: &site };
+                self.to_service(request, &route, &service, sender, &mut record.trail).await
             }
         }
     }
@@ -378,9 +380,7 @@ impl Edge {
         &self,
         request: Request<RequestBody>,
         found: &ServerRoute,
-        caller: &Caller,
-        credentials: &Credentials,
-        site: &Site,
+        Sender { caller, credentials, site }: Sender<'_>,
         manner: &Manner,
         trail: &mut Trail,
     ) -> Result<Response<ResponseBody>, Refusal> {
@@ -437,9 +437,7 @@ impl Edge {
         request: Request<RequestBody>,
         route: &Arc<Route>,
         service: &ServiceName,
-        caller: &Caller,
-        credentials: &Credentials,
-        site: &Site,
+        Sender { caller, credentials, site }: Sender<'_>,
         trail: &mut Trail,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
@@ -542,6 +540,14 @@ impl Manner {
         let mode = self.mode.clone().map(|mode| (SEC_FETCH_MODE, mode));
         mode.into_iter().chain(self.accept.clone().map(|accept| (ACCEPT, accept))).collect()
     }
+}
+
+/// Who sends a request, what it brought to show that, and from where it came.
+#[derive(Clone, Copy)]
+struct Sender<'a> {
+    caller: &'a Caller,
+    credentials: &'a Credentials,
+    site: &'a Site,
 }
 
 /// `http` takes `"` in a field's name, which RFC 9110 does not: what HTTP/2 brings there, HTTP/1.1 must not send on. Our own

@@ -512,7 +512,9 @@ fn kinds_of(choice: ChallengeChoice, has_http: bool, failures: u32) -> Vec<Chall
     match (choice, has_http) {
         (ChallengeChoice::Http01, _) => vec![ChallengeType::Http01],
         (ChallengeChoice::TlsAlpn01, _) | (ChallengeChoice::Auto, false) => vec![ChallengeType::TlsAlpn01],
-        (ChallengeChoice::Auto, true) if failures % 2 == 0 => vec![ChallengeType::TlsAlpn01, ChallengeType::Http01],
+        (ChallengeChoice::Auto, true) if failures.is_multiple_of(2) => {
+            vec![ChallengeType::TlsAlpn01, ChallengeType::Http01]
+        }
         (ChallengeChoice::Auto, true) => vec![ChallengeType::Http01, ChallengeType::TlsAlpn01],
     }
 }

@@ -222,7 +222,7 @@ async fn in_clear_text_only_routers_that_say_so_answer_and_none_behind_the_sign_
     for path in ["/r-public/x", "/r-clear-user/x", "/hub/login", "/"] {
         let answer = in_clear(&world, &get(path)).await;
         assert!(
-            answer.starts_with("HTTP/1.1 301") && answer.contains(&format!("location: https://localhost")),
+            answer.starts_with("HTTP/1.1 301") && answer.contains("location: https://localhost"),
             "{path}: {answer}"
         );
     }

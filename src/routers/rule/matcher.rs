@@ -209,7 +209,8 @@ pub(super) fn template(text: &str, other: &str) -> Option<String> {
         let (name, said) = inner.split_once(':').unwrap_or((inner, ""));
         let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-        if !is_name && !(name.is_empty() && !said.is_empty()) {
+        let is_expression_alone = name.is_empty() && !said.is_empty();
+        if !is_name && !is_expression_alone {
             return None;
         }
         is_template = true;

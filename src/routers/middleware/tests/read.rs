@@ -14,7 +14,8 @@ fn an_unknown_kind_gets_the_nearest_one_and_an_unsupported_one_a_cure() {
 
 #[test]
 fn what_is_wrong_is_said_with_its_field() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let cases: &[Case] = &[
         ("addPrefix", &[], "prefix is missing"),
         ("addPrefix", &[("prefix", "/../x")], "prefix = /../x: the path contains a dot segment"),
         ("replacePathRegex", &[("regex", "(")], "regex = (: is no regular expression: unclosed group"),
