@@ -315,22 +315,33 @@ impl Acme {
         let replaces = replaces.and(known.pair.as_ref()).and_then(identifier_of);
         let kinds = kinds_of(self.config.challenge, self.config.has_http, known.row.failures);
         let limit = self.config.order_timeout;
-        let request = Request {
-            account,
-            directory: &self.config.directory_url,
-            name,
-            kinds: &kinds,
-            begun: known.row.order.clone(),
-            replaces,
-            challenges: &self.challenges,
-            limit,
+        let order = async |begun: Option<AcmeOrder>| {
+            let request = Request {
+                account,
+                directory: &self.config.directory_url,
+                name,
+                kinds: &kinds,
+                begun,
+                replaces: replaces.clone(),
+                challenges: &self.challenges,
+                limit,
+            };
+            let ordering = order::obtain(request, |order| self.keep_order(name, order));
+            match tokio::time::timeout(limit, ordering).await {
+                Ok(Ok(obtained)) => Ok(obtained),
+                Ok(Err(error)) => Err((error, self.wire.retry_after())),
+                Err(_) => Err((OrderError::Slow { limit }, None)),
+            }
         };
-        let ordering = order::obtain(request, |order| self.keep_order(name, order));
-        let obtained = match tokio::time::timeout(limit, ordering).await {
-            Ok(Ok(obtained)) => obtained,
-            Ok(Err(error)) => return Err((error, self.wire.retry_after())),
-            Err(_) => return Err((OrderError::Slow { limit }, None)),
-        };
+        let obtained = match order(known.row.order.clone()).await {
+            // The authority came while nobody was here to answer: that says nothing of the name.
+            Err((error, _))
+                if known.row.order.is_some() && matches!(error.failure(None), schedule::Failure::Refused) =>
+            {
+                order(None).await
+            }
+            obtained => obtained,
+        }?;
         self.take_up(name, obtained).await.map_err(|error| (error, None))
     }
 

@@ -257,11 +257,11 @@ step("the keyboard alone is enough: sign in, menu, dialogs", async () => {
     return { text: element.textContent.trim().replace(/\s+/g, " "), ring: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 };
   });
   const walked = [];
-  for (let stop = 0; stop < 10; stop += 1) {
+  for (let stop = 0; stop < 11; stop += 1) {
     await keys.keyboard.press("Tab");
     walked.push(await focused());
   }
-  assert.deepEqual(walked.map(({ text }) => text), ["Skip to content", "Slipway", "Home", "Tokens", "Users", "Groups", "Notices", "Audit", "Host", "Settings"]);
+  assert.deepEqual(walked.map(({ text }) => text), ["Skip to content", "Slipway", "Home", "Tokens", "Users", "Groups", "Notices", "Audit", "Host", "Routes", "Settings"]);
   assert.ok(walked.every(({ ring }) => ring), JSON.stringify(walked));
   await keys.keyboard.press("Tab");
   assert.equal((await focused()).text, "Aadmin");
