@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Runs what proves Slipway right, on a clean Debian 12 as root or on any machine that has the tools already.
 #
-# Usage:  ./test.sh [all|lint|suite|docker|clients|browser|compose|images]...      (default all)
+# Usage:  ./test.sh [all|lint|suite|rig|docker|clients|browser|compose|images]...      (default all)
 #
 #   lint     cargo fmt, clippy and rustdoc, each with warnings as errors
 #   suite    the program in process, with a fake backend and clock, and its system calls by strace
+#   rig      attacks and faults against the program: malformed bytes, floods, slow clients, storms (tests/rig/README.md)
 #   docker   a real Docker engine and real Jupyter servers 4.1, 5.4 and 6.1
 #   clients  programs written for JupyterHub, unmodified: JupyterHub itself beside us and behind our proxy, a service,
-#            the idle culler, schemathesis; and moving in from JupyterHub 4.1, 5.4 and 6.1
+#            the idle culler, schemathesis, sslyze; moving in from JupyterHub 4.1, 5.4 and 6.1; and the same labels to the
+#            real Traefik and to us
 #   browser  a real Chromium from sign-up to a notebook cell, and all that people and administrators do on the pages;
 #            screenshots go to tests/browser/artefacts/
 #   compose  Slipway's image and compose files in the place of the stack before it, with a real Chromium
@@ -152,9 +154,21 @@ phase_lint() {
 
 phase_suite() {
   need_cargo
-  need strace:strace pebble:pebble
+  need strace:strace pebble:pebble curl:curl python3:python3 python3-yaml:/usr/lib/python3/dist-packages/yaml groff-base:groff \
+    systemd:systemd-analyze
   # Named one by one: plain `cargo test` would run tests/docker too, which is a phase of its own.
   step cargo test --locked --lib --bins --test suite
+}
+
+phase_rig() {
+  need_cargo
+  need_docker # for the part that swaps containers' addresses
+  need strace:strace gcc:gcc nginx-light:nginx "libfaketime:/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1"
+  need_python_venv python3
+  step cargo build --locked --profile $profile --bin slipway
+  SLIPWAY_BINARY=$binary step tests/rig/run quick
+  # 15 s for each of the eight targets, two at a time: src/fuzz.rs.
+  SLIPWAY_FUZZ_S=15 step cargo test --locked --lib -- --test-threads=2 fuzzed_
 }
 
 phase_images() {
@@ -171,8 +185,8 @@ phase_docker() {
   step cargo test --locked --profile $profile --test docker -- --test-threads=1
 }
 
-# Virtual environments for tests/clients: .cache/clients/hub61, hub54, hub54-native, hub41 and schemathesis, each
-# rebuilt when its requirements change. Leaves the folder in $venvs.
+# Virtual environments for tests/clients: .cache/clients/hub61, hub54, hub54-native, hub41, schemathesis, traefik and
+# sslyze, each rebuilt when its requirements change. Leaves the folder in $venvs.
 need_venvs() {
   local python=python3 name requirements folder
   # As root, servers run as nobody: with the system's Python (root's own may lie below /root), and where nobody can walk.
@@ -188,7 +202,7 @@ need_venvs() {
     install -d -m 755 /var/lib/slipway "$venvs"
     echo "nobody cannot reach $cache: the environments are in $venvs"
   fi
-  for name in hub61:6.1 hub54:5.4 hub54-native:5.4-native hub41:4.1 schemathesis:schemathesis; do
+  for name in hub61:6.1 hub54:5.4 hub54-native:5.4-native hub41:4.1 schemathesis:schemathesis traefik:traefik sslyze:sslyze; do
     requirements=tests/clients/requirements-${name#*:}.txt
     folder=$venvs/${name%%:*}
     # The copy is written last, so it is there only when everything else is.
@@ -243,12 +257,14 @@ compares_and_schemas() {
   client 6.1 compare.py --report "$cache/clients-compare.md" --models "$cache/clients-models.json"
   client 6.1 schemas.py --models "$cache/clients-models.json"
   client 6.1 chp_compare.py "$proxy" "$binary"
+  client 6.1 traefik_compare.py "$venvs/traefik/bin/traefik" "$binary"
 }
 
 services_and_proxies() {
   client 6.1 services.py 6.1
   client 5.4 services.py 5.4
   client 6.1 culler.py
+  client 6.1 mozilla.py
   client 6.1 chp.py 6.1 slipway started
   client 5.4 chp.py 5.4 slipway external
 }
@@ -295,7 +311,7 @@ phase_browser() {
     cd tests/browser
     browse() { SLIPWAY_BINARY=$binary step node --test --test-concurrency=1 --test-reporter=spec "$@"; }
     # A real browser on a busy machine: what fails is tried once more, and said, so that it is looked at.
-    for story in rig.mjs run.mjs server.mjs people.mjs users.mjs pages.mjs notices.mjs idle.mjs process.mjs; do
+    for story in rig.mjs run.mjs server.mjs people.mjs users.mjs pages.mjs notices.mjs idle.mjs tenant.mjs process.mjs; do
       browse "$story" || { echo "test.sh: $story failed; once more, since a browser depends on the whole machine" >&2; browse "$story"; }
     done
   )
@@ -340,10 +356,10 @@ phase_compose() {
 wanted=()
 for word in "$@"; do
   case $word in
-    all) wanted+=(lint suite docker clients browser compose) ;;
-    lint | suite | docker | clients | browser | compose | images) wanted+=("$word") ;;
+    all) wanted+=(lint suite rig docker clients browser compose) ;;
+    lint | suite | rig | docker | clients | browser | compose | images) wanted+=("$word") ;;
     -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
-    *) echo "test.sh: no phase '$word': all, lint, suite, docker, clients, browser, compose or images" >&2; exit 2 ;;
+    *) echo "test.sh: no phase '$word': all, lint, suite, rig, docker, clients, browser, compose or images" >&2; exit 2 ;;
   esac
 done
 

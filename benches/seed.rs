@@ -33,7 +33,7 @@ fn rows_of(number: usize) -> Result<(UserRow, ServerRow), Box<dyn Error>> {
     let key = ServerKey::default_of(name.clone());
     let user = UserRow { authorised: true, ..UserRow::new(name, Timestamp(0)) };
     let server = ServerRow {
-        handle: Some(serde_json::json!({ "static": &key })),
+        handle: Some(serde_json::json!({ "static": &key }).into()),
         generation: Generation(1),
         wanted: true,
         started_at: Some(Timestamp(0)),

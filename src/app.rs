@@ -1,10 +1,12 @@
 //! Builds every part, connects them, and runs until told to stop. Holds no rule of its own.
 
 mod boards;
+mod copies;
 mod figures;
 mod gpus;
 mod host;
 mod metrics;
+mod reload;
 mod routers;
 mod traces;
 
@@ -29,11 +31,15 @@ use crate::control::{self, Afterwards};
 use crate::edge::{self, Arrival, Edge};
 use crate::gpu::{Gpus, Nvml};
 use crate::hub::{self, HostFactsOf, HubState};
+use copies::Copier;
+pub use copies::NewestCopy;
+pub use reload::{ReloadFigures, ReloadRefused, Reloaded, Reloader};
+
 use crate::listener::acme::{self, Acme, AcmeError};
-use crate::listener::{self, Certificates, Connection, Listener, Serve};
+use crate::listener::{self, Admission, Certificates, Connection, Listener, Serve};
 use crate::model::{
-    Clock, Door, GrantedIdle, IdleRules, InstanceId, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName,
-    Timing, UserName,
+    Clock, Door, GrantedIdle, InstanceId, Live, Random, Routes, Secret, ServerKey, ServiceConfig, ServiceName, Timing,
+    UserName,
 };
 use crate::net::{BoxError, RequestBody, ResponseBody};
 use crate::proxy::Proxy;
@@ -60,6 +66,15 @@ pub enum AppError {
     /// The database.
     #[error("the store in data_dir cannot be used")]
     Store(#[from] StoreError),
+    /// The database is damaged, or a part of it is missing.
+    #[error("the store in data_dir cannot be used; {copy}")]
+    DamagedStore {
+        /// What can be brought back.
+        copy: NewestCopy,
+        /// What is wrong.
+        #[source]
+        cause: StoreError,
+    },
     /// An address.
     #[error("an address cannot be listened on; is another program using it?")]
     Bind(#[from] listener::BindError),
@@ -111,6 +126,8 @@ pub struct App {
     pub services: Services,
     /// Where ready servers are.
     pub routes: Arc<Routes>,
+    /// Takes up another configuration.
+    pub reloader: Reloader,
     /// Routes beyond users.
     pub routers: Arc<Published>,
     tasks: Tasks,
@@ -129,27 +146,31 @@ impl App {
         let tasks = Tasks::new(Handle::current());
         let control_tasks = tasks.on(control.clone());
 
-        let store_config = config.store.clone();
-        let store = run_blocking(move || Store::open(&store_config)).await?;
+        let (store_config, copies_config) = (config.store.clone(), config.copies.clone());
+        let store = run_blocking(move || copies::open_store(&store_config, &copies_config)).await?;
         store.keep_audit(config.audit);
-        let https = Listener::bind(&config.listener.https, &config.listener.limits, &config.listener.trusted_proxies)?;
-        let http = Listener::bind(&config.listener.http, &config.listener.limits, &config.listener.trusted_proxies)?;
+        let admission = Live::new(config.listener.admission());
+        let https = Listener::bind(&config.listener.https, &config.listener.access, admission.clone())?;
+        let http = Listener::bind(&config.listener.http, &config.listener.access, admission.clone())?;
         let (https_addresses, http_addresses) = (https.addresses(), http.addresses());
         let https_port = https_addresses.first().map_or(443, SocketAddr::port);
         let session_cookie = session_cookie_name(https_port, &config.hub.base);
 
         let commands = control::Listener::bind(config.control.clone())?;
         let auth = Auth::load(config.auth.clone(), store.clone(), clock.clone(), random.clone()).await?;
+        let docker = Live::new(config.docker.clone());
         let Chosen { backend, gateway, own_name } = match backend {
             Some(backend) => Chosen { backend, gateway: None, own_name: None },
-            None => choose_backend(&config, &store, &control_tasks).await?,
+            None => choose_backend(&config, &docker, &store, &control_tasks).await?,
         };
-        let address = private_address(&config.hub_bind, gateway, own_name.is_some());
-        let private = Listener::bind(&[address], &config.listener.limits, &[])?;
+        let private_admission = Live::new(Admission::limited(config.listener.limits.clone()));
+        let address = private_address(&config.hub_bind, gateway, own_name.is_some()).into();
+        let private = Listener::bind(&[address], &config.listener.access, private_admission.clone())?;
         let private_address = private.addresses()[0];
         let mut spawner_config = config.spawner.clone();
         spawner_config.hub_connect_url = connect_url(&config, own_name.as_deref(), private_address);
         let hub_url = spawner_config.hub_connect_url.clone();
+        let spawner_config = Live::new(spawner_config);
         let routes = Arc::new(Routes::default());
         let gpus = Gpus::new(config.gpu, Arc::new(Nvml::default()), clock.clone());
         control_tasks.spawn(gpus.clone().sample(tasks.stopping().clone()));
@@ -162,13 +183,13 @@ impl App {
             groups: groups_of(&auth),
             grants: grants_of(&auth),
             gpus: Arc::new(gpus::Lender { gpus: gpus.clone(), auth: auth.clone() }),
-            idle_rules: idle_rules_of(&auth, config.spawner.idle.rules),
+            idle_rules: idle_rules_of(&auth, spawner_config.clone()),
             errands: Some(errands_of(&auth)),
             base: config.hub.base.clone(),
             clock: clock.clone(),
             tasks: control_tasks.clone(),
         };
-        let spawner = Spawner::open(spawner_config, spawner_parts).await?;
+        let spawner = Spawner::open(spawner_config.clone(), spawner_parts).await?;
 
         // What a crash between the end of an account and the end of its servers has left.
         for (server, _) in spawner.active() {
@@ -180,8 +201,21 @@ impl App {
             }
         }
 
-        let services =
-            new_services(&config, &auth, routes.clone(), private_address, clock.clone(), control_tasks.clone());
+        let service_tokens = Live::new(tokens_of_services(&config));
+        let public_origin = Live::new(config.edge.public_url.as_ref().map(edge::PublicUrl::origin));
+        let services = Services::new(
+            config.services.clone(),
+            services::Parts {
+                routes: routes.clone(),
+                tokens: Arc::new(TokensOfServices { auth: auth.clone(), configured: service_tokens.clone() }),
+                base: config.hub.base.clone(),
+                // Services are programs of this host, wherever servers are.
+                hub_url: format!("http://{}", reached_from_here(private_address)),
+                public_origin: public_origin.clone(),
+                clock: clock.clone(),
+                tasks: control_tasks.clone(),
+            },
+        );
         let hub_config = hub::Config { session_cookie: session_cookie.clone(), ..config.hub.clone() };
         let metrics = Metrics::default();
         let figures = metrics.clone();
@@ -196,7 +230,7 @@ impl App {
         };
         let host_facts = host::Latest::default();
         let facts_for_metrics = host_facts.facts_of();
-        let routers = routers::start(&config, &clock, &tasks, &control_tasks).await;
+        let routers = routers::start(&config, &clock, &tasks, &control_tasks);
         let state = HubState::new(
             hub_config,
             auth.clone(),
@@ -219,27 +253,37 @@ impl App {
             run_blocking(move || Certificates::load(&listener_config, &host_name, certificate_clock)).await?;
         let acme = open_acme(&config, &store, &certificates, &clock, &random).await?;
         let (certified, challenges) = (certificates.clone(), certificates.challenges().clone());
+        let copies = Live::new(config.copies.clone());
+        let copier = Copier::new(store.clone(), copies.clone(), clock.clone());
         let host = host::Host {
             backend: engine,
             gpus,
             certificates: certificates.clone(),
+            acme: acme.clone(),
             data_dir: config.store.data_dir.clone(),
             clock: clock.clone(),
             latest: host_facts,
             store: store.clone(),
+            copier: copier.clone(),
             history: None,
             shown_history: Arc::default(),
             times: None,
         };
         control_tasks.spawn(host.watch(tasks.stopping().clone()));
+        control_tasks.spawn(copier.clone().run(tasks.stopping().clone()));
         let reports = spawner.clone();
         let proxy = Proxy::new(config.proxy.clone(), clock.clone(), tasks.clone());
         let access_log = access_log(&config.log)?;
         let traces = config.log.traces.as_ref().and_then(|config| traces::start(config, &control_tasks));
         let unready = unready(&certificates, &facts_for_metrics, &tasks, clock.clone());
-        let figures_listener = Listener::bind(&config.metrics_listen, &config.listener.limits, &[])?;
+        let figures_listener = Listener::bind(
+            &config.metrics_listen,
+            &config.listener.access,
+            Admission::limited(config.listener.limits.clone()),
+        )?;
         let figures_at = figures_listener.addresses();
-        let edge = Edge::new(edge::Parts {
+        let hub_router = Live::new(hub::router(state.clone()));
+        let edge = Live::new(Edge::new(edge::Parts {
             config: edge::Config {
                 https_port,
                 trace_ratio: config.log.traces.as_ref().map(|traces| traces.sample_ratio),
@@ -249,7 +293,7 @@ impl App {
             proxy: proxy.clone(),
             routes: routes.clone(),
             routers: routers.routers.clone(),
-            hub: hub_service(hub::router(state), control),
+            hub: hub_service(hub_router.clone(), control),
             report: Arc::new(move |report| reports.report_unreachable(report)),
             base: config.hub.base.clone(),
             session_cookie: session_cookie.clone(),
@@ -259,23 +303,45 @@ impl App {
             unready: unready.clone(),
             clock: clock.clone(),
             tasks: tasks.clone(),
+        }));
+        let reloader = Reloader::new(reload::Parts {
+            running: config.clone(),
+            admission,
+            private_admission,
+            auth: auth.clone(),
+            clock: clock.clone(),
+            copies,
+            docker,
+            edge: edge.clone(),
+            hub: state,
+            hub_router,
+            proxy: proxy.clone(),
+            public_origin,
+            service_tokens,
+            services: services.clone(),
+            spawner: spawner_config,
+            store: store.clone(),
+            tasks: control_tasks.clone(),
         });
 
         let startup = Timing::default();
         startup.note(begun.elapsed());
         let sources = metrics::Sources {
-            edge: edge.counts(),
+            tasks: tasks.clone(),
+            edge: edge.read().counts(),
+            reloads: reloader.counts(),
             proxy,
             listeners: vec![("https", https.counts()), ("http", http.counts()), ("private", private.counts())],
             auth: auth.clone(),
             spawner: spawner.clone(),
             store: store.clone(),
+            copier,
             routes: routes.clone(),
+            routers: routers.routers.clone(),
             hub_requests,
             access_log,
             traces,
             certificates: certificates.clone(),
-            started_at: clock.now(),
             startup,
             host: facts_for_metrics,
         };
@@ -291,7 +357,14 @@ impl App {
         let taken_up = note_certificates(&auth, &control_tasks);
         control_tasks.spawn(certificates.clone().watch(tasks.stopping().clone(), taken_up));
         control_tasks.spawn(auth.clone().keep_activity(tasks.stopping().clone()));
-        control_tasks.spawn(control::serve(commands, auth.clone(), stop_servers(&spawner), control_tasks.clone()));
+        let reload = reloader.answering_commands();
+        control_tasks.spawn(control::serve(
+            commands,
+            auth.clone(),
+            stop_servers(&spawner),
+            reload,
+            control_tasks.clone(),
+        ));
         figures_listener.run(&control_tasks, None, figures::serve(&metrics, &unready, &control_tasks));
         private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
         http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
@@ -312,6 +385,7 @@ impl App {
             spawner,
             services,
             routes,
+            reloader,
             routers: routers.published,
             tasks,
             stop_wished,
@@ -413,10 +487,15 @@ impl Chosen {
     }
 }
 
-async fn choose_backend(config: &Config, store: &Store, tasks: &Tasks) -> Result<Chosen, AppError> {
+async fn choose_backend(
+    config: &Config,
+    docker_config: &Live<docker::Config>,
+    store: &Store,
+    tasks: &Tasks,
+) -> Result<Chosen, AppError> {
     let instance = store.instance();
     let docker = async {
-        let engine = docker::DockerBackend::connect(config.docker.clone(), instance.clone(), tasks.clone()).await?;
+        let engine = docker::DockerBackend::connect(docker_config.clone(), instance.clone(), tasks.clone()).await?;
         let gateway = engine.network_gateway().await?;
         let own_name = engine.own_name().await?;
         Ok::<_, BackendError>(Chosen { backend: Arc::new(engine), gateway, own_name })
@@ -485,9 +564,9 @@ fn host_name() -> String {
 }
 
 /// The hub as the edge calls it: on its own runtime, ended when the client goes away.
-fn hub_service(router: axum::Router, control: Handle) -> edge::Hub {
+fn hub_service(router: Live<axum::Router>, control: Handle) -> edge::Hub {
     Arc::new(move |request: Request<RequestBody>| {
-        let answer = router.clone().oneshot(request.map(Body::new));
+        let answer = axum::Router::clone(&router.read()).oneshot(request.map(Body::new));
         let answer = AbortOnDropHandle::new(control.spawn(answer));
         Box::pin(async move {
             let response: Response<Body> = match answer.await {
@@ -501,12 +580,13 @@ fn hub_service(router: axum::Router, control: Handle) -> edge::Hub {
     })
 }
 
-fn serve(edge: &Edge, door: Door, tasks: &Tasks) -> Serve {
+fn serve(edge: &Live<Edge>, door: Door, tasks: &Tasks) -> Serve {
     let (edge, stopping) = (edge.clone(), tasks.stopping().clone());
     Arc::new(move |connection: Connection| {
         let (edge, stopping) = (edge.clone(), stopping.clone());
         let Connection { stream, peer, local, security } = connection;
-        Box::pin(async move { edge.serve_connection(stream, Arrival { peer, local, security, door }, stopping).await })
+        let arrival = Arrival { peer, local, security, door };
+        Box::pin(async move { edge::serve_connection(&edge, stream, arrival, stopping).await })
     })
 }
 
@@ -572,11 +652,11 @@ fn grants_of(auth: &Auth) -> spawner::GrantsOf {
 }
 
 /// When idle servers of somebody are stopped: as their groups say, else as the installation does.
-fn idle_rules_of(auth: &Auth, installation: IdleRules) -> spawner::IdleRulesOf {
+fn idle_rules_of(auth: &Auth, installation: Live<spawner::Config>) -> spawner::IdleRulesOf {
     let auth = auth.clone();
     Arc::new(move |user| match auth.idle_grant(user) {
         Some(granted) => GrantedIdle { rules: granted.value.rules(), from: granted.from },
-        None => GrantedIdle { rules: installation, from: vec![] },
+        None => GrantedIdle { rules: installation.read().idle.rules, from: vec![] },
     })
 }
 
@@ -638,40 +718,23 @@ impl ServerTokens for TokensOfServers {
 /// How services get their tokens: a configured one is theirs for good, others get a fresh one each start.
 struct TokensOfServices {
     auth: Auth,
-    configured: HashMap<ServiceName, Secret>,
+    configured: Live<HashMap<ServiceName, Secret>>,
 }
 
 #[async_trait::async_trait]
 impl ServiceTokens for TokensOfServices {
     async fn issue(&self, service: &ServiceName) -> Result<Secret, BoxError> {
-        match self.configured.get(service) {
-            Some(token) => Ok(token.clone()),
+        let configured = self.configured.read().get(service).cloned();
+        match configured {
+            Some(token) => Ok(token),
             None => Ok(self.auth.issue_service_token(service).await?),
         }
     }
 }
 
-fn new_services(
-    config: &Config,
-    auth: &Auth,
-    routes: Arc<Routes>,
-    private: SocketAddr,
-    clock: Arc<dyn Clock>,
-    tasks: Tasks,
-) -> Services {
-    let tokens =
-        config.auth.services.iter().filter_map(|service| Some((service.name.clone(), service.api_token.clone()?)));
-    let parts = services::Parts {
-        routes,
-        tokens: Arc::new(TokensOfServices { auth: auth.clone(), configured: tokens.collect() }),
-        base: config.hub.base.clone(),
-        // Services are programs of this host, wherever servers are.
-        hub_url: format!("http://{}", reached_from_here(private)),
-        public_origin: config.edge.public_url.as_ref().map(edge::PublicUrl::origin),
-        clock,
-        tasks,
-    };
-    Services::new(config.services.clone(), parts)
+fn tokens_of_services(config: &Config) -> HashMap<ServiceName, Secret> {
+    let services = config.auth.services.iter();
+    services.filter_map(|service| Some((service.name.clone(), service.api_token.clone()?))).collect()
 }
 
 /// The services of the configuration, and those that were made through the API.

@@ -25,3 +25,6 @@ pub mod config;
 pub mod control;
 pub mod takeover;
 pub mod telemetry;
+// What tests share.
+#[cfg(test)]
+mod fuzz;

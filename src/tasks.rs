@@ -67,8 +67,15 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let work = UntilEnded { ended: self.ended.clone().cancelled_owned(), work };
+        // A child: its own lock. The one of a token that all tasks share would be taken at every turn of every task.
+        let work = UntilEnded { ended: self.ended.child_token().cancelled_owned(), work };
         self.runtime.spawn(self.tracker.track_future(work));
+    }
+
+    /// How many run now. It goes back to where it was when nobody asks for anything.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.tracker.len()
     }
 
     /// Cancelled when the program has been asked to stop: finish the step, take nothing new.

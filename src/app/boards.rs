@@ -4,9 +4,12 @@
 //! `slipway-hub@internal`, `slipway-servers@internal` and `slipway-services@internal` for what we answer ourselves.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::reload::ReloadFigures;
 use crate::edge::{self, Detail, Facets, TRAEFIK_BOUNDS_S};
 use crate::listener::{CertificateFigures, Counts};
+use crate::routers::{Balancer, ObjectName};
 use crate::telemetry::Page;
 
 /// What is shown, read once.
@@ -16,8 +19,8 @@ pub(super) struct Shown<'a> {
     pub(super) certificates: Vec<CertificateFigures>,
     pub(super) websockets_open: u64,
     pub(super) websockets: u64,
-    /// Seconds since the epoch.
-    pub(super) started_at_s: f64,
+    pub(super) reloads: ReloadFigures,
+    pub(super) balancers: &'a BTreeMap<ObjectName, Arc<Balancer>>,
 }
 
 /// Traefik's families and configurable-http-proxy's.
@@ -39,8 +42,8 @@ pub(super) fn boards(page: &mut Page, shown: &Shown<'_>) {
     group(page, "router", &["router", "service"], &routers);
     connections(page, shown);
     certificates(page, &shown.certificates);
-    page.counter("traefik_config_reloads_total", "Configurations taken up; a start is the first.").sample(&[], 1);
-    page.gauge("traefik_config_last_reload_success", "When the last one was taken up.").exact(&[], shown.started_at_s);
+    reloads(page, &shown.reloads);
+    targets(page, shown.balancers);
     as_config_proxy(page, shown);
 }
 
@@ -103,8 +106,9 @@ fn certificates(page: &mut Page, certificates: &[CertificateFigures]) {
     let ends = |certificate: &CertificateFigures| (certificate.ends_at.0 / 1000) as f64;
     certificates.iter().fold(page.gauge("traefik_tls_certs_not_after", help), |family, certificate| {
         let sans = certificate.names.join(",");
-        let name = certificate.names.first().map_or("", String::as_str);
-        family.exact(&[("cn", name), ("sans", &sans), ("serial", "")], ends(certificate))
+        let first = certificate.names.first().map_or("", String::as_str);
+        let name = if certificate.common_name.is_empty() { first } else { &certificate.common_name };
+        family.exact(&[("cn", name), ("sans", &sans), ("serial", &certificate.serial)], ends(certificate))
     });
     certificates.iter().fold(
         page.gauge("slipway_certificate_expires_timestamp_seconds", help),
@@ -114,6 +118,25 @@ fn certificates(page: &mut Page, certificates: &[CertificateFigures]) {
             family.exact(&[("name", name), ("kind", kind)], ends(certificate))
         },
     );
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time of this age is exact")]
+fn reloads(page: &mut Page, reloads: &ReloadFigures) {
+    let help = "Configurations taken up; a start is the first.";
+    page.counter("traefik_config_reloads_total", help).sample(&[], 1 + reloads.done);
+    let taken_up_at_s = reloads.last_done_at.0 as f64 / 1000.0;
+    page.gauge("traefik_config_last_reload_success", "When the last one was taken up.").exact(&[], taken_up_at_s);
+}
+
+/// Only of services with a health check, as Traefik has it: of others nobody knows.
+fn targets(page: &mut Page, balancers: &BTreeMap<ObjectName, Arc<Balancer>>) {
+    let checked = balancers.values().filter(|balancer| balancer.draft().health_check_shown().is_some());
+    let help = "1 while the health check of a service's target succeeds.";
+    checked.fold(page.gauge("traefik_service_server_up", help), |family, balancer| {
+        balancer.view().into_iter().fold(family, |family, target| {
+            family.sample(&[("service", balancer.name()), ("url", &target.url)], u64::from(target.is_up))
+        })
+    });
 }
 
 /// Under configurable-http-proxy's names: they have no `_total`, and say nothing of who was asked for.

@@ -8,13 +8,15 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::copies::{Copier, CopyFigures};
 use super::run_blocking;
 use crate::gpu::{EngineGives, Gpus};
 use crate::host::machine::{self, Machine, ProcessorTimes};
 use crate::hub::{
-    CertificateShown, EngineDisk, EngineShown, Filled, HostFacts, HostFactsOf, HostHistory, HostShares, OwnShown,
-    StoreShown,
+    CertificateShown, CertificateTrouble, EngineDisk, EngineShown, Filled, HostFacts, HostFactsOf, HostHistory,
+    HostShares, OwnShown, StoreShown,
 };
+use crate::listener::acme::{Acme, AcmeFigures};
 use crate::listener::{CertificateFigures, Certificates};
 use crate::model::{Clock, Timestamp};
 use crate::spawner::{Backend, EngineFacts};
@@ -30,10 +32,13 @@ pub(super) struct Host {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) gpus: Gpus,
     pub(super) certificates: Arc<Certificates>,
+    /// If certificates are ordered.
+    pub(super) acme: Option<Arc<Acme>>,
     pub(super) data_dir: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) latest: Latest,
     pub(super) store: Store,
+    pub(super) copier: Copier,
     /// None until it has been read.
     pub(super) history: Option<HostHistory>,
     pub(super) shown_history: Arc<HostHistoryRow>,
@@ -69,8 +74,8 @@ impl Host {
 
     async fn look(&mut self) {
         let (engine, folder) = self.engine().await;
-        let data_dir = self.data_dir.clone();
-        let seen = run_blocking(move || Seen::look(&data_dir, folder.as_deref())).await;
+        let (data_dir, copies) = (self.data_dir.clone(), self.copier.figures());
+        let seen = run_blocking(move || Seen::look(&data_dir, folder.as_deref(), copies)).await;
         let shown = |one: CertificateFigures| CertificateShown {
             names: one.names,
             file: one.file,
@@ -79,6 +84,14 @@ impl Host {
         };
         let certificates = self.certificates.all().into_iter().map(shown).collect();
         let at = self.clock.now();
+        let ordered = self.acme.as_ref().map(|acme| acme.figures()).unwrap_or_default();
+        let trouble = |AcmeFigures { name, problem, ends_at, next_try, .. }| CertificateTrouble {
+            name,
+            problem,
+            ends_at,
+            next_try,
+        };
+        let certificate_troubles = ordered.into_iter().filter(|one| one.is_in_trouble(at)).map(trouble).collect();
         let Seen { store, machine, disk, engine_disk } = seen;
         let busy = machine.times.zip(self.times).and_then(|(now, before)| now.busy_since(before));
         self.times = machine.times;
@@ -96,6 +109,7 @@ impl Host {
             engine,
             store,
             certificates,
+            certificate_troubles,
             cores: machine.cores,
             load: machine.load,
             busy,
@@ -189,7 +203,7 @@ struct Seen {
 
 impl Seen {
     /// Blocks on files.
-    fn look(data_dir: &Path, engine_folder: Option<&Path>) -> Self {
+    fn look(data_dir: &Path, engine_folder: Option<&Path>, copies: CopyFigures) -> Self {
         let file = data_dir.join("slipway.redb");
         let found = std::fs::metadata(&file).ok();
         let written = found.as_ref().and_then(|found| found.modified().ok());
@@ -206,6 +220,8 @@ impl Seen {
                 path: path.display().to_string(),
                 size_bytes: found.as_ref().map(std::fs::Metadata::len),
                 written_at: written.and_then(timestamp),
+                copied_at: copies.last_at,
+                copy_problem: copies.problem,
             },
             machine: Machine::look(),
             disk: machine::disk_of(data_dir).map(filled),

@@ -6,18 +6,23 @@
 use std::sync::Arc;
 
 use super::boards::{Shown, boards};
+use super::copies::Copier;
+use super::reload::ReloadCounts;
 use crate::auth::Auth;
 use crate::edge;
 use crate::hub::{HostFacts, HostFactsOf, Requests};
 use crate::listener::{self, Certificates, Counts};
-use crate::model::{Durations, Routes, Timestamp, Timing};
+use crate::model::{Durations, Routes, Timing};
 use crate::proxy::Proxy;
+use crate::routers::Routers;
 use crate::spawner::Spawner;
 use crate::store::Store;
+use crate::tasks::Tasks;
 use crate::telemetry::{self, AccessLog, Metrics, Page, Traces};
 
 /// All that counts.
 pub(super) struct Sources {
+    pub(super) tasks: Tasks,
     /// Its counts alone: the edge holds the hub, and the hub shows us.
     pub(super) edge: edge::Counts,
     pub(super) proxy: Proxy,
@@ -26,13 +31,14 @@ pub(super) struct Sources {
     pub(super) auth: Auth,
     pub(super) spawner: Spawner,
     pub(super) store: Store,
+    pub(super) copier: Copier,
     pub(super) routes: Arc<Routes>,
+    pub(super) routers: Routers,
     pub(super) hub_requests: Arc<Requests>,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) reloads: ReloadCounts,
     pub(super) traces: Option<Traces>,
     pub(super) certificates: Arc<Certificates>,
-    /// When this program began.
-    pub(super) started_at: Timestamp,
     /// How long our own start took.
     pub(super) startup: Timing,
     /// The latest look at the host.
@@ -40,7 +46,6 @@ pub(super) struct Sources {
 }
 
 /// Lets `metrics` ask all of them.
-#[expect(clippy::cast_precision_loss, reason = "a time of this age is exact")]
 pub(super) fn register(metrics: &Metrics, sources: Sources) {
     metrics.add(move |page| {
         program(page, &sources);
@@ -56,7 +61,8 @@ pub(super) fn register(metrics: &Metrics, sources: Sources) {
                 certificates: sources.certificates.all(),
                 websockets_open: proxied.websockets_open,
                 websockets: proxied.websockets,
-                started_at_s: sources.started_at.0 as f64 / 1000.0,
+                reloads: sources.reloads.figures(),
+                balancers: sources.routers.table().balancers(),
             },
         );
         upstreams(page, &sources);
@@ -66,17 +72,27 @@ pub(super) fn register(metrics: &Metrics, sources: Sources) {
         }
         people(page, &sources.auth);
         store(page, &sources.store);
+        copies(page, &sources.copier);
     });
 }
 
 fn program(page: &mut Page, sources: &Sources) {
     page.gauge("slipway_build_info", "Always 1; its label is the version.")
         .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.gauge("slipway_tasks", "Tasks that run: connections, WebSockets, jobs.")
+        .sample(&[], sources.tasks.count() as u64);
     page.counter("slipway_panics_total", "Mistakes of ours that ended one request and nothing else.")
         .sample(&[], telemetry::panics());
     page.counter("slipway_log_lines_dropped_total", "Lines that were dropped because their reader was too slow.")
         .sample(&[("log", "program")], telemetry::log_lines_dropped())
         .sample(&[("log", "access")], sources.access_log.as_ref().map_or(0, AccessLog::dropped));
+    let reloads = sources.reloads.figures();
+    page.counter("slipway_config_reloads_total", "Reloads of the configuration by result.")
+        .sample(&[("result", "ok")], reloads.done)
+        .sample(&[("result", "mistakes")], reloads.mistaken)
+        .sample(&[("result", "failed")], reloads.failed);
+    page.gauge("slipway_config_last_reload_success_timestamp_seconds", "When the configuration was last taken up.")
+        .sample(&[], reloads.last_done_at.0.unsigned_abs() / 1000);
     if let Some(traces) = &sources.traces {
         page.counter("slipway_traces_total", "Collected requests by whether the collector has taken their spans.")
             .sample(&[("result", "sent")], traces.sent())
@@ -247,4 +263,14 @@ fn store(page: &mut Page, store: &Store) {
     page.histogram("slipway_store_commit_duration_seconds", "Commits, with their wait for the disk.")
         .durations(&[("result", "ok")], &figures.commits)
         .durations(&[("result", "refused")], &figures.refused);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time of this age is exact")]
+fn copies(page: &mut Page, copier: &Copier) {
+    let figures = copier.figures();
+    let help = "When the newest copy of the store was made, in seconds since 1970; 0: there is none.";
+    let last_s = figures.last_at.map_or(0.0, |at| at.0 as f64 / 1000.0);
+    page.gauge("slipway_backup_last_success_timestamp_seconds", help).exact(&[], last_s);
+    page.counter("slipway_backup_failures_total", "Copies of the store that could not be made.")
+        .sample(&[], figures.failures);
 }

@@ -11,7 +11,7 @@ use rustls_pki_types::pem::PemObject as _;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use crate::model::UpstreamAddress;
+use crate::model::{UpstreamAddress, with_causes};
 use crate::net::{ClientTls, ClientTlsParts, dial_with};
 use crate::tasks::Tasks;
 use crate::telemetry::{Traces, TracesConfig, traces};
@@ -68,21 +68,18 @@ impl Collector {
     }
 
     async fn send(&self, message: Vec<u8>) -> Result<(), String> {
-        let text = |error: &dyn std::error::Error| {
-            let causes = std::iter::successors(error.source(), |cause| cause.source());
-            causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-        };
-        let stream = dial_with(&self.address, self.tls.as_ref(), SEND_LIMIT).await.map_err(|error| text(&error))?;
+        let stream =
+            dial_with(&self.address, self.tls.as_ref(), SEND_LIMIT).await.map_err(|error| with_causes(&error))?;
         let opened = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = opened.map_err(|error| text(&error))?;
+        let (mut sender, connection) = opened.map_err(|error| with_causes(&error))?;
         let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
         let path = self.target.path_and_query().map_or("/", |target| target.as_str());
         let mut request = Request::post(path).header(CONTENT_TYPE, "application/json").header(HOST, &self.host);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::new(bytes::Bytes::from(message))).map_err(|error| text(&error))?;
-        let answer = sender.send_request(request).await.map_err(|error| text(&error))?;
+        let request = request.body(Full::new(bytes::Bytes::from(message))).map_err(|error| with_causes(&error))?;
+        let answer = sender.send_request(request).await.map_err(|error| with_causes(&error))?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND => Err("it answers 404: is the path /v1/traces?".to_owned()),

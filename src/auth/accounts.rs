@@ -14,7 +14,7 @@ use super::moved_in::Decoy;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES, PasswordGate};
 use super::rules::Rules;
 use super::session::SessionTable;
-use super::throttle::{Limits, Throttle};
+use super::throttle::{Limits, Standing, Throttle};
 use super::token::TokenTable;
 use super::{AccountError, Auth, Config, Owner, Session, Shared, Token, User, UserListing};
 use crate::model::{Actor, Clock, OAuthClient, Random, Secret, UserName};
@@ -58,8 +58,6 @@ impl Auth {
             return Err(AccountError::WrongPassword);
         }
         let user = Arc::clone(&session.user);
-        let begun = shared.throttle.lock().begin(user.name.as_str(), from, shared.now());
-        begun.map_err(|retry_after| AccountError::TooMany { retry_after })?;
         let stored = user.password();
         let random = shared.random.clone();
         let (old, new, against) = (old.clone(), new.clone(), stored.hash.clone());
@@ -67,14 +65,8 @@ impl Auth {
             password::verify(&old, against.as_deref(), Decoy::default(), memory)
                 .then(|| password::hash(&new, &random, memory))
         };
-        let hash = match shared.passwords.run(from, work).await {
-            Ok(Some(hash)) => hash,
-            Ok(None) => return Err(AccountError::WrongPassword),
-            Err(busy) => {
-                shared.throttle.lock().withdrawn(user.name.as_str(), from);
-                return Err(AccountError::Busy { retry_after: busy.retry_after });
-            }
-        };
+        let hash = shared.try_password(user.name.as_str(), from, Some(Standing::Known), work).await?;
+        let hash = hash.ok_or(AccountError::WrongPassword)?;
         shared.throttle.lock().succeeded(user.name.as_str(), from, shared.now());
         let own = session.key;
         self.run(move |shared| {
@@ -147,7 +139,7 @@ impl Auth {
             if authorised {
                 shared.check_not_blocked(&name)?;
                 // A name that the configuration makes an administrator is one as soon as it is let in.
-                let admin = row.admin || shared.config.admins.contains(&name);
+                let admin = row.admin || shared.config.read().admins.contains(&name);
                 let row = UserRow { authorised, admin, ..row };
                 shared.change(row, &actor, "authorised", name.as_str(), &[], &[])?;
                 shared.follow_setup_window();
@@ -212,7 +204,7 @@ impl Auth {
     pub(super) async fn hash(&self, password: &Secret) -> Result<String, AccountError> {
         let (password, random) = (password.clone(), self.0.random.clone());
         let work = move |memory: &mut Memory| password::hash(&password, &random, memory);
-        let hash = self.0.passwords.run(Ipv4Addr::LOCALHOST.into(), work).await;
+        let hash = self.0.passwords.run(Ipv4Addr::LOCALHOST.into(), Standing::Known, work).await;
         hash.map_err(|busy| AccountError::Busy { retry_after: busy.retry_after })
     }
 
@@ -277,17 +269,22 @@ impl Auth {
     }
 }
 
+pub(super) fn throttle_limits(config: &Config) -> Limits {
+    Limits {
+        per_name: config.tries_per_name,
+        per_address: config.tries_per_address,
+        window: std::time::Duration::from_secs(config.tries_window_s),
+    }
+}
+
 impl Shared {
     fn load(config: Config, store: Store, clock: Arc<dyn Clock>, random: Random) -> Result<Self, StoreError> {
-        let limits = Limits {
-            per_name: config.tries_per_name,
-            per_address: config.tries_per_address,
-            window: std::time::Duration::from_secs(config.tries_window_s),
-        };
+        let limits = throttle_limits(&config);
         let passwords = PasswordGate::new(config.password_checks_at_once, config.password_queue_limit);
         let directory = Arc::new(Directory::new(Rules::of(&config)));
         let shared = Self {
-            config,
+            config: config.into(),
+            host_secret: store.derived_key("cookies of users' hosts"),
             directory,
             services: papaya::HashMap::default(),
             codes: Mutex::default(),
@@ -326,7 +323,7 @@ impl Shared {
     }
 
     fn load_sessions(&self) -> Result<(), StoreError> {
-        let (now, limits) = (self.now(), self.config.session_limits());
+        let (now, limits) = (self.now(), self.config.read().session_limits());
         let mut rows = self.store.sessions()?;
         rows.sort_by_key(|row| row.created);
         for row in rows {
@@ -368,14 +365,16 @@ impl Shared {
     }
 
     /// What the configuration says of administrators, as far as the store does not say it yet.
-    fn follow_configuration(&self) -> Result<(), StoreError> {
-        for name in self.config.admins.iter().filter(|name| !self.config.blocked_users.contains(name)) {
+    pub(super) fn follow_configuration(&self) -> Result<(), StoreError> {
+        for name in self.config.read().admins.iter().filter(|name| !self.config.read().blocked_users.contains(name)) {
             let Some(row) = self.store.user(name)? else { continue };
             if row.authorised && !row.admin {
                 self.put_user(&UserRow { admin: true, ..row }, &OURSELVES.into(), "made administrator", name.as_str())?;
             }
         }
-        let (Some(password), Some(window)) = (&self.config.admin_password, self.setup_window()) else { return Ok(()) };
+        let (Some(password), Some(window)) = (&self.config.read().admin_password, self.setup_window()) else {
+            return Ok(());
+        };
         if password.expose().len() > PASSWORD_LIMIT_BYTES || password.expose().is_empty() {
             tracing::warn!("SLIPWAY_ADMIN_PASSWORD is empty or longer than 1024 bytes: no administrator was made");
             return Ok(());
@@ -392,7 +391,7 @@ impl Shared {
     }
 
     pub(super) fn check_new_password(&self, password: &Secret) -> Result<(), AccountError> {
-        let min = self.config.password_length_min;
+        let min = self.config.read().password_length_min;
         if password.expose().len() > PASSWORD_LIMIT_BYTES {
             return Err(AccountError::TooLong);
         }
@@ -403,7 +402,7 @@ impl Shared {
     }
 
     pub(super) fn check_not_blocked(&self, name: &UserName) -> Result<(), AccountError> {
-        if self.config.blocked_users.contains(name) { Err(AccountError::Blocked(name.clone())) } else { Ok(()) }
+        if self.config.read().blocked_users.contains(name) { Err(AccountError::Blocked(name.clone())) } else { Ok(()) }
     }
 
     pub(super) fn check_not_last_administrator(&self, name: &UserName) -> Result<(), AccountError> {

@@ -67,7 +67,7 @@ impl Shared {
         let now = self.now();
         self.tokens.sweep_visiting(now);
         let _act = self.acts.lock();
-        let limits = self.config.session_limits();
+        let limits = self.config.read().session_limits();
         let is_over =
             |session: &Arc<Session>| session.is_over() || limits.is_over(session.created, session.last_seen(), now);
         let over: Vec<_> = self.sessions.all().into_iter().filter(is_over).collect();

@@ -148,19 +148,19 @@ impl Auth {
     /// What a role allows, as written: for requests that name roles. `None` if there is no such role.
     #[must_use]
     pub fn scopes_of_role(&self, role: &RoleName) -> Option<Vec<Scope>> {
-        self.0.directory.rules.roles.get(role).map(|role| role.scopes.clone())
+        self.0.directory.rules.read().roles.get(role).map(|role| role.scopes.clone())
     }
 
     /// What a scope allows, for a page that asks: a custom scope's description.
     #[must_use]
     pub fn custom_scope_description(&self, scope: &Scope) -> Option<String> {
-        self.0.directory.rules.custom_description(&scope.name).map(str::to_owned)
+        self.0.directory.rules.read().custom_description(&scope.name).map(str::to_owned)
     }
 
     /// True if the scope is the contract's or has been defined.
     #[must_use]
     pub fn is_defined(&self, scope: &Scope) -> bool {
-        self.0.directory.rules.is_defined(&scope.name)
+        self.0.directory.rules.read().is_defined(&scope.name)
     }
 }
 
@@ -178,7 +178,7 @@ impl Shared {
         if new.note.len() > NOTE_LIMIT_BYTES {
             return Err(ActError::TooLong { what: "the note", limit_bytes: NOTE_LIMIT_BYTES });
         }
-        let rules = &self.directory.rules;
+        let rules = &*self.directory.rules.read();
         let scopes = new.scopes.clone().unwrap_or_else(|| rules.scopes_of(&rules.token).to_vec());
         if scopes.len() > SCOPES_LIMIT {
             return Err(ActError::TooMany { what: "scopes of a token", limit: SCOPES_LIMIT });
@@ -199,7 +199,7 @@ impl Shared {
     }
 
     fn life_of(&self, asked: Option<Duration>) -> Result<Option<Duration>, ActError> {
-        let most_s = match self.config.token_expires_in_max_s {
+        let most_s = match self.config.read().token_expires_in_max_s {
             0 => LIFE_MOST_S,
             most_s => most_s.min(LIFE_MOST_S),
         };
@@ -208,7 +208,7 @@ impl Shared {
                 Err(ActError::BadLife { least_s: 1, most_s })
             }
             Some(life) => Ok(Some(life)),
-            None if self.config.token_expires_in_max_s > 0 => Ok(Some(Duration::from_secs(most_s))),
+            None if self.config.read().token_expires_in_max_s > 0 => Ok(Some(Duration::from_secs(most_s))),
             None => Ok(None),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Auth;
+use super::{Auth, Shared};
 use crate::model::Actor;
 use crate::store::{AuditFilter, AuditPage, ChainReport, StoreError};
 
@@ -51,28 +51,39 @@ impl Auth {
     /// If it could not be stored.
     pub async fn note_start(&self, version: &str, settings: Vec<(String, String)>) -> Result<(), StoreError> {
         let version = version.to_owned();
-        self.run(move |shared| {
-            let now = shared.now();
-            let marks = settings.into_iter().map(|(key, value)| {
-                let mark = shared.store.mark_of(&key, &value);
-                (key, mark)
-            });
-            let marks: BTreeMap<_, _> = marks.collect();
-            shared.store.write(|t| {
-                t.audit(now, &OURSELVES.into(), "started slipway", &version)?;
-                let before = t.configuration_marks()?;
-                if before.as_ref() == Some(&marks) {
-                    return Ok(());
-                }
-                t.put_configuration_marks(&marks)?;
-                let Some(before) = before else { return Ok(()) };
-                for object in in_rows(&changed(&before, &marks)) {
-                    t.audit(now, &OURSELVES.into(), "changed configuration", &object)?;
-                }
-                Ok(())
-            })
+        self.run(move |shared| shared.note_configuration(&OURSELVES.into(), "started slipway", &version, settings))
+            .await
+    }
+}
+
+impl Shared {
+    /// Notes `act`, and which of `settings` are not what they were when this was last called.
+    pub(super) fn note_configuration(
+        &self,
+        actor: &Actor,
+        act: &str,
+        object: &str,
+        settings: Vec<(String, String)>,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let marks = settings.into_iter().map(|(key, value)| {
+            let mark = self.store.mark_of(&key, &value);
+            (key, mark)
+        });
+        let marks: BTreeMap<_, _> = marks.collect();
+        self.store.write(|t| {
+            t.audit(now, actor, act, object)?;
+            let before = t.configuration_marks()?;
+            if before.as_ref() == Some(&marks) {
+                return Ok(());
+            }
+            t.put_configuration_marks(&marks)?;
+            let Some(before) = before else { return Ok(()) };
+            for object in in_rows(&changed(&before, &marks)) {
+                t.audit(now, actor, "changed configuration", &object)?;
+            }
+            Ok(())
         })
-        .await
     }
 }
 

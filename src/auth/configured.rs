@@ -35,12 +35,13 @@ impl Shared {
 
     /// Makes the users and groups that the configuration names, shuts out whom it blocks, and gives out its roles.
     pub(super) fn follow_rules(&self) -> Result<(), StoreError> {
+        let config = self.config.snapshot();
         self.block_users()?;
         self.make_configured_users()?;
         self.make_configured_groups()?;
-        let blocked: BTreeSet<_> = self.config.blocked_users.iter().collect();
+        let blocked: BTreeSet<_> = config.blocked_users.iter().collect();
         let mut roles = BTreeMap::new();
-        for role in &self.config.roles {
+        for role in &config.roles {
             let assigned: &mut Assigned = roles.entry(role.name.clone()).or_default();
             assigned.users.extend(role.users.iter().filter(|user| !blocked.contains(user)).cloned());
             assigned.groups.extend(role.groups.iter().cloned());
@@ -52,14 +53,15 @@ impl Shared {
 
     /// A blocked user is let in no more and belongs to nothing.
     fn block_users(&self) -> Result<(), StoreError> {
+        let config = self.config.snapshot();
         let mut rows = Vec::new();
-        for name in &self.config.blocked_users {
+        for name in &config.blocked_users {
             let Some(row) = self.store.user(name)? else { continue };
             if row.authorised || row.admin {
                 rows.push(UserRow { authorised: false, admin: false, ..row });
             }
         }
-        let blocked = &self.config.blocked_users;
+        let blocked = &config.blocked_users;
         let snapshot = self.directory.now();
         let names: BTreeSet<_> = blocked.iter().flat_map(|user| snapshot.groups_of(user)).collect();
         let without_them = |name: GroupName| {
@@ -85,13 +87,14 @@ impl Shared {
     }
 
     fn make_configured_users(&self) -> Result<(), StoreError> {
-        let of_roles = self.config.roles.iter().flat_map(|role| &role.users);
-        let of_groups = self.config.groups.iter().flat_map(|group| &group.users);
+        let config = self.config.snapshot();
+        let of_roles = config.roles.iter().flat_map(|role| &role.users);
+        let of_groups = config.groups.iter().flat_map(|group| &group.users);
         let named: BTreeSet<_> = of_roles.chain(of_groups).collect();
-        let is_new = |name: &&&UserName| self.user(name).is_none() && !self.config.blocked_users.contains(name);
+        let is_new = |name: &&&UserName| self.user(name).is_none() && !config.blocked_users.contains(name);
         let rows = named.iter().filter(is_new).map(|name| {
             // An administrator to be still comes in by the setup code, or is let in by another one.
-            let authorised = !self.config.admins.contains(name);
+            let authorised = !config.admins.contains(name);
             UserRow { authorised, admin: false, ..self.new_user(name, false, self.next_creation()) }
         });
         let rows: Vec<_> = rows.collect();
@@ -110,14 +113,15 @@ impl Shared {
     }
 
     fn make_configured_groups(&self) -> Result<(), StoreError> {
+        let config = self.config.snapshot();
         let snapshot = self.directory.now();
-        let blocked: BTreeSet<_> = self.config.blocked_users.iter().collect();
+        let blocked: BTreeSet<_> = config.blocked_users.iter().collect();
         let mut wanted: BTreeMap<GroupName, Group> = BTreeMap::new();
         let present = |name: &GroupName| snapshot.groups.get(name).map(|group| Group::clone(group)).unwrap_or_default();
-        for name in self.config.roles.iter().flat_map(|role| &role.groups) {
+        for name in config.roles.iter().flat_map(|role| &role.groups) {
             wanted.entry(name.clone()).or_insert_with(|| present(name));
         }
-        for group in &self.config.groups {
+        for group in &config.groups {
             let entry = wanted.entry(group.name.clone()).or_insert_with(|| present(&group.name));
             let users = group.users.iter().filter(|user| !blocked.contains(user)).cloned();
             entry.users = std::mem::take(&mut entry.users).with(users);
@@ -129,10 +133,8 @@ impl Shared {
             }
             entry.grants.priority = group.priority.unwrap_or(entry.grants.priority);
             // What cannot be has been told by `mistakes`, before anything started.
-            let said = group
-                .grants
-                .as_ref()
-                .and_then(|draft| draft.check(entry.grants.priority, &self.config.grant_rules).ok());
+            let said =
+                group.grants.as_ref().and_then(|draft| draft.check(entry.grants.priority, &config.grant_rules).ok());
             entry.grants = said.unwrap_or(std::mem::take(&mut entry.grants));
         }
         let built_in = GroupName::parse(BUILT_IN_GROUP).expect("the word is a group's name");

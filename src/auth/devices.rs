@@ -145,7 +145,7 @@ impl Auth {
 
 impl Shared {
     fn live_sessions(&self, name: &UserName) -> Vec<Arc<Session>> {
-        let (limits, now) = (self.config.session_limits(), self.now());
+        let (limits, now) = (self.config.read().session_limits(), self.now());
         let mut sessions = self.sessions.of_user(name);
         sessions.retain(|session| !session.is_over() && !limits.is_over(session.created, session.last_seen(), now));
         sessions

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
+use super::Auth;
 use super::rules::Rules;
-use crate::model::{Grants, GroupName, RoleName, Scope, ServerKey, ServiceName, ShareWith, Timestamp, UserName};
+use crate::model::{Grants, GroupName, Live, RoleName, Scope, ServerKey, ServiceName, ShareWith, Timestamp, UserName};
 
 /// The members of a group; none if it is not there. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,14 +31,22 @@ impl Members {
 /// The directory, shared by all whose rights follow from it.
 #[derive(Debug)]
 pub(super) struct Directory {
-    pub(super) rules: Rules,
+    /// Of the configuration; exchanged under `Shared::acts`, before the epoch is counted up.
+    pub(super) rules: Live<Rules>,
     snapshot: ArcSwap<Snapshot>,
     epoch: AtomicU64,
+    /// Told after each count.
+    told: watch::Sender<()>,
 }
 
 impl Directory {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, snapshot: ArcSwap::default(), epoch: AtomicU64::new(1) }
+        Self {
+            rules: rules.into(),
+            snapshot: ArcSwap::default(),
+            epoch: AtomicU64::new(1),
+            told: watch::Sender::default(),
+        }
     }
 
     /// How often something has changed. Rights that carry it are the present ones.
@@ -47,6 +57,7 @@ impl Directory {
     /// Rights follow from something that has just changed elsewhere: an administrator, an account let in.
     pub(super) fn changed(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.told.send_replace(());
     }
 
     pub(super) fn now(&self) -> Arc<Snapshot> {
@@ -60,6 +71,14 @@ impl Directory {
         self.snapshot.store(Arc::new(next));
         // After the snapshot: rights worked out between the two carry the old epoch and are worked out again.
         self.changed();
+    }
+}
+
+impl Auth {
+    /// Changes whenever somebody's rights may have: whoever acts on a right for longer than a moment looks again.
+    #[must_use]
+    pub fn rights_changes(&self) -> watch::Receiver<()> {
+        self.0.directory.told.subscribe()
     }
 }
 

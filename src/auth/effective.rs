@@ -27,8 +27,8 @@ pub(super) fn built_in_grants() -> Grants {
 impl Auth {
     /// What no group of this installation may give.
     #[must_use]
-    pub fn grant_rules(&self) -> &GrantRules {
-        &self.0.config.grant_rules
+    pub fn grant_rules(&self) -> GrantRules {
+        self.0.config.read().grant_rules.clone()
     }
 
     /// What the next start of the user's servers gets through groups, and which group gives it.

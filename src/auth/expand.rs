@@ -71,7 +71,7 @@ pub(super) fn rights_of_user(user: &User, directory: &Directory) -> Rights {
     if !user.is_authorised() {
         return Rights::new(Held::default(), false, epoch);
     }
-    let rules = &directory.rules;
+    let rules = &*directory.rules.read();
     let expansion = Expansion { rules, snapshot: &snapshot, user: Some(&user.name), service: None, server: None };
     let mut held = Held::default();
     expansion.add_all(&mut held, rules.scopes_of(&rules.user));
@@ -103,7 +103,7 @@ pub(super) fn rights_of_service(service: &Service, directory: &Directory) -> Rig
     if service.is_gone() {
         return Rights::new(Held::default(), false, epoch);
     }
-    let rules = &directory.rules;
+    let rules = &*directory.rules.read();
     let expansion = Expansion { rules, snapshot: &snapshot, user: None, service: Some(&service.name), server: None };
     let mut held = Held::default();
     if service.admin {
@@ -156,7 +156,8 @@ pub(super) fn holds_some_of(
         OAuthClient::Server(server) => (Some(server), None),
         OAuthClient::Service(service) => (None, Some(service)),
     };
-    let expansion = Expansion { rules: &directory.rules, snapshot: &snapshot, user: Some(user), service, server };
+    let expansion =
+        Expansion { rules: &directory.rules.read(), snapshot: &snapshot, user: Some(user), service, server };
     let mut held = Held::default();
     expansion.add(&mut held, scope);
     held.and(&of_owner.held).0.contains_key(&scope.name)
@@ -194,7 +195,8 @@ fn expanded(raw: &[Scope], owner: &OwnerName, client: Option<&OAuthClient>, dire
         None => (None, None),
     };
     let service = of_client.or(owner.service());
-    let expansion = Expansion { rules: &directory.rules, snapshot: &snapshot, user: owner.user(), service, server };
+    let expansion =
+        Expansion { rules: &directory.rules.read(), snapshot: &snapshot, user: owner.user(), service, server };
     let mut held = Held::default();
     expansion.add_all(&mut held, raw);
     held

@@ -47,7 +47,7 @@ impl Auth {
             let _act = shared.acts.lock();
             let older = shared.tokens_of_server(&server);
             let secret = Secret::new(shared.random.hex::<16>());
-            let rules = &shared.directory.rules;
+            let rules = &*shared.directory.rules.read();
             let mut scopes: Vec<_> = rules.scopes_of(&rules.server).iter().map(Scope::to_string).collect();
             if !scopes.iter().any(|scope| scope == ACTIVITY) {
                 scopes.push(ACTIVITY.to_owned());
@@ -105,7 +105,7 @@ impl Auth {
             let secret = Secret::new(shared.random.alphanumeric(30));
             let row = shared.new_row(&OwnerName::User(owner.clone()), &secret);
             let row = TokenRow {
-                expires_at: Some(row.created.plus(Duration::from_secs(shared.config.absolute_timeout_s))),
+                expires_at: Some(row.created.plus(Duration::from_secs(shared.config.read().absolute_timeout_s))),
                 kind: TokenKind::OAuth { client_id, client: Some(client.clone()) },
                 scopes,
                 session_id: session_id.clone(),
@@ -177,8 +177,8 @@ impl Auth {
 
     /// What a scope of this installation's own means, in the words of who defined it.
     #[must_use]
-    pub fn custom_description(&self, scope: &ScopeName) -> Option<&str> {
-        self.0.directory.rules.custom_description(scope)
+    pub fn custom_description(&self, scope: &ScopeName) -> Option<String> {
+        self.0.directory.rules.read().custom_description(scope).map(str::to_owned)
     }
 
     /// True if `secret` is the token of `server` that runs now: its OAuth client secret.

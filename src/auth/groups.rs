@@ -96,7 +96,7 @@ impl Auth {
     /// those of their groups.
     #[must_use]
     pub fn roles_of_user(&self, user: &UserName) -> Vec<RoleName> {
-        let rules = &self.0.directory.rules;
+        let rules = &*self.0.directory.rules.read();
         let snapshot = self.0.directory.now();
         let mut roles: BTreeSet<_> = snapshot.roles_of_user(user).cloned().collect();
         if let Some(user) = self.0.user(user) {
@@ -120,7 +120,7 @@ impl Auth {
         let snapshot = self.0.directory.now();
         let mut roles: BTreeSet<_> = snapshot.roles_of_service(service).cloned().collect();
         if self.0.service(service).is_some_and(|service| service.admin) {
-            roles.insert(self.0.directory.rules.admin.clone());
+            roles.insert(self.0.directory.rules.read().admin.clone());
         }
         roles.into_iter().collect()
     }

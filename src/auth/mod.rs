@@ -8,6 +8,7 @@ mod accounts;
 mod activity;
 mod api_tokens;
 mod audit;
+mod backup;
 mod caller;
 mod config;
 mod configured;
@@ -20,6 +21,7 @@ mod error;
 mod expand;
 mod grants;
 mod groups;
+mod host_cookie;
 mod mnemonic;
 mod moved_in;
 mod new_people;
@@ -28,6 +30,7 @@ mod password;
 mod people;
 mod policy;
 mod profile;
+mod reload;
 mod rights;
 mod root;
 mod roster;
@@ -41,6 +44,7 @@ mod shares;
 mod sign_in;
 mod throttle;
 mod token;
+mod tries;
 mod user;
 mod visits;
 
@@ -51,7 +55,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::model::{BasePath, Clock, OwnerName, Random, SESSION_COOKIE_STEM, Secret, ServiceName, UserName};
+use crate::model::{BasePath, Clock, Live, OwnerName, Random, SESSION_COOKIE_STEM, Secret, ServiceName, UserName};
 use crate::store::{Store, StoreError};
 
 pub use api_tokens::{Asker, NewToken};
@@ -108,7 +112,7 @@ pub enum SignedUp {
 pub struct Auth(Arc<Shared>);
 
 struct Shared {
-    config: Config,
+    config: Live<Config>,
     store: Store,
     clock: Arc<dyn Clock>,
     random: Random,
@@ -116,6 +120,8 @@ struct Shared {
     users: papaya::HashMap<UserName, Arc<User>, ahash::RandomState>,
     services: papaya::HashMap<ServiceName, Arc<Service>, ahash::RandomState>,
     sessions: SessionTable,
+    /// What the cookies of users' hosts are signed with.
+    host_secret: [u8; 32],
     tokens: TokenTable,
     passwords: PasswordGate,
     throttle: Mutex<Throttle>,

@@ -157,6 +157,6 @@ impl Auth {
     /// A new password of words, for an administrator to hand over.
     #[must_use]
     pub fn generate_password(&self) -> Secret {
-        mnemonic::password(self.0.config.mnemonic_words, &self.0.random)
+        mnemonic::password(self.0.config.read().mnemonic_words, &self.0.random)
     }
 }

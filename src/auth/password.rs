@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::moved_in::{BCRYPT_PASSWORD_BYTES, BcryptHash, Decoy, is_bcrypt};
-use super::throttle::ClientNet;
+use super::throttle::{ClientNet, Standing};
 use crate::model::{Random, Secret};
 
 /// Longest password: what nobody types any more, and quick to hash however long.
@@ -118,6 +118,11 @@ pub(super) struct Busy {
     pub(super) retry_after: Duration,
 }
 
+/// In the order in which they are served.
+const STANDINGS: [Standing; 3] = [Standing::Known, Standing::Clean, Standing::Suspect];
+/// Every so many jobs, those who stand last are served first: whoever is taken for a guesser waits, and is not shut out.
+const LAST_FIRST_EVERY: usize = 8;
+
 type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 
 struct Waiting {
@@ -130,30 +135,40 @@ struct Waiting {
 struct Queue {
     running: usize,
     waiting: usize,
-    /// Clients in the order in which they are served; each is here once.
-    turns: VecDeque<ClientNet>,
-    of_client: HashMap<ClientNet, VecDeque<Waiting>>,
+    served: usize,
+    /// By standing: clients in the order in which they are served; each is here once.
+    turns: [VecDeque<ClientNet>; STANDINGS.len()],
+    of_client: HashMap<(Standing, ClientNet), VecDeque<Waiting>>,
 }
 
 impl Queue {
-    fn push(&mut self, client: ClientNet, waiting: Waiting) {
-        let jobs = self.of_client.entry(client).or_default();
+    fn push(&mut self, client: ClientNet, standing: Standing, waiting: Waiting) {
+        let jobs = self.of_client.entry((standing, client)).or_default();
         if jobs.is_empty() {
-            self.turns.push_back(client);
+            self.turns[standing as usize].push_back(client);
         }
         jobs.push_back(waiting);
         self.waiting += 1;
     }
 
-    /// The next job: the oldest of the client whose turn it is.
+    /// The next job: the oldest of the client whose turn it is, among those who stand first.
     fn pop(&mut self) -> Option<Waiting> {
-        while let Some(client) = self.turns.pop_front() {
-            let Some(jobs) = self.of_client.get_mut(&client) else { continue };
+        self.served = self.served.wrapping_add(1);
+        let mut order = STANDINGS;
+        if self.served.is_multiple_of(LAST_FIRST_EVERY) {
+            order.reverse();
+        }
+        order.into_iter().find_map(|standing| self.pop_of(standing))
+    }
+
+    fn pop_of(&mut self, standing: Standing) -> Option<Waiting> {
+        while let Some(client) = self.turns[standing as usize].pop_front() {
+            let Some(jobs) = self.of_client.get_mut(&(standing, client)) else { continue };
             let next = jobs.pop_front();
             if jobs.is_empty() {
-                self.of_client.remove(&client);
+                self.of_client.remove(&(standing, client));
             } else {
-                self.turns.push_back(client);
+                self.turns[standing as usize].push_back(client);
             }
             let Some(next) = next else { continue };
             self.waiting -= 1;
@@ -164,15 +179,17 @@ impl Queue {
         None
     }
 
-    /// Makes room for `client` at the cost of the one that waits most, if that one waits more than `client` would.
-    fn make_room(&mut self, client: ClientNet) -> bool {
-        let own = self.of_client.get(&client).map_or(0, VecDeque::len);
-        let Some((&greediest, jobs)) = self.of_client.iter().max_by_key(|(_, jobs)| jobs.len()) else { return false };
-        if jobs.len() <= own + 1 {
+    /// Makes room for `client` at the cost of one who stands behind, or else of the one that waits most, if that one
+    /// waits more than `client` would.
+    fn make_room(&mut self, client: ClientNet, standing: Standing) -> bool {
+        let own = self.of_client.get(&(standing, client)).map_or(0, VecDeque::len);
+        let waiting = self.of_client.iter().filter(|((theirs, _), jobs)| *theirs >= standing && !jobs.is_empty());
+        let Some((&last, jobs)) = waiting.max_by_key(|((theirs, _), jobs)| (*theirs, jobs.len())) else { return false };
+        if last.0 == standing && jobs.len() <= own + 1 {
             return false;
         }
         // The newest goes: dropping it drops its answer, and whoever waits for that is told to come back.
-        if let Some(jobs) = self.of_client.get_mut(&greediest) {
+        if let Some(jobs) = self.of_client.get_mut(&last) {
             jobs.pop_back();
             self.waiting -= 1;
         }
@@ -197,6 +214,7 @@ impl PasswordGate {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         from: IpAddr,
+        standing: Standing,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let (sender, receiver) = oneshot::channel();
@@ -212,11 +230,15 @@ impl PasswordGate {
                 let _ = sender.send(result);
             }
         };
-        self.enter(ClientNet::of(from), Waiting { job: Box::new(job), is_abandoned: Box::new(is_abandoned) })?;
+        self.enter(
+            ClientNet::of(from),
+            standing,
+            Waiting { job: Box::new(job), is_abandoned: Box::new(is_abandoned) },
+        )?;
         receiver.await.map_err(|_| self.busy())
     }
 
-    fn enter(&self, client: ClientNet, waiting: Waiting) -> Result<(), Busy> {
+    fn enter(&self, client: ClientNet, standing: Standing, waiting: Waiting) -> Result<(), Busy> {
         let mut queue = self.queue.lock();
         if queue.running < self.at_once_limit {
             queue.running += 1;
@@ -232,11 +254,11 @@ impl PasswordGate {
                 self.busy()
             });
         }
-        if queue.waiting >= self.waiting_limit && !queue.make_room(client) {
+        if queue.waiting >= self.waiting_limit && !queue.make_room(client, standing) {
             drop(queue);
             return Err(self.busy());
         }
-        queue.push(client, waiting);
+        queue.push(client, standing, waiting);
         Ok(())
     }
 
@@ -327,8 +349,11 @@ mod tests {
         let before = anonymous_kib();
         runtime.block_on(async {
             let gate = PasswordGate::new(4, 100);
-            let check =
-                |client| gate.run(address(client), |memory| verify(&Secret::new("x"), None, Decoy::default(), memory));
+            let check = |client| {
+                gate.run(address(client), Standing::Clean, |memory| {
+                    verify(&Secret::new("x"), None, Decoy::default(), memory)
+                })
+            };
             for _ in 0..4 {
                 let all = futures_util::future::join_all((0..8).map(check)).await;
                 assert!(all.iter().all(|answer| *answer == Ok(false)));
@@ -362,14 +387,19 @@ mod tests {
         let job = Box::new(move |_: &mut Memory| {
             let _ = held.recv();
         });
-        gate.enter(ClientNet::of(address(0)), Waiting { job, is_abandoned: Box::new(|| false) }).expect("it is empty");
+        gate.enter(ClientNet::of(address(0)), Standing::Clean, Waiting { job, is_abandoned: Box::new(|| false) })
+            .expect("it is empty");
         (gate, release)
     }
 
     fn note(gate: &PasswordGate, from: u8, order: &Arc<Mutex<Vec<u8>>>) -> Result<(), Busy> {
+        note_as(Standing::Clean, gate, from, order)
+    }
+
+    fn note_as(standing: Standing, gate: &PasswordGate, from: u8, order: &Arc<Mutex<Vec<u8>>>) -> Result<(), Busy> {
         let order = Arc::clone(order);
         let job = Box::new(move |_: &mut Memory| order.lock().push(from));
-        gate.enter(ClientNet::of(address(from)), Waiting { job, is_abandoned: Box::new(|| false) })
+        gate.enter(ClientNet::of(address(from)), standing, Waiting { job, is_abandoned: Box::new(|| false) })
     }
 
     #[tokio::test]
@@ -382,7 +412,7 @@ mod tests {
         note(&gate, 2, &order).expect("there is room");
         note(&gate, 3, &order).expect("there is room");
         drop(release);
-        gate.run(address(4), |_| ()).await.expect("there is room");
+        gate.run(address(4), Standing::Clean, |_| ()).await.expect("there is room");
         let order = order.lock().clone();
         assert_eq!(order[..3], [1, 2, 3]);
     }
@@ -397,9 +427,28 @@ mod tests {
         assert!(note(&gate, 1, &order).is_err(), "the greedy one is turned away");
         assert!(note(&gate, 2, &order).is_ok(), "another takes his newest place");
         drop(release);
-        gate.run(address(3), |_| ()).await.expect("there is room again");
+        gate.run(address(3), Standing::Clean, |_| ()).await.expect("there is room again");
         let served = |client| order.lock().iter().filter(|c| **c == client).count();
         assert!(served(2) == 1 && served(1) <= 9);
+    }
+
+    #[tokio::test]
+    async fn strangers_who_fill_the_gate_from_everywhere_keep_nobody_out() {
+        let (gate, release) = held_gate(10);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for attacker in 100..110 {
+            note_as(Standing::Suspect, &gate, attacker, &order).expect("there is room");
+        }
+        assert!(note_as(Standing::Suspect, &gate, 110, &order).is_err(), "full, and each waits for one");
+        note_as(Standing::Clean, &gate, 1, &order).expect("room is made for a clean address");
+        note_as(Standing::Known, &gate, 2, &order).expect("and for who is known");
+        drop(release);
+        while gate.queue.lock().running > 0 {
+            tokio::task::yield_now().await;
+        }
+        let order = order.lock().clone();
+        assert_eq!(order[..2], [2, 1]);
+        assert_eq!(order.len(), 10, "whoever else had a place kept it");
     }
 
     #[tokio::test]
@@ -408,7 +457,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel();
         let abandoned = tokio::spawn({
             let gate = gate.clone();
-            async move { gate.run(address(1), move |_| sender.send(())).await.is_ok() }
+            async move { gate.run(address(1), Standing::Clean, move |_| sender.send(())).await.is_ok() }
         });
         while gate.queue.lock().waiting == 0 {
             tokio::task::yield_now().await;
@@ -416,14 +465,14 @@ mod tests {
         abandoned.abort();
         assert!(abandoned.await.is_err());
         drop(release);
-        gate.run(address(2), |_| ()).await.expect("there is room");
+        gate.run(address(2), Standing::Clean, |_| ()).await.expect("there is room");
         assert!(receiver.try_recv().is_err());
     }
 
     #[tokio::test]
     async fn a_check_that_panics_closes_the_gate_for_nobody() {
         let gate = PasswordGate::new(1, 4);
-        assert!(gate.run(address(1), |_| panic!("this one")).await.is_err());
-        assert_eq!(gate.run(address(1), |_| 7).await, Ok(7));
+        assert!(gate.run(address(1), Standing::Clean, |_| panic!("this one")).await.is_err());
+        assert_eq!(gate.run(address(1), Standing::Clean, |_| 7).await, Ok(7));
     }
 }

@@ -120,7 +120,7 @@ impl Auth {
 impl Shared {
     /// A user whom somebody with the right to do so has named: let in, and without a password yet.
     pub(super) fn new_user(&self, name: &UserName, admin: bool, created: Timestamp) -> UserRow {
-        let admin = admin || self.config.admins.contains(name);
+        let admin = admin || self.config.read().admins.contains(name);
         UserRow { authorised: true, admin, ..UserRow::new(name.clone(), created) }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::moved_in::Decoy;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
+use super::throttle::Standing;
 use super::{AccountError, Auth, Session};
 use crate::model::{Actor, Secret, UserName, UserProfile};
 use crate::store::UserRow;
@@ -142,18 +143,10 @@ impl Auth {
         }
         let shared = &self.0;
         let name = session.user.name.as_str();
-        let begun = shared.throttle.lock().begin(name, from, shared.now());
-        begun.map_err(|retry_after| AccountError::TooMany { retry_after })?;
         let (checked, against) = (password.clone(), session.user.password());
         let stored = against.hash.clone();
         let work = move |memory: &mut Memory| password::verify(&checked, stored.as_deref(), Decoy::default(), memory);
-        let matches = match shared.passwords.run(from, work).await {
-            Ok(matches) => matches,
-            Err(busy) => {
-                shared.throttle.lock().withdrawn(name, from);
-                return Err(AccountError::Busy { retry_after: busy.retry_after });
-            }
-        };
+        let matches = shared.try_password(name, from, Some(Standing::Known), work).await?;
         // While the hash was computed the session may have ended, or the password have changed.
         let is_still_so = !session.is_over() && session.user.is_authorised() && session.user.still_has(&against);
         if !matches || !is_still_so {

@@ -120,6 +120,6 @@ impl Shared {
     pub(super) fn is_named_for_root(&self, name: &UserName) -> bool {
         let snapshot = self.directory.now();
         let is_root_like = |group: &GroupName| snapshot.groups.get(group).is_some_and(|g| g.grants.is_root_like());
-        self.config.groups.iter().any(|group| group.users.contains(name) && is_root_like(&group.name))
+        self.config.read().groups.iter().any(|group| group.users.contains(name) && is_root_like(&group.name))
     }
 }

@@ -165,7 +165,7 @@ impl Shared {
             return Err(ActError::TooLong { what: "info", limit_bytes: INFO_LIMIT_BYTES });
         }
         if let Some(scope) =
-            config.oauth_client_allowed_scopes.iter().find(|scope| !self.directory.rules.is_defined(&scope.name))
+            config.oauth_client_allowed_scopes.iter().find(|scope| !self.directory.rules.read().is_defined(&scope.name))
         {
             return Err(ActError::UnknownScope(scope.clone()));
         }
@@ -198,7 +198,8 @@ impl Shared {
 
     /// Services of the store and the configuration; before tokens are loaded.
     pub(super) fn load_services(&self) -> Result<(), StoreError> {
-        let configured: BTreeSet<_> = self.config.services.iter().map(|service| &service.name).collect();
+        let present = self.config.snapshot();
+        let configured: BTreeSet<_> = present.services.iter().map(|service| &service.name).collect();
         let rows = self.store.services()?;
         // Two services of one name cannot be: the configuration's is the one that its writer sees.
         let replaced: Vec<_> = rows.iter().filter(|row| configured.contains(&row.name)).collect();
@@ -209,7 +210,7 @@ impl Shared {
             let service = Service::of(&config_of(row), false, &self.directory);
             self.services.pin().insert(service.name.clone(), Arc::new(service));
         }
-        for config in &self.config.services {
+        for config in &present.services {
             let service = Service::of(config, true, &self.directory);
             self.services.pin().insert(service.name.clone(), Arc::new(service));
         }
@@ -218,8 +219,9 @@ impl Shared {
 
     /// Makes the tokens of the configuration's services what the configuration says; after tokens are loaded.
     pub(super) fn follow_service_tokens(&self) -> Result<(), StoreError> {
+        let present = self.config.snapshot();
         let (mut gone, mut new) = (Vec::new(), Vec::new());
-        for config in &self.config.services {
+        for config in &present.services {
             let mut kept = None;
             for token in self.tokens_of_service(&config.name) {
                 match &config.api_token {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::host_cookie::{SessionMark, mark_of};
 use super::{Auth, User};
 use crate::model::{SessionKey, Timestamp, UserName};
 use crate::store::SessionRow;
@@ -104,6 +105,8 @@ impl Limits {
 #[derive(Default)]
 pub(super) struct SessionTable {
     by_key: papaya::HashMap<SessionKey, Arc<Session>, ahash::RandomState>,
+    /// The same by what the cookies of users' hosts say.
+    by_mark: papaya::HashMap<SessionMark, Arc<Session>, ahash::RandomState>,
     of_user: Mutex<HashMap<UserName, Vec<Arc<Session>>>>,
 }
 
@@ -112,7 +115,12 @@ impl SessionTable {
         self.by_key.pin().get(key).filter(|session| !session.is_over()).cloned()
     }
 
+    pub(super) fn by_mark(&self, mark: &SessionMark) -> Option<Arc<Session>> {
+        self.by_mark.pin().get(mark).filter(|session| !session.is_over()).cloned()
+    }
+
     pub(super) fn add(&self, session: Arc<Session>) {
+        self.by_mark.pin().insert(mark_of(&session.key), Arc::clone(&session));
         self.of_user.lock().entry(session.user.name.clone()).or_default().push(Arc::clone(&session));
         self.by_key.pin().insert(session.key, session);
     }
@@ -121,6 +129,7 @@ impl SessionTable {
     pub(super) fn end(&self, session: &Session) {
         session.cut();
         self.by_key.pin().remove(&session.key);
+        self.by_mark.pin().remove(&mark_of(&session.key));
         let mut of_user = self.of_user.lock();
         let Some(sessions) = of_user.get_mut(&session.user.name) else { return };
         sessions.retain(|other| other.key != session.key);
@@ -146,9 +155,13 @@ impl Auth {
         if value.len() != SessionKey::COOKIE_LENGTH {
             return None;
         }
-        let session = self.0.sessions.get(&SessionKey::of_cookie(value))?;
+        self.if_live(self.0.sessions.get(&SessionKey::of_cookie(value))?)
+    }
+
+    /// The session if it may still be used; notes the request.
+    pub(super) fn if_live(&self, session: Arc<Session>) -> Option<Arc<Session>> {
         let now = self.0.now();
-        if self.0.config.session_limits().is_over(session.created, session.last_seen(), now) {
+        if self.0.config.read().session_limits().is_over(session.created, session.last_seen(), now) {
             // Its row, and the tokens that hang on it, go with the next sweep.
             session.cut();
             return None;

@@ -73,14 +73,14 @@ impl Shared {
         if self.users.pin().values().any(|user| user.is_admin()) {
             return None;
         }
-        let administrator = self.config.admins.first()?.clone();
+        let administrator = self.config.read().admins.first()?.clone();
         Some(SetupWindow { administrator, code: self.setup_code.lock().clone() })
     }
 
     pub(super) fn situation(&self, name: &UserName, code: Option<&str>) -> Situation {
         let window = self.setup_window();
         let user = self.user(name);
-        let code_is_right = match (&window, self.config.bootstrap_with_code) {
+        let code_is_right = match (&window, self.config.read().bootstrap_with_code) {
             (None, _) => false,
             (Some(_), false) => true,
             (Some(window), true) => {
@@ -89,9 +89,9 @@ impl Shared {
         };
         Situation {
             window_is_open: window.is_some(),
-            is_configured_administrator: self.config.admins.contains(name),
+            is_configured_administrator: self.config.read().admins.contains(name),
             code_is_right,
-            signup_is_open: self.config.signup,
+            signup_is_open: self.config.read().signup,
             exists: user.is_some(),
             is_authorised: user.is_some_and(|user| user.is_authorised()),
         }
@@ -99,13 +99,13 @@ impl Shared {
 
     /// Makes the code if the window is open (or reads the one of an earlier start), forgets it if it is not.
     pub(super) fn follow_setup_window(&self) {
-        let file = CodeFile::of(&self.config);
+        let file = CodeFile::of(&self.config.read());
         if self.setup_window().is_none() {
             *self.setup_code.lock() = None;
             file.remove();
             return;
         }
-        if !self.config.bootstrap_with_code || self.setup_code.lock().is_some() {
+        if !self.config.read().bootstrap_with_code || self.setup_code.lock().is_some() {
             return;
         }
         match file.read_or_make(&self.random) {

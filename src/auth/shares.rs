@@ -234,7 +234,7 @@ impl Shared {
             if !fits || scope.is_inherit() || scope.is_self() {
                 return Err(ActError::BadShare { scope, server: server.clone() });
             }
-            if !self.directory.rules.is_defined(&scope.name) {
+            if !self.directory.rules.read().is_defined(&scope.name) {
                 return Err(ActError::UnknownScope(scope));
             }
             let scope = scope.with(own.clone());

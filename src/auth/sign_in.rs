@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::devices::Device;
 use super::password::{self, Memory, PASSWORD_LIMIT_BYTES};
 use super::setup::SignUp;
+use super::throttle::Standing;
 use super::user::KnownPassword;
 use super::{AccountError, Auth, Session, Shared, SignInError, SignedUp, User};
 use crate::model::{Actor, Secret, SessionKey, Timestamp, UserName};
@@ -84,11 +85,6 @@ impl Auth {
         let parsed = UserName::parse(name).ok();
         let counted = parsed.as_ref().map_or("/", UserName::as_str).to_owned();
         let now = self.0.now();
-        self.0
-            .throttle
-            .lock()
-            .begin(&counted, from, now)
-            .map_err(|retry_after| SignInError::TooMany { retry_after })?;
         let user = parsed.and_then(|name| self.0.user(&name));
         let known = user.as_ref().map(|user| user.password()).unwrap_or_default();
         let (checked, against, name_checked) = (password.clone(), known.hash.clone(), counted.clone());
@@ -99,13 +95,7 @@ impl Auth {
             let stored = against.filter(|_| matches)?;
             Some(password::rehash(&checked, &stored, &shared.random, memory))
         };
-        let checked = match self.0.passwords.run(from, work).await {
-            Ok(checked) => checked,
-            Err(busy) => {
-                self.0.throttle.lock().withdrawn(&counted, from);
-                return Err(SignInError::Busy { retry_after: busy.retry_after });
-            }
-        };
+        let checked = self.0.try_password(&counted, from, None, work).await?;
         let (Some(user), Some(rehashed)) = (user, checked) else {
             let known = UserName::parse(name).ok().filter(|name| self.0.user(name).is_some());
             self.0.failures.lock().note(known, from, now);
@@ -153,7 +143,9 @@ impl Auth {
         self.0.decide_sign_up(&name, code.as_ref())?;
         let random = self.0.random.clone();
         let password = password.clone();
-        let hash = self.0.passwords.run(from, move |memory| password::hash(&password, &random, memory)).await;
+        let work = move |memory: &mut Memory| password::hash(&password, &random, memory);
+        // People who have an account come first.
+        let hash = self.0.passwords.run(from, Standing::Suspect, work).await;
         let hash = hash.map_err(|busy| AccountError::Busy { retry_after: busy.retry_after })?;
         self.run(move |shared| shared.finish_sign_up(&name, code.as_ref(), hash, from)).await
     }
@@ -197,7 +189,7 @@ impl Shared {
             agent: device.agent.clone(),
         };
         let own = self.sessions.of_user(&user.name);
-        let too_many = (own.len() + 1).saturating_sub(self.config.sessions_per_user.max(1));
+        let too_many = (own.len() + 1).saturating_sub(self.config.read().sessions_per_user.max(1));
         self.end_sessions(&own[..too_many.min(own.len())], |t, _| {
             t.put_session(&row)?;
             if let (Some(hash), Some(account)) = (&rehashed, t.user(&user.name)?) {
@@ -220,7 +212,7 @@ impl Shared {
             SignUp::Closed => Err(AccountError::Closed),
             SignUp::WrongCode => Err(AccountError::WrongCode),
             SignUp::Taken => Err(AccountError::Taken),
-            SignUp::Waiting if self.waiting_users() >= self.config.waiting_users_limit => {
+            SignUp::Waiting if self.waiting_users() >= self.config.read().waiting_users_limit => {
                 Err(AccountError::TooManyWaiting)
             }
             decided @ (SignUp::Administrator | SignUp::Waiting) => Ok(decided),

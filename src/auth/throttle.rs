@@ -28,6 +28,17 @@ impl ClientNet {
     }
 }
 
+/// Who is let through first while more passwords are to be checked than there is time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// Has signed in with this name from this address, or is signed in.
+    Known,
+    /// From an address of which no other try is held against it.
+    Clean,
+    /// From an address that has guessed, or is about to; or of somebody who has no account yet.
+    Suspect,
+}
+
 /// Limits of a `Throttle`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -41,7 +52,11 @@ pub(super) struct Throttle {
     limits: Limits,
     hasher: ahash::RandomState,
     by_pair: Counts,
+    /// Tries that were begun and did not succeed; those that still wait for their turn are among them.
     by_address: Counts,
+    /// Tries whose password was looked at and was not right. Only these lock an address: a class that signs in at nine
+    /// has more under way than anybody may guess, and is right.
+    wrong_by_address: Counts,
     by_name: Counts,
     /// Pairs that have signed in: they keep their tries while the name is hammered.
     known: Counts,
@@ -55,27 +70,57 @@ impl Throttle {
             hasher,
             by_pair: Counts::new(limits.window),
             by_address: Counts::new(limits.window),
+            wrong_by_address: Counts::new(limits.window),
             by_name: Counts::new(limits.window),
             // 30 days: who signs in once a month from the office is known there.
             known: Counts::new(Duration::from_secs(30 * 24 * 3600)),
         }
     }
 
-    /// Counts a try before it is made, so that a hundred at once are a hundred. `Err` is the time to wait.
-    pub(super) fn begin(&mut self, name: &str, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
+    /// From now on these limits hold; what has been counted stays.
+    pub(super) fn follow(&mut self, limits: Limits) {
+        self.limits = limits;
+        for counts in [&mut self.by_pair, &mut self.by_address, &mut self.wrong_by_address, &mut self.by_name] {
+            counts.window = limits.window;
+        }
+    }
+
+    /// Counts a try before it waits for its turn, so that a hundred at once at one name are a hundred. `Err` is the time
+    /// to wait.
+    pub(super) fn begin(&mut self, name: &str, address: IpAddr, now: Timestamp) -> Result<Standing, Duration> {
         let (pair, net, name) = self.keys(name, address);
         let is_hammered = self.by_name.of(name, now) >= self.limits.per_name.saturating_mul(HAMMERED_FACTOR);
         let is_known = self.known.of(pair, now) > 0;
         let per_pair = if is_hammered && !is_known { 1 } else { self.limits.per_name };
-        if self.by_address.of(net, now) >= self.limits.per_address {
-            return Err(self.by_address.wait(net, now));
-        }
+        self.may_be_wrong(net, now)?;
         if self.by_pair.of(pair, now) >= per_pair {
             return Err(self.by_pair.wait(pair, now));
         }
+        let standing = match self.by_address.of(net, now) {
+            _ if is_known => Standing::Known,
+            0 => Standing::Clean,
+            _ => Standing::Suspect,
+        };
         self.by_address.count(net, now);
         self.by_pair.count(pair, now);
         self.by_name.count(name, now);
+        Ok(standing)
+    }
+
+    /// Counts a try as wrong at its turn, before its password is looked at: `succeeded` takes that back. What is looked
+    /// at meanwhile is counted, so however many an address begins at once, no more than its share is ever answered.
+    /// `Err` is the time to wait.
+    pub(super) fn take_turn(&mut self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
+        let net = self.hasher.hash_one(ClientNet::of(address));
+        self.may_be_wrong(net, now)?;
+        self.wrong_by_address.count(net, now);
+        Ok(())
+    }
+
+    fn may_be_wrong(&self, net: u64, now: Timestamp) -> Result<(), Duration> {
+        if self.wrong_by_address.of(net, now) >= self.limits.per_address {
+            return Err(self.wrong_by_address.wait(net, now));
+        }
         Ok(())
     }
 
@@ -94,12 +139,13 @@ impl Throttle {
         let (pair, net, name) = self.keys(name, address);
         self.by_pair.forget(pair);
         self.by_address.uncount(net);
+        self.wrong_by_address.uncount(net);
         self.by_name.uncount(name);
         self.known.forget(pair);
         self.known.count(pair, now);
     }
 
-    /// The try was never made (no room, a full disk).
+    /// The try was never made: there was no room, or at its turn its address had guessed enough.
     pub(super) fn withdrawn(&mut self, name: &str, address: IpAddr) {
         let (pair, net, name) = self.keys(name, address);
         self.by_pair.uncount(pair);
@@ -200,10 +246,45 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_signed_in_stands_before_strangers_and_these_before_those_who_guess() {
+        let mut throttle = Throttle::new(LIMITS);
+        assert_eq!(throttle.begin("alice", address(1), seconds(0)), Ok(Standing::Clean));
+        assert_eq!(throttle.begin("alice", address(1), seconds(1)), Ok(Standing::Suspect));
+        throttle.succeeded("alice", address(1), seconds(1));
+        assert_eq!(throttle.begin("alice", address(1), seconds(2)), Ok(Standing::Known));
+        assert_eq!(throttle.begin("bob", address(1), seconds(2)), Ok(Standing::Suspect));
+        assert_eq!(throttle.begin("bob", address(2), seconds(2)), Ok(Standing::Clean));
+    }
+
+    #[test]
     fn an_address_is_locked_whatever_names_it_tries() {
         let mut throttle = Throttle::new(LIMITS);
-        let tried = (0..50).filter(|n| throttle.begin(&format!("user{n}"), address(1), seconds(0)).is_ok()).count();
+        let tried = (0..50).filter(|n| guess(&mut throttle, &format!("user{n}"), 1).is_ok()).count();
         assert_eq!(tried, 20);
+        assert_eq!(throttle.begin("alice", address(1), seconds(20)), Err(Duration::from_secs(40)));
+        assert!(guess(&mut throttle, "alice", 2).is_ok());
+    }
+
+    /// A wrong password, from its beginning to its turn.
+    fn guess(throttle: &mut Throttle, name: &str, from: u8) -> Result<(), Duration> {
+        throttle.begin(name, address(from), seconds(0))?;
+        throttle.take_turn(address(from), seconds(0))
+    }
+
+    #[test]
+    fn a_class_that_signs_in_at_once_is_not_taken_for_guessers_and_guesses_begun_at_once_gain_nothing() {
+        let mut throttle = Throttle::new(LIMITS);
+        let names: Vec<_> = (0..150).map(|n| format!("student{n}")).collect();
+        for name in &names {
+            assert!(throttle.begin(name, address(1), seconds(0)).is_ok(), "all of them are under way");
+            assert!(throttle.begin(name, address(2), seconds(0)).is_ok());
+        }
+        for name in &names {
+            assert!(throttle.take_turn(address(1), seconds(1)).is_ok(), "{name}");
+            throttle.succeeded(name, address(1), seconds(1));
+        }
+        let looked_at = names.iter().filter(|_| throttle.take_turn(address(2), seconds(1)).is_ok()).count();
+        assert_eq!(looked_at, 20, "guesses of one address");
     }
 
     #[test]

@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::idle::Idle;
 use super::{Arrival, Chp, Place, StartError, api, redirect, request};
-use crate::listener::{AcceptLimits, BindError, Connection, Listener, Serve, ServeUnix, UnixDoor};
-use crate::model::Security;
+use crate::listener::{
+    AcceptLimits, Admission, BindError, Connection, Listener, Serve, ServeUnix, SocketAccess, UnixDoor,
+};
+use crate::model::{Live, Security};
 use crate::net::{Io, RequestBody, ResponseBody, http1};
 use crate::tasks::Tasks;
 
@@ -42,10 +44,11 @@ impl Door {
             let unknown = |cause| StartError::Host { host: host.to_owned(), cause };
             tokio::net::lookup_host((host, port)).await.map_err(unknown)?.collect()
         };
+        let admission = Live::new(Admission::limited(limits));
         let mut listeners = Vec::new();
         let mut missing: Option<BindError> = None;
         for address in addresses {
-            match Listener::bind(&[address], &limits, &[]) {
+            match Listener::bind(&[address.into()], &SocketAccess::default(), admission.clone()) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if error.cause.kind() == std::io::ErrorKind::AddrNotAvailable => missing = Some(error),
                 Err(error) => return Err(error.into()),

@@ -10,6 +10,7 @@ use tracing::{debug, error};
 use super::table::{Found, PathError};
 use super::target::{Target, TargetError};
 use super::{Arrival, Chp, error_page, forwarded, location};
+use crate::model::with_causes;
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 use crate::proxy::{Forwarding, ProxyError, Relay};
 
@@ -41,16 +42,6 @@ impl Failure {
             Self::Proxy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
-}
-
-fn with_causes(error: &ProxyError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Answers `request`, which came by `arrival`.

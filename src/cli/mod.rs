@@ -5,14 +5,20 @@
 // The terminal is this module's business, and nobody else's.
 #![allow(clippy::print_stderr)]
 
+mod backup;
 mod check;
 mod chp;
 mod command;
+mod completions;
 mod health;
 mod import;
 mod import_config;
+mod man;
 mod python_file;
+mod reload;
+mod restore;
 mod serve;
+mod systemd;
 mod token;
 mod user;
 
@@ -23,13 +29,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config, Mistake, Settings, Sources};
+use crate::config::{self, Loaded, Mistake, Source, Sources};
 
 const AFTER_HELP: &str = "\
 Examples:
   slipway serve                    run; the log shows the address and the setup link
   slipway check                    show the settings in force, or every mistake in them
   slipway user add alice --admin   make an administrator; asks for the password
+  slipway reload                   take up changes of the configuration while it runs
   slipway token add alice --scope list:users --expires-in 30d
   SLIPWAY_LISTENER_HTTPS=0.0.0.0:443 slipway serve
 
@@ -57,8 +64,14 @@ struct Arguments {
 enum Command {
     /// Run until Ctrl-C or SIGTERM; a second one stops at once. Servers of users go on running.
     Serve,
-    /// Show every setting with its value and where it came from, or every mistake at once (status 2).
+    /// Show every setting with its value and where it came from, or every mistake at once, also of the file of routes (status 2).
     Check,
+    /// Take up the configuration as it is now, without ending a request; or tell every mistake in it (status 2).
+    Reload,
+    /// Write accounts, tokens, groups and all else that is kept into one file; also while Slipway runs.
+    Backup(backup::Arguments),
+    /// Bring a backup back; the store of before is kept beside it. Slipway must not be running.
+    Restore(restore::Arguments),
     /// Ask the running instance whether it is well (status 0) or not (status 1).
     Health,
     /// Stand in configurable-http-proxy's place: its options, its REST API.
@@ -69,6 +82,16 @@ enum Command {
     /// Make, list and revoke API tokens of users and services; also while Slipway runs.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Print the completions of a shell: slipway completions bash >/etc/bash_completion.d/slipway
+    Completions {
+        /// Which one.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder, or print the first one.
+    Man {
+        /// The folder; left out: slipway(1) on standard output.
+        folder: Option<PathBuf>,
+    },
     /// Add, list, authorise and delete users, and set passwords; also while Slipway runs.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -95,6 +118,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Chp(options) => return chp::run(&options),
         // It is there to make our configuration.
         Command::Import(import::ImportCommand::Config(asked)) => return import_config::run(&asked),
+        // They are of the program, whatever its configuration.
+        Command::Completions { shell } => return completions::run(shell),
+        Command::Man { folder } => return man::run(folder.as_deref()),
         command => command,
     };
     let (settings, config) = match load_configuration(arguments.config.as_deref()) {
@@ -105,7 +131,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Chp(options) => chp::run(&options),
         Command::Import(command) => import::run(&command, &config),
         Command::Serve => serve::run(config),
-        Command::Check => check::run(&settings, &config.notes),
+        // Answered above.
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { folder } => man::run(folder.as_deref()),
+        Command::Check => check::run(&settings, &config),
+        Command::Reload => reload::run(&config),
+        Command::Backup(asked) => backup::run(&asked, &config),
+        Command::Restore(asked) => restore::run(&asked, &config),
         Command::Health => health::run(&config),
         Command::Token(command) => token::run(command, &config),
         Command::User(command) => user::run(command, &config),
@@ -118,11 +150,12 @@ const DEFAULT_FILE: &str = "config/slipway.toml";
 /// The variable that names a file with what holds in this installation unless something else is said: the image's.
 const DEFAULTS: &str = "SLIPWAY_DEFAULTS";
 
-fn load_configuration(named: Option<&Path>) -> Result<(Settings, Config), Vec<Mistake>> {
+fn load_configuration(named: Option<&Path>) -> Loaded {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     let text = match std::fs::read_to_string(path) {
-        Ok(text) => Some(text),
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+        Ok(text) => text,
+        // It may be there when the configuration is taken up again.
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(vec![Mistake::unreadable(path, &error)]),
     };
     let environment: Vec<_> = std::env::vars_os()
@@ -145,10 +178,12 @@ fn load_configuration(named: Option<&Path>) -> Result<(Settings, Config), Vec<Mi
     let (settings, mut config) = config::load_all(Sources {
         defaults: defaults.as_ref().map(|(path, text)| (*path, text.as_str())),
         given: python.given.clone(),
-        file: text.as_deref().map(|text| (path, text)),
+        file: Some((path, text.as_str())),
         environment,
     })?;
     config.notes.extend(python.notes(&settings));
+    let named = named.map(Path::to_owned);
+    config.source = Source::new(&settings, move || load_configuration(named.as_deref()));
     Ok((settings, config))
 }
 

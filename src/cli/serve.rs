@@ -1,4 +1,4 @@
-//! `slipway serve`: runs the program until Ctrl-C or SIGTERM.
+//! `slipway serve`: runs the program until Ctrl-C or SIGTERM; SIGHUP takes up the configuration.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::fail;
+use super::{fail, systemd};
 use crate::app::{App, Parts};
 use crate::config::Config;
 use crate::listener;
@@ -34,6 +35,7 @@ pub(super) fn run(config: Config) -> ExitCode {
             info!("{}", note.text);
         }
     }
+    listener::adopt_sockets(&std::env::var("LISTEN_FDNAMES").unwrap_or_default());
     // Each connection is one of them; a shell's usual 1,024 would be the end long before our own limit.
     listener::raise_open_files_limit();
     let data = Builder::new_multi_thread().thread_name("edge").enable_all().build();
@@ -45,18 +47,35 @@ pub(super) fn run(config: Config) -> ExitCode {
     let parts = Parts { clock: Arc::new(SystemClock), random: Random::from_system(), backend: None };
     let handle = control.handle().clone();
     let result = data.block_on(async move {
-        let mut signals = Signals::new()?;
+        let (mut signals, mut hang_up) = (Signals::new()?, signal(SignalKind::hangup())?);
         let app = Box::pin(App::start(config, parts, handle)).await?;
-        tokio::select! {
-            () = signals.next() => {}
-            () = app.stop_wished() => {}
+        let stopped = CancellationToken::new();
+        tokio::spawn(systemd::keep_watchdog(stopped.clone()));
+        systemd::ready();
+        let mut stop_wished = std::pin::pin!(app.stop_wished());
+        loop {
+            tokio::select! {
+                () = signals.next() => break,
+                () = &mut stop_wished => break,
+                _ = hang_up.recv() => {
+                    // Beside this loop, so that a stop need not wait for it. What comes of it is in the log.
+                    let reloader = app.reloader.clone();
+                    tokio::spawn(async move {
+                        systemd::reloading();
+                        let _ = reloader.reload("SIGHUP").await;
+                        systemd::ready();
+                    });
+                }
+            }
         }
+        systemd::stopping();
         info!("stopping; a second Ctrl-C stops at once, and servers of users go on running");
         let hard_stop = app.hard_stop();
         tokio::select! {
             () = app.stop() => {}
             () = signals.next() => hard_stop(),
         }
+        stopped.cancel();
         info!("stopped");
         Ok::<_, Box<dyn std::error::Error>>(())
     });

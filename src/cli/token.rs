@@ -83,7 +83,8 @@ pub(super) fn run(asked: TokenCommand, config: &Config) -> ExitCode {
             eprintln!("slipway: {message}");
             return ExitCode::FAILURE;
         }
-        Ok(Answer::Users { .. } | Answer::Password { .. } | Answer::Healthy { .. }) => {}
+        // Answers to other requests.
+        Ok(_) => {}
         Err(error) => return fail(&*error),
     }
     ExitCode::SUCCESS

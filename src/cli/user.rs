@@ -89,11 +89,12 @@ pub(super) fn run(command: UserCommand, config: &Config) -> ExitCode {
             print(&format!("{}\n", password.0.expose()));
         }
         Ok(Answer::Users { users }) => print_users(users),
-        Ok(Answer::Healthy { .. } | Answer::Token { .. } | Answer::Tokens { .. }) => {}
         Ok(Answer::Refused { message }) => {
             eprintln!("slipway: {message}");
             return ExitCode::FAILURE;
         }
+        // Answers to other requests.
+        Ok(_) => {}
         Err(error) => return fail(&*error),
     }
     ExitCode::SUCCESS

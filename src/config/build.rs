@@ -7,13 +7,15 @@ mod tls;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Value;
 
+use super::keys::Key;
 use super::profiles::profiles_of;
 use super::settings::{Mistake, Note, Setting, SettingTold, Settings, Sources};
-use crate::model::{BasePath, GrantRules, Network, Secret, ServerName, ServiceConfig, UserName};
+use crate::model::{BasePath, GrantRules, Network, Secret, ServerName, ServiceConfig, UserHosts, UserName};
 use crate::spawner::{ANY_IMAGE, NamedServers, Profile, ResourceLimits, docker, is_image, process, static_upstream};
 use crate::{auth, control, edge, gpu, hub, listener, proxy, services, spawner, store, telemetry};
 
@@ -52,8 +54,12 @@ pub struct Config {
     pub store: store::Config,
     /// How much of the audit log is kept.
     pub audit: store::AuditRetention,
+    /// The copies that are made of the store.
+    pub copies: store::CopiesConfig,
     /// What it was made from, to be shown and compared.
     pub settings: Vec<SettingTold>,
+    /// Where it was read from, to be read again.
+    pub source: Source,
     /// What is to be said of it at the start.
     pub notes: Vec<Note>,
     /// People.
@@ -91,7 +97,7 @@ pub struct Config {
     /// The log.
     pub log: telemetry::Config,
     /// Addresses of their own for the figures.
-    pub metrics_listen: Vec<SocketAddr>,
+    pub metrics_listen: Vec<listener::ListenAddress>,
     /// How long a stop waits for open requests.
     pub stop_timeout: Duration,
 }
@@ -100,20 +106,79 @@ pub struct Config {
 ///
 /// # Errors
 /// Every mistake at once, each naming key, value and cure.
-pub fn load(
-    file: Option<(&Path, &str)>,
-    environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<(Settings, Config), Vec<Mistake>> {
-    load_all(Sources { file, environment: environment.into_iter().collect(), ..Sources::default() })
+pub fn load(file: Option<(&Path, &str)>, environment: impl IntoIterator<Item = (String, String)>) -> Loaded {
+    let environment: Vec<_> = environment.into_iter().collect();
+    let sources = Sources { file, environment: environment.clone(), ..Sources::default() };
+    let (settings, mut config) = load_all(sources)?;
+    let path = file.map(|(path, _)| path.to_owned());
+    config.source = Source::new(&settings, move || {
+        let text = match path.as_deref().map(std::fs::read_to_string).transpose() {
+            Ok(text) => text.unwrap_or_default(),
+            Err(error) => return Err(vec![Mistake::unreadable(path.as_deref().unwrap_or(Path::new("")), &error)]),
+        };
+        load(path.as_deref().map(|path| (path, text.as_str())), environment.clone())
+    });
+    Ok((settings, config))
 }
 
-/// The same of all sources that there can be.
+/// The same of all sources that there can be. It can be read again only once a `Source` says how.
 ///
 /// # Errors
 /// Every mistake at once, each naming key, value and cure.
-pub fn load_all(sources: Sources<'_>) -> Result<(Settings, Config), Vec<Mistake>> {
+pub fn load_all(sources: Sources<'_>) -> Loaded {
     let (settings, mistakes) = Settings::read_all(sources);
-    let mut read = Reader { settings: &settings, mistakes };
+    let config = build(&settings, mistakes)?;
+    Ok((settings, config))
+}
+
+/// What was read.
+pub type Loaded = Result<(Settings, Config), Vec<Mistake>>;
+
+/// How a configuration is read again, and what it said.
+#[derive(Clone, Default)]
+pub struct Source(Option<(Settings, Arc<dyn Fn() -> Loaded + Send + Sync>)>);
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Settings hold passwords.
+        f.write_str("Source")
+    }
+}
+
+impl Source {
+    /// `in_force` is what was read; `read` reads all of it anew.
+    pub fn new(in_force: &Settings, read: impl Fn() -> Loaded + Send + Sync + 'static) -> Self {
+        Self(Some((in_force.clone(), Arc::new(read))))
+    }
+
+    /// Reads it again, and says what a program that runs with what was read before takes up. Blocks.
+    ///
+    /// # Errors
+    /// Every mistake at once: in what was read, or else in what would be in force while some keys wait for a start.
+    pub fn read_again(&self) -> Result<Option<Reload>, Vec<Mistake>> {
+        let Some((running, read)) = &self.0 else { return Ok(None) };
+        let (wished, _) = read()?;
+        let (settings, taken_up, waiting) = running.reloaded(&wished);
+        let mut config = build(&settings, Vec::new())?;
+        config.source = Self(Some((settings, read.clone())));
+        Ok(Some(Reload { config, taken_up, waiting }))
+    }
+}
+
+/// What a reload brings.
+#[derive(Debug)]
+pub struct Reload {
+    /// As before in all that is taken up at start alone.
+    pub config: Config,
+    /// Keys with a new value.
+    pub taken_up: Vec<&'static Key>,
+    /// Keys whose new value waits for the next start.
+    pub waiting: Vec<&'static Key>,
+}
+
+/// What sound settings amount to. `mistakes` are those that were found before.
+fn build(settings: &Settings, mistakes: Vec<Mistake>) -> Result<Config, Vec<Mistake>> {
+    let mut read = Reader { settings, mistakes };
     let mut config = fill(&mut read);
     config.settings = settings.iter().map(Setting::told).collect();
     config.notes = settings.notes().to_vec();
@@ -122,7 +187,7 @@ pub fn load_all(sources: Sources<'_>) -> Result<(Settings, Config), Vec<Mistake>
     check_relations(&mut read);
     check_rules(&mut read, &config.auth);
     let mistakes = read.mistakes;
-    if mistakes.is_empty() { Ok((settings, config)) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
 }
 
 fn fill(read: &mut Reader<'_>) -> Config {
@@ -133,7 +198,8 @@ fn fill(read: &mut Reader<'_>) -> Config {
     let public_url = read.optional("public_url", edge::PublicUrl::from_str);
     let public_origin = public_url.as_ref().map(edge::PublicUrl::origin);
     let routers_config = routers::config(read, &base, public_url.as_ref());
-    let https: Vec<SocketAddr> = read.all("listener.https");
+    let user_hosts = user_hosts(read, public_url.as_ref());
+    let https: Vec<listener::ListenAddress> = read.all("listener.https");
     let limits = listener::AcceptLimits {
         connections: read.count("listener.connections"),
         connections_per_address: read.count("listener.connections_per_address"),
@@ -142,7 +208,12 @@ fn fill(read: &mut Reader<'_>) -> Config {
     };
     let mut edge_config = edge::Config {
         public_url,
+        user_hosts: user_hosts.clone(),
         trusted_proxies: trusted_proxies.clone(),
+        forwarded_by: match read.text("listener.forwarded_by").as_str() {
+            "forwarded" => edge::ForwardedBy::Rfc7239,
+            _ => edge::ForwardedBy::XForwarded,
+        },
         requests_in_hub: read.count("hub.requests"),
         ignored_paths: idle::ignored_paths(read),
         limits: edge::Limits {
@@ -165,7 +236,16 @@ fn fill(read: &mut Reader<'_>) -> Config {
             age: Duration::from_secs(read.seconds("audit.retention_days") * 86_400),
             rows_limit: read.seconds("audit.rows_max"),
         },
+        copies: store::CopiesConfig {
+            folder: match read.path("backup.folder") {
+                folder if folder.as_os_str().is_empty() => data_dir.join("backups"),
+                folder => folder,
+            },
+            every: Some(Duration::from_secs(read.seconds("backup.every_s"))).filter(|every| !every.is_zero()),
+            keep: read.count("backup.keep"),
+        },
         settings: Vec::new(),
+        source: Source::default(),
         notes: Vec::new(),
         auth: auth::Config {
             admins: read.parsed_all("auth.admins", |name| UserName::parse(name).map_err(|error| error.to_string())),
@@ -200,6 +280,12 @@ fn fill(read: &mut Reader<'_>) -> Config {
             certs_dir: read.path("certs_dir"),
             data_dir: data_dir.clone(),
             trusted_proxies,
+            proxy_protocol: read.all("listener.proxy_protocol"),
+            others_are_refused: read.text("listener.proxy_protocol_others") == "refuse",
+            access: listener::SocketAccess {
+                mode: read.parsed("listener.socket_mode", file_mode).unwrap_or(0o660),
+                owner: read.text("listener.socket_owner"),
+            },
             limits,
             tls: tls::versions_and_clients(read),
             acme: tls::acme(read),
@@ -218,6 +304,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
         hub: hub::Config {
             base,
             public_origin,
+            user_hosts: user_hosts.clone(),
             session_cookie_age_s: absolute_timeout_s,
             lazy_start: read.flag("spawner.lazy_start"),
             signup,
@@ -240,7 +327,7 @@ fn fill(read: &mut Reader<'_>) -> Config {
         },
         hub_bind: read.parsed("hub.bind", hub_bind).unwrap_or(HubBind::Auto { port: HUB_PORT }),
         hub_connect_url: read.optional("hub.connect_url", connect_url).flatten(),
-        spawner: spawner_config(read),
+        spawner: spawner::Config { user_hosts, ..spawner_config(read) },
         gpu: gpu::Config {
             enable: match read.integer("gpu.enable") {
                 0 => gpu::Enable::Off,
@@ -261,6 +348,24 @@ fn fill(read: &mut Reader<'_>) -> Config {
         metrics_listen: read.all("metrics.listen"),
         stop_timeout: Duration::from_secs(read.seconds("stop_timeout_s")),
     }
+}
+
+/// Where users' servers live, if not on the hub's own host.
+fn user_hosts(read: &mut Reader<'_>, public_url: Option<&edge::PublicUrl>) -> Option<UserHosts> {
+    if read.text("isolation") != "subdomain" {
+        return None;
+    }
+    let Some(public_url) = public_url else {
+        read.refuse("isolation", "needs public_url, the hub's own host: users' hosts are told apart from it".into());
+        return None;
+    };
+    let domain = read.text("isolation_domain");
+    UserHosts::new(domain.trim(), public_url.authority())
+        .map_err(|problem| {
+            let key = if domain.is_empty() { "public_url" } else { "isolation_domain" };
+            read.refuse(key, format!("{problem}; isolation = \"subdomain\" needs a domain for users' hosts"));
+        })
+        .ok()
 }
 
 fn spawner_config(read: &mut Reader<'_>) -> spawner::Config {
@@ -474,6 +579,12 @@ fn log_config(read: &mut Reader<'_>) -> telemetry::Config {
         traces: traces_config(read),
         ..telemetry::Config::default()
     }
+}
+
+/// `660`, `0660`.
+fn file_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "must be a mode as chmod takes it, as in \"660\"".into())
 }
 
 fn traces_config(read: &mut Reader<'_>) -> Option<telemetry::TracesConfig> {
@@ -731,5 +842,36 @@ mod tests {
         for text in ["//host/x", "https://host/x", "javascript:x", "/\\host", "\\host"] {
             assert_eq!(of(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn fuzzed_files_are_taken_up_or_refused_with_a_line() {
+        let words: Vec<_> = crate::config::keys::KEYS
+            .iter()
+            .flat_map(|key| [key.name, key.default])
+            .chain(["\n", " = ", "[", "]", "[[", "\"", "{", "}", "-1", "1e9"])
+            .collect();
+        crate::fuzz::fuzz("config", &words, |bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
+            match load_all(Sources { file: Some((Path::new("s.toml"), text)), ..Sources::default() }) {
+                Ok((settings, _)) => crate::fuzz::outcome(
+                    settings.iter().map(|setting| setting.value.to_string().len().min(9)).sum::<usize>(),
+                ),
+                Err(mistakes) => {
+                    assert!(!mistakes.is_empty(), "refused without a word");
+                    for mistake in &mistakes {
+                        assert!(
+                            !mistake.to_string().trim().is_empty() && !mistake.to_string().contains('\0'),
+                            "{mistake}"
+                        );
+                    }
+                    let words: Vec<_> = mistakes
+                        .iter()
+                        .map(|mistake| mistake.to_string().rsplit(": ").next().map(|end| end.len().min(40)))
+                        .collect();
+                    crate::fuzz::outcome(words)
+                }
+            }
+        });
     }
 }

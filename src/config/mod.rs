@@ -8,6 +8,6 @@ mod keys;
 mod profiles;
 mod settings;
 
-pub use build::{BackendChoice, Config, HubBind, load, load_all};
-pub use keys::{KEYS, Key, Kind, template};
+pub use build::{BackendChoice, Config, HubBind, Loaded, Reload, Source, load, load_all};
+pub use keys::{KEYS, Key, Kind, TakenUp, template};
 pub use settings::{Given, Mistake, Note, Origin, Setting, SettingTold, Settings, Sources};

@@ -4,6 +4,7 @@
 
 mod aliases;
 mod culler;
+mod rates;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 pub use aliases::Note;
 
-use super::keys::{KEYS, Key, Kind};
+use super::keys::{KEYS, Key, Kind, TakenUp};
 use crate::model::Secret;
 
 /// Where a value came from.
@@ -216,6 +217,28 @@ impl Settings {
         KEYS.iter().map(|key| &self.settings[key.name])
     }
 
+    /// What a reload makes of the running settings `self`: `wished`, but for keys that are taken up at start alone,
+    /// which stay as they are; and the two lists of keys whose values differ: taken up, and waiting for a start.
+    #[must_use]
+    pub fn reloaded(&self, wished: &Self) -> (Self, Vec<&'static Key>, Vec<&'static Key>) {
+        let (mut taken_up, mut waiting) = (Vec::new(), Vec::new());
+        let mut next = wished.clone();
+        for key in KEYS {
+            let (here, there) = (self.get(key.name), wished.get(key.name));
+            let differs = here.value != there.value;
+            match key.taken_up {
+                TakenUp::AtReload if differs => taken_up.push(key),
+                TakenUp::AtStart if differs => {
+                    waiting.push(key);
+                    next.settings.insert(key.name, here.clone());
+                }
+                // The value is the same, perhaps from another line: the newer place is the one to name.
+                TakenUp::AtReload | TakenUp::AtStart => {}
+            }
+        }
+        (next, taken_up, waiting)
+    }
+
     /// The setting under `name`, which is one of `KEYS`.
     #[must_use]
     pub fn get(&self, name: &str) -> &Setting {
@@ -345,6 +368,11 @@ fn accept(
     settings: &mut BTreeMap<&'static str, Setting>,
     mistakes: &mut Vec<Mistake>,
 ) {
+    // One of a list that may have several.
+    let value = match value {
+        Value::String(_) if matches!(key.kind, Kind::Texts) => Value::Array(vec![value]),
+        value => value,
+    };
     if !is_of_kind(key.kind, &value) {
         let value = shown(key, &value.to_string());
         mistakes.push(Mistake { key: key.name.into(), origin, value, problem: expected(key) });
@@ -435,6 +463,14 @@ mod tests {
         assert_eq!(settings.get("base_url").origin, Origin::Environment("SLIPWAY_BASE_URL".into()));
         assert_eq!(settings.get("listener.connections").origin.to_string(), "s.toml:3");
         assert_eq!(settings.get("certs_dir").origin, Origin::Default);
+    }
+
+    #[test]
+    fn one_text_stands_for_a_list_of_it() {
+        let settings = read("[listener]\nhttps = \"[::]:8443\"\nhttp = []", &[]).expect("sound");
+        assert_eq!(settings.get("listener.https").value.to_string(), "[\"[::]:8443\"]");
+        let mistakes = read("listener.https = 8443\n", &[]).expect_err("a number is no text");
+        assert!(mistakes[0].contains("listener.https = 8443: must be a list of texts"), "{mistakes:?}");
     }
 
     #[test]

@@ -7,10 +7,13 @@ use futures_util::future::BoxFuture;
 
 use super::{Answer, Request, TokenEntry, TokenOwner, UserEntry, WireSecret};
 use crate::auth::{Asker, Auth, NewToken, Token};
-use crate::model::{NameError, OwnerName, Scope, Secret, ServiceName, TokenId, UserName};
+use crate::model::{NameError, OwnerName, Scope, Secret, ServiceName, TokenId, UserName, with_causes};
 
 /// Stops all servers of a user: given by `app` where a spawner runs. The error is a sentence.
 pub type StopServers = Arc<dyn Fn(UserName, Afterwards) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Takes up the configuration of the running instance: given by `app`.
+pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// What becomes of servers that have been stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +40,13 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
         Request::UserAdd { name, password, admin, generate } => {
             let made = generate.then(|| auth.generate_password());
             let password = made.as_ref().or(password.as_ref().map(|password| &password.0));
-            let name = auth.add_user(ACTOR, &name, password, admin).await.map_err(|e| sentence(&e))?;
+            let name = auth.add_user(ACTOR, &name, password, admin).await.map_err(|e| with_causes(&e))?;
             Ok(made.map_or_else(|| done(&name), |password| told(&name, password)))
         }
         Request::UserList => Ok(Answer::Users { users: auth.users().into_iter().map(entry).collect() }),
         Request::UserAuthorize { name, authorised } => {
             let name = parse(&name)?;
-            auth.authorise(ACTOR, &name, authorised).await.map_err(|e| sentence(&e))?;
+            auth.authorise(ACTOR, &name, authorised).await.map_err(|e| with_causes(&e))?;
             if !authorised {
                 stop_servers(name.clone(), Afterwards::Kept).await?;
             }
@@ -53,12 +56,12 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
             let name = parse(&name)?;
             let is_made_here = password.is_none();
             let password = password.map_or_else(|| auth.generate_password(), |password| password.0);
-            auth.set_password(ACTOR, &name, &password, must_change).await.map_err(|e| sentence(&e))?;
+            auth.set_password(ACTOR, &name, &password, must_change).await.map_err(|e| with_causes(&e))?;
             Ok(if is_made_here { told(&name, password) } else { done(&name) })
         }
         Request::UserDisable { name, disabled } => {
             let name = parse(&name)?;
-            auth.set_disabled(ACTOR, &name, disabled).await.map_err(|e| sentence(&e))?;
+            auth.set_disabled(ACTOR, &name, disabled).await.map_err(|e| with_causes(&e))?;
             if disabled {
                 stop_servers(name.clone(), Afterwards::Kept).await?;
             }
@@ -66,18 +69,18 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
         }
         Request::UserClearSecondFactor { name } => {
             let name = parse(&name)?;
-            auth.clear_second_factor(ACTOR, &name).await.map_err(|e| sentence(&e))?;
+            auth.clear_second_factor(ACTOR, &name).await.map_err(|e| with_causes(&e))?;
             Ok(done(&name))
         }
         Request::UserDelete { name } => {
             let name = parse(&name)?;
             // First the account, so that nothing of the user can start a server again behind our back.
-            auth.delete_user(ACTOR, &name).await.map_err(|e| sentence(&e))?;
+            auth.delete_user(ACTOR, &name).await.map_err(|e| with_causes(&e))?;
             stop_servers(name.clone(), Afterwards::Forgotten).await?;
             Ok(done(&name))
         }
         Request::TokenAdd { owner, scopes, note, expires_in_s } => {
-            let scopes = scopes.iter().map(|scope| scope.parse().map_err(|e| sentence(&e)));
+            let scopes = scopes.iter().map(|scope| scope.parse().map_err(|e| with_causes(&e)));
             let scopes: Vec<Scope> = scopes.collect::<Result<_, String>>()?;
             let new = NewToken {
                 scopes: Some(scopes).filter(|scopes| !scopes.is_empty()),
@@ -85,7 +88,7 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
                 expires_in: expires_in_s.map(Duration::from_secs),
                 by: Asker::Operator,
             };
-            let (secret, _) = auth.create_token(ACTOR, &owner_of(&owner)?, new).await.map_err(|e| sentence(&e))?;
+            let (secret, _) = auth.create_token(ACTOR, &owner_of(&owner)?, new).await.map_err(|e| with_causes(&e))?;
             Ok(Answer::Token { token: WireSecret(secret) })
         }
         Request::TokenList { owner } => {
@@ -98,9 +101,15 @@ async fn try_execute(auth: &Auth, stop_servers: &StopServers, request: Request) 
         Request::TokenRevoke { id } => {
             let parsed: TokenId =
                 id.parse().map_err(|()| format!("{id:?} is no token's id; `slipway token list` shows them"))?;
-            auth.revoke_token(ACTOR, parsed).await.map_err(|e| sentence(&e))?;
+            auth.revoke_token(ACTOR, parsed).await.map_err(|e| with_causes(&e))?;
             Ok(Answer::Done { name: id })
         }
+        Request::Backup { file, replace } => {
+            let (bytes, values) = auth.back_up(file, replace).await.map_err(|e| with_causes(&e))?;
+            Ok(Answer::BackedUp { bytes, values })
+        }
+        // A running instance answers this itself, by its `Reload`.
+        Request::Reload => Err("nothing runs here; the next start reads the configuration".to_owned()),
         Request::Health => {
             Ok(Answer::Healthy { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() })
         }
@@ -148,16 +157,4 @@ fn entry(user: crate::auth::UserListing) -> UserEntry {
         created: user.created,
         last_activity: user.last_activity,
     }
-}
-
-/// The error with its causes in one line: the person at the terminal is the operator.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

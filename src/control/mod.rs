@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Secret, Timestamp};
 
 pub use client::{AskError, ask};
-pub use execute::{Afterwards, StopServers, execute};
+pub use execute::{Afterwards, Reload, StopServers, execute};
 pub use server::{ListenError, Listener, serve};
 
 /// The control socket and its bounds.
@@ -134,6 +134,15 @@ pub enum Request {
     },
     /// Whether the instance works.
     Health,
+    /// Takes up the configuration as it is now.
+    Reload,
+    /// Writes all of the store to a file.
+    Backup {
+        /// Where, from the root.
+        file: PathBuf,
+        /// Whether an earlier backup there may go.
+        replace: bool,
+    },
 }
 
 /// Whose a token is, as typed.
@@ -183,6 +192,25 @@ pub enum Answer {
         version: String,
         /// Its process id.
         pid: u32,
+    },
+    /// A backup is there, whole.
+    BackedUp {
+        /// Its size, in bytes.
+        bytes: u64,
+        /// How many values it holds.
+        values: u64,
+    },
+    /// The configuration has been taken up.
+    Reloaded {
+        /// Keys with a new value.
+        taken_up: Vec<String>,
+        /// Keys whose new value waits for the next start.
+        waiting: Vec<String>,
+    },
+    /// The configuration is wrong, and that of before holds on.
+    Mistakes {
+        /// Each with its key and a cure.
+        mistakes: Vec<String>,
     },
     /// It was not done.
     Refused {

@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{Answer, Config, LINE_LIMIT_BYTES, Request, StopServers, execute, socket_path};
+use super::{Answer, Config, LINE_LIMIT_BYTES, Reload, Request, StopServers, execute, socket_path};
 use crate::auth::Auth;
 use crate::tasks::Tasks;
 
@@ -87,7 +87,7 @@ impl Drop for Listener {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers requests until the soft stop, a few at a time.
-pub async fn serve(listener: Listener, auth: Auth, stop_servers: StopServers, tasks: Tasks) {
+pub async fn serve(listener: Listener, auth: Auth, stop_servers: StopServers, reload: Reload, tasks: Tasks) {
     let places = Arc::new(Semaphore::new(listener.config.requests_at_once.max(1)));
     let config = Arc::new(listener.config.clone());
     loop {
@@ -103,9 +103,10 @@ pub async fn serve(listener: Listener, auth: Auth, stop_servers: StopServers, ta
                 continue;
             }
         };
-        let (auth, stop_servers, config) = (auth.clone(), Arc::clone(&stop_servers), Arc::clone(&config));
+        let (auth, config) = (auth.clone(), Arc::clone(&config));
+        let (stop_servers, reload) = (Arc::clone(&stop_servers), Arc::clone(&reload));
         tasks.spawn(async move {
-            if let Err(error) = answer(stream, &config, &auth, &stop_servers).await {
+            if let Err(error) = answer(stream, &config, &auth, &stop_servers, &reload).await {
                 tracing::debug!(%error, "a command went away before its answer");
             }
             drop(place);
@@ -122,16 +123,30 @@ async fn accept(
     Ok((stream, place))
 }
 
-async fn answer(stream: UnixStream, config: &Config, auth: &Auth, stop_servers: &StopServers) -> io::Result<()> {
+async fn answer(
+    stream: UnixStream,
+    config: &Config,
+    auth: &Auth,
+    stop_servers: &StopServers,
+    reload: &Reload,
+) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut line = Vec::new();
     let mut reader = BufReader::new(reading.take(LINE_LIMIT_BYTES as u64));
     timeout(config.request_timeout(), reader.read_until(b'\n', &mut line)).await??;
     let refused = |message: &str| Answer::Refused { message: message.to_owned() };
     let answer = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) => timeout(config.answer_timeout(), execute(auth, stop_servers, request))
-            .await
-            .unwrap_or_else(|_| refused("it takes too long; it may still happen")),
+        Ok(request) => {
+            let answering = async {
+                match request {
+                    Request::Reload => reload().await,
+                    request => execute(auth, stop_servers, request).await,
+                }
+            };
+            timeout(config.answer_timeout(), answering)
+                .await
+                .unwrap_or_else(|_| refused("it takes too long; it may still happen"))
+        }
         Err(_) => refused("the running slipway does not know this request; is it of another version?"),
     };
     let mut bytes = serde_json::to_vec(&answer)?;

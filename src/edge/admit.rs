@@ -7,12 +7,14 @@ use http::{HeaderMap, HeaderName, Method};
 
 use super::answer::Refusal;
 use super::config::PublicUrl;
-use crate::auth::{self, Caller, User};
+use super::visitors::Place;
+use crate::auth::{self, Auth, Caller, User};
 use crate::model::{GroupName, ServerKey};
 use crate::routers::Access;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The host that a request is for, read from `:authority` or `Host`.
 ///
@@ -33,8 +35,9 @@ pub(super) fn authority_of(uri_authority: Option<&Authority>, headers: &HeaderMa
         (None, Some(host)) => host,
         (None, None) => return Err(Refusal::bad("it does not say for which host it is")),
     };
-    let has_odd_port = authority.as_str() != authority.host() && authority.port_u16().is_none();
-    if authority.as_str().contains('@') || authority.host().is_empty() || has_odd_port {
+    let (whole, name) = (authority.as_str(), authority.host());
+    let has_odd_port = whole.len() != name.len() && authority.port_u16().is_none();
+    if whole.contains('@') || name.is_empty() || has_odd_port {
         return Err(Refusal::bad("its Host is not valid"));
     }
     Ok(authority)
@@ -72,6 +75,8 @@ pub(super) struct Provenance<'a> {
     pub(super) origin: Option<&'a str>,
     /// `Sec-Fetch-Site`.
     pub(super) site: Option<&'a str>,
+    /// True for a page in a frame (`Sec-Fetch-Dest`).
+    pub(super) is_framed: bool,
 }
 
 impl<'a> Provenance<'a> {
@@ -84,6 +89,7 @@ impl<'a> Provenance<'a> {
             is_websocket,
             origin: text(http::header::ORIGIN),
             site: text(SEC_FETCH_SITE),
+            is_framed: text(SEC_FETCH_DEST).is_some_and(|dest| dest != "document"),
         }
     }
 }
@@ -105,7 +111,8 @@ pub(super) fn provenance(caller: &Caller, provenance: Provenance<'_>, host: &str
         return if is_ours { Ok(()) } else { Err(Refusal::CrossSite) };
     }
     let is_foreign = matches!(provenance.site, Some("cross-site" | "same-site"));
-    if is_foreign && !provenance.is_navigation { Err(Refusal::CrossSite) } else { Ok(()) }
+    // Another user's host is the same site, so its frames bring the session along.
+    if is_foreign && (!provenance.is_navigation || provenance.is_framed) { Err(Refusal::CrossSite) } else { Ok(()) }
 }
 
 /// What happens to a request for a server's path, as far as its caller decides it.
@@ -144,6 +151,17 @@ pub(super) fn routed(caller: &Caller, access: &Access, is_member: impl FnOnce(&U
         Access::Group(group) => auth::may_administer(caller) || is_member(user, group),
     };
     if may_use { Admission::Admitted } else { Admission::Hidden }
+}
+
+/// True if somebody who was let in to `place` would be let in now.
+pub(super) fn may_stay(auth: &Auth, caller: &Caller, place: &Place) -> bool {
+    match place {
+        Place::Server(server) => auth::may_access_server(caller, server),
+        Place::Router(access) => {
+            let is_member = |user: &User, group: &GroupName| auth.groups_of(&user.name).contains(group);
+            routed(caller, access, is_member) == Admission::Admitted
+        }
+    }
 }
 
 /// Checks a body whose length is known.

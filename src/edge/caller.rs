@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
+use memchr::memchr;
 
 use super::answer::Refusal;
 use crate::auth::{Auth, Caller, Session, Token};
 use crate::model::Door;
+use crate::net::http1::head::parts;
 
 /// Cookies of our name that are tried: a browser sends one; more are somebody's attempt to set it from elsewhere.
 const SESSION_COOKIES_LIMIT: usize = 4;
@@ -28,7 +30,8 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Reads cookies and tokens and looks them up in memory. Cookies mean nothing at the private door.
+    /// Reads cookies and tokens and looks them up in memory. Cookies mean nothing at the private door; on a user's own
+    /// host, which `label` names, that host's cookie counts and the hub's does not.
     ///
     /// # Errors
     /// If the request contradicts itself.
@@ -36,6 +39,7 @@ impl Credentials {
         auth: &Auth,
         session_cookie: &str,
         door: Door,
+        label: Option<&str>,
         headers: &HeaderMap,
         query: Option<&str>,
     ) -> Result<Self, Refusal> {
@@ -43,7 +47,10 @@ impl Credentials {
         let mut session = None;
         if door == Door::Public {
             let mut values = cookies_of(headers, session_cookie).take(SESSION_COOKIES_LIMIT);
-            session = values.find_map(|value| auth.session_of_cookie(value));
+            session = values.find_map(|value| match label {
+                None => auth.session_of_cookie(value),
+                Some(label) => auth.session_of_host_cookie(value, label),
+            });
         }
         Ok(Self { session, tokens: tokens.iter().map(|token| auth.token_of(token)).collect() })
     }
@@ -91,13 +98,16 @@ impl Credentials {
 
 /// The values of all cookies called `name`, from however many headers (HTTP/2 sends crumbs), without quotes.
 pub(super) fn cookies_of<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    // Cookies of other programs travel in the same line, in whatever encoding: they must not hide ours.
-    let cookies = headers.get_all(COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    cookies.filter_map(|cookie| std::str::from_utf8(cookie).ok()).filter_map(move |cookie| {
-        let (key, value) = cookie.split_once('=')?;
-        let value = value.trim();
+    let cookies = headers.get_all(COOKIE).into_iter().flat_map(|line| parts(line.as_bytes(), b';'));
+    cookies.filter_map(move |cookie| {
+        let (key, value) = cookie.split_at(memchr(b'=', cookie)?);
+        if key.trim_ascii() != name.as_bytes() {
+            return None;
+        }
+        // Cookies of other programs travel in the same line, in whatever encoding: they must not hide ours.
+        let value = std::str::from_utf8(&value[1..]).ok()?.trim_ascii();
         let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-        (key.trim() == name).then(|| unquoted.unwrap_or(value))
+        Some(unquoted.unwrap_or(value))
     })
 }
 

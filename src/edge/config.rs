@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use http::HeaderValue;
 
+use super::forwarded::ForwardedBy;
 use super::work::IgnoredPaths;
-use crate::model::Network;
+use crate::model::{Network, UserHosts};
 use crate::net::http1;
 
 /// The edge's settings.
@@ -13,8 +14,12 @@ use crate::net::http1;
 pub struct Config {
     /// The origin under which people see us. Unset, whatever host passes the host check.
     pub public_url: Option<PublicUrl>,
+    /// With `isolation = "subdomain"`: where users' servers live, and nothing else does.
+    pub user_hosts: Option<UserHosts>,
     /// Peers whose `X-Forwarded-*` is believed; only they are served over plain HTTP.
     pub trusted_proxies: Vec<Network>,
+    /// In which headers these say it.
+    pub forwarded_by: ForwardedBy,
     /// The port that plain HTTP is redirected to where `public_url` does not say. Default 8443.
     pub https_port: u16,
     /// `Strict-Transport-Security`.
@@ -50,7 +55,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             public_url: None,
+            user_hosts: None,
             trusted_proxies: Vec::new(),
+            forwarded_by: ForwardedBy::default(),
             https_port: 8443,
             hsts: Hsts::default(),
             requests_in_hub: 256,
@@ -132,6 +139,9 @@ pub struct Http2Limits {
     pub stall_timeout_s: u64,
     /// Streams that a client has reset and that we have not yet let go of. 20: beyond it the connection ends.
     pub pending_resets: usize,
+    /// Streams that we had to reset for what the client said on them, over a connection's life. 32: no browser comes
+    /// near it, and each such stream has cost us a request to its server (CVE-2025-8671; h2 would bear 1,024).
+    pub faulty_streams: usize,
 }
 
 impl Default for Http2Limits {
@@ -147,6 +157,7 @@ impl Default for Http2Limits {
             idle_timeout_s: 180,
             stall_timeout_s: 30,
             pending_resets: 20,
+            faulty_streams: 32,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, Stream as _};
-use http::{Method, Request};
+use http::{Method, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -28,23 +28,30 @@ use tracing::debug;
 
 use super::gather::gather;
 use super::{Arrival, Edge, Http2Limits};
+use crate::model::Live;
 use crate::net::{BoxError, Io, OnUpgrade, RequestBody, ResponseBody, UpgradeKind};
 
 /// Slower than this for a whole `stall_timeout_s`, a transfer counts as stalled. 256 bytes a second, as on HTTP/1.1.
 const RATE_MIN_BYTES_S: u64 = 256;
 
+/// What a client may say in frames without a stream, beside the rest of an upload. 64 KiB: a PING and its like have 17
+/// bytes, and a browser sends one in many seconds.
+const STREAMLESS_BYTES: usize = 64 * 1024;
+
 /// Serves HTTP/2 until either side ends it; after the soft stop it finishes the open streams.
-pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, stopping: CancellationToken) {
-    let limits = edge.parts.config.http2.clone();
+pub(super) async fn serve<I: Io + 'static>(io: I, edge: Live<Edge>, arrival: Arrival, stopping: CancellationToken) {
+    let limits = edge.read().parts.config.http2.clone();
     let stall_timeout = Duration::from_secs(limits.stall_timeout_s);
     let executor = NewStreams { opened: Arc::default(), stall_timeout };
     let opened = executor.opened.clone();
     let peer = arrival.peer.ip();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (edge, arrival) = (edge.clone(), arrival.clone());
+        let (edge, arrival) = (edge.snapshot(), arrival.clone());
         async move {
+            let is_head = request.method() == Method::HEAD;
             let request = request_of(request, stall_timeout);
             let response = edge.answer(&arrival, request).await;
+            let response = if is_head { without_body(response) } else { response };
             Ok::<_, Infallible>(response.map(Answer::new))
         }
     });
@@ -63,8 +70,8 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Edge, arrival: Arrival, 
     let mut looks = tokio::time::interval(idle_timeout / 4);
     let mut idle_since = Instant::now();
     // While no stream is open there is little to say. What is left of a refused upload may come, a connection's window
-    // of it; more is a flood of frames that nobody has to answer.
-    let (mut without_stream, without_stream_limit) = (0, 2 * limits.connection_window_bytes as usize);
+    // of it; more is a flood of frames that nobody has to answer, or of heads that are refused before we see them.
+    let (mut without_stream, without_stream_limit) = (0, limits.connection_window_bytes as usize + STREAMLESS_BYTES);
     poll_fn(|cx| {
         without_stream += turn.begin();
         if without_stream > without_stream_limit {
@@ -130,6 +137,7 @@ fn builder(executor: NewStreams, limits: &Http2Limits) -> http2::Builder<NewStre
         .initial_connection_window_size(limits.connection_window_bytes)
         .max_send_buf_size(limits.send_buffer_bytes)
         .max_pending_accept_reset_streams(limits.pending_resets)
+        .max_local_error_reset_streams(Some(limits.faulty_streams))
         .keep_alive_interval(Duration::from_secs(limits.ping_interval_s))
         .keep_alive_timeout(Duration::from_secs(limits.ping_timeout_s));
     builder
@@ -152,6 +160,16 @@ fn request_of(mut request: Request<Incoming>, stall_timeout: Duration) -> Reques
         true => RequestBody::Empty,
         false => RequestBody::stream(Upload::new(body, stall_timeout)),
     })
+}
+
+/// The answer to HEAD: the length that a GET would get, if it is known, and nothing of it. Whoever makes an answer need not
+/// know for what; a client takes a DATA frame here for a broken protocol.
+fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    Response::from_parts(head, ResponseBody::Empty)
 }
 
 /// The client promised a body and does not send it.

@@ -6,6 +6,7 @@
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -64,6 +65,15 @@ pub(super) struct Limiter {
 }
 
 impl Limiter {
+    /// One for addresses and one for users.
+    pub(super) fn by_address_and_user(limits: &Limits) -> [Arc<Self>; 2] {
+        let Limits { window_s, requests_per_address_per_s, requests_per_user_per_s, .. } = *limits;
+        [
+            Arc::new(Self::new(requests_per_address_per_s, window_s, limits.in_flight_per_address)),
+            Arc::new(Self::new(requests_per_user_per_s, window_s, limits.in_flight_per_user)),
+        ]
+    }
+
     pub(super) fn new(requests_per_s: u32, window_s: u64, in_flight: u32) -> Self {
         Self {
             rate: (requests_per_s > 0).then(|| Rate::new(requests_per_s, Duration::from_secs(window_s.max(1)))),

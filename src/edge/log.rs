@@ -22,6 +22,8 @@ pub(super) struct Record {
     pub(super) trail: Trail,
     /// Held until the last byte of the answer.
     pub(super) places: [Option<Place>; 2],
+    /// It is for the hub's own host; false as long as that is not known.
+    pub(super) is_for_hubs_host: bool,
     telling: Option<Telling>,
 }
 
@@ -50,7 +52,7 @@ struct Telling {
 impl Record {
     /// A record of which nobody wants to be told: only what is counted is noted in its trail.
     pub(super) fn untold() -> Self {
-        Self { trail: Trail::default(), places: [None, None], telling: None }
+        Self { trail: Trail::default(), places: [None, None], is_for_hubs_host: false, telling: None }
     }
 
     /// A record that begins now, of a request with this id.
@@ -83,7 +85,7 @@ impl Record {
             status: 0,
             bytes: 0,
         };
-        Self { trail: Trail::new(true), places: [None, None], telling: Some(telling) }
+        Self { trail: Trail::new(true), places: [None, None], is_for_hubs_host: false, telling: Some(telling) }
     }
 
     /// The client turned out to be this, behind the peer.

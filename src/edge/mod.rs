@@ -13,6 +13,7 @@ mod detail;
 mod forwarded;
 mod gather;
 mod health;
+mod hosts;
 mod http2;
 mod limits;
 mod log;
@@ -21,8 +22,10 @@ mod request_id;
 mod route;
 mod routed;
 mod starting;
+mod tickets;
 mod trace;
 mod upload;
+mod visitors;
 mod work;
 
 use std::sync::Arc;
@@ -33,17 +36,20 @@ use http::{HeaderValue, Request, Response};
 use tokio::sync::Semaphore;
 
 pub use config::{Config, Hsts, Http2Limits, PublicUrl};
-pub use connection::Arrival;
+pub use connection::{Arrival, serve_connection};
 pub use counts::{Counts, Figures, RequestFigure};
 pub use detail::{Detail, Facets, Place, TRAEFIK_BOUNDS_S};
+pub use forwarded::ForwardedBy;
 pub use health::Unready;
 pub use limits::Limits;
 pub use work::IgnoredPaths;
 
 use limits::Limiter;
+use tickets::Tickets;
+use visitors::Visitors;
 
 use crate::auth::Auth;
-use crate::model::{BasePath, Clock, Exchange, Routes, Unreachable};
+use crate::model::{BasePath, Clock, Exchange, Random, Routes, Unreachable};
 use crate::net::{RequestBody, ResponseBody};
 use crate::proxy::Proxy;
 use crate::routers::Routers;
@@ -103,6 +109,8 @@ pub struct Edge {
     strict_transport: Option<HeaderValue>,
     address_limiter: Arc<Limiter>,
     user_limiter: Arc<Limiter>,
+    visitors: Arc<Visitors>,
+    tickets: Arc<Tickets>,
     /// What the limiters count time from.
     begun: Instant,
 }
@@ -114,11 +122,12 @@ impl Edge {
         let hub_permits = Arc::new(Semaphore::new(parts.config.requests_in_hub));
         let strict_transport = parts.config.hsts.header(parts.config.public_url.is_some());
         let (counts, uploads) = (Counts::default(), upload::Uploads::default());
-        let Limits { window_s, requests_per_address_per_s, requests_per_user_per_s, .. } = parts.config.limits;
-        let Limits { in_flight_per_address, in_flight_per_user, .. } = parts.config.limits;
+        let [address_limiter, user_limiter] = Limiter::by_address_and_user(&parts.config.limits);
         Self {
-            address_limiter: Arc::new(Limiter::new(requests_per_address_per_s, window_s, in_flight_per_address)),
-            user_limiter: Arc::new(Limiter::new(requests_per_user_per_s, window_s, in_flight_per_user)),
+            address_limiter,
+            user_limiter,
+            visitors: Self::watched_visitors(&parts),
+            tickets: Arc::new(Tickets::new(Random::from_system())),
             begun: Instant::now(),
             parts: Arc::new(parts),
             counts,
@@ -126,6 +135,44 @@ impl Edge {
             uploads,
             strict_transport,
         }
+    }
+
+    /// Visitors who are looked at again whenever rights change.
+    fn watched_visitors(parts: &Parts) -> Arc<Visitors> {
+        let visitors = Arc::new(Visitors::default());
+        let (watched, auth, stopping) = (visitors.clone(), parts.auth.clone(), parts.tasks.stopping().clone());
+        let mut changes = auth.rights_changes();
+        parts.tasks.spawn(async move {
+            while let Some(Ok(())) = stopping.run_until_cancelled(changes.changed()).await {
+                watched.look_again(|caller, place| admit::may_stay(&auth, caller, place));
+            }
+        });
+        visitors
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.parts.config
+    }
+
+    /// The same edge under other settings: what it counts and what it holds goes on. Whoever serves connections is
+    /// handed a `Live<Edge>`, and takes the newest for each request.
+    #[must_use]
+    pub fn with_config(&self, config: Config, proxy: Proxy) -> Self {
+        let hub_permits = match self.parts.config.requests_in_hub == config.requests_in_hub {
+            true => self.hub_permits.clone(),
+            // Requests that are in the hub now are not counted against the new limit: they end within seconds.
+            false => Arc::new(Semaphore::new(config.requests_in_hub)),
+        };
+        let [address_limiter, user_limiter] = match self.parts.config.limits == config.limits {
+            true => [self.address_limiter.clone(), self.user_limiter.clone()],
+            // Counted from nothing: a window is seconds, and what is in flight ends within as many.
+            false => Limiter::by_address_and_user(&config.limits),
+        };
+        let strict_transport = config.hsts.header(config.public_url.is_some());
+        let parts = Arc::new(Parts { config, proxy, ..Parts::clone(&self.parts) });
+        Self { parts, hub_permits, address_limiter, user_limiter, strict_transport, ..self.clone() }
     }
 }
 

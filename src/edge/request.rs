@@ -24,7 +24,8 @@ use super::health::Probe;
 use super::log::Record;
 use super::request_id::{self, X_REQUEST_ID};
 use super::route::{self, Destination, ServerRoute, ServiceRoute};
-use super::{Arrival, Edge, forwarded, limits, log, trace, work};
+use super::visitors::Place;
+use super::{Arrival, Edge, PublicUrl, forwarded, limits, log, trace, work};
 use crate::auth::{self, Caller};
 use crate::model::{
     Aim, Door, NormalPath, Route, Security, ServerKey, ServiceName, Trail, Unreachable, Upstream, UserName, Visit,
@@ -32,7 +33,7 @@ use crate::model::{
 };
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 use crate::proxy::{Forwarding, ProxyError, Socket, TokenRule};
-use crate::routers::Router;
+use crate::routers::{Retries, Router};
 
 /// Where an ACME authority looks.
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -75,6 +76,7 @@ impl Edge {
         response.headers_mut().insert(X_REQUEST_ID, id);
         if let Some(strict_transport) = &self.strict_transport
             && arrival.door == Door::Public
+            && record.is_for_hubs_host
             && self.is_over_tls(arrival)
         {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, strict_transport.clone());
@@ -118,6 +120,7 @@ impl Edge {
         // What is not the hub's is offered to the routers: another host, and in clear text what is no path of ours.
         // On the hub's own host and in TLS they come after our own paths, below.
         let is_hubs_host = self.is_hubs_host(&site);
+        record.is_for_hubs_host = is_hubs_host;
         if (!is_hubs_host || !site.is_secure && !route::is_own(&parts.base, path))
             && arrival.door == Door::Public
             && (probe.is_none() || !is_hubs_host)
@@ -129,7 +132,8 @@ impl Edge {
         if let Some(probe) = probe {
             let headers = request.headers();
             return Ok(probe.answer(&parts.unready, || {
-                let read = Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, headers, uri.query());
+                let (door, label) = (arrival.door, site.label.as_deref());
+                let read = Credentials::read(&parts.auth, &parts.session_cookie, door, label, headers, uri.query());
                 read.map(|credentials| credentials.for_hub()).unwrap_or_default()
             }));
         }
@@ -143,6 +147,9 @@ impl Edge {
         // Where it goes.
         let destination = route::find(&parts.base, &parts.routes.current(), arrival.door, path)?;
         record.trail.aim = destination.aim();
+        if let Some(answer) = self.at_its_host(arrival, &request, &destination, &site, manner, record)? {
+            return Ok(answer);
+        }
         if matches!(destination, Destination::Hub)
             && !parts.routers.is_empty()
             && !route::is_own(&parts.base, path)
@@ -153,8 +160,9 @@ impl Edge {
         }
 
         // Who sends it, whether they may, and there it goes.
+        let (door, label) = (arrival.door, site.label.as_deref());
         let credentials =
-            Credentials::read(&parts.auth, &parts.session_cookie, arrival.door, request.headers(), uri.query())?;
+            Credentials::read(&parts.auth, &parts.session_cookie, door, label, request.headers(), uri.query())?;
         let provenance = Provenance::read(request.method(), request.headers(), is_websocket);
         match destination {
             Destination::MissingSlash => {
@@ -167,17 +175,18 @@ impl Edge {
                 self.limit_user(&caller, arrival.door, record)?;
                 record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
-                self.to_hub(request, caller, site, arrival.door).await
+                self.to_hub(request, caller, &site, arrival.door).await
             }
             Destination::NotReady(servers) => {
                 let caller = credentials.for_server();
                 self.limit_user(&caller, arrival.door, record)?;
                 record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
-                if let Some(page) = self.admit_to_server(&caller, &servers, &uri, manner)? {
+                if let Some(page) = self.admit_to_server(&caller, &servers, &request, &site, manner)? {
                     return Ok(page);
                 }
-                self.to_hub(request, caller, site, arrival.door).await
+                let response = self.to_hub(request, caller, &site, arrival.door).await?;
+                self.as_said_elsewhere(response, &site)
             }
             Destination::Ready(found) => {
                 let caller = credentials.for_server();
@@ -185,7 +194,7 @@ impl Edge {
                 record.trail.sent_by(name_of(&caller));
                 admit::provenance(&caller, provenance, site.authority.as_str())?;
                 let servers = std::slice::from_ref(&found.server);
-                if let Some(page) = self.admit_to_server(&caller, servers, &uri, manner)? {
+                if let Some(page) = self.admit_to_server(&caller, servers, &request, &site, manner)? {
                     return Ok(page);
                 }
                 self.parts.auth.note_visit(&caller, &found.server, site.client);
@@ -203,7 +212,7 @@ impl Edge {
     }
 
     /// Counts the request for its user. What comes by the private door is the servers' own, and exempt.
-    fn limit_user(&self, caller: &Caller, door: Door, record: &mut Record) -> Result<(), Refusal> {
+    pub(super) fn limit_user(&self, caller: &Caller, door: Door, record: &mut Record) -> Result<(), Refusal> {
         if self.user_limiter.is_on()
             && door == Door::Public
             && let Some(user) = caller.user()
@@ -220,21 +229,31 @@ impl Edge {
         let mut authority = admit::authority_of(uri.authority(), headers)?;
         if arrival.door == Door::Private {
             // Whatever name containers know us by is right there; the answer is for a token alone.
-            return Ok(Site { client: peer, authority, is_secure: true, is_ours: true });
+            return Ok(Site { client: peer, authority, is_secure: true, is_ours: true, label: None });
         }
         let is_from_proxy = forwarded::is_trusted(&config.trusted_proxies, peer);
-        if let Some(host) = forwarded::host(headers).filter(|_| is_from_proxy) {
-            authority = host.parse().map_err(|_| Refusal::bad("its X-Forwarded-Host is not valid"))?;
+        if is_from_proxy {
+            if !forwarded::is_readable(config.forwarded_by, headers) {
+                return Err(Refusal::bad("its Forwarded header cannot be read"));
+            }
+            if let Some(host) = forwarded::host(config.forwarded_by, headers) {
+                authority = host.parse().map_err(|_| Refusal::bad("the host that its proxy forwards is not valid"))?;
+            }
         }
         let is_certified = |host: &str| (self.parts.is_certified)(host);
-        let is_ours = admit::is_our_host(&authority, config.public_url.as_ref(), is_certified);
         let is_secure = match &arrival.security {
-            Security::Tls(_) => !is_from_proxy || forwarded::came_by_tls(headers),
-            Security::Plain => is_from_proxy && forwarded::came_by_tls(headers),
+            Security::Tls(_) => !is_from_proxy || forwarded::came_by_tls(config.forwarded_by, headers),
+            Security::Plain => is_from_proxy && forwarded::came_by_tls(config.forwarded_by, headers),
             Security::PlainOnTlsPort => false,
         };
-        let client = forwarded::client(&config.trusted_proxies, peer, headers);
-        Ok(Site { client, authority, is_secure, is_ours })
+        // In clear text the port is another's; such a request is sent to the right one.
+        let label = config.user_hosts.as_ref().and_then(|hosts| match is_secure {
+            true => hosts.label_of(authority.as_str()),
+            false => hosts.label_at_any_port(authority.host()),
+        });
+        let is_ours = label.is_some() || admit::is_our_host(&authority, config.public_url.as_ref(), is_certified);
+        let client = forwarded::client(config.forwarded_by, &config.trusted_proxies, peer, headers);
+        Ok(Site { client, authority, is_secure, is_ours, label })
     }
 
     /// For a host that is none of ours: a router may have it for other paths.
@@ -267,6 +286,9 @@ impl Edge {
             let mut response = self.to_router(request, router, arrival, site, manner, note_user).await?;
             if let Some(upstream) = response.extensions_mut().remove::<Arc<Upstream>>() {
                 record.trail.was_answered_by(upstream, asked_at, response.status().as_u16());
+            }
+            if let Some(Retries(retries)) = response.extensions_mut().remove() {
+                record.trail.retries = retries;
             }
             Ok(response)
         })
@@ -303,8 +325,9 @@ impl Edge {
             let public_host = url.authority().parse::<Authority>();
             public_host.is_ok_and(|public_host| public_host.host().eq_ignore_ascii_case(host))
         });
-        let origin = match public_url {
-            Some(public_url) => public_url.origin(),
+        let user_origin = config.user_hosts.as_ref().and_then(|hosts| Some(hosts.origin_of(site.label.as_ref()?)));
+        let origin = match user_origin.or_else(|| public_url.map(PublicUrl::origin)) {
+            Some(origin) => origin,
             // The port that was asked for is the TLS port already, or the proxy's matter.
             None if is_from_proxy || arrival.security == Security::PlainOnTlsPort => {
                 format!("https://{}", site.authority)
@@ -324,18 +347,23 @@ impl Edge {
         &self,
         caller: &Caller,
         servers: &[ServerKey],
-        uri: &Uri,
+        request: &Request<RequestBody>,
+        site: &Site,
         manner: &Manner,
     ) -> Result<Option<Response<ResponseBody>>, Refusal> {
+        let uri = request.uri();
         let user_exists = servers.first().is_some_and(|server| self.parts.auth.user(&server.user).is_some());
         match admit::server(caller, servers, user_exists) {
             Admission::Admitted if !auth::must_change_password(caller) => Ok(None),
             Admission::Admitted if manner.is_navigation() => {
-                let change = with_next(format!("{}change-password", self.parts.base.hub()), uri);
+                let change = with_next(format!("{}change-password", self.hub_of(site)), uri);
                 Ok(Some(answer::redirect(StatusCode::SEE_OTHER, &change)))
             }
             Admission::Admitted => Err(Refusal::PasswordFirst),
             Admission::Hidden => Err(Refusal::NotFound),
+            Admission::Anonymous if manner.is_navigation() && site.label.is_some() => {
+                Ok(Some(self.to_fetch_a_ticket(site, uri, request.headers())))
+            }
             Admission::Anonymous if manner.is_navigation() => {
                 let login = with_next(format!("{}login", self.parts.base.hub()), uri);
                 Ok(Some(answer::redirect(StatusCode::FOUND, &login)))
@@ -348,7 +376,7 @@ impl Edge {
         &self,
         request: Request<RequestBody>,
         caller: Caller,
-        site: Site,
+        site: &Site,
         door: Door,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let config = &self.parts.config;
@@ -362,7 +390,7 @@ impl Edge {
         let _permit = self.hub_permits.try_acquire().map_err(|_| Refusal::HubBusy)?;
         let ended = caller.ended().cloned();
         request.extensions_mut().insert(caller);
-        request.extensions_mut().insert(Visit { address: site.client, origin: self.origin_of(&site, door), door });
+        request.extensions_mut().insert(Visit { address: site.client, origin: self.origin_of(site, door), door });
 
         let answered = tokio::time::timeout(limit, (self.parts.hub)(request)).await;
         let mut response = answered.map_err(slow)?;
@@ -387,11 +415,19 @@ impl Edge {
         let parts = &*self.parts;
         let ServerRoute { server, route } = found;
         let original = request.uri().clone();
+        let takes_lines = request.version() <= Version::HTTP_11;
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
         // A token gives its owner's rights to whoever sees it: only the owner's own server may.
         let is_foreign =
             credentials.own_tokens().any(|token| token.owner.user().is_none_or(|user| user.name != server.user));
         let visiting = is_foreign.then(|| parts.auth.visiting_token(caller, server)).flatten();
+        let visit = if caller.user().is_some_and(|user| user.name == server.user) {
+            None
+        } else {
+            let visit = self.visitors.begin(caller, Place::Server(server.clone()));
+            // They have been let in a moment ago, before a change of rights would have cut them.
+            visit.filter(|_| auth::may_access_server(caller, server)).map(Some).ok_or(Refusal::NotFound)?
+        };
         let token = match (&visiting, is_foreign) {
             (Some(visiting), _) => TokenRule::Replace(visiting),
             (None, true) => TokenRule::Remove,
@@ -408,6 +444,8 @@ impl Edge {
         let facts = Forwarding {
             is_activity: is_person(caller) && meaning.is_work,
             socket: meaning.socket,
+            takes_lines,
+            ended: visit.as_ref().or(caller.ended()),
             ..self.forwarding(route, caller, site, token)
         };
         trail.ask(&route.upstream);
@@ -424,7 +462,7 @@ impl Edge {
         let is_stopped = matches!(error, ProxyError::Unreachable { .. } | ProxyError::Gone { .. });
         if is_stopped && manner.is_navigation() {
             // The start page starts it again and comes back here; an error page would be the end of the way.
-            return Ok(answer::redirect(StatusCode::SEE_OTHER, &self.start_page(server, &original)));
+            return Ok(answer::redirect(StatusCode::SEE_OTHER, &self.start_page(server, site, &original)));
         }
         Err(error.into())
     }
@@ -441,6 +479,7 @@ impl Edge {
         trail: &mut Trail,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let parts = &*self.parts;
+        let takes_lines = request.version() <= Version::HTTP_11;
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
         let foreign = credentials.own_tokens().find(|token| !token.is_for_service(service));
         let visitor = foreign.map(|token| Caller::Token(token.clone()));
@@ -450,7 +489,7 @@ impl Edge {
             (None, Some(_)) => TokenRule::Remove,
             (None, None) => TokenRule::Pass,
         };
-        let facts = self.forwarding(route, caller, site, token);
+        let facts = Forwarding { takes_lines, ..self.forwarding(route, caller, site, token) };
         trail.ask(&route.upstream);
         let response = parts.proxy.forward(request, &route.upstream, facts).await.map_err(Refusal::Service)?;
         trail.answered(response.status().as_u16());
@@ -476,6 +515,7 @@ impl Edge {
             ended: caller.ended(),
             is_activity: false,
             socket: Socket::Other,
+            takes_lines: false,
             relay: None,
         }
     }
@@ -486,9 +526,9 @@ impl Edge {
     }
 
     /// `{base}hub/spawn-pending/{user}[/{server}]?next=…`
-    fn start_page(&self, server: &ServerKey, original: &Uri) -> String {
+    fn start_page(&self, server: &ServerKey, site: &Site, original: &Uri) -> String {
         let user = percent_encode(server.user.as_str());
-        let mut page = format!("{}spawn-pending/{user}", self.parts.base.hub());
+        let mut page = format!("{}spawn-pending/{user}", self.hub_of(site));
         if !server.name.is_default() {
             page = format!("{page}/{}", percent_encode(server.name.as_str()));
         }
@@ -512,6 +552,8 @@ pub(super) struct Site {
     pub(super) is_secure: bool,
     /// False for a host under which only routers answer, if anybody does.
     pub(super) is_ours: bool,
+    /// Of a user's own host, and no other.
+    pub(super) label: Option<String>,
 }
 
 /// How an answer should be given, kept while the request itself goes elsewhere.
@@ -560,7 +602,7 @@ fn check_names(request: &Request<RequestBody>) -> Result<(), Refusal> {
     Err(Refusal::bad("a malformed header name"))
 }
 
-fn name_of(caller: &Caller) -> Option<&UserName> {
+pub(super) fn name_of(caller: &Caller) -> Option<&UserName> {
     caller.user().map(|user| &user.name)
 }
 

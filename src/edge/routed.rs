@@ -16,12 +16,13 @@ use super::caller::Credentials;
 use super::request::{Manner, Site, limit_body, with_next};
 use super::request_id::X_REQUEST_ID;
 use super::starting::{self, START};
+use super::visitors::Place;
 use super::{Arrival, Edge};
 use crate::auth::{self, Caller, User};
 use crate::model::{GroupName, Security, percent_encode};
 use crate::net::{OnUpgrade, RequestBody, ResponseBody};
 use crate::proxy::{confine_answer, remove_claims};
-use crate::routers::{Access, EntryPoint, Facts, Question, Router, ServeError};
+use crate::routers::{Access, EntryPoint, Facts, Question, Retries, Router, ServeError};
 
 /// What has no id; `answer` gives each request one.
 static NO_ID: HeaderValue = HeaderValue::from_static("");
@@ -91,6 +92,7 @@ impl Edge {
         }
 
         // Who asks, and may they. Public routers know nobody: a session neither matters nor is it looked up there.
+        let mut visit = None;
         let (caller, has_token) = if router.access == Access::Public {
             let has_token = Credentials::has_own_token(&parts.auth, request.headers(), original.query())?;
             (Caller::Anonymous, has_token)
@@ -105,6 +107,7 @@ impl Edge {
                 &parts.auth,
                 &parts.session_cookie,
                 arrival.door,
+                None,
                 request.headers(),
                 original.query(),
             )?;
@@ -112,6 +115,9 @@ impl Edge {
             let caller = credentials.for_server();
             note_user(&caller)?;
             admit::provenance(&caller, provenance, site.authority.as_str())?;
+            if matches!(router.access, Access::Group(_) | Access::Admin) {
+                visit = self.visitors.begin(&caller, Place::Router(router.access.clone()));
+            }
             if let Some(page) = self.admit_to_router(&caller, router, &original, manner)? {
                 return Ok(page);
             }
@@ -149,7 +155,7 @@ impl Edge {
         add_forwarded(request.headers_mut(), &facts);
         let request = limit_body(request, parts.config.server_body_limit_bytes)?;
         let wait = !manner.is_navigation();
-        let mut response = parts.routers.answer(router, request, &facts, caller.ended(), wait).await;
+        let mut response = parts.routers.answer(router, request, &facts, visit.as_ref().or(caller.ended()), wait).await;
         confine_answer(response.headers_mut(), &parts.session_cookie, is_hubs_host);
         let Some(error) = response.extensions_mut().remove::<Arc<ServeError>>() else { return Ok(response) };
         // Nobody but us has answered: a page for people, JSON for programs; what middlewares have added stays.
@@ -158,6 +164,9 @@ impl Edge {
         let own: Vec<HeaderName> = page.headers().keys().cloned().chain([CONTENT_LENGTH]).collect();
         for (name, value) in response.headers().iter().filter(|(name, _)| !own.contains(name)) {
             page.headers_mut().append(name, value.clone());
+        }
+        if let Some(retries) = response.extensions_mut().remove::<Retries>() {
+            page.extensions_mut().insert(retries);
         }
         Ok(page)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{activity, notices};
-use crate::model::{BasePath, ServerName};
+use crate::model::{BasePath, ServerKey, ServerName, UserHosts};
 
 /// Everything the hub can be told.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Config {
     pub base: BasePath,
     /// Scheme and host under which everybody reaches us, if that is configured: `https://lab.example.org`.
     pub public_origin: Option<String>,
+    /// With `isolation = "subdomain"`: the hosts of users' servers.
+    pub user_hosts: Option<UserHosts>,
     /// The version of JupyterHub whose contract we keep: servers and clients gate features on it.
     pub jupyterhub_version: String,
     /// Name of the session cookie on the public door (`auth::session_cookie_name`).
@@ -90,6 +92,7 @@ impl Default for Config {
         Self {
             base: BasePath::parse("/").expect("the root is a base path"),
             public_origin: None,
+            user_hosts: None,
             jupyterhub_version: "6.1.1".to_owned(),
             session_cookie: "__Host-Http-slipway".to_owned(),
             session_cookie_age_s: 14 * 24 * 3600,
@@ -133,6 +136,21 @@ impl Config {
     /// `{base}hub/<page>`.
     pub(super) fn hub(&self, page: &str) -> String {
         format!("{}hub/{page}", self.base)
+    }
+
+    /// Where people find a server: its path, with the origin in front of it where users have hosts of their own.
+    pub(super) fn address_of(&self, server: &ServerKey) -> String {
+        let origin = self.user_hosts.as_ref().map(|hosts| hosts.origin(&server.user)).unwrap_or_default();
+        origin + &server.prefix(&self.base)
+    }
+
+    /// The same with scheme and host, if it is known under which people reach us.
+    pub(super) fn full_address_of(&self, server: &ServerKey) -> Option<String> {
+        match (&self.user_hosts, &self.public_origin) {
+            (Some(_), _) => Some(self.address_of(server)),
+            (None, Some(origin)) => Some(format!("{origin}{}", server.prefix(&self.base))),
+            (None, None) => None,
+        }
     }
 
     pub(super) fn request_timeout(&self) -> Duration {

@@ -119,6 +119,7 @@ impl HubError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy { .. } | Self::Slow { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(error) if error.is_without_room() => StatusCode::INSUFFICIENT_STORAGE,
             Self::StartFailed(_) | Self::Store(_) | Self::Template(_) | Self::Wiring(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -158,6 +159,11 @@ impl HubError {
             Self::StartFailed(failure) => failure.sentence.clone(),
             Self::Refused { text, .. } => text.clone(),
             Self::Answer { message, .. } => message.clone(),
+            Self::Store(error) if error.is_without_room() => {
+                "The disk on which Slipway keeps its data is full. The change may not have been written; look before you try \
+                 again when there is room."
+                    .to_owned()
+            }
             Self::Store(StoreError::Unknown(_)) => {
                 "The change could not be written for certain; look before you try again.".to_owned()
             }

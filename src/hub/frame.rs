@@ -11,7 +11,8 @@ use minijinja::value::Value;
 use super::cookies::{NewCookie, values};
 use super::error::HubError;
 use super::extract::CallerOf;
-use super::{HubState, xsrf};
+use super::templates::moment;
+use super::{CertificateTrouble, HubState, xsrf};
 use crate::auth::Caller;
 
 /// The frame of one page.
@@ -65,12 +66,35 @@ impl Frame {
             section => section_of(&self.here, &self.state.config.base.hub()),
             here => self.here,
             change_count => self.change_count,
+            certificate_troubles => self.is_admin.then(|| troubles(&self.state)),
         };
         let html = self.state.views.render(template, context! { ..page, ..frame })?;
         let content_type = [(CONTENT_TYPE, "text/html; charset=utf-8")];
         let mut response = (status, content_type, html).into_response();
         set_cookies(&mut response, &self.cookies);
         Ok(response)
+    }
+}
+
+/// Names shown at the head of each page; the rest is a number. 3: an authority that is away troubles all names at once.
+const TROUBLES_SHOWN: usize = 3;
+
+/// What every administrator should hear of on whatever page: certificates that are ordered and do not come.
+fn troubles(state: &HubState) -> Value {
+    let troubles = (state.host_facts)().map(|facts| facts.certificate_troubles).unwrap_or_default();
+    let now = state.clock.now();
+    let of = |one: &CertificateTrouble| {
+        context! {
+            name => &one.name,
+            problem => one.problem.as_ref().map(|problem| problem.trim_end_matches('.')),
+            ends => one.ends_at.map(moment),
+            is_over => one.ends_at.is_some_and(|ends_at| ends_at <= now),
+            next_try => moment(one.next_try.max(now)),
+        }
+    };
+    context! {
+        first => troubles.iter().take(TROUBLES_SHOWN).map(of).collect::<Vec<_>>(),
+        more => troubles.len().saturating_sub(TROUBLES_SHOWN),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct HostFacts {
     pub store: StoreShown,
     /// What is served; the first is for whoever asks for none of their names.
     pub certificates: Vec<CertificateShown>,
+    /// Names whose certificates are ordered and that somebody should look after.
+    pub certificate_troubles: Vec<CertificateTrouble>,
     /// Processors.
     pub cores: Option<usize>,
     /// How many of them were wanted on average in the last minute.
@@ -96,6 +98,23 @@ pub struct StoreShown {
     pub size_bytes: Option<u64>,
     /// When it was last written to.
     pub written_at: Option<Timestamp>,
+    /// When the newest copy was made, if there is one.
+    pub copied_at: Option<Timestamp>,
+    /// Why the last copy that was due could not be made.
+    pub copy_problem: Option<String>,
+}
+
+/// A certificate that is ordered and does not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateTrouble {
+    /// The host name.
+    pub name: String,
+    /// Why the last try failed, in one line.
+    pub problem: Option<String>,
+    /// Until when the one of before is good, if there is one.
+    pub ends_at: Option<Timestamp>,
+    /// Not before then it is tried again.
+    pub next_try: Timestamp,
 }
 
 /// A certificate that is served.

@@ -122,4 +122,39 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn fuzzed_next_addresses_stay_on_this_site() {
+        let words = [
+            "//",
+            "///",
+            "/\\",
+            "\\",
+            "https://hub.example",
+            "https://evil",
+            "//hub.example",
+            "@",
+            ":",
+            "%2f",
+            "%5c",
+            "\t",
+            "?",
+            "#",
+            "javascript:",
+            "/hub/",
+            "\u{2044}",
+            "\u{ff0f}",
+            "hub.example.evil",
+            ".",
+        ];
+        crate::fuzz::fuzz("next", &words, |bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
+            let Some(next) = next_url(Some(text), "https://hub.example") else { return crate::fuzz::outcome(0) };
+            // A browser takes away tabs and line ends and reads a backslash as a slash; then two slashes begin a host.
+            assert!(next.starts_with('/') && !next.starts_with("//"), "{text:?} became {next:?}");
+            assert!(!next.bytes().any(|byte| byte == b'\\' || byte <= b' ' || byte == 127), "{text:?} became {next:?}");
+            assert_eq!(next_url(Some(&next), "https://hub.example").as_deref(), Some(&*next), "{text:?}");
+            crate::fuzz::outcome((text.starts_with('/'), next.len().cmp(&text.len()), next.contains('%')))
+        });
+    }
 }

@@ -25,7 +25,7 @@ use super::frame::{Frame, visitor_cookie};
 use super::landing::with_next;
 use super::xsrf::{self, Verdict};
 use crate::auth::{self, Caller};
-use crate::model::{Door, Visit};
+use crate::model::{Door, Visit, with_causes};
 
 /// Our pages: nothing but our own files, no inline script or style, no frame around them.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -35,7 +35,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// The same for a page whose form leads on to `origin`; None if that is no origin.
 pub(super) fn page_policy_with_form_to(origin: &str) -> Option<HeaderValue> {
     // Nothing that could end the rule and begin another.
-    let is_plain = origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:/[]".contains(&byte));
+    let is_plain = origin.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:/[]*".contains(&byte));
     let policy = PAGE_POLICY.replace("form-action 'self'", &format!("form-action 'self' {origin}"));
     if is_plain { HeaderValue::try_from(policy).ok() } else { None }
 }
@@ -50,6 +50,13 @@ pub(super) async fn stamp(State(state): State<HubState>, request: Request, next:
     let opener_policy = opener_policy(request.headers());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if let Some(hosts) = &state.config.user_hosts
+        && !headers.contains_key(header::CONTENT_SECURITY_POLICY)
+        && let Some(policy) = page_policy_with_form_to(&hosts.all_origins())
+    {
+        // Browsers hold a form to this also where its answer sends them on to: after signing in, to one's own host.
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     if let Ok(version) = HeaderValue::from_str(&state.config.jupyterhub_version) {
         headers.insert("x-jupyterhub-version", version);
     }
@@ -327,6 +334,7 @@ pub(super) async fn show_errors_as_pages(State(state): State<HubState>, request:
     let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
     let headers = request.headers().clone();
     let path = request.uri().path().to_owned();
+    let is_shown = is_shown_to_a_person(&state, &request);
     let response = next.run(request).await;
     let Some(error) = raised(&response) else { return response };
     log(&error, &caller, &path);
@@ -335,17 +343,31 @@ pub(super) async fn show_errors_as_pages(State(state): State<HubState>, request:
         return (StatusCode::FOUND, [(header::LOCATION, location)]).into_response();
     }
     let (title, sentence) = error.for_people();
-    let page = context! { status => error.status().as_u16(), title, sentence };
-    let frame = Frame::new(&state, &caller, &headers, &path);
+    // Of the edge, which has checked or made it: what to quote when one asks an administrator.
+    let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let page = context! { status => error.status().as_u16(), title, sentence, request_id };
+    // A script reads what it is answered, also on a server's page of our origin: an error tells it nothing of who is signed
+    // in, and above all not the form token that every page of a signed-in person carries.
+    let seen_by = if is_shown { caller } else { Caller::Anonymous };
+    let frame = Frame::new(&state, &seen_by, &headers, &path);
     let mut shown = match frame.show(error.status(), "error.html", page) {
         Ok(page) => page,
         Err(broken) => {
-            error!(error = %chain(&broken), "the error page could not be rendered");
+            error!(error = %with_causes(&broken), "the error page could not be rendered");
             (error.status(), "Something went wrong.").into_response()
         }
     };
+    if !is_shown {
+        shown.headers_mut().remove(header::SET_COOKIE);
+    }
     copy_head(&error, response.headers(), &mut shown);
     shown
+}
+
+/// False where a script, a frame or a form of another page gets the answer.
+fn is_shown_to_a_person(state: &HubState, request: &Request) -> bool {
+    let Some(visit) = request.extensions().get::<Visit>() else { return false };
+    is_by_a_person(request.method(), request.headers(), &visit.origin) || is_read_by_our_page(state, request)
 }
 
 /// Turns errors of the API into JSON, and logs them.
@@ -411,7 +433,7 @@ fn copy_head(error: &HubError, from: &HeaderMap, to: &mut Response) {
 
 fn log(error: &HubError, caller: &Caller, path: &str) {
     let user = caller.name().map(str::to_owned);
-    let cause = chain(error);
+    let cause = with_causes(error);
     if error.is_ours_to_mend() {
         error!(user, path, error = cause, "a request failed");
     } else if matches!(error, HubError::FormToken(_) | HubError::NotANavigation) {
@@ -419,17 +441,6 @@ fn log(error: &HubError, caller: &Caller, path: &str) {
     } else {
         debug!(user, path, error = cause, "a request was answered with an error");
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

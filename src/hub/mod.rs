@@ -40,7 +40,9 @@ use tokio::sync::Semaphore;
 pub use activity::Config as ActivityConfig;
 pub use config::Config;
 pub use counts::{RequestFigure, Requests};
-pub use host::{CertificateShown, EngineDisk, EngineShown, Filled, HostFacts, HostFactsOf, OwnShown, StoreShown};
+pub use host::{
+    CertificateShown, CertificateTrouble, EngineDisk, EngineShown, Filled, HostFacts, HostFactsOf, OwnShown, StoreShown,
+};
 pub use host_history::{HostHistory, HostShares};
 pub use notices::Config as NoticesConfig;
 pub use program::{Program, SettingShown};
@@ -48,7 +50,7 @@ pub use router::router;
 
 use crate::auth::Auth;
 use crate::gpu::Gpus;
-use crate::model::{Clock, Random, Timestamp};
+use crate::model::{Clock, Live, Random, Timestamp};
 use crate::routers::view::{View, ViewOf};
 use crate::services::Services;
 use crate::spawner::Spawner;
@@ -56,7 +58,10 @@ use crate::spawner::Spawner;
 /// What every handler works with; each takes what it needs. Cheap to clone.
 #[derive(Clone)]
 pub struct HubState {
+    /// What this request is answered by, from its beginning to its end.
     config: Arc<Config>,
+    /// The newest, for what goes on beside requests.
+    newest: Live<Config>,
     auth: Auth,
     spawner: Spawner,
     services: Services,
@@ -122,6 +127,7 @@ impl HubState {
             routes_view: Arc::new(View::default),
             health_limit: Arc::default(),
             activity: Arc::default(),
+            newest: Live::new(config.clone()),
             config: Arc::new(config),
             auth,
             spawner,
@@ -130,6 +136,20 @@ impl HubState {
             clock,
             random,
         }
+    }
+
+    /// The same hub under other settings, to be routed anew (`router`). Background work takes them up, too.
+    #[must_use]
+    pub fn with_config(self, config: Config, settings: Vec<SettingShown>) -> Self {
+        self.newest.publish(config.clone());
+        let program = Program { settings: settings.into(), ..self.program };
+        Self { views: Arc::new(templates::Views::new(&config)), config: Arc::new(config), program, ..self }
+    }
+
+    /// What a request would be answered by.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// With what is known of the host that we run on.

@@ -10,16 +10,21 @@ use futures_util::future::BoxFuture;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
+use super::address::ListenAddress;
+use super::admission::{Admission, Beginning};
 use super::counts::Counts;
 use super::permits::{Permit, Permits};
+use super::socket::{Bound, Socket, set_inherited};
 use super::stream::{Bytes, Stream};
-use super::tls;
+use super::unix::{self, SocketAccess};
 use super::wire::Wire;
-use crate::model::{Network, Security};
+use super::{activated, proxy_protocol, tls};
+use crate::model::{Live, Security};
 use crate::tasks::Tasks;
 
 /// Bounds of accepting.
@@ -56,7 +61,7 @@ impl Default for AcceptLimits {
 #[error("cannot listen on {address}")]
 pub struct BindError {
     /// The address.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
     /// What the system says.
     #[source]
     pub cause: io::Error,
@@ -81,37 +86,50 @@ pub type Serve = Arc<dyn Fn(Connection) -> BoxFuture<'static, ()> + Send + Sync>
 /// Bound sockets that do not accept yet.
 #[derive(Debug)]
 pub struct Listener {
-    sockets: Vec<TcpListener>,
-    limits: AcceptLimits,
+    sockets: Vec<Bound>,
+    admission: Live<Admission>,
     permits: Permits,
-    unlimited: Vec<Network>,
     counts: Counts,
 }
 
 impl Listener {
-    /// Binds all `addresses`. Peers in `unlimited` are free of the limit per address. Must run in a runtime.
+    /// Binds all `addresses`; of connections that come there, `admission` is asked anew for each. Must run in a runtime.
     ///
     /// # Errors
     /// If one of them cannot be had.
-    pub fn bind(addresses: &[SocketAddr], limits: &AcceptLimits, unlimited: &[Network]) -> Result<Self, BindError> {
-        let bind = |address: &SocketAddr| {
-            // `[::]` beside `0.0.0.0` with the same port: each takes its own family.
-            let shares_port = addresses.iter().any(|other| other.is_ipv4() && other.port() == address.port());
-            bind_one(*address, shares_port, limits.backlog).map_err(|cause| BindError { address: *address, cause })
-        };
-        Ok(Self {
-            sockets: addresses.iter().map(bind).collect::<Result<_, _>>()?,
-            permits: Permits::new(limits.connections, limits.connections_per_address),
-            limits: limits.clone(),
-            unlimited: unlimited.to_vec(),
-            counts: Counts::default(),
-        })
+    pub fn bind(
+        addresses: &[ListenAddress],
+        access: &SocketAccess,
+        admission: impl Into<Live<Admission>>,
+    ) -> Result<Self, BindError> {
+        let admission: Live<Admission> = admission.into();
+        let limits = admission.read().limits.clone();
+        let mut sockets = Vec::new();
+        for address in addresses {
+            let failed = |cause| BindError { address: address.clone(), cause };
+            match address {
+                ListenAddress::Tcp(tcp) => {
+                    // `[::]` beside `0.0.0.0` with the same port: each takes its own family.
+                    let is_v4_there = |other: &ListenAddress| matches!(other, ListenAddress::Tcp(other) if other.is_ipv4() && other.port() == tcp.port());
+                    let shares_port = addresses.iter().any(is_v4_there);
+                    sockets.push(Bound::Tcp(bind_one(*tcp, shares_port, limits.backlog).map_err(failed)?));
+                }
+                ListenAddress::Unix(path) => {
+                    let (socket, file) = unix::bind_for(path, access).map_err(failed)?;
+                    sockets.push(Bound::Unix { listener: socket, _file: Some(file) });
+                }
+                ListenAddress::Systemd(name) => {
+                    sockets.extend(activated::take(name).map_err(|error| failed(io::Error::other(error)))?);
+                }
+            }
+        }
+        Ok(Self { sockets, permits: Permits::new(limits.connections), admission, counts: Counts::default() })
     }
 
-    /// Where it really listens: what port 0 has become.
+    /// Where it really listens: what port 0 has become. Unix sockets are not among them.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+        self.sockets.iter().filter_map(Bound::local_address).collect()
     }
 
     /// What it counts, from now on.
@@ -125,9 +143,8 @@ impl Listener {
     pub fn run(self, tasks: &Tasks, tls: Option<TlsAcceptor>, serve: Serve) {
         let shared = Arc::new(Shared {
             tasks: tasks.clone(),
-            limits: self.limits,
+            admission: self.admission,
             permits: self.permits,
-            unlimited: self.unlimited,
             counts: self.counts,
             tls,
             serve,
@@ -141,12 +158,36 @@ impl Listener {
 
 struct Shared {
     tasks: Tasks,
-    limits: AcceptLimits,
+    admission: Live<Admission>,
     permits: Permits,
-    unlimited: Vec<Network>,
     counts: Counts,
     tls: Option<TlsAcceptor>,
     serve: Serve,
+}
+
+impl Shared {
+    fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.admission.read().limits.handshake_timeout_s)
+    }
+
+    /// The place of one more connection from `address`; none: it has its share, which has been told.
+    fn permit(&self, all: OwnedSemaphorePermit, address: IpAddr) -> Option<Permit> {
+        let admission = self.admission.read();
+        if admission.is_unlimited(address) {
+            return Some(Permits::for_proxy(all));
+        }
+        let limit = admission.limits.connections_per_address;
+        let permit = self.permits.for_address(all, address, limit);
+        if permit.is_none() {
+            self.counts.here().turned_away.one();
+            let count = self.counts.figures().turned_away;
+            // Powers of two: a flood of connections must not become a flood of lines.
+            if count.is_power_of_two() {
+                warn!(%address, limit, count, "connection turned away: this address has its share");
+            }
+        }
+        permit
+    }
 }
 
 fn bind_one(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListener> {
@@ -166,8 +207,7 @@ fn bind_one(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpL
     };
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuseaddr(true)?;
-    // Inherited by accepted sockets: finds peers that vanished without a word.
-    socket.set_keepalive(true)?;
+    set_inherited(&socket)?;
     match socket.bind(address) {
         // IPv6 compiled in but switched off: no address of it can be had.
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && address == unspecified_v6(address.port()) => {
@@ -182,7 +222,7 @@ fn unspecified_v6(port: u16) -> SocketAddr {
     SocketAddr::from(([0; 8], port))
 }
 
-async fn accept_until_stop(socket: TcpListener, shared: Arc<Shared>) {
+async fn accept_until_stop(socket: Bound, shared: Arc<Shared>) {
     let mut reserve = spare_descriptor();
     let stopping = shared.tasks.stopping().clone();
     loop {
@@ -194,15 +234,18 @@ async fn accept_until_stop(socket: TcpListener, shared: Arc<Shared>) {
         };
         match accepted {
             (all, Ok((stream, peer))) => {
-                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-                let is_unlimited = shared.unlimited.iter().any(|network| network.contains(peer.ip()));
-                let permit = match is_unlimited {
-                    true => Some(Permits::for_proxy(all)),
-                    false => shared.permits.for_address(all, peer.ip()),
-                };
-                match permit {
-                    Some(permit) => shared.tasks.spawn(shake_hands(stream, peer, permit, shared.clone())),
-                    None => turn_away(&shared, peer.ip()),
+                let beginning = shared.admission.read().beginning(peer.ip());
+                match beginning {
+                    Beginning::AsItIs => {
+                        let Some(permit) = shared.permit(all, peer.ip()) else { continue };
+                        shared.tasks.spawn(shake_hands(stream, peer, permit, shared.clone()));
+                    }
+                    // Whom it comes from, and so whose share it is, is not known yet.
+                    Beginning::ProxyHeader => shared.tasks.spawn(hear_proxy(stream, peer, all, shared.clone())),
+                    Beginning::Refused => {
+                        shared.counts.here().turned_away.one();
+                        debug!(address = %peer.ip(), "not one of listener.proxy_protocol: refused");
+                    }
                 }
             }
             (_, Err(error)) if is_exhaustion(&error) => {
@@ -216,7 +259,7 @@ async fn accept_until_stop(socket: TcpListener, shared: Arc<Shared>) {
                 reserve = spare_descriptor();
                 tokio::select! {
                     () = stopping.cancelled() => return,
-                    () = tokio::time::sleep(Duration::from_millis(shared.limits.pause_ms)) => {}
+                    () = tokio::time::sleep(Duration::from_millis(shared.admission.read().limits.pause_ms)) => {}
                 }
             }
             // The peer was gone before we took it.
@@ -225,15 +268,36 @@ async fn accept_until_stop(socket: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn shake_hands(stream: TcpStream, peer: SocketAddr, permit: Permit, shared: Arc<Shared>) {
-    let Ok(local) = stream.local_addr() else { return };
+/// Reads the PROXY header, then goes on as if the client that it names had connected.
+async fn hear_proxy(mut stream: Socket, proxy: SocketAddr, all: OwnedSemaphorePermit, shared: Arc<Shared>) {
+    let limit = shared.handshake_timeout();
+    let heard = tokio::select! {
+        () = shared.tasks.stopping().cancelled() => return,
+        heard = tokio::time::timeout(limit, proxy_protocol::read(&mut stream)) => heard,
+    };
+    let client = match heard {
+        Ok(Ok(client)) => client.unwrap_or(proxy),
+        Ok(Err(error)) => {
+            shared.counts.here().failed_handshakes.one();
+            return debug!(address = %proxy.ip(), error = &error as &dyn std::error::Error, "refused");
+        }
+        Err(_) => {
+            shared.counts.here().late_handshakes.one();
+            return debug!(address = %proxy.ip(), ?limit, "the PROXY header took too long");
+        }
+    };
+    let Some(permit) = shared.permit(all, client.ip()) else { return };
+    shake_hands(stream, client, permit, shared).await;
+}
+
+async fn shake_hands(stream: Socket, peer: SocketAddr, permit: Permit, shared: Arc<Shared>) {
+    let Ok(local) = stream.local_address() else { return };
     let open = shared.counts.connection();
-    // Small answers go out at once; the system's refusal would only cost time.
-    let _ = stream.set_nodelay(true);
+    stream.send_promptly();
     let (bytes, security) = match &shared.tls {
         None => (Bytes::Plain(stream), Security::Plain),
         Some(tls) => {
-            let limit = Duration::from_secs(shared.limits.handshake_timeout_s);
+            let limit = shared.handshake_timeout();
             let shaken = tokio::select! {
                 () = shared.tasks.stopping().cancelled() => return,
                 shaken = tokio::time::timeout(limit, secure(stream, tls)) => shaken,
@@ -256,7 +320,6 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, permit: Permit, shared
             }
         }
     };
-    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
     (shared.serve)(Connection { stream: Stream { bytes, open, _permit: permit }, peer, local, security }).await;
 }
 
@@ -264,7 +327,7 @@ async fn shake_hands(stream: TcpStream, peer: SocketAddr, permit: Permit, shared
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Shakes hands; `None` if that was all that the client wanted.
-async fn secure(stream: TcpStream, tls: &TlsAcceptor) -> io::Result<Option<(Bytes, Security)>> {
+async fn secure(stream: Socket, tls: &TlsAcceptor) -> io::Result<Option<(Bytes, Security)>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -279,16 +342,6 @@ async fn secure(stream: TcpStream, tls: &TlsAcceptor) -> io::Result<Option<(Byte
         return Ok(None);
     };
     Ok(Some((Bytes::Tls(Box::new(stream)), Security::Tls(handshake))))
-}
-
-fn turn_away(shared: &Shared, address: IpAddr) {
-    shared.counts.here().turned_away.one();
-    let count = shared.counts.figures().turned_away;
-    // Powers of two: a flood of connections must not become a flood of lines.
-    if count.is_power_of_two() {
-        let limit = shared.limits.connections_per_address;
-        warn!(%address, limit, count, "connection turned away: this address has its share");
-    }
 }
 
 fn is_exhaustion(error: &io::Error) -> bool {

@@ -7,6 +7,7 @@
 mod challenges;
 mod order;
 mod schedule;
+mod trouble;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -84,6 +84,14 @@ pub struct CertificateFigures {
     pub ends_at: Timestamp,
 }
 
+/// True if a certificate in `certs_dir` covers this host name. Blocks; what cannot be read covers nothing.
+#[must_use]
+pub fn is_covered(config: &Config, host: &str) -> bool {
+    let files = pairs::read_folder(&config.certs_dir).unwrap_or_default();
+    let found = pairs::match_pairs(&files, &rustls::crypto::aws_lc_rs::default_provider());
+    found.pairs.iter().any(|pair| pair.covers_name(host))
+}
+
 /// One set of pairs; the first is served to whoever asks for none of their names.
 #[derive(Debug, Default)]
 struct Served {

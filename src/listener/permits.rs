@@ -12,7 +12,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) struct Permits {
     all: Arc<Semaphore>,
     per_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    per_address_limit: usize,
 }
 
 /// The right to one connection; given back on drop.
@@ -29,8 +28,8 @@ struct AddressPermit {
 }
 
 impl Permits {
-    pub(super) fn new(limit: usize, per_address_limit: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(limit)), per_address: Arc::default(), per_address_limit }
+    pub(super) fn new(limit: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(limit)), per_address: Arc::default() }
     }
 
     /// Waits until one more connection may be taken. While nobody is let in, the kernel's backlog holds the rest.
@@ -40,12 +39,12 @@ impl Permits {
         self.all.clone().acquire_owned().await.expect("this semaphore is never closed")
     }
 
-    /// Ties `all` to the peer's address; `None` if that address has its share already.
-    pub(super) fn for_address(&self, all: OwnedSemaphorePermit, address: IpAddr) -> Option<Permit> {
+    /// Ties `all` to the peer's address; `None` if that address has its `limit` already.
+    pub(super) fn for_address(&self, all: OwnedSemaphorePermit, address: IpAddr, limit: usize) -> Option<Permit> {
         let address = shared_by(address);
         let mut per_address = self.per_address.lock();
         let count = per_address.entry(address).or_insert(0);
-        if *count >= self.per_address_limit {
+        if *count >= limit {
             return None;
         }
         *count += 1;
@@ -89,14 +88,14 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_has_its_share_and_gives_it_back() {
-        let permits = Permits::new(10, 2);
-        let first = permits.for_address(permits.wait().await, address("10.0.0.1"));
-        let second = permits.for_address(permits.wait().await, address("::ffff:10.0.0.1"));
+        let permits = Permits::new(10);
+        let first = permits.for_address(permits.wait().await, address("10.0.0.1"), 2);
+        let second = permits.for_address(permits.wait().await, address("::ffff:10.0.0.1"), 2);
         assert!(first.is_some() && second.is_some());
-        assert!(permits.for_address(permits.wait().await, address("10.0.0.1")).is_none());
-        assert!(permits.for_address(permits.wait().await, address("10.0.0.2")).is_some());
+        assert!(permits.for_address(permits.wait().await, address("10.0.0.1"), 2).is_none());
+        assert!(permits.for_address(permits.wait().await, address("10.0.0.2"), 2).is_some());
         drop(first);
-        assert!(permits.for_address(permits.wait().await, address("10.0.0.1")).is_some());
+        assert!(permits.for_address(permits.wait().await, address("10.0.0.1"), 2).is_some());
         drop(second);
         assert!(permits.per_address.lock().is_empty());
         assert_eq!(permits.all.available_permits(), 10);
@@ -104,10 +103,10 @@ mod tests {
 
     #[tokio::test]
     async fn addresses_of_one_ipv6_customer_share() {
-        let permits = Permits::new(10, 1);
-        let held = permits.for_address(permits.wait().await, address("2001:db8::1"));
+        let permits = Permits::new(10);
+        let held = permits.for_address(permits.wait().await, address("2001:db8::1"), 1);
         assert!(held.is_some());
-        assert!(permits.for_address(permits.wait().await, address("2001:db8::2")).is_none());
-        assert!(permits.for_address(permits.wait().await, address("2001:db8:0:1::1")).is_some());
+        assert!(permits.for_address(permits.wait().await, address("2001:db8::2"), 1).is_none());
+        assert!(permits.for_address(permits.wait().await, address("2001:db8:0:1::1"), 1).is_some());
     }
 }

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::counts::Open;
 use super::permits::Permit;
+use super::socket::Socket;
 use super::wire::Wire;
 
 /// A connection's bytes.
@@ -23,7 +23,7 @@ pub struct Stream {
 
 #[derive(Debug)]
 pub(super) enum Bytes {
-    Plain(TcpStream),
+    Plain(Socket),
     // Boxed: it is 1 KiB and more, and plain connections should not pay for it.
     Tls(Box<TlsStream<Wire>>),
 }

@@ -1,7 +1,7 @@
 //! A Unix socket to accept on, beside the TCP ones: for a proxy that stands behind another program on this machine.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,9 @@ pub struct UnixDoor {
     limits: AcceptLimits,
 }
 
+/// Removes its file when it is dropped.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+pub(super) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -43,14 +44,8 @@ impl UnixDoor {
     /// # Errors
     /// Somebody listens there, or the system says no.
     pub fn bind(path: &Path, limits: &AcceptLimits) -> io::Result<Self> {
-        let socket = match UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
-                std::fs::remove_file(path)?;
-                UnixListener::bind(path)?
-            }
-            bound => bound?,
-        };
-        Ok(Self { socket, file: SocketFile(path.to_owned()), limits: limits.clone() })
+        let (socket, file) = bind(path)?;
+        Ok(Self { socket, file, limits: limits.clone() })
     }
 
     /// Accepts until the soft stop; each connection is a task of its own. With `tls`, a connection is handed to
@@ -58,6 +53,69 @@ impl UnixDoor {
     pub fn run(self, tasks: &Tasks, tls: Option<TlsAcceptor>, serve: ServeUnix) {
         tasks.spawn(accept_until_stop(self, tasks.clone(), tls, serve));
     }
+}
+
+/// Binds `path`; a socket there on which nobody listens any more is replaced.
+pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    let socket = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        bound => bound?,
+    };
+    Ok((socket, SocketFile(path.to_owned())))
+}
+
+/// The same, for those who may use it. Nobody gets in between the steps: connecting needs the right to write, which the
+/// usual umask gives to nobody else.
+pub(super) fn bind_for(path: &Path, access: &SocketAccess) -> io::Result<(UnixListener, SocketFile)> {
+    let (socket, file) = bind(path)?;
+    let (user, group) = access.owner()?;
+    if user.is_some() || group.is_some() {
+        std::os::unix::fs::chown(path, user, group)?;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(access.mode))?;
+    Ok((socket, file))
+}
+
+/// Who may connect to a socket file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketAccess {
+    /// The file's mode. 0o660: its owner and group.
+    pub mode: u32,
+    /// `user`, `user:group` or `:group`, by name or number; empty: ours.
+    pub owner: String,
+}
+
+impl Default for SocketAccess {
+    fn default() -> Self {
+        Self { mode: 0o660, owner: String::new() }
+    }
+}
+
+impl SocketAccess {
+    fn owner(&self) -> io::Result<(Option<u32>, Option<u32>)> {
+        let (user, group) = self.owner.split_once(':').unwrap_or((&self.owner, ""));
+        Ok((id_of("/etc/passwd", user)?, id_of("/etc/group", group)?))
+    }
+}
+
+/// The number of a name in a file of accounts or groups.
+fn id_of(accounts: &str, name: &str) -> io::Result<Option<u32>> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(id) = name.parse() {
+        return Ok(Some(id));
+    }
+    let text = std::fs::read_to_string(accounts)?;
+    let id = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    });
+    let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("{name:?} is not in {accounts}"));
+    id.ok_or_else(unknown).map(Some)
 }
 
 fn is_abandoned(path: &Path) -> bool {
@@ -147,6 +205,22 @@ mod tests {
         assert_eq!(heard, "word");
         assert!(tasks.stop(Duration::from_secs(5)).await);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_file_is_for_whom_it_was_made() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("s.sock");
+        let access = SocketAccess { mode: 0o600, owner: String::new() };
+        let (_socket, file) = bind_for(&path, &access).expect("bound");
+        let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(file);
+        assert!(!path.exists());
+        let access = SocketAccess { owner: ":no-such-group-here".into(), ..access };
+        let error = bind_for(&path, &access).expect_err("nobody knows it").to_string();
+        assert!(error.contains("no-such-group-here"), "{error}");
+        assert_eq!(id_of("/etc/group", "root").ok(), Some(Some(0)));
     }
 
     #[tokio::test]

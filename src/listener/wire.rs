@@ -8,14 +8,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use crate::net::buffer::ReadBuffer;
 
 /// The bytes under a TLS connection.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Socket,
     /// What was read ahead. Empty, it holds no memory.
     ahead: ReadBuffer,
     /// The last read filled all the room that it was given: more is on its way.
@@ -23,7 +23,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Socket) -> Self {
         Self { stream, ahead: ReadBuffer::default(), is_streaming: false }
     }
 }
@@ -82,8 +82,9 @@ impl AsyncWrite for Wire {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::socket::Transport;
     use super::*;
 
     #[tokio::test]
@@ -96,7 +97,7 @@ mod tests {
             stream.write_all(&sent).await.expect("sent");
         };
         let reading = async {
-            let mut wire = Wire::new(listener.accept().await.expect("accepted").0);
+            let mut wire = Wire::new(Transport::Tcp(listener.accept().await.expect("accepted").0).into());
             let (mut all, mut piece, mut was_ahead) = (Vec::new(), [0; 4096], false);
             while let count @ 1.. = wire.read(&mut piece).await.expect("read") {
                 all.extend_from_slice(&piece[..count]);

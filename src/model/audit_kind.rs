@@ -113,6 +113,7 @@ const SIGNS: &[(Sign, AuditKind)] = &[
     (Sign::Begins("stopped idle server"), AuditKind::Server),
     (Sign::Begins("stopped server"), AuditKind::Server),
     (Sign::Begins("extended idle server"), AuditKind::Server),
+    (Sign::Begins("restored a backup"), AuditKind::Configuration),
     (Sign::Begins("renamed "), AuditKind::Account),
     (Sign::Begins("enabled"), AuditKind::Account),
     (Sign::Begins("disabled"), AuditKind::Account),

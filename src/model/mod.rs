@@ -6,14 +6,18 @@
 mod activity_score;
 mod actor;
 mod audit_kind;
+mod causes;
 mod clock;
 mod exchange;
 mod gpu;
 mod grants;
+mod handle;
 mod handshake;
+mod hosts;
 mod id;
 mod idle;
 mod labels;
+mod live;
 mod name;
 mod network;
 mod notice;
@@ -35,6 +39,7 @@ mod volume;
 pub use activity_score::{ActivityLevel, ActivityScore};
 pub use actor::Actor;
 pub use audit_kind::AuditKind;
+pub use causes::with_causes;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use exchange::{Aim, Asked, Exchange, Trail};
 pub use gpu::GpuHeld;
@@ -44,17 +49,20 @@ pub use grants::{
     IdleGrant, MemoryGrant, MountPoint, SHARED_MOUNT, SharedGrant, VariableName, VolumeGrant, VolumeName, VolumesGrant,
     merge, merge_idle,
 };
+pub use handle::Handle;
 pub use handshake::{ClientCertificate, ClientCertificateRule, Handshake, TlsFacts};
+pub use hosts::UserHosts;
 pub use id::{Generation, InstanceId};
 pub use idle::{
     ActivitySource, ClockReading, Extension, GrantedIdle, IdleEnd, IdleExtension, IdleRules, IdleSpan, IdleView,
     IdleWarning, IdleWhy, LastSeen, Observed, Switches,
 };
 pub use labels::{GroupName, RoleName, ServiceName, ShareCodeId};
+pub use live::{Live, Reading};
 pub use name::{
     BasePath, NameError, ServerKey, ServerName, UserName, docker_escape, percent_encode, percent_encode_keeping_slash,
 };
-pub use network::Network;
+pub use network::{Network, UNIX_PEER};
 pub use notice::{AutoClose, NOTICE_LIMIT, Notice, NoticeKind, NoticeText, NoticeTextError, Undelivered};
 pub use owner::{OAuthClient, OwnerName, ShareWith};
 pub use path::{NormalPath, PathError, ServerPath, ServicePath};

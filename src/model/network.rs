@@ -4,7 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A range of IP addresses.
+/// Stands for the peers of a Unix socket, which have no address. No packet ever comes from it.
+pub const UNIX_PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
+/// The word for `UNIX_PEER` in settings.
+const UNIX: &str = "unix";
+
+/// A range of IP addresses; also the word `unix`, for the peers of Unix sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
     address: IpAddr,
@@ -35,6 +41,9 @@ impl FromStr for Network {
     /// Reads `address` or `address/bits`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} must be an address or a range as in \"10.0.0.0/8\" or \"fd00::/8\"");
+        if text.trim() == UNIX {
+            return Ok(Self { address: UNIX_PEER, prefix_bits: 32 });
+        }
         let (address, bits) = text.trim().split_once('/').unwrap_or((text.trim(), ""));
         let address = address.parse::<IpAddr>().map_err(|_| wrong())?.to_canonical();
         let longest = if address.is_ipv4() { 32 } else { 128 };
@@ -48,6 +57,9 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.address == UNIX_PEER && self.prefix_bits == 32 {
+            return f.write_str(UNIX);
+        }
         write!(f, "{}/{}", self.address, self.prefix_bits)
     }
 }

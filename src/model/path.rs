@@ -62,7 +62,7 @@ impl<'a> NormalPath<'a> {
         if has_percent {
             check_encoding(raw)?;
         }
-        if (has_dot || has_percent) && raw.split('/').any(is_dot_segment) {
+        if has_dot && raw.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(PathError::DotSegment);
         }
         Ok(Self(raw))
@@ -179,6 +179,9 @@ pub(super) fn decode_segment(segment: &str) -> Result<Cow<'_, str>, PathError> {
     if segment.is_empty() {
         return Err(PathError::HiddenSegment);
     }
+    if !segment.contains(['%', '/']) {
+        return Ok(Cow::Borrowed(segment));
+    }
     let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| PathError::Encoding)?;
     if decoded.contains('/') {
         return Err(PathError::HiddenSegment);
@@ -201,14 +204,11 @@ fn check_encoding(raw: &str) -> Result<(), PathError> {
     if decoded.bytes().any(|byte| byte < 0x20 || byte == 0x7f) {
         return Err(PathError::Control);
     }
-    Ok(())
-}
-
-fn is_dot_segment(segment: &str) -> bool {
-    match segment.len() {
-        1..=6 => matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."),
-        _ => false,
+    // Also those that only somebody sees who decodes `%2F` first: `..%2F..%2Fbob`.
+    if decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(PathError::DotSegment);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -223,6 +223,8 @@ mod tests {
             ("/user/../alice", PathError::DotSegment),
             ("/user/%2e%2E/alice", PathError::DotSegment),
             ("/user/.%2e", PathError::DotSegment),
+            ("/user/alice/..%2F..%2fbob", PathError::DotSegment),
+            ("/user/alice/x%2f%2e", PathError::DotSegment),
             ("/./x", PathError::DotSegment),
             ("/user\\alice", PathError::Backslash),
             ("/user/a\"b", PathError::Unencoded),
@@ -305,5 +307,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn fuzzed_paths_lead_to_one_server_however_they_are_read() {
+        let words = [
+            "/user/", "/hub/", "..", "%2e", "%2E%2e", "%2f", "%5c", "//", "%00", "%25", "alice", "bob", "%c3%a4",
+            "/./", ";",
+        ];
+        crate::fuzz::fuzz("path", &words, |bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
+            let path = match NormalPath::parse(text) {
+                Ok(path) => path,
+                Err(error) => return crate::fuzz::outcome(error.to_string()),
+            };
+            let decoded = percent_encoding::percent_decode_str(text).decode_utf8().expect("it was checked");
+            assert!(!decoded.chars().any(|c| c == '\\' || c.is_ascii_control()), "{decoded:?}");
+            assert!(!decoded.split('/').any(|segment| segment == "." || segment == ".."), "{decoded:?}");
+            let base = BasePath::parse("/").expect("a base");
+            match ServerPath::parse(&base, path) {
+                // Whoever decodes first and splits then comes to the same owner.
+                Ok(Some(server)) => {
+                    let owner = decoded.strip_prefix("/user/").and_then(|rest| rest.split('/').next());
+                    assert_eq!(Some(&*server.name), owner, "{text:?}");
+                    assert!(text.ends_with(server.rest), "{text:?}");
+                    crate::fuzz::outcome((1, server.rest.len().min(3), server.user().is_some()))
+                }
+                Ok(None) => {
+                    assert!(!decoded.starts_with("/user/"), "{text:?} leads to a server for whoever decodes first");
+                    crate::fuzz::outcome(2)
+                }
+                Err(error) => crate::fuzz::outcome((3, error.to_string())),
+            }
+        });
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::{BasePath, Scope, Secret, ServiceName, percent_encode};
 
 /// One `[[services]]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceConfig {
     /// Unique; its pages are under `/services/<name>/`.

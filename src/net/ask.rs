@@ -7,13 +7,11 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::buffer::ReadBuffer;
+use super::http1::head::storage;
 use super::http1::outgoing::{Outgoing, push_header};
 use super::http1::response::parse_response;
 use super::{DialError, dial};
 use crate::model::UpstreamAddress;
-
-/// Header lines that an answer may have.
-pub(super) const HEADER_COUNT: usize = 128;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +106,7 @@ fn write_question(out: &mut Vec<u8>, address: &UpstreamAddress, target: &str) {
 /// The answer's status, once its head is whole; interim answers are passed over.
 fn take_status(input: &mut ReadBuffer) -> Result<Option<StatusCode>, &'static str> {
     loop {
-        let mut storage = [httparse::EMPTY_HEADER; HEADER_COUNT];
+        let mut storage = storage();
         let Some(raw) = parse_response(input.filled(), &mut storage, &Method::GET)? else { return Ok(None) };
         let (status, head_bytes) = (raw.status, raw.head_bytes);
         input.consume(head_bytes);

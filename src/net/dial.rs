@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,6 +24,16 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// False if bytes or the end have arrived, as far as the runtime has heard: no system call. Of TLS it cannot be told.
+    pub fn is_surely_quiet(&self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(&mut context).is_pending(),
+            Self::Unix(stream) => stream.poll_read_ready(&mut context).is_pending(),
+            Self::Tls(_) => false,
+        }
+    }
+
     /// Dropping it will end the connection with a reset: nothing of ours is sent again, and nothing is waited for.
     pub fn reset_on_close(&self) {
         let stream = match self {

@@ -10,9 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-use super::ask::{AskError, HEADER_COUNT};
+use super::ask::AskError;
 use super::buffer::ReadBuffer;
 use super::http1::decode::{Decoder, Step};
+use super::http1::head::storage;
 use super::http1::outgoing::{Outgoing, push_decimal, push_header};
 use super::http1::response::parse_response;
 use super::{Stream, dial};
@@ -151,7 +152,7 @@ fn write_posting(out: &mut Vec<u8>, address: &UpstreamAddress, method: &Method, 
 /// The answer's status and how its body ends, once the head is whole; interim answers are passed over.
 fn take_head(input: &mut ReadBuffer, method: &Method) -> Result<Option<(StatusCode, Decoder)>, &'static str> {
     loop {
-        let mut storage = [httparse::EMPTY_HEADER; HEADER_COUNT];
+        let mut storage = storage();
         let Some(raw) = parse_response(input.filled(), &mut storage, method)? else { return Ok(None) };
         let (status, decoder, head_bytes) = (raw.status, raw.body, raw.head_bytes);
         input.consume(head_bytes);

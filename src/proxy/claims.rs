@@ -66,7 +66,8 @@ pub fn remove_claims(headers: &mut HeaderMap, session_cookie: &str) {
 /// hub's host (`is_shared`) whatever acts on the whole origin.
 pub fn confine_answer(headers: &mut HeaderMap, session_cookie: &str, is_shared: bool) {
     if is_shared {
-        let refused: Vec<HeaderName> = headers.keys().filter(|name| is_refused(name.as_str())).cloned().collect();
+        let refused: Vec<HeaderName> =
+            headers.keys().filter(|name| is_refused(name.as_str().as_bytes())).cloned().collect();
         for name in refused {
             headers.remove(name);
         }

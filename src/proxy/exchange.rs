@@ -16,22 +16,21 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::headers::{Framing, response_headers};
+use super::headers::{Framing, response_headers, response_lines};
 use super::pool::Connection;
 use super::watch::{Cut, Watch};
 use super::{Activity, Config, Forwarding, ProxyError};
 use crate::model::Upstream;
 use crate::net::buffer::{READ_BYTES, ReadBuffer};
 use crate::net::http1::decode::{Decoder, Step};
-use crate::net::http1::head::end_of_head;
+use crate::net::http1::head::{HEADER_STORAGE, end_of_head, storage};
+use crate::net::http1::lines::ReadyLines;
 use crate::net::http1::outgoing::Outgoing;
 use crate::net::http1::response::parse_response;
 use crate::net::{BoxError, RequestBody, ResponseBody};
 
 /// Answers of status 1xx before the real one. Ten: Jupyter sends none, others one or two.
 const INTERIM_LIMIT: usize = 10;
-/// Header lines that fit into a parse.
-pub(super) const HEADER_STORAGE: usize = 128;
 
 /// One exchange under way.
 pub(super) struct Exchange {
@@ -87,6 +86,8 @@ enum Sending {
 pub(super) struct Head {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// What of the headers is not in `headers`, for a caller who takes lines.
+    pub(super) lines: Option<ReadyLines>,
 }
 
 /// Why an answer's body ended before its end.
@@ -304,7 +305,7 @@ impl Exchange {
     }
 
     fn take_head(&mut self, method: &Method, facts: &Forwarding<'_>) -> Result<Option<Head>, &'static str> {
-        let mut storage = [httparse::EMPTY_HEADER; HEADER_STORAGE];
+        let mut storage = storage();
         let filled = self.input.filled();
         let Some(raw) = parse_response(filled, &mut storage[..self.timeouts.header_count], method)? else {
             return Ok(None);
@@ -315,13 +316,18 @@ impl Exchange {
         }
         self.body = raw.body;
         self.keeps_alive = raw.keeps_alive;
-        // One copy of the head, and every value is a slice of it: the block it was read into is free again.
-        let head = Bytes::copy_from_slice(&filled[..head_bytes]);
-        let headers = response_headers(&raw, filled, &head, facts)?;
+        let (headers, lines) = if facts.takes_lines && !self.wants_upgrade {
+            let (headers, lines) = response_lines(&raw, method, facts)?;
+            (headers, Some(lines))
+        } else {
+            // One copy of the head, and every value is a slice of it: the block it was read into is free again.
+            let head = Bytes::copy_from_slice(&filled[..head_bytes]);
+            (response_headers(&raw, filled, &head, facts)?, None)
+        };
         let status = raw.status;
         self.is_success = status.as_u16() < 300;
         self.input.consume(head_bytes);
-        Ok(Some(Head { status, headers }))
+        Ok(Some(Head { status, headers, lines }))
     }
 
     /// Takes the answer's body if it is there already.

@@ -62,6 +62,9 @@ pub(super) fn answer(head: Head, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
+    if let Some(lines) = head.lines {
+        response.extensions_mut().insert(lines);
+    }
     response
 }
 

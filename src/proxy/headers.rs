@@ -7,10 +7,12 @@
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
+use httparse::Header;
 
 use super::{Forwarding, Relay, TokenRule};
 use crate::model::SESSION_COOKIE_STEM;
-use crate::net::http1::head::{append, list, name_of};
+use crate::net::http1::head::{append, list, name_of, parts};
+use crate::net::http1::lines::ReadyLines;
 use crate::net::http1::outgoing::{push_address, push_decimal, push_header};
 use crate::net::http1::response::RawResponse;
 
@@ -185,10 +187,10 @@ fn write_cookies(out: &mut Vec<u8>, headers: &HeaderMap, session_cookie: &str) {
 /// The cookies that a server may see, as the value of one line; nothing if there are none.
 pub(super) fn push_cookies(out: &mut Vec<u8>, headers: &HeaderMap, session_cookie: &str) {
     let value_start = out.len();
-    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| parts(value.as_bytes(), b';'));
     for pair in pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
         // A nameless `=x=y` or `x` reads as a cookie named `x` in some parsers, so every spelling counts.
-        let names = pair.split(|byte| *byte == b'=').map(<[u8]>::trim_ascii);
+        let names = parts(pair, b'=').map(<[u8]>::trim_ascii);
         let is_ours = |name: &[u8]| {
             // Browsers send the cookies of every port: a session of another Slipway on this host is nobody's here.
             name == session_cookie.as_bytes() || name.starts_with(SESSION_COOKIE_STEM.as_bytes())
@@ -299,34 +301,98 @@ pub(super) fn response_headers(
         return relayed_headers(raw, parsed, head);
     }
     let mut headers = HeaderMap::with_capacity(raw.headers.len() + 2);
-    let connection = || raw.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("connection"));
-    let lists_more = connection().any(|header| list(header.value).any(|name| !is_usual_connection_option(name)));
-    let keeps_length = raw.status != 204 && !raw.status.is_informational();
-    for header in raw.headers {
-        let name = name_of(header)?;
-        if is_refused(name.as_str()) || (!keeps_length && name == header::CONTENT_LENGTH) {
-            continue;
-        }
-        let is_listed =
-            || connection().any(|line| list(line.value).any(|item| item.eq_ignore_ascii_case(header.name.as_bytes())));
-        // The length is no matter of the connection, whatever the server says.
-        if lists_more && name != header::CONTENT_LENGTH && is_listed() {
-            continue;
-        }
-        if name == header::SET_COOKIE {
-            match confine_cookie(header.value, facts) {
-                Cookie::AsItIs => append(&mut headers, name, header.value, parsed, head)?,
-                Cookie::Confined(value) => {
-                    let value = HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| "a malformed cookie")?;
-                    headers.try_append(name, value).map_err(|_| "too many headers")?;
-                }
-                Cookie::Refused => {}
+    for line in passing_lines(raw, facts) {
+        let name = name_of(line.header)?;
+        match line.confined {
+            None => append(&mut headers, name, line.header.value, parsed, head)?,
+            Some(value) => {
+                let value = HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| "a malformed cookie")?;
+                headers.try_append(name, value).map_err(|_| "too many headers")?;
             }
-            continue;
         }
-        append(&mut headers, name, header.value, parsed, head)?;
     }
     Ok(headers)
+}
+
+/// The same for a client of HTTP/1.1, as lines. What others on the way may set or ask for is in the map: they find it
+/// there.
+///
+/// # Errors
+/// A header cannot be what it claims to be.
+pub(super) fn response_lines(
+    raw: &RawResponse<'_, '_>,
+    method: &Method,
+    facts: &Forwarding<'_>,
+) -> Result<(HeaderMap, ReadyLines), &'static str> {
+    let (mut headers, mut lines) = (HeaderMap::new(), ReadyLines::new());
+    // The length of a body that is there is the codec's to write; of one that is not, only the server knows it.
+    let tells_length = method == Method::HEAD || raw.status == 304;
+    for line in passing_lines(raw, facts) {
+        let Header { name, value } = *line.header;
+        match name.len() {
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                if tells_length {
+                    headers.insert(header::CONTENT_LENGTH, value_of(value)?);
+                }
+            }
+            // The edge gives answers an id; a server's own would stand beside it.
+            12 if name.eq_ignore_ascii_case("x-request-id") => {
+                headers.append(name_of(line.header)?, value_of(value)?);
+            }
+            _ => lines.push(name, line.confined.as_deref().unwrap_or(value)),
+        }
+    }
+    Ok((headers, lines))
+}
+
+fn value_of(value: &[u8]) -> Result<HeaderValue, &'static str> {
+    HeaderValue::from_bytes(value).map_err(|_| "a header's value has bytes that are not allowed")
+}
+
+/// A line of a server's answer that a browser may see.
+struct PassingLine<'h, 'b> {
+    header: &'h Header<'b>,
+    /// In place of its value: a cookie, confined to the server's prefix.
+    confined: Option<Vec<u8>>,
+}
+
+fn passing_lines<'h, 'b>(
+    raw: &'h RawResponse<'_, 'b>,
+    facts: &'h Forwarding<'_>,
+) -> impl Iterator<Item = PassingLine<'h, 'b>> {
+    let connection = || raw.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("connection"));
+    let lists_more = connection().any(|header| list(header.value).any(|name| !is_usual_connection_option(name)));
+    let is_listed = move |name: &str| {
+        connection().any(|line| list(line.value).any(|item| item.eq_ignore_ascii_case(name.as_bytes())))
+    };
+    let keeps_length = raw.status != 204 && !raw.status.is_informational();
+    raw.headers.iter().filter_map(move |header| {
+        let mut room = [0; MEANING_BYTES];
+        let may_pass = match lower_start(header.name, &mut room) {
+            // The length is no matter of the connection, whatever the server says.
+            b"content-length" => keeps_length,
+            name => !(is_refused(name) || lists_more && is_listed(header.name)),
+        };
+        let is_cookie = header.name.eq_ignore_ascii_case("set-cookie");
+        let cookie = if is_cookie { confine_cookie(header.value, facts) } else { Cookie::AsItIs };
+        match cookie {
+            _ if !may_pass => None,
+            Cookie::AsItIs => Some(PassingLine { header, confined: None }),
+            Cookie::Confined(value) => Some(PassingLine { header, confined: Some(value) }),
+            Cookie::Refused => None,
+        }
+    })
+}
+
+/// A name is told from all others by so many bytes at most, if it means something here.
+const MEANING_BYTES: usize = 40;
+
+/// The beginning of a name in lower case, as much as matters.
+fn lower_start<'r>(name: &str, room: &'r mut [u8; MEANING_BYTES]) -> &'r [u8] {
+    let length = name.len().min(room.len());
+    room[..length].copy_from_slice(&name.as_bytes()[..length]);
+    room[..length].make_ascii_lowercase();
+    &room[..length]
 }
 
 /// A server's headers as a plain proxy passes them on.
@@ -345,25 +411,25 @@ fn relayed_headers(raw: &RawResponse<'_, '_>, parsed: &[u8], head: &Bytes) -> Re
 
 /// What a server must not say to a browser: it belongs to the connection, or acts on the whole origin, which is not
 /// one server's to decide.
-pub(super) fn is_refused(name: &str) -> bool {
-    match name.as_bytes()[0] {
-        b'a' => name == "alt-svc",
+pub(super) fn is_refused(name: &[u8]) -> bool {
+    match name[0] {
+        b'a' => name == b"alt-svc",
         // A page with the same opener policy as ours could read a hub page that it opened as a popup.
-        b'c' => matches!(name, "connection" | "clear-site-data" | "cross-origin-opener-policy"),
-        b'e' => name == "expect-ct",
-        b'k' => name == "keep-alive",
-        b'n' => name == "nel",
-        b'p' => name.starts_with("proxy-") || name.starts_with("public-key-pins"),
-        b'r' => matches!(name, "report-to" | "reporting-endpoints"),
+        b'c' => matches!(name, b"connection" | b"clear-site-data" | b"cross-origin-opener-policy"),
+        b'e' => name == b"expect-ct",
+        b'k' => name == b"keep-alive",
+        b'n' => name == b"nel",
+        b'p' => name.starts_with(b"proxy-") || name.starts_with(b"public-key-pins"),
+        b'r' => matches!(name, b"report-to" | b"reporting-endpoints"),
         // `(sec-|secure-)session-…` binds cookies of the whole origin to a device, and holds requests for them up.
         b's' => {
-            matches!(name, "service-worker-allowed" | "strict-transport-security" | "set-cookie2" | "set-login")
-                || name.starts_with("sec-session-")
-                || name.starts_with("secure-session-")
+            matches!(name, b"service-worker-allowed" | b"strict-transport-security" | b"set-cookie2" | b"set-login")
+                || name.starts_with(b"sec-session-")
+                || name.starts_with(b"secure-session-")
         }
-        b't' => matches!(name, "te" | "trailer" | "transfer-encoding"),
-        b'u' => name == "upgrade",
-        b'x' => name.starts_with("x-edge-") || name.starts_with("x-slipway-"),
+        b't' => matches!(name, b"te" | b"trailer" | b"transfer-encoding"),
+        b'u' => name == b"upgrade",
+        b'x' => name.starts_with(b"x-edge-") || name.starts_with(b"x-slipway-"),
         _ => false,
     }
 }

@@ -59,6 +59,9 @@ pub struct Forwarding<'a> {
     pub is_activity: bool,
     /// What its WebSocket is for, if it is one: decides which messages are work.
     pub socket: Socket,
+    /// True if the answer goes to a client of HTTP/1.1 and nobody in between looks at its headers: the server's lines
+    /// then pass as bytes, and the response's own headers are only those that others may set too.
+    pub takes_lines: bool,
     /// Set for a plain proxy: none of the above hygiene but `host`, `ended` and `is_activity`.
     pub relay: Option<Relay<'a>>,
 }
@@ -78,6 +81,7 @@ impl<'a> Forwarding<'a> {
             ended: None,
             is_activity: true,
             socket: Socket::Other,
+            takes_lines: false,
             relay: Some(relay),
         }
     }
@@ -142,6 +146,15 @@ impl Activity {
 }
 
 impl Proxy {
+    /// The same proxy under other settings: its connections and counts go on.
+    #[must_use]
+    pub fn with_config(&self, config: Config) -> Self {
+        let Inner { clock, tasks, pool, counts, random, .. } = &*self.inner;
+        pool.follow(&config);
+        let (clock, tasks, pool) = (clock.clone(), tasks.clone(), pool.clone());
+        Self { inner: Arc::new(Inner { config, clock, tasks, pool, counts: counts.clone(), random: random.clone() }) }
+    }
+
     /// A proxy without connections yet; `tasks` runs its tunnels and the sweep of idle connections.
     #[must_use]
     pub fn new(config: Config, clock: Arc<dyn Clock>, tasks: Tasks) -> Self {

@@ -5,7 +5,7 @@
 //! its server still lives: a farewell to an address without a container makes the kernel ask for that address in vain,
 //! and the next container that gets it is found up to a second late.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -29,13 +29,32 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Pool {
     shelves: papaya::HashMap<u64, Arc<Shelf>, ahash::RandomState>,
-    connect_timeout: Duration,
-    idle_timeout: Duration,
-    idle_limit: usize,
-    limit: usize,
+    bounds: Arc<Bounds>,
     counts: Arc<Counts>,
     tls: Option<ClientTls>,
     tasks: Tasks,
+}
+
+/// What a reload may change. Read relaxed: a connection more or less under the limit of before does no harm.
+#[derive(Debug, Default)]
+struct Bounds {
+    connect_timeout_s: AtomicU64,
+    idle_timeout_s: AtomicU64,
+    idle_limit: AtomicUsize,
+    limit: AtomicUsize,
+}
+
+impl Bounds {
+    fn follow(&self, config: &Config) {
+        self.connect_timeout_s.store(config.connect_timeout_s, Ordering::Relaxed);
+        self.idle_timeout_s.store(config.idle_connection_timeout_s, Ordering::Relaxed);
+        self.idle_limit.store(config.idle_connections_per_upstream, Ordering::Relaxed);
+        self.limit.store(config.connections_per_upstream, Ordering::Relaxed);
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
 }
 
 /// The connections of one start of one server.
@@ -45,7 +64,7 @@ struct Shelf {
     /// Somebody waits for its route's end.
     is_watched: AtomicBool,
     in_use: AtomicUsize,
-    idle_limit: usize,
+    bounds: Arc<Bounds>,
     /// Oldest first. Held for a push or a pop only.
     idle: Mutex<Vec<Idle>>,
 }
@@ -91,16 +110,19 @@ impl Pool {
     pub(super) fn new(config: &Config, counts: Arc<Counts>, tasks: &Tasks, tls: Option<ClientTls>) -> Arc<Self> {
         let pool = Arc::new(Self {
             shelves: papaya::HashMap::default(),
-            connect_timeout: Duration::from_secs(config.connect_timeout_s),
-            idle_timeout: Duration::from_secs(config.idle_connection_timeout_s),
-            idle_limit: config.idle_connections_per_upstream,
-            limit: config.connections_per_upstream,
+            bounds: Arc::default(),
             counts,
             tls,
             tasks: tasks.clone(),
         });
+        pool.follow(config);
         tasks.spawn(keep_swept(Arc::downgrade(&pool), tasks.stopping().clone()));
         pool
+    }
+
+    /// From now on these bounds hold; what is open stays open.
+    pub(super) fn follow(&self, config: &Config) {
+        self.bounds.follow(config);
     }
 
     /// A connection to `upstream`: one that waits, if it is still open, or else a new one.
@@ -114,7 +136,8 @@ impl Pool {
     /// A new connection to `upstream`.
     pub(super) async fn dial(self: &Arc<Self>, upstream: &Upstream) -> Result<Connection, ProxyError> {
         let place = self.place(upstream)?;
-        let dialling = dial_with(&upstream.address, self.tls.as_ref(), self.connect_timeout);
+        let connect_timeout = Duration::from_secs(self.bounds.connect_timeout_s.load(Ordering::Relaxed));
+        let dialling = dial_with(&upstream.address, self.tls.as_ref(), connect_timeout);
         let stream = tokio::select! {
             stream = dialling => stream,
             () = upstream.gone.cancelled() => return Err(gone(&upstream.address)),
@@ -132,7 +155,7 @@ impl Pool {
             return Err(gone(&upstream.address));
         }
         let Some(shelf) = self.shelves.pin().get(&upstream.id).cloned() else { return Ok(None) };
-        let place = Place::take(&shelf, self.limit).ok_or_else(|| self.busy(&upstream.address))?;
+        let place = Place::take(&shelf, self.bounds.limit()).ok_or_else(|| self.busy(&upstream.address))?;
         loop {
             // The latest first: the others grow old and close.
             let Some(mut idle) = shelf.idle.lock().pop() else { return Ok(None) };
@@ -150,7 +173,7 @@ impl Pool {
                 gone: upstream.gone.clone(),
                 is_watched: AtomicBool::new(false),
                 in_use: AtomicUsize::new(0),
-                idle_limit: self.idle_limit,
+                bounds: self.bounds.clone(),
                 idle: Mutex::default(),
             })
         });
@@ -163,16 +186,17 @@ impl Pool {
             let stopping = self.tasks.stopping().clone();
             self.tasks.spawn(close_when_gone(Arc::downgrade(self), upstream.id, upstream.gone.clone(), stopping));
         }
-        Place::take(shelf, self.limit).ok_or_else(|| self.busy(&upstream.address))
+        Place::take(shelf, self.bounds.limit()).ok_or_else(|| self.busy(&upstream.address))
     }
 
     fn busy(&self, address: &UpstreamAddress) -> ProxyError {
-        ProxyError::Busy { address: address.clone(), limit: self.limit }
+        ProxyError::Busy { address: address.clone(), limit: self.bounds.limit() }
     }
 
     fn sweep(&self, now: Instant) {
+        let idle_timeout = Duration::from_secs(self.bounds.idle_timeout_s.load(Ordering::Relaxed));
         for shelf in self.shelves.pin().values() {
-            shelf.idle.lock().retain(|idle| now.duration_since(idle.since) < self.idle_timeout);
+            shelf.idle.lock().retain(|idle| now.duration_since(idle.since) < idle_timeout);
         }
     }
 
@@ -219,7 +243,7 @@ impl Connection {
         let shelf = &self.place.0;
         let mut idle = shelf.idle.lock();
         // Under the lock: a shelf whose route has gone is cleared under it too.
-        if !shelf.gone.is_cancelled() && idle.len() < shelf.idle_limit {
+        if !shelf.gone.is_cancelled() && idle.len() < shelf.bounds.idle_limit.load(Ordering::Relaxed) {
             let mut timer = self.timer;
             timer.clear();
             idle.push(Idle { stream: self.stream, timer, since: Instant::now() });
@@ -230,6 +254,9 @@ impl Connection {
 /// True if nothing has arrived on a waiting connection: neither its end nor bytes that nobody asked for. The runtime
 /// knows without a system call; only if something has arrived is there one.
 fn is_quiet(stream: &mut Stream) -> bool {
+    if stream.is_surely_quiet() {
+        return true;
+    }
     let mut context = Context::from_waker(Waker::noop());
     matches!(ReadBuffer::default().poll_fill(stream, &mut context), Poll::Pending)
 }

@@ -92,6 +92,7 @@ fn facts(ended: Option<&CancellationToken>) -> Forwarding<'_> {
         ended,
         is_activity: true,
         socket: Socket::Other,
+        takes_lines: false,
         relay: None,
     }
 }

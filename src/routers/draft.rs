@@ -21,8 +21,19 @@ pub struct LazyContainer {
     pub id: Arc<str>,
     /// Its name, for people.
     pub name: Arc<str>,
-    /// It is stopped when nobody has used it for so long; never without.
-    pub idle_after: Option<Duration>,
+    /// It is stopped when nobody has used it for so long.
+    pub idle_after: IdleAfter,
+}
+
+/// When a container that starts on request is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleAfter {
+    /// Its labels do not say: after `routers.lazy.idle_after_s`.
+    Usual,
+    /// When nobody has used it for so long.
+    Time(Duration),
+    /// Not by us.
+    Never,
 }
 
 /// One object of a source that is read later: a balancer or a middleware.

@@ -68,8 +68,7 @@ fn sections(root: Node, draft: &mut Draft) -> Result<(), Problem> {
         }
     }
     if let Some(tls) = fields.take("tls") {
-        let text = "tls: certificates belong into certs_dir (or come from acme.*), options into listener.tls.*";
-        draft.notes.push(Problem::new(&tls.place, text));
+        read_tls(tls, draft)?;
     }
     for (name, ours) in STATIC_SECTIONS {
         if let Some(node) = fields.take(name) {
@@ -81,4 +80,29 @@ fn sections(root: Node, draft: &mut Draft) -> Result<(), Problem> {
         draft.read_http(http, Provider::File, &RouterDefaults::default());
     }
     fields.finish()
+}
+
+/// `tls:` of Traefik's file. What only moves house is noted. Options that ask for a client's certificate keep the whole file
+/// out: routers of it count on them, by name or because they are the default, and would stand open without a word.
+fn read_tls(tls: Node, draft: &mut Draft) -> Result<(), Problem> {
+    let mut fields = tls.into_fields()?;
+    let options = fields.take_section("options")?.map(|mut options| options.take_rest()).unwrap_or_default();
+    for node in options {
+        let mut options = node.into_fields()?;
+        if let Some(node) = options.take("clientAuth") {
+            let text = format!(
+                "tls.options.{}.clientAuth: write clientCertificate: required at each router that it is for, and name the \
+                 authority in listener.tls.client_ca",
+                options.name()
+            );
+            return Err(Problem::new(&node.place, text));
+        }
+        let text = format!("tls.options.{}: set for the whole listener, by listener.tls.*", options.name());
+        draft.notes.push(Problem::new(options.place(), text));
+    }
+    for node in fields.take_rest() {
+        let text = format!("tls.{}: certificates belong into certs_dir, or come from acme.*", node.name);
+        draft.notes.push(Problem::new(&node.place, text));
+    }
+    Ok(())
 }

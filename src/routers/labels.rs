@@ -11,13 +11,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use defaults::{DefaultRule, DefaultRuleError};
 
 use super::access::Access;
 use super::draft::{
-    ContainerTarget, Draft, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate, identity_header,
+    ContainerTarget, Draft, IdleAfter, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate,
+    identity_header,
 };
 use super::name::{ObjectName, Provider};
 use super::node::{Fields, Node, NodeValue, quoted, read_duration};
@@ -34,8 +34,6 @@ const VALUE_LIMIT_BYTES: usize = 16 * 1024;
 const DEPTH_LIMIT: usize = 12;
 /// Highest place in a list (`servers[0]`).
 const INDEX_LIMIT: usize = 1_000;
-/// A container that starts on request is stopped after so long without use, unless it says otherwise.
-const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
 
 /// A container as far as its labels go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,9 +240,13 @@ fn own(fields: Option<Fields>, container: &Container) -> Result<Own, Problem> {
     })?;
     let idle_after =
         fields.take_parsed("idle-after", "a time such as 15m or 2h (a plain number is seconds), or never", |text| {
-            if text.eq_ignore_ascii_case("never") { Some(None) } else { read_duration(text).map(Some) }
+            if text.eq_ignore_ascii_case("never") {
+                Some(IdleAfter::Never)
+            } else {
+                read_duration(text).map(IdleAfter::Time)
+            }
         })?;
-    let idle_after = idle_after.unwrap_or(Some(DEFAULT_IDLE));
+    let idle_after = idle_after.unwrap_or(IdleAfter::Usual);
     if is_lazy == Some(true) {
         own.lazy = Some(LazyContainer { id: container.id.clone(), name: container.name.clone(), idle_after });
     }

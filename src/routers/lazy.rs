@@ -20,9 +20,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use engine::{Engine, EngineError, Fact};
+pub use engine::{DockerEngine, Engine, EngineError, Fact};
 
-use super::draft::LazyContainer;
+use super::draft::{IdleAfter, LazyContainer};
 use crate::model::{Clock, Timestamp};
 use crate::proxy::Guard;
 use crate::tasks::Tasks;
@@ -41,6 +41,8 @@ pub struct Config {
     pub starts_at_once: usize,
     /// How long a failed start is told of before the next request tries again. 10 s.
     pub failure_shown_s: u64,
+    /// A container whose labels do not say is stopped after so long without use. 1,800 s: a coffee break is no end.
+    pub idle_after_s: u64,
     /// From the signal to the kill of a container that stops. 10 s, as `docker stop`.
     pub stop_timeout_s: u64,
 }
@@ -53,6 +55,7 @@ impl Default for Config {
             held_requests: 256,
             starts_at_once: 4,
             failure_shown_s: 10,
+            idle_after_s: 1_800,
             stop_timeout_s: 10,
         }
     }
@@ -254,9 +257,14 @@ impl Lazy {
     async fn stop_if_idle(&self, container: &LazyContainer) {
         let sleeper = self.sleeper(container);
         let now = self.0.clock.now();
+        let idle_after = match container.idle_after {
+            IdleAfter::Usual => Duration::from_secs(self.0.config.idle_after_s),
+            IdleAfter::Time(time) => time,
+            IdleAfter::Never => return,
+        };
         let is_idle = || {
             let used_at = Timestamp(sleeper.used_at.load(Ordering::Relaxed));
-            is_idle(now, used_at, sleeper.open.load(Ordering::Relaxed), container.idle_after)
+            is_idle(now, used_at, sleeper.open.load(Ordering::Relaxed), idle_after)
         };
         if !is_idle() {
             return;
@@ -358,8 +366,7 @@ impl Lazy {
 }
 
 /// Pure: whether a container is to be stopped now.
-fn is_idle(now: Timestamp, used_at: Timestamp, open: usize, idle_after: Option<Duration>) -> bool {
-    let Some(idle_after) = idle_after else { return false };
+fn is_idle(now: Timestamp, used_at: Timestamp, open: usize, idle_after: Duration) -> bool {
     let idle_ms = u128::try_from(now.0.saturating_sub(used_at.0)).unwrap_or(0);
     open == 0 && idle_ms >= idle_after.as_millis()
 }

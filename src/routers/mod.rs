@@ -32,14 +32,15 @@ pub use balancer::{
 };
 pub use build::{Surroundings, build, check};
 pub use draft::{
-    ContainerTarget, Draft, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate, identity_header,
+    ContainerTarget, Draft, IdleAfter, LazyContainer, RouterDefaults, RouterDraft, Said, client_certificate,
+    identity_header,
 };
 pub use file::read as read_file;
 pub use labels::{Container, DefaultRule, DefaultRuleError, read as read_labels};
-pub use lazy::{Config as LazyConfig, Engine, EngineError, Fact, Failed, Lazy, StartStep};
-pub use middleware::{Beyond, Facts, Middleware, MiddlewareDraft, Next, NoAnswer, Step, Tools, run};
+pub use lazy::{Config as LazyConfig, DockerEngine, Engine, EngineError, Fact, Failed, Lazy, StartStep};
+pub use middleware::{Beyond, Facts, Middleware, MiddlewareDraft, Next, NoAnswer, Retries, Step, Tools, run};
 pub use name::{ObjectName, Provider};
-pub use node::{Fields, Node, NodeValue, quoted};
+pub use node::{Fields, Node, NodeValue, quoted, read_duration};
 pub use problem::{Place, Problem, did_you_mean, nearest};
 pub use rule::{Asked, Needs, PathNeed, Question, Rule, RuleError, Syntax};
 pub use serve::{Progress, Routers, ServeError};

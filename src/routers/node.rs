@@ -291,7 +291,8 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// `1m30s`, `1.5h`, `250ms`, or plain seconds.
-pub(super) fn read_duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn read_duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }

@@ -19,12 +19,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 pub use config::Config;
 pub use url::{ServiceUrl, ServiceUrlError};
 
-use crate::model::{BasePath, Clock, Routes, Secret, ServiceConfig, ServiceName};
+use crate::model::{BasePath, Clock, Live, Routes, Secret, ServiceConfig, ServiceName};
 use crate::net::BoxError;
 use crate::tasks::Tasks;
 
@@ -103,7 +104,7 @@ pub struct Parts {
     /// `scheme://host:port` of the hub's private listener, as programs of this host see it.
     pub hub_url: String,
     /// `https://host[:port]` as people see us, if that is configured.
-    pub public_origin: Option<String>,
+    pub public_origin: Live<Option<String>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Runs what goes on beside.
@@ -129,6 +130,8 @@ struct Service {
     removed: CancellationToken,
     /// The running program's, or 0.
     pid: AtomicU32,
+    /// What is done for it; done once it has been removed and its program has ended.
+    work: TaskTracker,
 }
 
 impl Services {
@@ -149,19 +152,40 @@ impl Services {
         }
     }
 
-    /// Starts or publishes one more. One of the same name must have been removed.
+    /// Starts or publishes one more, in the place of one of the same name once that has ended.
     pub fn add(&self, spec: ServiceSpec) {
         let (name, tasks) = (spec.name.clone(), &self.inner.parts.tasks);
-        let service = Arc::new(Service { spec, removed: CancellationToken::new(), pid: AtomicU32::new(0) });
-        if let Some(earlier) = self.inner.known.lock().insert(name, service.clone()) {
-            earlier.removed.cancel();
-        }
-        if let Some(url) = service.spec.url.clone() {
-            tasks.spawn(publish::keep(self.inner.clone(), service.clone(), url));
-        }
-        if let Some(program) = service.spec.program.clone() {
-            tasks.spawn(program::keep(self.inner.clone(), service, program));
-        }
+        let (removed, pid, work) = (CancellationToken::new(), AtomicU32::new(0), TaskTracker::new());
+        let service = Arc::new(Service { spec, removed, pid, work });
+        let earlier = self.inner.known.lock().insert(name, service.clone());
+        let inner = self.inner.clone();
+        let work = service.work.clone();
+        let keep = work.track_future(async move {
+            if let Some(earlier) = earlier {
+                // It may still listen where this one wants to, and withdraws its route last.
+                earlier.removed.cancel();
+                earlier.work.wait().await;
+            }
+            let published = async {
+                if let Some(url) = service.spec.url.clone() {
+                    publish::keep(inner.clone(), service.clone(), url).await;
+                }
+            };
+            let run = async {
+                if let Some(program) = service.spec.program.clone() {
+                    program::keep(inner.clone(), service.clone(), program).await;
+                }
+            };
+            tokio::join!(published, run);
+        });
+        tasks.spawn(keep);
+        work.close();
+    }
+
+    /// Makes `specs` of what runs now: `changed` are described otherwise than before or new, `gone` are no more.
+    pub fn replace(&self, specs: Vec<ServiceSpec>, changed: &[ServiceName], gone: &[ServiceName]) {
+        gone.iter().for_each(|name| self.remove(name));
+        specs.into_iter().filter(|spec| changed.contains(&spec.name)).for_each(|spec| self.add(spec));
     }
 
     /// Forgets a service: its route goes, its program ends.

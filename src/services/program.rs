@@ -96,13 +96,14 @@ impl Running {
 async fn start(inner: &Inner, service: &Service, program: &Program) -> Result<Running, StartError> {
     let (spec, parts) = (&service.spec, &inner.parts);
     let token = parts.tokens.issue(&spec.name).await.map_err(StartError::Token)?;
+    let public_origin = parts.public_origin.snapshot();
     let variables = environment(&environment::Facts {
         base: &parts.base,
         spec,
         program,
         token: &token,
         hub_url: &parts.hub_url,
-        public_origin: parts.public_origin.as_deref(),
+        public_origin: public_origin.as_deref(),
     });
     let account = choose_account(program.user.as_deref(), &account::read(Path::new(PASSWD)))?;
     let mut command = command_of(&inner.config, program, account)?;

@@ -69,7 +69,7 @@ impl World {
             tokens: self.tokens.clone(),
             base: BasePath::parse("/").expect("the root"),
             hub_url: "http://127.0.0.1:8081".into(),
-            public_origin: None,
+            public_origin: None.into(),
             clock: Arc::new(SystemClock),
             tasks: self.tasks.clone(),
         };

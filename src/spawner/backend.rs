@@ -10,9 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
-use serde::{Deserialize, Serialize};
 
-use crate::model::{Generation, ServerKey, UpstreamAddress, VolumeStem};
+use crate::model::{Generation, Handle, ServerKey, UpstreamAddress, VolumeStem};
 use crate::net::DialError;
 
 /// Where servers run. Every call may be dropped at any await; what it left behind is found by `find` and `list`.
@@ -22,7 +21,7 @@ pub trait Backend: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// The image that servers are made from if nobody chooses another; none: there is no such thing here.
-    fn image(&self) -> Option<&str>;
+    fn image(&self) -> Option<String>;
 
     /// True if no two servers are at the same address at one time, as an engine has it. Then whoever is seen where
     /// another one was has taken its place.
@@ -36,7 +35,7 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// The volume that groups give at `/mnt/shared`; none: there is no such thing here.
-    fn shared_volume(&self) -> Option<&str> {
+    fn shared_volume(&self) -> Option<String> {
         None
     }
 
@@ -337,25 +336,6 @@ pub struct Environment(pub BTreeMap<String, String>);
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-/// How a backend finds one thing of its own again, in its own form; kept in the store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Handle(pub serde_json::Value);
-
-/// A handle as it is kept of every server, as text: the value itself is a tree of tables of 600 bytes each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct KeptHandle(Box<str>);
-
-impl KeptHandle {
-    pub(super) fn of(handle: &Handle) -> Self {
-        Self(handle.0.to_string().into())
-    }
-
-    pub(super) fn handle(&self) -> Handle {
-        Handle(serde_json::from_str(&self.0).expect("it was written from a value"))
     }
 }
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 use super::backend::ResourceLimits;
 use super::limits::NamedServers;
 use super::profiles::Profile;
+use crate::model::UserHosts;
 
 /// Settings of the life of servers, whatever the backend.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `scheme://host:port` under which servers reach the hub's private listener.
     pub hub_connect_url: String,
+    /// With `isolation = "subdomain"`: the hosts of users' servers, as browsers see them.
+    pub user_hosts: Option<UserHosts>,
     /// Servers that are created and become ready at the same time; others wait in order of arrival.
     /// 8: an engine creates one after the other anyway; more only makes each of them slower.
     pub starts_at_once: usize,
@@ -81,6 +84,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             hub_connect_url: "http://127.0.0.1:8081".into(),
+            user_hosts: None,
             starts_at_once: 8,
             concurrent_starts: 100,
             active_servers: None,

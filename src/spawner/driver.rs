@@ -23,11 +23,11 @@ use self::idle::ExtendAnswer;
 use self::leaving::Leaving;
 use self::records::{Writing, Written};
 use self::restart::RestartWritten;
-use super::backend::{Found, Handle, KeptHandle, Notice};
+use super::backend::{Found, Notice};
 use super::board::Board;
 use super::counts::Begun;
 use super::idle::Idle;
-use super::life::{self, Action, Came, Deadlines, Event, Fact, Life, State};
+use super::life::{self, Action, Came, Event, Fact, Life, State};
 use super::limits::Load;
 use super::profiles::Choice;
 use super::reconcile::events_of_listing;
@@ -37,8 +37,8 @@ use super::steps::Steps;
 use super::trouble::Trouble;
 use super::{GpuLender, GrantsOf, GroupsOf, SpawnerError};
 use crate::model::{
-    ActivitySource, Actor, Clock, DisplayName, Generation, GpuHeld, Phase, Route, Routes, ServerKey, ServerOptions,
-    ServerState, ServerStatus, Timestamp, Unreachable, UpstreamAddress, UserName,
+    ActivitySource, Actor, Clock, DisplayName, Generation, GpuHeld, Handle, Phase, Route, Routes, ServerKey,
+    ServerOptions, ServerState, ServerStatus, Timestamp, Unreachable, UpstreamAddress, UserName,
 };
 use crate::store::{ServerRow, StoreError};
 use crate::tasks::Tasks;
@@ -135,7 +135,6 @@ pub(super) struct Driver {
     grants: GrantsOf,
     gpus: Arc<dyn GpuLender>,
     idle: Arc<Idle>,
-    deadlines: Deadlines,
     /// In order, so that a user's servers lie together. Boxed, because half of a tree's places may be empty.
     slots: BTreeMap<ServerKey, Box<Slot>>,
     /// Every state's deadline, soonest first.
@@ -166,7 +165,7 @@ struct Slot {
     /// It has not been ready since then.
     is_fresh: bool,
     /// By what the engine finds the present generation.
-    handle: Option<KeptHandle>,
+    handle: Option<Handle>,
     /// Drops the steps under way; none before the first of them.
     cancel: Option<CancellationToken>,
     lane: VecDeque<Job>,
@@ -234,7 +233,6 @@ impl Slot {
 impl Driver {
     pub(super) fn new(steps: Arc<Steps>, around: Surroundings, rows: Vec<ServerRow>) -> Self {
         let Surroundings { routes, board, clock, tasks, mail, groups, grants, gpus, idle } = around;
-        let deadlines = steps.config.deadlines();
         let mut driver = Self {
             steps,
             routes,
@@ -246,7 +244,6 @@ impl Driver {
             grants,
             gpus,
             idle,
-            deadlines,
             slots: BTreeMap::new(),
             alarms: BTreeSet::new(),
             queue: VecDeque::new(),
@@ -264,7 +261,7 @@ impl Driver {
         let now = self.clock.now();
         let record = Arc::new(ServerRecord::of_row(&row, now));
         let life = if row.wanted {
-            Life::recovering(row.generation, row.restarting, now, &self.deadlines)
+            Life::recovering(row.generation, row.restarting, now, &self.steps.config.read().deadlines())
         } else {
             Life::at_rest(row.generation, row.failure)
         };
@@ -286,7 +283,7 @@ impl Driver {
             slot.gpus = row.gpus;
         }
         slot.started_at = row.started_at.filter(|_| row.wanted);
-        slot.handle = row.handle.filter(|_| row.wanted).map(|handle| KeptHandle::of(&Handle(handle)));
+        slot.handle = row.handle.filter(|_| row.wanted);
         slot.record = Some(record);
         if let Some(deadline) = slot.life.state.deadline() {
             self.alarms.insert((deadline, row.key.clone()));
@@ -375,7 +372,7 @@ impl Driver {
             if let Some(slot) =
                 self.slots.get_mut(&found.server).filter(|slot| slot.life.generation == found.generation)
             {
-                slot.handle.get_or_insert_with(|| KeptHandle::of(&found.handle));
+                slot.handle.get_or_insert_with(|| found.handle.clone());
             }
         }
         for (server, event) in events {
@@ -391,7 +388,7 @@ impl Driver {
             .entry(server.clone())
             .or_insert_with(|| Box::new(Slot::new(Life::at_rest(Generation(0), None), now)));
         let before = slot.life.clone();
-        let (after, actions) = life::next(before.clone(), event, now, &self.deadlines);
+        let (after, actions) = life::next(before.clone(), event, now, &self.steps.config.read().deadlines());
         if before == after && actions.is_empty() {
             return;
         }
@@ -447,7 +444,7 @@ impl Driver {
 
     fn give_turns(&mut self) {
         let mut without_gpu = VecDeque::new();
-        while self.turns_taken < self.steps.config.starts_at_once {
+        while self.turns_taken < self.steps.config.read().starts_at_once {
             let Some((server, generation)) = self.queue.pop_front() else { break };
             if self.waits_for_gpu(&server, generation) {
                 // It keeps its place, and nobody else's turn.
@@ -591,10 +588,11 @@ impl Driver {
                 () = stopping.cancelled() => return,
                 fact = step => fact,
             };
+            // Only fails when the loop is gone, and then nobody wants to know. A place first: while 100,000 servers wait
+            // for their answers after a restart, none of their tasks has room for a letter.
+            let Ok(place) = mail.reserve().await else { return };
             let ended = Ended { fact: Some(fact), ..Ended::default() };
-            let done = Done { server, generation, in_lane: false, ended };
-            // Only fails when the loop is gone, and then nobody wants to know.
-            let _ = mail.send(Mail::Done(done)).await;
+            place.send(Mail::Done(Done { server, generation, in_lane: false, ended }));
         });
     }
 
@@ -619,7 +617,7 @@ impl Driver {
             Action::Create | Action::Save => std::mem::take(&mut slot.notes),
             _ => vec![],
         };
-        let (generation, handle) = (slot.life.generation, slot.handle.as_ref().map(KeptHandle::handle));
+        let (generation, handle) = (slot.life.generation, slot.handle.clone());
         let cancel = match action {
             // What is begun is written down.
             Action::Save => CancellationToken::new(),
@@ -642,7 +640,7 @@ impl Driver {
         let Done { server, generation, in_lane, ended: Ended { fact, handle, is_orphan, untold } } = done;
         let Some(slot) = self.slots.get_mut(&server) else { return };
         if slot.life.generation == generation && handle.is_some() {
-            slot.handle = handle.as_ref().map(KeptHandle::of);
+            slot.handle = handle;
         }
         if in_lane {
             slot.lane_is_busy = false;
@@ -688,7 +686,7 @@ impl Driver {
         let (last_seen, extended) = self.board.kept(server);
         let mut row = ServerRow {
             generation: slot.life.generation,
-            handle: slot.handle.as_ref().map(|kept| kept.handle().0),
+            handle: slot.handle.clone(),
             wanted: slot.life.state.is_wanted(),
             restarting: slot.life.state.is_restarting(),
             started_at: slot.started_at,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::backend::{Environment, GpuRequest, ResourceLimits};
-use crate::model::{BasePath, Secret, ServerKey, percent_encode};
+use crate::model::{BasePath, Secret, ServerKey, UserHosts, percent_encode};
 
 /// What the variables are made from.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub(super) struct Facts<'a> {
     pub token: &'a Secret,
     /// `scheme://host:port` of the hub's private listener as the server sees it.
     pub hub_connect_url: &'a str,
+    /// The hosts of users' servers, if they have some.
+    pub user_hosts: Option<&'a UserHosts>,
     /// Where it shall listen. Never an empty host: 4.x reads that as 127.0.0.1, 5.x as everywhere.
     pub listen: SocketAddr,
     /// What it may use, for its own displays.
@@ -50,13 +52,15 @@ pub(super) fn environment(facts: &Facts<'_>) -> Environment {
     set("JUPYTERHUB_API_TOKEN", facts.token.expose().into());
     set("JPY_API_TOKEN", facts.token.expose().into());
     set("JUPYTERHUB_CLIENT_ID", server.client_id());
-    set("JUPYTERHUB_OAUTH_CALLBACK_URL", format!("{prefix}oauth_callback"));
+    let origin = facts.user_hosts.map(|hosts| hosts.origin(&server.user)).unwrap_or_default();
+    let hub_origin = facts.user_hosts.map(UserHosts::hub_origin).unwrap_or_default();
+    set("JUPYTERHUB_OAUTH_CALLBACK_URL", format!("{origin}{prefix}oauth_callback"));
     set("JUPYTERHUB_SERVICE_PREFIX", prefix.clone());
     set("JUPYTERHUB_SERVICE_URL", format!("http://{}{prefix}", facts.listen));
     set("JUPYTERHUB_ACTIVITY_URL", format!("{api_url}/users/{}/activity", percent_encode(user)));
     set("JUPYTERHUB_API_URL", api_url);
     set("JUPYTERHUB_BASE_URL", base.to_string());
-    set("JUPYTERHUB_HOST", String::new());
+    set("JUPYTERHUB_HOST", hub_origin.clone());
     set("JUPYTERHUB_USER", user.into());
     set("JUPYTERHUB_SERVER_NAME", server.name.as_str().into());
     set("JUPYTERHUB_OAUTH_ACCESS_SCOPES", access_scopes.clone());
@@ -64,8 +68,9 @@ pub(super) fn environment(facts: &Facts<'_>) -> Environment {
     set("JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES", "[]".into());
     // Our `Set-Cookie` hygiene drops `__Host-` names from servers, so they must not use one.
     set("JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED", "0".into());
-    set("JUPYTERHUB_PUBLIC_URL", String::new());
-    set("JUPYTERHUB_PUBLIC_HUB_URL", String::new());
+    let has_hosts = facts.user_hosts.is_some();
+    set("JUPYTERHUB_PUBLIC_URL", if has_hosts { format!("{origin}{prefix}") } else { String::new() });
+    set("JUPYTERHUB_PUBLIC_HUB_URL", if has_hosts { format!("{hub_origin}{base}hub/") } else { String::new() });
     if let Some(bytes) = facts.limits.memory_bytes {
         set("MEM_LIMIT", bytes.to_string());
     }
@@ -120,6 +125,7 @@ mod tests {
             server: &server,
             token: &Secret::new("0123456789abcdef0123456789abcdef"),
             hub_connect_url: "http://172.18.0.1:8081",
+            user_hosts: None,
             listen: listen.parse().expect("an address"),
             limits: ResourceLimits { memory_bytes: Some(2_147_483_648), cpu_cores: Some(2.0) },
             image: Some("lab:4.2"),
@@ -129,6 +135,35 @@ mod tests {
             extra: &extra,
         })
         .0
+    }
+
+    #[test]
+    fn on_a_host_of_its_own_a_server_knows_both_hosts() {
+        let server =
+            ServerKey { user: UserName::parse("a.b").expect("a name"), name: ServerName::parse("").expect("") };
+        let variables = environment(&Facts {
+            base: &BasePath::parse("/j").expect("a base path"),
+            server: &server,
+            token: &Secret::new("0123456789abcdef0123456789abcdef"),
+            hub_connect_url: "http://172.18.0.1:8081",
+            user_hosts: Some(&UserHosts::new("", "lab.example.org:8443").expect("a domain")),
+            listen: "0.0.0.0:8888".parse().expect("an address"),
+            limits: ResourceLimits::default(),
+            image: None,
+            gpu: &GpuRequest::None,
+            default_url: None,
+            profile: &BTreeMap::new(),
+            extra: &BTreeMap::new(),
+        })
+        .0;
+        let expected = [
+            ("JUPYTERHUB_HOST", "https://lab.example.org:8443"),
+            ("JUPYTERHUB_OAUTH_CALLBACK_URL", "https://a-2eb.lab.example.org:8443/j/user/a.b/oauth_callback"),
+            ("JUPYTERHUB_SERVICE_PREFIX", "/j/user/a.b/"),
+            ("JUPYTERHUB_PUBLIC_URL", "https://a-2eb.lab.example.org:8443/j/user/a.b/"),
+            ("JUPYTERHUB_PUBLIC_HUB_URL", "https://lab.example.org:8443/j/hub/"),
+        ];
+        check(&variables, &expected);
     }
 
     fn check(variables: &BTreeMap<String, String>, expected: &[(&str, &str)]) {

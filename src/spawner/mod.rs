@@ -43,8 +43,8 @@ use tracing::warn;
 pub use answering::Answering;
 pub use answers::{Errand, Errands};
 pub use backend::{
-    Backend, BackendError, EngineFacts, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, Handle, LayerSize,
-    Notice, Order, ProcessorReading, ProgressSink, Removal, ResourceLimits, Sight, UsageReading, Volume,
+    Backend, BackendError, EngineFacts, Environment, Exit, Extras, Found, GpuRequest, GrantedMount, LayerSize, Notice,
+    Order, ProcessorReading, ProgressSink, Removal, ResourceLimits, Sight, UsageReading, Volume,
 };
 pub use changes::ServerChange;
 pub use config::Config;
@@ -57,8 +57,8 @@ pub use usage::{UsageSample, UsageTotals};
 pub use volumes::{Outcome, OwnedSizes, Settlement, VolumeListing, VolumeOutcome, VolumeSize};
 
 use crate::model::{
-    ActivitySource, Actor, BasePath, Clock, DisplayName, Effective, GpuHeld, GrantedGpu, NameError, Routes, Secret,
-    ServerKey, ServerOptions, ServerState, ServerStatus, Timestamp, Unreachable, UserName,
+    ActivitySource, Actor, BasePath, Clock, DisplayName, Effective, GpuHeld, GrantedGpu, Live, NameError, Routes,
+    Secret, ServerKey, ServerOptions, ServerState, ServerStatus, Timestamp, Unreachable, UserName,
 };
 use crate::store::{Store, StoreError, Transaction};
 use crate::tasks::Tasks;
@@ -263,7 +263,7 @@ pub struct Spawner {
     mail: mpsc::Sender<Mail>,
     board: Arc<Board>,
     backend: Arc<dyn Backend>,
-    config: Arc<Config>,
+    config: Live<Config>,
     counts: Arc<counts::Counts>,
     groups: GroupsOf,
     volumes: Arc<volumes::Keeper>,
@@ -304,14 +304,16 @@ impl Spawner {
     ///
     /// # Errors
     /// If the rows cannot be read.
-    pub async fn open(config: Config, parts: Parts) -> Result<Self, StoreError> {
+    pub async fn open(config: impl Into<Live<Config>>, parts: Parts) -> Result<Self, StoreError> {
+        let live: Live<Config> = config.into();
+        let config = live.snapshot();
         let Parts { backend, store, routes, tokens, groups, grants, gpus, idle_rules, errands, base, clock, tasks } =
             parts;
         let rows = Rows(store);
         volumes::give_owners(&rows).await?;
         let known = rows.all().await?;
         let watched = rows.idle_watch().await?;
-        let idle = Arc::new(idle::Idle::new(config.idle.clone(), idle_rules.clone(), clock.clone(), watched));
+        let idle = Arc::new(idle::Idle::new(live.clone(), idle_rules.clone(), clock.clone(), watched));
         let board = Arc::new(Board::new(clock.now()));
         let (mail, mailbox) = mpsc::channel(config.mailbox_length.max(1));
         let engine_timeout = config.engine_timeout();
@@ -336,8 +338,7 @@ impl Spawner {
         let own_base = base.clone();
         let ready = ready::Config::default();
         let probes = Semaphore::new(ready.tries_at_once);
-        let shared_config = Arc::new(config.clone());
-        tasks.spawn(activity::keep(board.clone(), rows.clone(), config.clone(), tasks.stopping().clone()));
+        tasks.spawn(activity::keep(board.clone(), rows.clone(), Config::clone(&config), tasks.stopping().clone()));
         let counts = Arc::<counts::Counts>::default();
         let of_servers = Arc::clone(&tokens);
         let (engine, counting) = (backend.clone(), counts.clone());
@@ -361,7 +362,7 @@ impl Spawner {
             rules: idle_rules,
             base: base.clone(),
             clock: clock.clone(),
-            config: config.idle.clone(),
+            config: live.clone(),
         });
         if asks {
             let asking = answers.clone();
@@ -374,7 +375,7 @@ impl Spawner {
         tasks.spawn(usage.clone().keep_layers(tasks.stopping().clone()));
         let idle_rows = rows.clone();
         let steps = Arc::new(Steps {
-            config,
+            config: live.clone(),
             ready,
             probes,
             base,
@@ -413,12 +414,11 @@ impl Spawner {
             }
         });
         let questions = Arc::new(Semaphore::new(answering::QUESTIONS_AT_ONCE));
-        let config = shared_config;
         Ok(Self {
             mail,
             board,
             backend,
-            config,
+            config: live,
             counts,
             groups,
             volumes,
@@ -450,7 +450,7 @@ impl Spawner {
 
     /// The image that servers are made from if nobody chooses another; none where there are no images.
     #[must_use]
-    pub fn image(&self) -> Option<&str> {
+    pub fn image(&self) -> Option<String> {
         self.backend.image()
     }
 
@@ -538,13 +538,13 @@ impl Spawner {
     /// How many named servers a user may have.
     #[must_use]
     pub fn named_servers(&self) -> NamedServers {
-        self.config.named_servers_per_user
+        self.config.read().named_servers_per_user
     }
 
     /// What this user may choose from when a server is started.
     #[must_use]
     pub fn offer(&self, user: &UserName) -> Offer {
-        profiles::offer(&self.config, self.backend.image(), &(self.groups)(user))
+        profiles::offer(&self.config.read(), self.backend.image().as_deref(), &(self.groups)(user))
     }
 
     /// `docker`, `process` or `static`.
@@ -570,7 +570,7 @@ impl Spawner {
     /// What a server may use if neither its profile nor a group says.
     #[must_use]
     pub fn default_limits(&self) -> ResourceLimits {
-        self.config.limits
+        self.config.read().limits
     }
 
     /// The user's default server, then the named ones in order of name, stopped ones too.
@@ -687,7 +687,7 @@ impl Spawner {
             let Some(found) = self.backend.find(server).await? else { return Ok(None) };
             self.backend.log_tail(&found.handle, lines).await.map(Some)
         };
-        let (engine, limit) = (self.backend.name(), self.config.engine_timeout());
+        let (engine, limit) = (self.backend.name(), self.config.read().engine_timeout());
         let silent = BackendError::Slow { engine, act: "give its log", limit };
         let status = self.board.status(server);
         match timeout(limit, asked).await.unwrap_or(Err(silent)) {

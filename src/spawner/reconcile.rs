@@ -114,7 +114,7 @@ async fn follow(
 mod tests {
     use super::*;
     use crate::model::{Generation, Timestamp, UpstreamAddress, UserName};
-    use crate::spawner::backend::{Handle, Sight};
+    use crate::spawner::backend::Sight;
     use crate::spawner::life::State;
     use std::collections::HashMap;
 
@@ -130,7 +130,7 @@ mod tests {
         Found {
             server: key(user),
             generation: Generation(generation),
-            handle: Handle(serde_json::Value::Null),
+            handle: serde_json::Value::Null.into(),
             sight: Sight::Running(address()),
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::backend::{Backend, BackendError, Exit, Handle, Order, ProgressSink, Sight};
+use super::backend::{Backend, BackendError, Exit, Order, ProgressSink, Sight};
 use super::counts::Counts;
 use super::environment::{self, environment};
 use super::life::Fact;
@@ -17,7 +17,7 @@ use super::profiles::Choice;
 use super::rows::{self, Note, Rows};
 use super::trouble::Trouble;
 use super::{Also, Config, ServerTokens, SpawnerError, ready, volumes};
-use crate::model::{BasePath, Generation, ServerKey, UpstreamAddress};
+use crate::model::{BasePath, Generation, Handle, Live, ServerKey, UpstreamAddress};
 use crate::store::{ServerRow, StoreError};
 
 /// Between two tries to clean up with an engine that says no.
@@ -25,7 +25,7 @@ const CLEAN_UP_PAUSE: Duration = Duration::from_secs(1);
 
 /// All that the steps need.
 pub(super) struct Steps {
-    pub(super) config: Config,
+    pub(super) config: Live<Config>,
     pub(super) ready: ready::Config,
     /// Places for `ready`'s tries.
     pub(super) probes: Semaphore,
@@ -72,18 +72,20 @@ impl Steps {
         let stem = has_claimed.await.expect("the commit that gave the token has claimed");
         let created = async {
             let listen = self.backend.listen_address().await?;
+            let config = self.config.snapshot();
             let environment = environment(&environment::Facts {
                 base: &self.base,
                 server: &server,
                 token: &token,
-                hub_connect_url: &self.config.hub_connect_url,
+                hub_connect_url: &config.hub_connect_url,
+                user_hosts: config.user_hosts.as_ref(),
                 listen,
                 limits: choice.limits,
                 image: choice.image.as_deref(),
                 gpu: &choice.extras.gpu,
-                default_url: self.config.default_url.as_deref(),
+                default_url: config.default_url.as_deref(),
                 profile: &choice.environment,
-                extra: &self.config.environment,
+                extra: &config.environment,
             });
             let order = Order {
                 server: server.clone(),
@@ -174,8 +176,8 @@ impl Steps {
 
     /// Ends its program and starts it again.
     pub(super) async fn restart(&self, server: &ServerKey, handle: Option<Handle>) -> (Fact, Option<Handle>) {
-        let grace = Duration::from_secs(self.config.stop_grace_s);
-        let limit = grace + Duration::from_secs(self.config.start_timeout_s);
+        let grace = Duration::from_secs(self.config.read().stop_grace_s);
+        let limit = grace + Duration::from_secs(self.config.read().start_timeout_s);
         let restarted = async {
             let found = match handle {
                 Some(handle) => Some(handle),
@@ -233,13 +235,16 @@ impl Steps {
             Sight::Exited(exit) => Some(exit),
             Sight::Created => None,
             Sight::Running(_) | Sight::Astray => {
-                let grace = Duration::from_secs(self.config.stop_grace_s);
-                let limit = grace + self.config.engine_timeout();
+                let grace = Duration::from_secs(self.config.read().stop_grace_s);
+                let limit = grace + self.config.read().engine_timeout();
                 self.limited_to(limit, "stop it", self.backend.stop(&handle, grace)).await?;
                 None
             }
         };
-        let log_tail = match self.limited("give its log", self.backend.log_tail(&handle, self.config.log_lines)).await {
+        let log_tail = match self
+            .limited("give its log", self.backend.log_tail(&handle, self.config.read().log_lines))
+            .await
+        {
             Ok(lines) => lines,
             Err(error) => {
                 warn!(server = %server, error = &error as &dyn std::error::Error, "the server's last lines are lost");
@@ -296,7 +301,7 @@ impl Steps {
         act: &'static str,
         work: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
-        self.limited_to(self.config.engine_timeout(), act, work).await
+        self.limited_to(self.config.read().engine_timeout(), act, work).await
     }
 
     async fn limited_to<T>(

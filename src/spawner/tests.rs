@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::time::timeout;
 
 use super::*;
-use crate::model::{Generation, GrantedIdle, Route, ServerState, UpstreamAddress};
+use crate::model::{Generation, GrantedIdle, Handle, Route, ServerState, UpstreamAddress};
 use crate::store;
 
 /// Longer than anything here takes.
@@ -107,11 +107,11 @@ impl Stage {
 }
 
 fn handle_of(server: &ServerKey) -> Handle {
-    Handle(serde_json::to_value(server).expect("a key is plain"))
+    serde_json::json!(server).into()
 }
 
 fn server_of(handle: &Handle) -> ServerKey {
-    serde_json::from_value(handle.0.clone()).expect("our own handle")
+    handle.read().expect("our own handle")
 }
 
 #[async_trait::async_trait]
@@ -119,7 +119,7 @@ impl Backend for Stage {
     fn name(&self) -> &'static str {
         "stage"
     }
-    fn image(&self) -> Option<&str> {
+    fn image(&self) -> Option<String> {
         None
     }
     async fn prepare(&self, _: &ServerKey, _: Option<&str>, _: &ProgressSink) -> Result<(), BackendError> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::FlockOperation;
 
 use super::StoreError;
-use super::error::PERMIT;
+use super::error::{MAKE_ROOM, PERMIT};
 
 /// How long a locked folder is tried again. 500 ms: a killed process's lock lives on for a moment in a child that it
 /// was just starting, and in the kernel until its memory is freed.
@@ -66,6 +66,11 @@ impl DataDir {
     #[cfg(test)]
     pub(super) fn share_lock(&self) -> File {
         self._lock.0.try_clone().expect("a descriptor")
+    }
+
+    /// What is called `name` in the folder.
+    pub(super) fn entry(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
     pub(super) fn database(&self) -> PathBuf {
@@ -132,5 +137,9 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<String>, StoreError> {
 
 pub(super) fn refused_by_system(file: &Path, cause: &io::Error) -> StoreError {
     let what = format!("could not be used: {cause}");
-    StoreError::Refused { file: file.to_owned(), what, cure: PERMIT }
+    let cure = match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => MAKE_ROOM,
+        _ => PERMIT,
+    };
+    StoreError::Refused { file: file.to_owned(), what, cure }
 }

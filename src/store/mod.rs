@@ -1,11 +1,14 @@
 //! Rows in, rows out: opens, checks, reads and writes the one database file. Decides nothing.
 //!
 //! `open` says which files a store consists of and when one is refused; `staged` keeps a refused file as it
-//! was; `seal` is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do;
+//! was; `backup` copies all of it into one file and `restore` brings that back; `copies` is a folder of such files; `seal`
+//! is the form of a value; `witness` notices a database that has gone back in time; `transaction` is what a write may do;
 //! `displaced` answers from memory whose volumes are kept under another name than their owner's.
 
 mod acme;
 mod audit;
+mod backup;
+mod copies;
 mod counts;
 mod displaced;
 mod error;
@@ -14,6 +17,7 @@ mod groups;
 mod history;
 mod notices;
 mod open;
+mod restore;
 mod rows;
 mod seal;
 mod staged;
@@ -38,11 +42,14 @@ use crate::model::{InstanceId, ServerKey, UserName};
 
 pub use acme::{AcmeAccountRow, AcmeCertificate, AcmeNameRow, AcmeOrder};
 pub use audit::{AuditEntry, AuditFilter, AuditPage, AuditRetention, AuditRow, ChainBreak, ChainHash, ChainReport};
+pub use backup::{BackedUp, Backup, Made};
+pub use copies::{Copies, CopiesConfig, is_due as is_copy_due};
 pub use counts::Figures;
 pub use error::StoreError;
 pub use groups::{GroupRow, ServiceRow, ShareCodeRow, ShareRow};
 pub use history::{ActivityRow, HostHistoryRow};
 pub use notices::{DeliveryRow, NoticeId, NoticeRow};
+pub use restore::restore;
 pub use rows::{MadeFrom, ServerRow, SessionRow, TokenKind, TokenRow, UserRow};
 pub use takeover::{Numbers, TakenKey};
 pub use transaction::Transaction;
@@ -102,6 +109,8 @@ struct Inner {
     database: RwLock<Option<OpenDatabase>>,
     /// Held by the one writer. The witness is written before the writer is told of success.
     writer: Mutex<Witness>,
+    /// Held by who writes a backup: what is unfinished meanwhile is that one's, or nobody's.
+    backing_up: Mutex<()>,
     counts: counts::Counts,
     /// Follows the volumes' rows commit by commit; locked after `writer`, and never while `database` is held.
     displaced: Mutex<Displaced>,
@@ -117,6 +126,12 @@ impl Store {
     /// `Refused` if what is there cannot be trusted, `InUse` if another process has it for half a second on. Neither alters the files.
     pub fn open(config: &Config) -> Result<Self, StoreError> {
         open::open(&config.data_dir, LOCK_PATIENCE).map(|inner| Self(Arc::new(inner)))
+    }
+
+    /// A key of this installation for `purpose`. It outlives a restart, and whoever has the database alone cannot make it.
+    #[must_use]
+    pub fn derived_key(&self, purpose: &str) -> [u8; 32] {
+        self.0.sealer.derived_key(purpose)
     }
 
     /// True if there is one already, whole or not: whoever must not make one asks first.

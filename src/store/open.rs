@@ -30,14 +30,14 @@ use super::{Inner, LATER_TABLES, META, StoreError, TABLES};
 use crate::model::{InstanceId, Random};
 
 /// What this program writes. A higher one on disk is a refusal, a lower one is brought forward.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 /// 16 MiB: the whole database of a few thousand users; more would only stand in the resident memory.
 const CACHE_BYTES: usize = 16 << 20;
 
 /// The file `instance`.
 #[derive(Serialize, Deserialize)]
-struct Marker {
-    instance: InstanceId,
+pub(super) struct Marker {
+    pub(super) instance: InstanceId,
     format: u32,
 }
 
@@ -56,6 +56,7 @@ pub(super) fn is_at(data_dir: &Path) -> bool {
 /// Opens what is in `data_dir`, or makes it if nothing is. Waits up to `patience` for another process to be gone.
 pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreError> {
     let dir = DataDir::lock(data_dir, patience)?;
+    super::restore::finish(&dir)?;
     let marker = read_marker(&dir)?;
     let is_new = marker.is_none() && !exists(&dir.database())?;
     let sealer = read_or_make_key(&dir, is_new)?;
@@ -73,10 +74,10 @@ pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreEr
     if marker.is_none() {
         write_marker(&dir, &instance)?;
     }
-    let writer = Mutex::new(witness);
+    let (writer, backing_up) = (Mutex::new(witness), Mutex::default());
     let (database, audit_retention) = (RwLock::new(Some(database)), RwLock::default());
     let (counts, displaced) = (Counts::default(), Mutex::default());
-    Ok(Inner { instance, sealer, database, writer, counts, displaced, audit_retention, dir })
+    Ok(Inner { instance, sealer, database, writer, backing_up, counts, displaced, audit_retention, dir })
 }
 
 /// Opens the database after a failed commit, with all the checks of a first opening. If the disk is still full it
@@ -91,7 +92,7 @@ pub(super) fn open_again(dir: &DataDir, sealer: &Sealer) -> Result<OpenDatabase,
     Ok(database)
 }
 
-fn read_marker(dir: &DataDir) -> Result<Option<Marker>, StoreError> {
+pub(super) fn read_marker(dir: &DataDir) -> Result<Option<Marker>, StoreError> {
     let path = dir.marker();
     let Some(text) = read_if_there(&path)? else { return Ok(None) };
     let marker: Marker = serde_json::from_str(&text).map_err(|_| refused(&path, "is damaged", RESTORE))?;
@@ -102,9 +103,13 @@ fn read_marker(dir: &DataDir) -> Result<Option<Marker>, StoreError> {
 }
 
 fn write_marker(dir: &DataDir, instance: &InstanceId) -> Result<(), StoreError> {
+    dir.write_whole(&dir.marker(), marker_text(instance).as_bytes())
+}
+
+/// What the marker of `instance` says.
+pub(super) fn marker_text(instance: &InstanceId) -> String {
     let marker = Marker { instance: instance.clone(), format: FORMAT };
-    let text = serde_json::to_string(&marker).expect("two plain fields are JSON");
-    dir.write_whole(&dir.marker(), text.as_bytes())
+    serde_json::to_string(&marker).expect("two plain fields are JSON")
 }
 
 fn read_or_make_key(dir: &DataDir, is_new: bool) -> Result<Sealer, StoreError> {
@@ -164,7 +169,7 @@ fn make(dir: &DataDir, sealer: &Sealer) -> Result<(), StoreError> {
     fs::rename(&unfinished, &path).and_then(|()| dir.sync()).map_err(|e| refused_by_system(&path, &e))
 }
 
-fn builder() -> Builder {
+pub(super) fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
     builder
@@ -185,6 +190,11 @@ pub(super) fn open_database(path: &Path) -> Result<OpenDatabase, StoreError> {
         return Err(refused(path, "is empty although this host was initialised", RESTORE));
     }
     close_to_others(path, 0o600).map_err(|e| refused_by_system(path, &e))?;
+    open_staged(path, file)
+}
+
+/// The database in `file`, which is called `path`; what opening it writes stays in memory.
+pub(super) fn open_staged(path: &Path, file: File) -> Result<OpenDatabase, StoreError> {
     let file = StagedFile::new(file).map_err(|e| refused_by_system(path, &e))?;
     // A library that meets bytes it never wrote may panic. That is damage too.
     match catch_unwind(AssertUnwindSafe(|| builder().create_with_backend(file.clone()))) {
@@ -201,13 +211,7 @@ pub(super) fn open_database(path: &Path) -> Result<OpenDatabase, StoreError> {
 /// Our part: every value is verified, the format is known, and no acknowledged commit is missing.
 fn check(dir: &DataDir, database: &Database, sealer: &Sealer, witness: &Witness) -> Result<InstanceId, StoreError> {
     let path = dir.database();
-    let checked = catch_unwind(AssertUnwindSafe(|| check_values(database, sealer)));
-    let found = match checked {
-        Ok(Ok(found)) => found,
-        Ok(Err(StoreError::Damaged(what))) => return Err(damaged(&path, &what)),
-        Ok(Err(error)) => return Err(error),
-        Err(_) => return Err(damaged(&path, "reading it failed")),
-    };
+    let found = checked_values(&path, database, sealer)?;
     if found.format > FORMAT {
         return Err(refused(&path, "was written by a newer version of slipway", UPDATE));
     }
@@ -224,14 +228,27 @@ fn check(dir: &DataDir, database: &Database, sealer: &Sealer, witness: &Witness)
     Ok(found.instance)
 }
 
-struct Found {
-    instance: InstanceId,
-    format: u32,
+/// What a database says of itself, once every value has been verified.
+pub(super) struct Found {
+    pub(super) instance: InstanceId,
+    pub(super) format: u32,
     sequence: u64,
+    /// How many there are.
+    pub(super) values: u64,
+}
+
+/// Verifies every value of the database in the file `path`.
+pub(super) fn checked_values(path: &Path, database: &Database, sealer: &Sealer) -> Result<Found, StoreError> {
+    match catch_unwind(AssertUnwindSafe(|| check_values(database, sealer))) {
+        Ok(Err(StoreError::Damaged(what))) => Err(damaged(path, &what)),
+        Ok(found) => found,
+        Err(_) => Err(damaged(path, "reading it failed")),
+    }
 }
 
 fn check_values(database: &Database, sealer: &Sealer) -> Result<Found, StoreError> {
     let read = database.begin_read().map_err(unreadable)?;
+    let mut values = 0;
     for table in TABLES.into_iter().chain(LATER_TABLES) {
         let rows = match read.open_table(table) {
             Ok(rows) => rows,
@@ -241,6 +258,7 @@ fn check_values(database: &Database, sealer: &Sealer) -> Result<Found, StoreErro
         for entry in rows.iter().map_err(unreadable)? {
             let (key, value) = entry.map_err(unreadable)?;
             sealer.verify(table.name(), key.value(), value.value())?;
+            values += 1;
         }
     }
     let meta = read.open_table(META).map_err(|e| StoreError::Damaged(e.to_string()))?;
@@ -254,6 +272,7 @@ fn check_values(database: &Database, sealer: &Sealer) -> Result<Found, StoreErro
         instance: serde_json::from_value(get("instance")?).map_err(reads)?,
         format: serde_json::from_value(get("format")?).map_err(reads)?,
         sequence: serde_json::from_value(get("sequence")?).map_err(reads)?,
+        values,
     })
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{
-    DisplayName, Failure, Generation, GpuHeld, GrantNote, IdleEnd, IdleExtension, LastSeen, OAuthClient, OtpSecret,
-    OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken, Timestamp, TokenId, UserName, UserProfile,
+    DisplayName, Failure, Generation, GpuHeld, GrantNote, Handle, IdleEnd, IdleExtension, LastSeen, OAuthClient,
+    OtpSecret, OwnerName, ServerKey, ServerOptions, SessionKey, StoredToken, Timestamp, TokenId, UserName, UserProfile,
 };
 
 /// A person.
@@ -144,7 +144,7 @@ pub struct ServerRow {
     pub generation: Generation,
     /// what the backend needs to find it again (container id, pid …)
     #[serde(default)]
-    pub handle: Option<serde_json::Value>,
+    pub handle: Option<Handle>,
     /// true while it is meant to run
     #[serde(default)]
     pub wanted: bool,

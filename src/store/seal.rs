@@ -31,6 +31,11 @@ impl Sealer {
         Self { key }
     }
 
+    /// The key itself: for a backup, which is useless without it.
+    pub(super) fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
     /// `row` as a value for `key` in `table`.
     pub(super) fn seal(&self, table: &str, key: &[u8], row: &impl Serialize) -> Result<Vec<u8>, StoreError> {
         let mut value = vec![0; HEAD_BYTES];
@@ -64,6 +69,14 @@ impl Sealer {
     /// MAC over `bytes` for the witness file.
     pub(super) fn mac_of_sequence(&self, sequence: u64) -> [u8; MAC_BYTES] {
         self.mac("witness", &[], VALUE_VERSION, &sequence.to_le_bytes())
+    }
+
+    /// A key for another purpose: it tells nothing of this one.
+    pub(super) fn derived_key(&self, purpose: &str) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(b"key for ");
+        hasher.update(purpose.as_bytes());
+        *hasher.finalize().as_bytes()
     }
 
     /// MAC over a setting of the configuration.

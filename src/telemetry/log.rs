@@ -9,12 +9,13 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::Config;
 use super::writer::{LineWriter, WriterLimits};
+use crate::model::with_causes;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,17 @@ pub enum InitError {
 
 /// Of the one log that `init` has set up.
 static DROPPED: OnceLock<Arc<AtomicU64>> = OnceLock::new();
+
+/// The same log's filter.
+static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// From now on the log keeps what `level` says: a level or directives, as in `Config::level`. One that means nothing
+/// changes nothing, and neither does a program without a log of ours.
+pub fn set_level(level: &str) {
+    let (Some(handle), Ok(filter)) = (LEVEL.get(), EnvFilter::builder().parse(level)) else { return };
+    // It fails only when the log is gone.
+    let _ = handle.reload(filter);
+}
 
 /// How many lines of the log were dropped so far.
 #[must_use]
@@ -93,6 +105,8 @@ pub fn init_as_config_proxy(level: &str, no_color: bool) -> Result<LineWriter, I
 fn install(filter: EnvFilter, style: Style, writer: LineWriter) -> Result<LineWriter, InitError> {
     let _ = DROPPED.set(writer.dropped_counter());
     let lines = Lines { style, writer: writer.clone(), clock: || jiff::Timestamp::now() };
+    let (filter, handle) = reload::Layer::new(filter);
+    let _ = LEVEL.set(handle);
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     tracing::subscriber::set_global_default(subscriber).map_err(InitError::Twice)?;
     super::count_panics();
@@ -240,17 +254,7 @@ impl Visit for Fields {
         self.map.insert(field.name().to_owned(), value.into());
     }
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut cause = value.source();
-        while let Some(error) = cause {
-            let next = error.to_string();
-            // `transparent` errors say what their cause says.
-            if !text.ends_with(&next) {
-                let _ = write!(text, ": {next}");
-            }
-            cause = error.source();
-        }
-        self.put(field, text);
+        self.put(field, with_causes(value));
     }
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field, format!("{value:?}"));

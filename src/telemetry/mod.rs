@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 pub use access_log::{AccessFormat, AccessLog};
 pub use file::LogFile;
-pub use log::{InitError, LogFormat, init, init_as_config_proxy, log_lines_dropped};
+pub use log::{InitError, LogFormat, init, init_as_config_proxy, log_lines_dropped, set_level};
 pub use metrics::{METRICS_CONTENT_TYPE, Metrics, Page, Samples};
 pub use panics::{count_panics, panics};
 pub use traces::{Exporter, Traces, TracesConfig, traces};

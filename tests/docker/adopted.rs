@@ -19,7 +19,7 @@ fn of_another_hub(name: &str, user: &str, options: &[&str]) -> String {
 
 fn row(server: ServerKey, container: &str, adopted_from: &str) -> ServerRow {
     ServerRow {
-        handle: Some(json!({ "container": container, "adopted_from": adopted_from })),
+        handle: Some(json!({ "container": container, "adopted_from": adopted_from }).into()),
         wanted: true,
         generation: Generation(1),
         ..ServerRow::new(server)

@@ -10,9 +10,10 @@ use http::{HeaderMap, Method, Request};
 use slipway::model::{BasePath, Random, SystemClock};
 use slipway::net::RequestBody;
 use slipway::proxy::{self, Proxy};
-use slipway::routers::sources::{Config, Constraint, DockerConfig, Sources, connect};
+use slipway::routers::sources::{Config, Constraint, DockerConfig, Sources};
 use slipway::routers::{
-    EntryPoint, Facts, Lazy, LazyConfig, Published, Question, Router, Routers, ServeError, Surroundings, Tools,
+    DockerEngine, EntryPoint, Facts, Lazy, LazyConfig, Published, Question, Router, Routers, ServeError, Surroundings,
+    Tools,
 };
 use slipway::tasks::Tasks;
 use tokio::runtime::Handle;
@@ -75,7 +76,7 @@ impl World {
         let (tasks, clock) = (Tasks::new(Handle::current()), Arc::new(SystemClock));
         let published = Arc::<Published>::default();
         tasks.spawn(Sources::new(config, published.clone(), clock.clone()).watch(tasks.clone()));
-        let engine = connect(&format!("unix://{SOCKET}")).await.expect("an engine");
+        let engine = DockerEngine::new(format!("unix://{SOCKET}"));
         let lazy_config = LazyConfig { stop_timeout_s: 1, ..LazyConfig::default() };
         let lazy = Lazy::new(lazy_config, Arc::new(engine), clock.clone(), tasks.clone());
         let proxy = Proxy::new(proxy::Config::default(), clock.clone(), tasks.clone());

@@ -16,6 +16,7 @@ mod client;
 mod engine;
 mod grants;
 mod idle;
+mod labelled;
 mod lazy;
 mod notices;
 #[allow(dead_code)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use slipway::model::{BasePath, Random, SystemClock};
 use slipway::routers::sources::{Config, Constraint, DockerConfig, Sources};
-use slipway::routers::{EntryPoint, Published, Surroundings, Table};
+use slipway::routers::{EntryPoint, IdleAfter, Published, Surroundings, Table};
 use slipway::tasks::Tasks;
 use tokio::io::copy_bidirectional;
 use tokio::net::{UnixListener, UnixStream};
@@ -196,7 +196,7 @@ async fn a_container_that_starts_on_request_keeps_its_router_while_it_is_stopped
     world.until("it stopped", |table| targets(table).is_empty() && names(table) == ["web@docker"]).await;
     let router = world.published.current().routers()[0].clone();
     let lazy = router.lazy.as_ref().expect("it starts on request");
-    assert_eq!((&*lazy.name, lazy.idle_after), (&*world.name("web"), Some(Duration::from_secs(90))));
+    assert_eq!((&*lazy.name, lazy.idle_after), (&*world.name("web"), IdleAfter::Time(Duration::from_secs(90))));
     docker(&["start", &lazy.id]);
     world.until("it runs again", |table| targets(table).len() == 1).await;
 }

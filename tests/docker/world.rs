@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
 use slipway::model::{
-    BasePath, Effective, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock,
+    BasePath, Effective, Handle, InstanceId, Random, Routes, Secret, ServerKey, ServerState, ServerStatus, SystemClock,
     Timestamp, UserName, VolumeStem,
 };
 use slipway::spawner::docker::{self, DockerBackend, PullPolicy};
 use slipway::spawner::{
-    self, Also, Backend, BackendError, Config, Found, Handle, Notice, Order, Parts, ProgressSink, Removal,
-    ServerTokens, Sight, Spawner, Volume, Wish,
+    self, Also, Backend, BackendError, Config, Found, Notice, Order, Parts, ProgressSink, Removal, ServerTokens, Sight,
+    Spawner, Volume, Wish,
 };
 use slipway::store::{self, Store, StoreError, UserRow};
 use slipway::tasks::Tasks;
@@ -313,13 +313,13 @@ impl Backend for Timed {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
-    fn image(&self) -> Option<&str> {
+    fn image(&self) -> Option<String> {
         self.inner.image()
     }
     fn gives_extras(&self) -> bool {
         self.inner.gives_extras()
     }
-    fn shared_volume(&self) -> Option<&str> {
+    fn shared_volume(&self) -> Option<String> {
         self.inner.shared_volume()
     }
     async fn prepare(
@@ -345,8 +345,8 @@ impl Backend for Timed {
     async fn create(&self, order: &Order) -> Result<Handle, BackendError> {
         let handle = self.timed("create", self.inner.create(order)).await?;
         if let Some(made) = self.made.lock().take() {
-            let id = handle.0["container"].as_str().expect("a container's id");
-            let _ = made.send(inspected(id));
+            let kept: serde_json::Value = handle.read().expect("our own handle");
+            let _ = made.send(inspected(kept["container"].as_str().expect("a container's id")));
         }
         Ok(handle)
     }

@@ -13,7 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use slipway::listener::acme::{Acme, ChallengeChoice, Config, ExternalAccount, Parts};
-use slipway::listener::{self, AcceptLimits, Certificates, Connection, Listener, Serve, acceptor};
+use slipway::listener::{self, Admission, Certificates, Connection, Listener, Serve, SocketAccess, acceptor};
 use slipway::model::{Clock, Random, Secret, SystemClock};
 use slipway::store::{self, Store};
 use slipway::tasks::Tasks;
@@ -182,7 +182,12 @@ struct Ours {
 
 impl Ours {
     async fn new(names: &[&str], more: impl FnOnce(&mut Config)) -> (Self, Pebble) {
-        let listener = Listener::bind(&[([127, 0, 0, 1], 0).into()], &AcceptLimits::default(), &[]).expect("bound");
+        let listener = Listener::bind(
+            &[SocketAddr::from(([127, 0, 0, 1], 0)).into()],
+            &SocketAccess::default(),
+            Admission::default(),
+        )
+        .expect("bound");
         let pebble = Pebble::start(free_port(), listener.addresses()[0].port(), false).await;
         (Self::beside(&pebble, listener, names, more), pebble)
     }
@@ -241,7 +246,8 @@ impl Ours {
         let Self { folder, store, clock, tasks, config, address, acme, certificates } = self;
         tasks.stop(Duration::from_secs(5)).await;
         drop((acme, certificates));
-        let listener = Listener::bind(&[address], &AcceptLimits::default(), &[]).expect("the same port");
+        let listener =
+            Listener::bind(&[address.into()], &SocketAccess::default(), Admission::default()).expect("the same port");
         Self::open(folder, store, clock, config, listener)
     }
 
@@ -381,7 +387,12 @@ async fn an_authority_that_is_down_or_forgets_us_costs_no_certificate() {
 #[tokio::test]
 async fn an_account_is_bound_to_a_customer_where_the_authority_wants_that() {
     for (key_id, is_known) in [(Some("kid-1"), true), (Some("kid-2"), false), (None, false)] {
-        let listener = Listener::bind(&[([127, 0, 0, 1], 0).into()], &AcceptLimits::default(), &[]).expect("bound");
+        let listener = Listener::bind(
+            &[SocketAddr::from(([127, 0, 0, 1], 0)).into()],
+            &SocketAccess::default(),
+            Admission::default(),
+        )
+        .expect("bound");
         let pebble = Pebble::start(free_port(), listener.addresses()[0].port(), true).await;
         let ours = Ours::beside(&pebble, listener, &["a.example"], |config| {
             let account = |id: &str| ExternalAccount { key_id: id.to_owned(), hmac_key: Secret::new(EAB_KEY) };

@@ -47,6 +47,26 @@ async fn guessing_is_slow_and_the_owner_comes_in_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_class_behind_one_address_comes_in_at_once_and_guesses_made_at_once_are_no_more_than_one_by_one() {
+    let world = World::with(&[BEHIND_A_PROXY[0], ("SLIPWAY_AUTH_TRIES_PER_ADDRESS", "5")]).await;
+    let names: Vec<String> = (0..15).map(|number| format!("student{number}")).collect();
+    for name in &names {
+        world.add_user(name, false).await;
+    }
+    let all = async |address: &str, password: &str| {
+        let browsers: Vec<_> = names.iter().map(|name| (from(&world, address), name)).collect();
+        let tries = browsers.iter().map(|(browser, name)| try_to_sign_in(browser, name, password));
+        let mut statuses: Vec<u16> =
+            futures_util::future::join_all(tries).await.iter().map(|one| one.status.as_u16()).collect();
+        statuses.sort_unstable();
+        statuses
+    };
+    assert_eq!(all("198.51.100.7", PASSWORD).await, [302; 15]);
+    let guesses = all("198.51.100.8", "a wrong password").await;
+    assert_eq!(guesses, [[403; 5].as_slice(), &[429; 10]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_a_trusted_proxy_says_where_a_client_is() {
     let world = World::new().await;
     world.add_user("alice", false).await;

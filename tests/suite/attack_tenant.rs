@@ -7,7 +7,7 @@ use http::{HeaderValue, Method};
 use crate::client::{Client, Wire};
 use crate::fake::Behaviour;
 use crate::puppet::Puppet;
-use crate::world::{World, server};
+use crate::world::{World, server, xsrf_of};
 
 /// Everything that servers were sent, as one text.
 fn all_seen(world: &World) -> String {
@@ -308,4 +308,47 @@ async fn a_server_is_ready_by_its_status_alone() {
     world.backend.behave("alice", Behaviour::Answers);
     world.start_server("alice").await;
     alice.scripting().get("/user/alice/x").await.is(200);
+}
+
+/// Found by tests/browser/tenant.mjs: the page that refuses a script carried the person's form token, and with that the script
+/// could do at the API whatever the person may.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_error_tells_a_script_who_is_signed_in_or_gives_it_a_form_token() {
+    let world = World::new().await;
+    let alice = world.user("alice").await;
+    let page = alice.get("/hub/home").await.is(200).text();
+    let token = xsrf_of(&page);
+    assert!(page.contains(&token) && page.contains("alice"), "a person's own page has both");
+    for (mode, dest) in [("cors", "empty"), ("no-cors", "script"), ("same-origin", "empty"), ("navigate", "iframe")] {
+        let script = alice
+            .scripting()
+            .with("sec-fetch-site", "same-origin")
+            .with("sec-fetch-mode", mode)
+            .with("sec-fetch-dest", dest)
+            .with("accept", "text/html");
+        for path in [
+            "/hub/home",
+            "/hub/token",
+            "/hub/admin",
+            "/hub/nothing",
+            "/hub/login",
+            "/user/alice/x",
+            "/user/bob/x",
+            "/hub/user/x",
+        ] {
+            for method in [Method::GET, Method::POST, Method::PUT, Method::OPTIONS] {
+                for wire in [Wire::Http1, Wire::Http2] {
+                    let answer = script.send(wire, method.clone(), path, Bytes::new()).await;
+                    let text = answer.text();
+                    let is_told = text.contains(&token) || text.contains("data-form-token") || text.contains(">alice<");
+                    assert!(!is_told, "{method} {path} by {mode} over {wire:?}: {text}");
+                    assert!(
+                        !answer.headers.contains_key("set-cookie"),
+                        "{method} {path} by {mode}: {:?}",
+                        answer.headers
+                    );
+                }
+            }
+        }
+    }
 }

@@ -474,8 +474,10 @@ async fn slow_bodies_do_not_keep_others_out_of_the_hub() {
                 .expect("a request");
             sender = sender.ready().await.expect("ready");
             let (answer, mut body) = sender.send_request(request, false).expect("sent");
-            body.send_data(Bytes::from_static(b"username="), false).expect("sent");
-            held.push((answer, body));
+            // One that has been answered meanwhile takes nothing more, and holds nothing.
+            if body.send_data(Bytes::from_static(b"username="), false).is_ok() {
+                held.push((answer, body));
+            }
         }
         held.push({
             // Comes back once all before it have been taken up.

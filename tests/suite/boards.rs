@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use crate::routers::world_with;
 use crate::world::World;
 
 /// What the published boards query: family and labels. Traefik's official board (Grafana 17346, contrib/grafana/traefik.json
@@ -111,6 +113,34 @@ async fn whatever_a_published_board_asks_for_is_served() {
         assert!(page.contains(&format!("protocol=\"http\",le=\"{bound}\"}}")), "the bounds of Traefik: {bound}");
     }
     assert!(!page.contains("alice"), "nobody is named");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_with_a_health_check_are_up_or_down_and_others_are_not_told_of() {
+    let routes = r#"
+http:
+  routers:
+    checked: {rule: "PathPrefix(`/checked`)", service: checked}
+    trusted: {rule: "PathPrefix(`/trusted`)", service: trusted}
+  services:
+    checked: {loadBalancer: {servers: [{url: "http://TARGET"}, {url: "http://127.0.0.1:1"}], healthCheck: {path: /, interval: 1s}}}
+    trusted: {loadBalancer: {servers: [{url: "http://TARGET"}]}}
+"#;
+    let (world, target) = world_with(routes, &[]).await;
+    let root = world.admin("root").await.scripting();
+    let up = format!("traefik_service_server_up{{service=\"checked@file\",url=\"http://{}\"}} 1", target.address);
+    let down = "traefik_service_server_up{service=\"checked@file\",url=\"http://127.0.0.1:1\"} 0";
+    let limit = Instant::now() + Duration::from_secs(20);
+    loop {
+        let page = root.get("/hub/metrics").await.is(200).text();
+        if page.contains(down) {
+            assert!(page.contains(&up), "{page}");
+            assert!(!page.contains("server_up{service=\"trusted@file\""), "{page}");
+            return;
+        }
+        assert!(Instant::now() < limit, "the dead target is still told to be up:\n{page}");
+        tokio::task::yield_now().await;
+    }
 }
 
 fn read(file: &str) -> String {

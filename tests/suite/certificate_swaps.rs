@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, KeyPair};
-use slipway::listener::{AcceptLimits, Certificates, Config, Listener, Serve, acceptor};
+use slipway::listener::{Admission, Certificates, Config, Listener, Serve, SocketAccess, acceptor};
 use slipway::model::SystemClock;
 use slipway::tasks::Tasks;
 use tokio_rustls::TlsConnector;
@@ -79,7 +79,8 @@ async fn no_handshake_fails_while_certificates_change_and_the_newest_good_one_is
     };
     let certificates = Certificates::load(&config, "box", Arc::new(SystemClock)).expect("a pair is there");
     let tasks = Tasks::new(tokio::runtime::Handle::current());
-    let listener = Listener::bind(&[([127, 0, 0, 1], 0).into()], &AcceptLimits::default(), &[]).expect("bound");
+    let local = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = Listener::bind(&[local.into()], &SocketAccess::default(), Admission::default()).expect("bound");
     let address = listener.addresses()[0];
     let serve: Serve = Arc::new(|_| Box::pin(async {}));
     listener.run(&tasks, Some(acceptor(&config, certificates.clone()).expect("TLS")), serve);

@@ -75,13 +75,15 @@ impl Answer {
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
+    /// The host that it names, if not `localhost`.
+    name: Option<String>,
     pub cookies: Vec<(String, String)>,
     pub headers: HeaderMap,
 }
 
 impl Client {
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, cookies: Vec::new(), headers: HeaderMap::new() }
+        Self { address, name: None, cookies: Vec::new(), headers: HeaderMap::new() }
     }
 
     /// The same client, sending this header too.
@@ -107,15 +109,18 @@ impl Client {
 
     /// The host and port that the client names.
     pub fn host(&self) -> String {
-        format!("localhost:{}", self.address.port())
+        self.name.clone().unwrap_or_else(|| format!("localhost:{}", self.address.port()))
+    }
+
+    /// The same client on another host, without its cookies: they are that host's alone.
+    pub fn at(&self, host: &str) -> Self {
+        Self { name: Some(host.to_owned()), cookies: Vec::new(), ..self.clone() }
     }
 
     pub async fn tls(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
-        let config = trusting_anybody(&[protocol]);
         let tcp = TcpStream::connect(self.address).await.expect("the program listens");
         tcp.set_nodelay(true).expect("a TCP option");
-        let name = ServerName::try_from("localhost").expect("a name");
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("a TLS handshake")
+        tls_over(tcp, protocol).await.expect("a TLS handshake")
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -277,7 +282,15 @@ impl Client {
 
 /// TLS that takes any certificate.
 pub fn trusting_anybody(protocols: &[&[u8]]) -> ClientConfig {
-    let mut config = ClientConfig::builder()
+    trusting_anybody_in(rustls::ALL_VERSIONS, protocols)
+}
+
+/// The same in these versions alone.
+pub fn trusting_anybody_in(
+    versions: &[&'static rustls::SupportedProtocolVersion],
+    protocols: &[&[u8]],
+) -> ClientConfig {
+    let mut config = ClientConfig::builder_with_protocol_versions(versions)
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(TrustEverybody))
         .with_no_client_auth();
@@ -354,6 +367,16 @@ impl ServerCertVerifier for TrustEverybody {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// TLS as a browser speaks it, over whatever stream leads to the program.
+pub async fn tls_over<S>(stream: S, protocol: &[u8]) -> std::io::Result<TlsStream<S>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let config = trusting_anybody(&[protocol]);
+    let name = ServerName::try_from("localhost").expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// The hidden `_xsrf` field of a page.

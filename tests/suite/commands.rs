@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// No command takes longer.
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn slipway(folder: &Path, arguments: &[&str]) -> Command {
+pub fn slipway(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
     command
         .args(arguments)
@@ -24,7 +24,7 @@ fn slipway(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
+pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = slipway(folder, arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -35,15 +35,15 @@ fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// A running `slipway serve`, ended when dropped.
-struct Serving(Child);
+pub struct Serving(pub Child);
 
 impl Serving {
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         let child = slipway(folder, &["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         let serving = Self(child);
         let until = Instant::now() + LIMIT;
@@ -241,4 +241,44 @@ fn a_jupyterhub_moves_in_once_and_never_beside_a_running_instance() {
     std::fs::write(&secret, "0123456789abcdef".repeat(4)).expect("a file");
     let told = import(&["--cookie-secret", "secret"]);
     assert!(text(&told).contains("Everybody signs in once more") && !text(&told).contains("0123456789abcdef"));
+}
+
+#[test]
+fn a_backup_of_a_running_instance_is_restored_on_a_fresh_machine() {
+    let (folder, fresh) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let [backup, broken] = ["all.backup", "broken.backup"].map(|name| folder.path().join(name));
+    let [backup, broken] = [&backup, &broken].map(|path| path.to_str().expect("ASCII"));
+    let serving = Serving::start(folder.path());
+    let expect = |folder: &Path, arguments: &[&str], is_done: bool, said: &str| {
+        let done = run(folder, arguments, "");
+        assert_eq!(done.status.success(), is_done, "{arguments:?}: {}", text(&done));
+        assert!(text(&done).contains(said), "{arguments:?}: {}", text(&done));
+    };
+    let added = run(folder.path(), &["user", "add", "alice", "--password-stdin"], "a long enough password\n");
+    assert!(added.status.success(), "{}", text(&added));
+    expect(folder.path(), &["backup", backup], true, "written and checked");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(backup).expect("it is there").permissions());
+    assert_eq!(mode & 0o777, 0o600, "it holds every secret");
+    expect(folder.path(), &["backup", backup], false, "--overwrite");
+    expect(folder.path(), &["backup", "--overwrite", backup], true, "written and checked");
+    // What came after the backup is not in it.
+    let added = run(folder.path(), &["user", "add", "bob", "--generate"], "");
+    assert!(added.status.success(), "{}", text(&added));
+    expect(folder.path(), &["restore", "--yes", backup], false, "stop it first");
+
+    let bytes = std::fs::read(backup).expect("it is there");
+    std::fs::write(broken, &bytes[..bytes.len() / 2]).expect("written");
+    expect(fresh.path(), &["restore", "--yes", broken], false, "broken.backup");
+    expect(fresh.path(), &["restore", backup], false, "say --yes");
+    assert!(!fresh.path().join("data/slipway.redb").exists(), "nothing was made by what was refused");
+    expect(fresh.path(), &["restore", "--yes", backup], true, "restored");
+    expect(fresh.path(), &["user", "list"], true, "alice");
+    let there = Serving::start(fresh.path());
+    expect(fresh.path(), &["user", "list"], true, "alice");
+    drop(there);
+
+    drop(serving);
+    expect(folder.path(), &["restore", "--yes", backup], true, "before-restore-");
+    let listed = text(&run(folder.path(), &["user", "list"], ""));
+    assert!(listed.contains("alice") && !listed.contains("bob"), "{listed}");
 }

@@ -21,10 +21,8 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use serde_json::json;
 use sha1::{Digest as _, Sha1};
-use slipway::model::{Generation, ServerKey, UpstreamAddress, VolumeStem};
-use slipway::spawner::{
-    Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Removal, Sight, Volume,
-};
+use slipway::model::{Generation, Handle, ServerKey, UpstreamAddress, VolumeStem};
+use slipway::spawner::{Backend, BackendError, Exit, Found, Notice, Order, ProgressSink, Removal, Sight, Volume};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast};
@@ -297,7 +295,7 @@ fn end(server: &mut FakeServer, code: i64) {
 }
 
 fn name_of(handle: &Handle) -> String {
-    handle.0.as_str().expect("our own handle").to_owned()
+    handle.read().expect("our own handle")
 }
 
 #[async_trait::async_trait]
@@ -306,8 +304,8 @@ impl Backend for FakeBackend {
         "fake"
     }
 
-    fn image(&self) -> Option<&str> {
-        Some("fake:1")
+    fn image(&self) -> Option<String> {
+        Some("fake:1".to_owned())
     }
 
     async fn prepare(
@@ -345,7 +343,7 @@ impl Backend for FakeBackend {
         if let Some(mut leftover) = self.servers.lock().insert(name.clone(), server) {
             end(&mut leftover, 137);
         }
-        Ok(Handle(json!(name)))
+        Ok(json!(name).into())
     }
 
     async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
@@ -416,7 +414,7 @@ impl Backend for FakeBackend {
         let found = servers.iter().map(|(name, server)| Found {
             server: server.server.clone(),
             generation: server.generation,
-            handle: Handle(json!(name)),
+            handle: json!(name).into(),
             sight: server.sight.clone(),
         });
         Ok(found.collect())

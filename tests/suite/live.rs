@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use slipway::model::UserName;
+use slipway::spawner::Wish;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::client::TlsStream;
 
 use crate::client::{ANSWER_LIMIT, Client};
-use crate::world::{World, xsrf_of};
+use crate::fake::Behaviour;
+use crate::world::{World, server, xsrf_of};
 
 /// An open stream of events.
 struct Stream {
@@ -90,6 +93,35 @@ async fn hearing_ends_with_the_session_and_with_the_program() {
     let _world = restarting.await.expect("it starts again");
     // An open page keeps nobody waiting for the ten seconds that open requests have.
     assert!(began.elapsed() < Duration::from_secs(8), "stopping took {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hearing_ends_with_the_right_to_it_though_nothing_happens_and_the_session_goes_on() {
+    let world = World::new().await;
+    let (root, helper) = (world.admin("root").await, world.admin("helper").await);
+    world.user("alice").await;
+    world.backend.behave("alice", Behaviour::WaitsInCreate);
+    world.app.spawner.start(&server("alice"), Wish::of("test")).await.expect("a start");
+    let mut all = Stream::open(&helper, "/hub/api/live?of=users").await;
+    let mut start = Stream::open(&helper, "/hub/api/users/alice/server/progress").await;
+    let mut of_own = Stream::open(&helper, "/hub/api/live?of=me").await;
+    let mut of_others = Stream::open(&root, "/hub/api/live?of=users").await;
+    start.until("Server requested").await;
+
+    let helper_name = UserName::parse("helper").expect("a name");
+    let began = std::time::Instant::now();
+    world.app.auth.set_admin("test", &helper_name, false).await.expect("root is left");
+    for stream in [&mut all, &mut start] {
+        // The last chunk; the connection can be used again.
+        stream.until("\r\n0\r\n\r\n").await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "it took {:?}", began.elapsed());
+    assert!(!start.heard.contains("ready"), "{}", start.heard);
+    // The session goes on, and whoever keeps their right hears on.
+    world.start_server("helper").await;
+    of_others.until("event: changed").await;
+    of_own.until("event: changed").await;
+    world.backend.let_go();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,7 +61,7 @@ async fn member(world: &World, name: &str) -> Client {
 }
 
 /// One request as it stands, in clear text; the whole answer.
-async fn in_clear(world: &World, head: &str) -> String {
+pub async fn in_clear(world: &World, head: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(world.app.http[0]).await.expect("the plain listener");
     stream.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).await.expect("sent");
     let mut answer = String::new();

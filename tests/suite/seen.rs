@@ -36,6 +36,8 @@ async fn a_request_has_one_id_for_the_client_the_upstream_and_the_page() {
     }
     let page = world.client().navigating().with("x-request-id", "seen-on-a-page").get("/user/alice/../x").await.is(400);
     assert!(page.text().contains("Request seen-on-a-page"), "{}", page.text());
+    let hubs = alice.navigating().with("x-request-id", "seen-on-the-hubs-page").get("/hub/never").await.is(404);
+    assert!(hubs.text().contains("Request <code>seen-on-the-hubs-page</code>"), "{}", hubs.text());
     assert_eq!(world.client().get("/hub/login").await.is(200).header("x-request-id").len(), 32);
 }
 
@@ -118,8 +120,9 @@ async fn whoever_watches_us_asks_at_paths_that_no_setting_moves() {
         for wire in [Wire::Http1, Wire::Http2] {
             let answer = client.send(wire, Method::GET, path, Bytes::new()).await.is(200);
             assert_eq!(answer.text(), "OK\n", "{path}");
+            let answer = client.send(wire, Method::HEAD, path, Bytes::new()).await.is(200);
+            assert_eq!((answer.text(), answer.header("content-length")), (String::new(), "3"), "{wire:?} {path}");
         }
-        client.send(Wire::Http1, Method::HEAD, path, Bytes::new()).await.is(200);
     }
     for path in ["/hub/health", "/hub/api/health", "/jupyterhub/hub/health", "/jupyterhub/hub/api/health"] {
         assert_eq!(client.get(path).await.is(200).json()["status"], "ok", "{path}");
@@ -269,6 +272,21 @@ async fn line_of(path: &Path, id: &str) -> Value {
         }
     }
     panic!("no line of {id} in {}", path.display());
+}
+
+#[tokio::test]
+async fn the_access_log_tells_how_often_a_request_was_sent_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("access.log");
+    let file = path.to_str().expect("text");
+    let routes = "http: {routers: {dead: {rule: \"PathPrefix(`/r-dead`)\", service: dead, middlewares: [again]}}, \
+                  middlewares: {again: {retry: {attempts: 3}}}, \
+                  services: {dead: {loadBalancer: {servers: [{url: \"http://127.0.0.1:1\"}]}}}}";
+    let settings = [("SLIPWAY_LOG_ACCESS", "traefik"), ("SLIPWAY_LOG_ACCESS_FILE", file)];
+    let (world, _target) = crate::routers::world_with(routes, &settings).await;
+    world.client().with("x-request-id", "r-1").get("/r-dead/x").await.is(502);
+    let line = line_of(&path, "r-1").await;
+    assert_eq!((&line["RetryAttempts"], &line["RouterName"]), (&2.into(), &"dead@file".into()), "{line}");
 }
 
 #[tokio::test]

@@ -229,5 +229,13 @@ fn configuration(folder: &Path, overrides: &[(String, String)]) -> config::Confi
         ("SLIPWAY_ROUTERS_FILE".to_owned(), path("routes.yml")),
     ];
     environment.extend(overrides.iter().cloned());
-    config::load(None, environment).expect("a sound configuration").1
+    let file = settings_file(folder);
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    std::fs::write(&file, &text).expect("written");
+    config::load(Some((&file, &text)), environment).expect("a sound configuration").1
+}
+
+/// The configuration file: empty at first, and weaker than the variables.
+pub fn settings_file(folder: &Path) -> std::path::PathBuf {
+    folder.join("slipway.toml")
 }

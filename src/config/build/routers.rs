@@ -7,7 +7,7 @@ use super::Reader;
 use crate::edge::PublicUrl;
 use crate::model::BasePath;
 use crate::routers::sources::{Config, Constraint, DockerConfig};
-use crate::routers::{DefaultRule, EntryPoint, Surroundings};
+use crate::routers::{DefaultRule, EntryPoint, LazyConfig, Surroundings};
 
 /// Reads all of it. `base` and `public_url` say where the hub is.
 pub(super) fn config(read: &mut Reader<'_>, base: &BasePath, public_url: Option<&PublicUrl>) -> Config {
@@ -28,6 +28,14 @@ pub(super) fn config(read: &mut Reader<'_>, base: &BasePath, public_url: Option<
         network: Some(read.text("routers.docker.network")).filter(|name| !name.is_empty()),
         default_rule: read
             .optional("routers.docker.default_rule", |text| DefaultRule::read(text).map_err(|error| error.to_string())),
+        lazy: LazyConfig {
+            start_timeout_s: read.seconds("routers.lazy.start_timeout_s"),
+            hold_timeout_s: read.seconds("routers.lazy.hold_timeout_s"),
+            starts_at_once: usize::try_from(read.number("routers.lazy.starts_at_once")).unwrap_or(usize::MAX),
+            idle_after_s: read.seconds("routers.lazy.idle_after_s"),
+            stop_timeout_s: read.seconds("routers.lazy.stop_timeout_s"),
+            ..LazyConfig::default()
+        },
         ..DockerConfig::default()
     };
     Config {

@@ -1,12 +1,10 @@
 //! Settings of TLS: versions, clients' certificates, HSTS, and the certificates that are ordered.
 
-use std::net::SocketAddr;
-
 use super::super::settings::{Note, Origin};
 use super::Reader;
 use crate::edge::Hsts;
 use crate::listener::acme::{self, ChallengeChoice, ExternalAccount};
-use crate::listener::{self, TlsConfig, TlsVersion};
+use crate::listener::{self, ListenAddress, TlsConfig, TlsVersion};
 use crate::model::Secret;
 
 const NAMES: &str = "acme.names";
@@ -55,7 +53,7 @@ pub(super) fn acme(read: &mut Reader<'_>) -> acme::Config {
         let problem = "needs acme.accept_terms = true: read the authority's terms, and say so here";
         read.refuse(NAMES, problem.into());
     }
-    let has_http = !read.all::<SocketAddr>("listener.http").is_empty();
+    let has_http = !read.texts("listener.http").is_empty();
     let challenge = match read.text("acme.challenge").as_str() {
         "http-01" => ChallengeChoice::Http01,
         "tls-alpn-01" => ChallengeChoice::TlsAlpn01,
@@ -79,7 +77,14 @@ pub(super) fn acme(read: &mut Reader<'_>) -> acme::Config {
 
 /// What keeps an authority from reaching us, as far as the settings tell: it comes to port 443 or 80.
 pub(super) fn unreachable(config: &listener::Config) -> Option<Note> {
-    let has = |addresses: &[SocketAddr], port: u16| addresses.iter().any(|address| address.port() == port);
+    // On which port systemd listens is said in its unit.
+    let has = |addresses: &[ListenAddress], wanted: u16| {
+        addresses.iter().any(|address| match address {
+            ListenAddress::Tcp(address) => address.port() == wanted,
+            ListenAddress::Systemd(_) => true,
+            ListenAddress::Unix(_) => false,
+        })
+    };
     let (by_tls, by_http) = (has(&config.https, 443), has(&config.http, 80));
     let (port, key) = match config.acme.challenge {
         ChallengeChoice::TlsAlpn01 if !by_tls => (443, "listener.https"),
@@ -168,7 +173,7 @@ mod tests {
     #[test]
     fn a_port_that_no_authority_comes_to_is_told() {
         let port = |challenge, https: u16, http: Option<u16>| {
-            let at = |port| SocketAddr::from(([0; 8], port));
+            let at = |port| ListenAddress::Tcp(std::net::SocketAddr::from(([0; 8], port)));
             let acme = acme::Config { names: vec!["lab.example.org".into()], challenge, ..acme::Config::default() };
             let http = http.map(at).into_iter().collect();
             let config = listener::Config { https: vec![at(https)], http, acme, ..listener::Config::default() };

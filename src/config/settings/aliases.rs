@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use toml::Value;
 
-use super::culler;
 use super::{KEYS, Mistake, Origin, Setting, accept, expected, shown, value_of_variable};
+use super::{culler, rates};
 use rows::{Act, ROWS};
 
 /// Something about the configuration that whoever runs the program should read. Never a value: it may be a password.
@@ -53,6 +53,7 @@ pub(super) fn read(
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<Used> {
     let mut used = culler::read(environment, settings, mistakes);
+    used.extend(rates::read(environment, settings, mistakes));
     for (row, name, text) in said(environment) {
         let (Act::Key(key, convert) | Act::KeyAndServers(key, convert, _)) = row.act else { continue };
         let Some(key) = KEYS.iter().find(|known| known.name == key) else { continue };

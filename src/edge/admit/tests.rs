@@ -68,7 +68,13 @@ fn a_known_length_is_judged_before_the_body_comes() {
 
 #[test]
 fn nobody_without_a_session_is_harmed_by_another_site() {
-    let foreign = Provenance { site: Some("cross-site"), is_websocket: true, origin: None, is_navigation: false };
+    let foreign = Provenance {
+        site: Some("cross-site"),
+        is_websocket: true,
+        origin: None,
+        is_navigation: false,
+        is_framed: false,
+    };
     assert!(provenance(&Caller::Anonymous, foreign, "localhost").is_ok());
     assert_eq!(server(&Caller::Anonymous, &[], true), Admission::Anonymous);
 }

@@ -137,7 +137,7 @@ impl HubState {
         blocking(move || {
             let (rows, seen) = (state.program.store.activity()?, state.program.store.seen_slots()?);
             let mut weeks = Weeks::of(rows, seen);
-            weeks.set_scores(weeks.work_out(&state.accounts(), state.clock.now(), state.config.activity.target));
+            weeks.set_scores(weeks.work_out(&state.accounts(), state.clock.now(), state.newest.read().activity.target));
             *state.activity.weeks.write() = weeks;
             Ok(())
         })
@@ -182,7 +182,7 @@ impl HubState {
             weeks.unwritten()
         };
         // Beside the lock that pages wait for: ten thousand take some milliseconds.
-        let scores = self.activity.weeks.read().work_out(&accounts, now, self.config.activity.target);
+        let scores = self.activity.weeks.read().work_out(&accounts, now, self.newest.read().activity.target);
         self.activity.weeks.write().set_scores(scores);
         let looked = Looked { at: now, users: accounts.len(), active: active.len() };
         self.program.store.write(|t| t.put_seen_slots(&seen))?;
@@ -220,7 +220,7 @@ impl HubState {
     }
 
     fn is_active(&self, account: &Account, now: Timestamp) -> bool {
-        is_active(account.last_seen, now, self.config.activity.inactive_after)
+        is_active(account.last_seen, now, self.newest.read().activity.inactive_after)
     }
 }
 

@@ -187,7 +187,7 @@ pub(in crate::hub) async fn import(
             continue;
         }
         let draft = read_draft(bundled.config)?;
-        match draft.check(bundled.priority, state.auth.grant_rules()) {
+        match draft.check(bundled.priority, &state.auth.grant_rules()) {
             Ok(grants) => groups.push(NewGroup { name, description: bundled.description, grants }),
             Err(problems) => return Ok(refused(problems)),
         }
@@ -297,7 +297,7 @@ pub(in crate::hub) async fn put(
     let description = take(&mut said, "description")?;
     let priority = take(&mut said, "priority")?.unwrap_or(group.grants.priority);
     let merged = merged(&group.grants, said);
-    match read_draft(merged)?.check(priority, state.auth.grant_rules()) {
+    match read_draft(merged)?.check(priority, &state.auth.grant_rules()) {
         Ok(grants) => {
             let change = GroupChange { description, grants: Some(grants) };
             configure(&state, by, &caller, &group.name, change).await

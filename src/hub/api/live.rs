@@ -14,13 +14,14 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::allowed::until_lost;
 use super::model::error::ErrorModel;
 use super::query::Query;
 use super::scopes::require;
@@ -34,7 +35,7 @@ use crate::spawner::{ServerChange, Spawner};
 /// What one may look at.
 const SCOPE: &str = "read:servers";
 
-/// `GET /hub/api/live?of=me|users[&since=…]` → `text/event-stream` that ends with the session.
+/// `GET /hub/api/live?of=me|users[&since=…]` → `text/event-stream` that ends with the session, and with the right to hear it.
 #[utoipa::path(
     get, path = "/live", operation_id = "follow_servers", tag = "Servers",
     summary = "Hear of changes",
@@ -56,7 +57,13 @@ pub(in crate::hub) async fn get(
     uri: Uri,
 ) -> Result<Response, HubError> {
     let query = Query::parse(uri.query());
-    let of = Of::read(&state, &caller, query.get("of").unwrap_or_default())?;
+    let rights_changes = state.auth.rights_changes();
+    let word = query.get("of").unwrap_or_default();
+    let of = Of::read(&state, &caller, word)?;
+    let lost = {
+        let (state, caller, word) = (state.clone(), caller.clone(), word.to_owned());
+        until_lost(rights_changes, move || Of::read(&state, &caller, &word).is_ok())
+    };
     let place = state.live_streams.take(holder_of(&caller))?;
     let config = &state.config;
     let gap_ms = if of == Of::All { config.live_gap_of_all_ms } else { config.live_gap_ms };
@@ -74,7 +81,6 @@ pub(in crate::hub) async fn get(
         news: News::default(),
         spawner: state.spawner.clone(),
         is_greeted: false,
-        caller,
         of,
         _place: place,
     };
@@ -82,6 +88,7 @@ pub(in crate::hub) async fn get(
         let bytes = listener.next().await?;
         Some((Ok::<_, Infallible>(bytes), listener))
     });
+    let events = events.take_until(Box::pin(lost));
     // `X-Accel-Buffering` asks a proxy in front of us to pass each event on at once.
     let head = [
         (CONTENT_TYPE.as_str(), "text/event-stream"),
@@ -157,7 +164,6 @@ impl News {
 struct Listener {
     changes: broadcast::Receiver<ServerChange>,
     spawner: Spawner,
-    caller: Caller,
     of: Of,
     since: Option<u64>,
     news: News,
@@ -209,10 +215,6 @@ impl Listener {
                 Err(TryRecvError::Lagged(_)) => self.news.is_changed = true,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
-        }
-        // Rights may have ended while the session goes on.
-        if self.of == Of::All && self.caller.rights().check(&[SCOPE], Target::All) != Access::Allowed {
-            return None;
         }
         self.quiet_until = Instant::now() + self.gap;
         let news = std::mem::take(&mut self.news);

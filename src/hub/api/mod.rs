@@ -5,6 +5,7 @@
 
 pub(super) mod accounts;
 pub(super) mod activity;
+mod allowed;
 pub(super) mod audit;
 mod body;
 pub(super) mod gpus;

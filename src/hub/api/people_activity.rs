@@ -258,7 +258,7 @@ impl PeopleActivityModel {
             host_capabilities: capabilities.iter().filter(|(_, is_known)| *is_known).map(|(word, _)| *word).collect(),
             gpus: gpus.sight.inventory().map(|inventory| inventory.gpus.len()),
             gpu_connected: gpus.is_fresh,
-            lab_image: state.spawner.image().map(str::to_owned),
+            lab_image: state.spawner.image(),
             lab_volumes: None,
             system_volumes: None,
             timestamp: state.clock.now().to_string(),

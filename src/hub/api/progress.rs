@@ -7,11 +7,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
+use super::allowed::until_lost;
 use super::model::server::progress_path;
 use super::server_path::{ServerPath, told};
 use super::servers::exists;
@@ -20,7 +21,11 @@ use crate::hub::error::HubError;
 use crate::hub::extract::CallerOf;
 use crate::model::{BasePath, Phase, ServerKey, ServerState, ServerStatus};
 
-/// `GET /hub/api/users/{u}/server[s/{s}]/progress` → `text/event-stream` that ends with ready or failed.
+/// What whoever listens must be allowed, to the end.
+const WANTED: &[&str] = &["read:servers"];
+
+/// `GET /hub/api/users/{u}/server[s/{s}]/progress` → `text/event-stream` that ends with ready or failed, and with the right to
+/// hear it.
 #[utoipa::path(
     get, path = "/users/{user}/servers/{server}/progress", operation_id = "follow_server_start", tag = "Servers",
     summary = "Follow a start", description = "As server-sent events.",
@@ -36,7 +41,8 @@ pub(in crate::hub) async fn get(
     CallerOf(caller): CallerOf,
     path: ServerPath,
 ) -> Result<Response, HubError> {
-    let key = path.reach(&state, &caller, &["read:servers"])?;
+    let rights_changes = state.auth.rights_changes();
+    let key = path.reach(&state, &caller, WANTED)?;
     if !exists(&state, &key) {
         return Err(HubError::NoSuchPage);
     }
@@ -60,6 +66,8 @@ pub(in crate::hub) async fn get(
         let bytes = listener.next().await?;
         Some((Ok::<_, Infallible>(bytes), listener))
     });
+    let lost = until_lost(rights_changes, move || path.reach(&state, &caller, WANTED).is_ok());
+    let events = events.take_until(Box::pin(lost));
     // `X-Accel-Buffering` asks a proxy in front of us to pass each event on at once.
     let head = [
         (CONTENT_TYPE.as_str(), "text/event-stream"),

@@ -31,6 +31,11 @@ impl Client {
         Self { of: OAuthClient::Server(server), redirect_uri, allowed: Vec::new(), no_confirm: false }
     }
 
+    /// The same on a host of the user's own.
+    fn on(self, origin: &str) -> Self {
+        Self { redirect_uri: format!("{origin}{}", self.redirect_uri), ..self }
+    }
+
     /// A service's; None if people do not sign in there.
     pub(super) fn of_service(base: &BasePath, service: &Service) -> Option<Self> {
         let client = service.oauth_client.as_ref()?;
@@ -76,7 +81,14 @@ pub(super) fn find(state: &HubState, client_id: &str) -> Vec<Client> {
         return Client::of_service(base, &service).into_iter().collect();
     }
     let servers = candidates(client_id).into_iter().filter(|server| is_there(state, server));
-    servers.map(|server| Client::of_server(base, server)).collect()
+    let hosts = state.config.user_hosts.as_ref();
+    // Servers that run since before users had hosts of their own still name the path; the edge sends it to the host.
+    servers
+        .flat_map(|server| {
+            let on_host = hosts.map(|hosts| Client::of_server(base, server.clone()).on(&hosts.origin(&server.user)));
+            on_host.into_iter().chain([Client::of_server(base, server)])
+        })
+        .collect()
 }
 
 /// The servers that `client_id` may mean: `jupyterhub-user-a-b` is the default server of `a-b`, or `b` of `a`.

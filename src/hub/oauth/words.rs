@@ -59,7 +59,8 @@ const MEANINGS: &[(&str, &str)] = &[
 pub(super) fn of(auth: &Auth, scope: &Scope) -> String {
     let name = scope.name.as_str();
     let known = MEANINGS.iter().find(|(known, _)| *known == name).map(|(_, meaning)| *meaning);
-    let meaning = known.or_else(|| auth.custom_description(&scope.name)).unwrap_or(name);
+    let custom = auth.custom_description(&scope.name);
+    let meaning = known.or(custom.as_deref()).unwrap_or(name);
     match about(&scope.filter) {
         Some(whom) => format!("{meaning} ({whom})"),
         None => meaning.to_owned(),

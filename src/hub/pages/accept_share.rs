@@ -32,7 +32,7 @@ pub(in crate::hub) async fn get(
         owner => found.server.user.to_string(),
         name => found.server.name.as_str(),
         is_own => found.server.user == *person.name(),
-        url => found.server.prefix(&state.config.base),
+        url => state.config.address_of(&found.server),
         expires => moment(found.expires_at),
         scopes => found.scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
     };
@@ -53,7 +53,7 @@ pub(in crate::hub) async fn post(
     match state.auth.exchange_share_code(by, person.name(), &code).await {
         Ok(_) => {
             let next = next_url(fields.find("next"), &visit.origin);
-            Ok(see_other(&next.unwrap_or_else(|| found.server.prefix(&state.config.base))))
+            Ok(see_other(&next.unwrap_or_else(|| state.config.address_of(&found.server))))
         }
         Err(ActError::NoCode) => gone(frame),
         Err(ActError::Store(error)) => Err(error.into()),

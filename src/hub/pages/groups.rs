@@ -124,7 +124,7 @@ pub(in crate::hub) async fn save(
         };
         (status, shown)
     };
-    let grants = match draft.check(priority, state.auth.grant_rules()) {
+    let grants = match draft.check(priority, &state.auth.grant_rules()) {
         Ok(grants) if problems.is_empty() => grants,
         checked => {
             problems.extend(checked.err().unwrap_or_default());

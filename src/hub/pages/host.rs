@@ -57,8 +57,9 @@ pub(in crate::hub) async fn get(
 }
 
 pub(in crate::hub) fn facts_of(facts: &HostFacts, now: Timestamp) -> Value {
-    let HostFacts { at, engine, store, certificates, cores, load, busy, memory, own, disk, engine_disk, history } =
-        facts;
+    let HostFacts {
+        at, engine, store, certificates, cores, load, busy, memory, own, disk, engine_disk, history, ..
+    } = facts;
     let plot = |series| plot::line(&plot::hours_of(series, now));
     let HostHistoryRow { processor, memory: of_memory, disk: of_disk, engine_disk: of_engine, gpu } = &**history;
     context! {
@@ -70,6 +71,8 @@ pub(in crate::hub) fn facts_of(facts: &HostFacts, now: Timestamp) -> Value {
             path => &store.path,
             size => store.size_bytes.map(size),
             written => store.written_at.map(moment),
+            copied => store.copied_at.map(moment),
+            copy_problem => &store.copy_problem,
         },
         certificates => certificates.iter().map(|one| certificate_of(one, now)).collect::<Vec<_>>(),
         cores,

@@ -64,7 +64,7 @@ fn landing(state: &HubState, user: &UserName, query: Option<&str>) -> String {
     let own_server = ServerKey::default_of(user.clone());
     let default = match &state.config.default_url {
         Some(url) => url.clone(),
-        None if state.spawner.status(&own_server).state == ServerState::Ready => own_server.prefix(&state.config.base),
+        None if state.spawner.status(&own_server).state == ServerState::Ready => state.config.address_of(&own_server),
         None => state.config.hub("spawn"),
     };
     with_other_parameters(&default, query)

@@ -40,7 +40,7 @@ pub(in crate::hub) async fn get(
     }
     let offer = state.spawner.offer(&asking.server.user);
     let options = options_of_query(&uri).map_err(HubError::bad)?;
-    let is_from_here = headers.get("sec-fetch-site").is_none_or(|site| site != "cross-site");
+    let is_from_here = headers.get("sec-fetch-site").is_none_or(|site| site != "cross-site" && site != "same-site");
     let says_all = options.is_some() && is_from_here || !has_choice(&offer);
     if asking.is_own && asking.is_there() && says_all {
         let options = options.filter(|_| has_choice(&offer) && is_from_here);
@@ -125,7 +125,7 @@ impl<'a> Asking<'a> {
         // The wish is good in every state: it changes nothing for one that runs, and follows a stop under way.
         let status = self.state.spawner.start(&self.server, wish).await?;
         if status.state == ServerState::Ready {
-            return Ok(self.next.clone().unwrap_or_else(|| self.server.prefix(&self.state.config.base)));
+            return Ok(self.next.clone().unwrap_or_else(|| self.state.config.address_of(&self.server)));
         }
         Ok(self.start_page())
     }

@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::model::{ServerKey, UpstreamAddress};
-use crate::spawner::{Backend, BackendError, Exit, Found, Handle, Notice, Order, ProgressSink, Sight};
+use crate::model::{Handle, ServerKey, UpstreamAddress};
+use crate::spawner::{Backend, BackendError, Exit, Found, Notice, Order, ProgressSink, Sight};
 
 /// How servers behave when they are started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Engine {
         let servers = self.servers.lock();
         let (order, sight, _) = servers.get(name)?;
         let (server, generation) = (order.server.clone(), order.generation);
-        Some(Found { server, generation, handle: Handle(name.into()), sight: sight.clone() })
+        Some(Found { server, generation, handle: serde_json::json!(name).into(), sight: sight.clone() })
     }
 }
 
@@ -71,8 +71,8 @@ fn name_for(server: &ServerKey) -> String {
     server.scope_name().trim_end_matches('/').to_owned()
 }
 
-fn name_of(handle: &Handle) -> &str {
-    handle.0.as_str().expect("our own handle")
+fn name_of(handle: &Handle) -> String {
+    handle.read().expect("our own handle")
 }
 
 async fn answer_everything(listener: TcpListener) {
@@ -88,7 +88,7 @@ impl Backend for Engine {
         "test"
     }
 
-    fn image(&self) -> Option<&str> {
+    fn image(&self) -> Option<String> {
         None
     }
 
@@ -107,7 +107,7 @@ impl Backend for Engine {
         }
         let name = name_for(&order.server);
         self.servers.lock().insert(name.clone(), (order.clone(), Sight::Created, None));
-        Ok(Handle(name.into()))
+        Ok(serde_json::json!(name).into())
     }
 
     async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
@@ -119,7 +119,7 @@ impl Backend for Engine {
             (Sight::Running(UpstreamAddress::Tcp(address)), Some(tokio::spawn(answer_everything(listener))))
         };
         let mut servers = self.servers.lock();
-        let server = servers.get_mut(name_of(handle)).expect("it was created");
+        let server = servers.get_mut(&name_of(handle)).expect("it was created");
         (server.1, server.2) = (sight.clone(), task);
         Ok(sight)
     }
@@ -129,7 +129,7 @@ impl Backend for Engine {
         if *self.behaviour.lock() == Behaviour::Lingers {
             lingers.await;
         }
-        if let Some((_, sight, task)) = self.servers.lock().get_mut(name_of(handle)) {
+        if let Some((_, sight, task)) = self.servers.lock().get_mut(&name_of(handle)) {
             *sight = Sight::Exited(Exit::default());
             task.take().inspect(JoinHandle::abort);
         }
@@ -142,12 +142,12 @@ impl Backend for Engine {
     }
 
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
-        self.servers.lock().remove(name_of(handle));
+        self.servers.lock().remove(&name_of(handle));
         Ok(())
     }
 
     async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
-        Ok(self.sight_of(name_of(handle)))
+        Ok(self.sight_of(&name_of(handle)))
     }
 
     async fn log_tail(&self, _: &Handle, _: usize) -> Result<Vec<String>, BackendError> {

@@ -7,7 +7,9 @@ use minijinja::value::Value;
 use super::world::World;
 use crate::gpu::{Enable, EngineGives, Gpu, GpuProcess, Inventory, Lease, Look, LookError, Overview, Sight};
 use crate::hub::pages::host::{facts_of, gpus_of, servers_of};
-use crate::hub::{CertificateShown, EngineDisk, EngineShown, Filled, HostFacts, OwnShown, StoreShown};
+use crate::hub::{
+    CertificateShown, CertificateTrouble, EngineDisk, EngineShown, Filled, HostFacts, OwnShown, StoreShown,
+};
 use crate::model::{GpuHeld, ServerKey, Slot, Timestamp, UserName};
 use crate::spawner::UsageTotals;
 use crate::store::HostHistoryRow;
@@ -72,11 +74,14 @@ pub(super) fn facts(is_well: bool) -> HostFacts {
             path: "/var/lib/slipway/slipway.redb".into(),
             size_bytes: is_well.then_some(1_589_248),
             written_at: is_well.then_some(NOW),
+            copied_at: is_well.then_some(NOW),
+            copy_problem: (!is_well).then(|| "data/backups has 3 MiB left".to_owned()),
         },
         certificates: vec![
             certificate("hub.example.org", if is_well { 63 } else { 5 }),
             certificate("a-rather-long-name-of-a-department.physics.example.org", if is_well { 20 } else { -2 }),
         ],
+        certificate_troubles: if is_well { vec![] } else { troubles() },
         cores: Some(64),
         load: is_well.then_some(23.4),
         memory: is_well.then_some(Filled { used_bytes: 201 << 30, total_bytes: 256 << 30 }),
@@ -94,6 +99,22 @@ pub(super) fn facts(is_well: bool) -> HostFacts {
         }),
         history: Arc::new(if is_well { history() } else { HostHistoryRow::default() }),
     }
+}
+
+/// One that never came, one whose old certificate ends, and more than a page names.
+fn troubles() -> Vec<CertificateTrouble> {
+    let trouble = |name: &str, ends_in_days: Option<i64>| CertificateTrouble {
+        name: name.to_owned(),
+        problem: Some("the authority says: no valid A records for <lab>.".into()),
+        ends_at: ends_in_days.map(|days| Timestamp(NOW.0 + days * DAY_MS)),
+        next_try: NOW,
+    };
+    vec![
+        trouble("new.example.org", None),
+        trouble("old.example.org", Some(3)),
+        trouble("c.org", None),
+        trouble("d.org", None),
+    ]
 }
 
 /// A week with days, nights, and an outage.
@@ -155,13 +176,34 @@ async fn the_host_page_shows_what_is_known_and_says_what_is_not() {
         tokio::task::yield_now().await;
     }
     let page = root.get("/hub/host").await.is(200).text;
-    for text in ["29.1.2", "slipway.redb", "hub.example.org", "64 cores", "201 GiB", "A100", "71 °C"] {
+    for text in ["29.1.2", "slipway.redb", "hub.example.org", "64 cores", "201 GiB", "A100", "71 °C", "Last backup"] {
         assert!(page.contains(text), "{text}: {page}");
     }
     assert!(page.contains("97 %") && page.contains("unknown") && page.contains("no UUID"));
     assert!(!page.contains("<b>"), "names come from strangers' programs");
     assert!(page.len() < 100 * 1024);
     world.user("alice").await.get("/hub/host").await.is(403);
+}
+
+#[tokio::test]
+async fn whoever_administers_is_told_on_every_page_of_certificates_that_do_not_come() {
+    let world = World::new().await;
+    let gpus = world.gpus.clone();
+    let state = world.state.clone().with_host(Arc::new(|| Some(facts(false))), gpus);
+    let world = world.with_state(state);
+    let (root, alice) = (world.admin("root").await, world.user("alice").await);
+    for page in ["/hub/home", "/hub/admin", "/hub/host", "/hub/token"] {
+        let text = root.get(page).await.text;
+        for words in [
+            "There is no certificate for new.example.org yet",
+            "The certificate for old.example.org ends",
+            "no valid A records for &lt;lab&gt;. It is tried again",
+            "It is the same for 1 more name;",
+        ] {
+            assert!(text.contains(words), "{page}, {words}: {text}");
+        }
+        assert!(!alice.get(page).await.text.contains("example.org"), "{page} tells everybody");
+    }
 }
 
 #[tokio::test]

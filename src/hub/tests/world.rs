@@ -132,7 +132,7 @@ impl World {
             tokens: Arc::new(TokensOf(auth.clone())),
             base: config.base.clone(),
             hub_url: "http://127.0.0.1:8081".to_owned(),
-            public_origin: None,
+            public_origin: None.into(),
             clock: now.clone(),
             tasks: tasks.clone(),
         };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -30,6 +31,10 @@ fn echo_security() -> Serve {
     })
 }
 
+fn local() -> ListenAddress {
+    ListenAddress::Tcp(([127, 0, 0, 1], 0).into())
+}
+
 struct World {
     folder: tempfile::TempDir,
     certificates: Arc<Certificates>,
@@ -51,7 +56,7 @@ fn world(limits: AcceptLimits) -> (World, CertificateDer<'static>) {
     let config = Config { certs_dir: folder.path().into(), data_dir: PathBuf::from("/nowhere"), ..Config::default() };
     let certificates = Certificates::load(&config, "box", Arc::new(SystemClock)).expect("a pair is there");
     let tasks = Tasks::new(Handle::current());
-    let listener = Listener::bind(&[([127, 0, 0, 1], 0).into()], &limits, &[]).expect("bound");
+    let listener = Listener::bind(&[local()], &SocketAccess::default(), Admission::limited(limits)).expect("bound");
     let address = listener.addresses()[0];
     listener.run(&tasks, Some(acceptor(&Config::default(), certificates.clone()).expect("TLS")), echo_security());
     (World { folder, certificates, address, tasks }, leaf)
@@ -189,7 +194,8 @@ async fn a_stop_closes_the_listener_and_leaves_connections_to_finish() {
 
 #[tokio::test]
 async fn one_ipv6_address_takes_ipv4_too() {
-    let Ok(listener) = Listener::bind(&[(Ipv6Addr::UNSPECIFIED, 0).into()], &AcceptLimits::default(), &[]) else {
+    let every = ListenAddress::Tcp((Ipv6Addr::UNSPECIFIED, 0).into());
+    let Ok(listener) = Listener::bind(&[every], &SocketAccess::default(), Admission::default()) else {
         panic!("without IPv6 it falls back to IPv4");
     };
     let port = listener.addresses()[0].port();
@@ -207,7 +213,7 @@ async fn child_without_descriptors() {
     limit.current = Some(64);
     rustix::process::setrlimit(Resource::Nofile, limit).expect("lowered");
     let limits = AcceptLimits { pause_ms: 10, ..AcceptLimits::default() };
-    let listener = Listener::bind(&[([127, 0, 0, 1], 0).into()], &limits, &[]).expect("bound");
+    let listener = Listener::bind(&[local()], &SocketAccess::default(), Admission::limited(limits)).expect("bound");
     let address = listener.addresses()[0];
     listener.run(&Tasks::new(Handle::current()), None, echo_security());
     // Both ends are in this process: it runs out long before so many are connected.

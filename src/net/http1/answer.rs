@@ -7,6 +7,7 @@ use http_body::Body as _;
 use super::Refusal;
 use super::date::push_date;
 use super::head::content_length;
+use super::lines::ReadyLines;
 use super::outgoing::{Outgoing, push_decimal, push_header};
 use crate::net::ResponseBody;
 
@@ -57,10 +58,11 @@ pub(super) fn framing_of(response: &Response<ResponseBody>, asked: Asked) -> (Fr
     }
 }
 
-/// Writes the head, from status line to empty line.
+/// Writes the head, from status line to empty line; `lines` go out as they are, before `headers`.
 pub(super) fn write_head(
     out: &mut Vec<u8>,
     status: StatusCode,
+    lines: Option<&ReadyLines>,
     headers: &HeaderMap,
     framing: Framing,
     length: Option<u64>,
@@ -68,6 +70,7 @@ pub(super) fn write_head(
 ) {
     out.reserve(1024);
     push_status_line(out, status);
+    out.extend_from_slice(lines.map_or(&[], ReadyLines::text));
     let switches = status == StatusCode::SWITCHING_PROTOCOLS;
     for (name, value) in headers {
         match *name {
@@ -77,7 +80,7 @@ pub(super) fn write_head(
             _ => push_header(out, name.as_str(), value.as_bytes()),
         }
     }
-    if !headers.contains_key(header::DATE) {
+    if !lines.is_some_and(ReadyLines::has_date) && !headers.contains_key(header::DATE) {
         out.extend_from_slice(b"date: ");
         push_date(out);
         out.extend_from_slice(b"\r\n");

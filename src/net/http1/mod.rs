@@ -8,6 +8,7 @@ mod date;
 pub(crate) mod decode;
 pub(crate) mod head;
 mod incoming;
+pub(crate) mod lines;
 pub(crate) mod outgoing;
 mod pace;
 mod request;
@@ -31,10 +32,10 @@ pub struct Limits {
     pub head_timeout_s: u64,
     /// A connection on which nothing is asked. 75 s: above the 60 s of common load balancers in front of us.
     pub idle_timeout_s: u64,
-    /// Slower than this, a body that we wait for, or a reader that we wait for, is cut …
-    pub rate_min_bytes_s: u64,
-    /// … once we have waited this long. 30 s: a laptop that changes networks comes back within it.
-    pub rate_window_s: u64,
+    /// Slower than this, a body that we wait for, or a reader that we wait for, is cut … (at least 1)
+    pub rate_min_bytes_s: u32,
+    /// … once we have waited this much longer than its bytes were worth. 30 s: a laptop that changes networks comes back within it.
+    pub patience_s: u64,
     /// Bytes of an unread request body that are read and dropped so that the connection can be used again.
     pub drain_bytes: u64,
     /// How long the end of a connection waits for the client to have read our last answer.
@@ -50,7 +51,7 @@ impl Default for Limits {
             head_timeout_s: 10,
             idle_timeout_s: 75,
             rate_min_bytes_s: 256,
-            rate_window_s: 30,
+            patience_s: 30,
             drain_bytes: 64 * 1024,
             linger_timeout_s: 2,
         }

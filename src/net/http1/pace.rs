@@ -4,47 +4,35 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Counts the time in which we waited for a client, and what it sent (or took) meanwhile. Not each wait is judged but
-/// each window of waiting: a client that sends one byte just before every single wait would end is slow all the same.
+/// Patience with a client, as time: what we wait for it is taken from it, each byte that it sends (or takes) gives some
+/// back, and there is never more than at the beginning. So a drip ends as soon as silence does, and whatever filled our
+/// buffers at once buys no more than one full measure of it.
 #[derive(Debug)]
 pub(super) struct Pace {
-    window: Duration,
-    bytes_min: u64,
+    most: Duration,
+    rate_min_bytes_s: u32,
+    left: Duration,
     waiting_since: Option<Instant>,
-    waited: Duration,
-    bytes: u64,
 }
 
 impl Pace {
-    pub(super) fn new(window_s: u64, rate_min_bytes_s: u64) -> Self {
-        Self {
-            window: Duration::from_secs(window_s),
-            bytes_min: rate_min_bytes_s * window_s,
-            waiting_since: None,
-            waited: Duration::ZERO,
-            bytes: 0,
-        }
+    /// `rate_min_bytes_s` at least 1.
+    pub(super) fn new(patience: Duration, rate_min_bytes_s: u32) -> Self {
+        Self { most: patience, rate_min_bytes_s: rate_min_bytes_s.max(1), left: patience, waiting_since: None }
     }
 
     /// The wait is over for now: so many bytes arrived, or were taken.
     pub(super) fn go_on(&mut self, bytes: u64) {
-        self.bytes += bytes;
-        if let Some(since) = self.waiting_since.take() {
-            self.waited += since.elapsed();
-        }
+        let waited = self.waiting_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let earned = Duration::from_secs(bytes) / self.rate_min_bytes_s;
+        self.left = self.left.saturating_sub(waited).saturating_add(earned).min(self.most);
     }
 
     /// We wait for the client. Returns when to look again, or nothing if it is too slow.
     pub(super) fn wait(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let since = *self.waiting_since.get_or_insert(now);
-        let judged_at = since + self.window.saturating_sub(self.waited);
-        if now < judged_at {
-            return Some(judged_at);
-        }
-        let was_fast_enough = self.bytes >= self.bytes_min;
-        (self.waiting_since, self.waited, self.bytes) = (Some(now), Duration::ZERO, 0);
-        was_fast_enough.then_some(now + self.window)
+        let until = *self.waiting_since.get_or_insert(now) + self.left;
+        (now < until).then_some(until)
     }
 }
 
@@ -53,7 +41,7 @@ mod tests {
     use super::*;
 
     async fn serve_with(step_s: u64, bytes_per_step: u64, steps: usize) -> bool {
-        let mut pace = Pace::new(30, 256);
+        let mut pace = Pace::new(Duration::from_secs(30), 256);
         for _ in 0..steps {
             if pace.wait().is_none() {
                 return false;
@@ -67,6 +55,20 @@ mod tests {
             tokio::time::advance(Duration::from_secs(100)).await;
         }
         true
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_at_once_buys_one_measure_of_patience() {
+        let mut pace = Pace::new(Duration::from_secs(30), 256);
+        pace.go_on(4_000_000);
+        assert!(pace.wait().is_some());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        pace.go_on(4_000_000);
+        assert!(pace.wait().is_some());
+        tokio::time::advance(Duration::from_secs(29)).await;
+        assert!(pace.wait().is_some());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(pace.wait().is_none(), "nothing in 30 s");
     }
 
     #[tokio::test(start_paused = true)]

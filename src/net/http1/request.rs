@@ -7,10 +7,8 @@ use httparse::Header;
 
 use super::Limits;
 use super::decode::Decoder;
-use super::head::{all_lines_end_in_crlf, append, content_length, list_has, name_of};
+use super::head::{HEADER_STORAGE, all_lines_end_in_crlf, append, content_length, list_has, name_of, storage};
 
-/// Header lines that fit into a parse, whatever the configured limit.
-const HEADER_STORAGE: usize = 128;
 /// Longer methods do not exist.
 const METHOD_BYTES: usize = 32;
 
@@ -49,12 +47,13 @@ pub(super) struct Head {
 
 /// Reads a head out of `bytes`; none if it is not whole yet.
 pub(super) fn parse_request(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, Refusal> {
-    let mut storage = [httparse::EMPTY_HEADER; HEADER_STORAGE];
-    let mut parsed = httparse::Request::new(&mut storage[..limits.header_count.min(HEADER_STORAGE)]);
+    let mut storage = storage();
+    let mut parsed = httparse::Request::new(&mut []);
     if bytes.first().is_some_and(|byte| !byte.is_ascii_graphic()) {
         return Err(Refusal::bad("something else than a request"));
     }
-    let head_bytes = match parsed.parse(bytes) {
+    let room = &mut storage[..limits.header_count.min(HEADER_STORAGE)];
+    let head_bytes = match parsed.parse_with_uninit_headers(bytes, room) {
         Ok(httparse::Status::Complete(count)) => count,
         Ok(httparse::Status::Partial) => return check_unfinished(bytes, limits),
         Err(httparse::Error::TooManyHeaders) => return Err(too_large("too many headers")),
@@ -172,8 +171,9 @@ impl<'a> Target<'a> {
 
 /// A head's header fields, and those that decide about framing and connection.
 #[derive(Default)]
-struct Fields {
+struct Fields<'a> {
     map: HeaderMap,
+    host: Option<&'a [u8]>,
     host_count: usize,
     length: Option<u64>,
     is_chunked: bool,
@@ -184,13 +184,16 @@ struct Fields {
     expects_continue: bool,
 }
 
-impl Fields {
-    fn read(parsed: &[Header<'_>], bytes: &[u8], head: &Bytes) -> Result<Self, Refusal> {
+impl<'a> Fields<'a> {
+    fn read(parsed: &[Header<'a>], bytes: &[u8], head: &Bytes) -> Result<Self, Refusal> {
         let mut fields = Self { map: HeaderMap::with_capacity(parsed.len()), ..Self::default() };
         for header in parsed {
             let name = name_of(header).map_err(Refusal::bad)?;
             match name {
-                header::HOST => fields.host_count += 1,
+                header::HOST => {
+                    fields.host = Some(header.value);
+                    fields.host_count += 1;
+                }
                 header::CONTENT_LENGTH => fields.note_length(header.value)?,
                 header::TRANSFER_ENCODING => fields.note_encoding(header.value)?,
                 header::CONNECTION => {
@@ -245,7 +248,7 @@ impl Fields {
         if self.host_count > 1 || (self.host_count == 0 && is_1_1) {
             return Err(Refusal::bad("not exactly one Host"));
         }
-        let host = self.map.get(header::HOST).map(header::HeaderValue::as_bytes);
+        let host = self.host;
         if host.is_some_and(|host| !is_host(host)) {
             return Err(Refusal::bad("a malformed Host"));
         }

@@ -1,5 +1,7 @@
 //! The head of a response as an upstream sends it, read strictly.
 
+use std::mem::MaybeUninit;
+
 use http::{Method, StatusCode};
 use httparse::Header;
 
@@ -25,11 +27,12 @@ pub(crate) struct RawResponse<'h, 'b> {
 /// What is wrong with it.
 pub(crate) fn parse_response<'h, 'b>(
     bytes: &'b [u8],
-    storage: &'h mut [Header<'b>],
+    storage: &'h mut [MaybeUninit<Header<'b>>],
     method: &Method,
 ) -> Result<Option<RawResponse<'h, 'b>>, &'static str> {
-    let mut parsed = httparse::Response::new(storage);
-    let head_bytes = match parsed.parse(bytes) {
+    let mut parsed = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let head_bytes = match parser.parse_response_with_uninit_headers(&mut parsed, bytes, storage) {
         Ok(httparse::Status::Complete(count)) => count,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err("too many headers"),
@@ -86,10 +89,11 @@ pub(crate) fn parse_response<'h, 'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::http1::head::storage;
 
     fn check(head: &str, expected: Result<Decoder, &str>) {
-        let mut storage = [httparse::EMPTY_HEADER; 8];
-        let parsed = parse_response(head.as_bytes(), &mut storage, &Method::GET);
+        let mut storage = storage();
+        let parsed = parse_response(head.as_bytes(), &mut storage[..8], &Method::GET);
         match (parsed, expected) {
             (Ok(Some(response)), Ok(body)) => assert_eq!(response.body, body, "{head:?}"),
             (Err(error), Err(expected)) => assert!(error.contains(expected), "{head:?}: {error}"),

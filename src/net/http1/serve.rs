@@ -19,6 +19,7 @@ use super::answer::{Asked, Framing, framing_of, push_refusal, write_head};
 use super::decode::{Decoder, Step};
 use super::head::end_of_head;
 use super::incoming::{Demand, Feed, IncomingError, incoming};
+use super::lines::ReadyLines;
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::request::{Head, parse_request};
@@ -125,7 +126,7 @@ enum Client {
 
 impl<'l, I: Io> Connection<'l, I> {
     fn new(io: I, limits: &'l Limits, stopping: &CancellationToken) -> Self {
-        let pace = || Pace::new(limits.rate_window_s, limits.rate_min_bytes_s);
+        let pace = || Pace::new(Duration::from_secs(limits.patience_s), limits.rate_min_bytes_s);
         Self {
             io,
             limits,
@@ -284,16 +285,20 @@ impl<'l, I: Io> Connection<'l, I> {
     /// Writes a response, head and first piece of the body together.
     async fn write(&mut self, response: Response<ResponseBody>, asked: Asked) -> Result<Framing, Ended> {
         let (framing, length) = framing_of(&response, asked);
-        let (parts, mut body) = response.into_parts();
-        write_head(self.outgoing.small(), parts.status, &parts.headers, framing, length, asked);
+        let (mut parts, mut body) = response.into_parts();
+        let lines = parts.extensions.remove::<ReadyLines>();
+        write_head(self.outgoing.small(), parts.status, lines.as_ref(), &parts.headers, framing, length, asked);
+        drop(lines);
         drop(parts);
         let mut left = framing;
         let mut is_complete = framing == Framing::None || framing == Framing::Length(0);
         let mut failure: Option<BoxError> = None;
+        let mut is_blocked = false;
         poll_fn(|cx| {
             loop {
                 let mut is_starved = false;
-                while !is_complete && failure.is_none() && !self.outgoing.is_full() {
+                // A client that takes nothing gets no more: what TLS below would still hold for it counts as taken.
+                while !is_blocked && !is_complete && failure.is_none() && !self.outgoing.is_full() {
                     match Pin::new(&mut body).poll_frame(cx) {
                         Poll::Ready(Some(Ok(frame))) => {
                             // Trailers are dropped: HTTP/1.1 clients do not read them.
@@ -322,7 +327,7 @@ impl<'l, I: Io> Connection<'l, I> {
                 }
                 let before = self.outgoing.written_bytes();
                 let flushed = self.outgoing.poll_flush(&mut self.io, cx);
-                let is_blocked = flushed.is_pending();
+                is_blocked = flushed.is_pending();
                 self.writing_went_on(self.outgoing.written_bytes() - before, is_blocked);
                 match flushed {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),

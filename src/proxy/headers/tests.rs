@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Secret;
+use crate::net::http1::head::storage;
 
 const SESSION: &str = "__Host-Http-slipway-0123abcd";
 
@@ -19,6 +20,7 @@ fn facts(token: TokenRule<'_>) -> Forwarding<'_> {
         ended: None,
         is_activity: true,
         socket: crate::proxy::Socket::Other,
+        takes_lines: false,
         relay: None,
     }
 }
@@ -244,11 +246,18 @@ fn a_servers_cookies_stay_at_its_prefix() {
 
 fn relayed(lines: &str) -> HeaderMap {
     let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
-    let mut storage = [httparse::EMPTY_HEADER; 64];
+    let mut storage = storage();
     let raw = crate::net::http1::response::parse_response(head.as_bytes(), &mut storage, &Method::GET);
     let raw = raw.expect("well-formed").expect("whole");
     let copy = Bytes::copy_from_slice(head.as_bytes());
-    response_headers(&raw, head.as_bytes(), &copy, &facts(TokenRule::Pass)).expect("headers")
+    let headers = response_headers(&raw, head.as_bytes(), &copy, &facts(TokenRule::Pass)).expect("headers");
+    let (mut both, lines) = response_lines(&raw, &Method::HEAD, &facts(TokenRule::Pass)).expect("lines");
+    for line in std::str::from_utf8(lines.text()).expect("ASCII").split_terminator("\r\n") {
+        let (name, value) = line.split_once(": ").expect("a header line");
+        both.append(HeaderName::from_bytes(name.as_bytes()).expect("a name"), value.parse().expect("a value"));
+    }
+    assert_eq!(both, headers, "lines and map say the same");
+    headers
 }
 
 #[test]
@@ -360,4 +369,103 @@ fn a_plain_proxy_passes_all_but_what_is_the_connections() {
                     cookie: a=b\r\nauthorization: token abc\r\nx-forwarded-for: 1.1.1.1\r\nx-real-ip: 1.1.1.1\r\n\
                     forwarded: for=1.1.1.1\r\nx-listed: 1\r\ncontent-length: 7\r\n\r\n";
     assert_eq!(head, expected);
+}
+
+#[test]
+fn fuzzed_cookies_never_carry_our_session() {
+    let words = [
+        SESSION,
+        "__Host-Http-slipway-",
+        "; ",
+        ";",
+        "=",
+        " ",
+        "\t",
+        "\n",
+        ",",
+        "\"",
+        "_xsrf=1",
+        "jupyterhub-user-alice=2",
+    ];
+    crate::fuzz::fuzz("cookies", &words, |bytes| {
+        let mut headers = HeaderMap::new();
+        for line in bytes.split(|byte| *byte == b'\n') {
+            if let Ok(value) = HeaderValue::from_bytes(line) {
+                headers.append(header::COOKIE, value);
+            }
+        }
+        let mut out = Vec::new();
+        push_cookies(&mut out, &headers, SESSION);
+        let is_ours = |pair: &[u8]| pair.trim_ascii().starts_with(b"__Host-Http-slipway-");
+        let pairs =
+            |line: &[u8]| line.split(|byte| *byte == b';').map(|pair| pair.trim_ascii().to_vec()).collect::<Vec<_>>();
+        // A browser's cookie, and one without a name, as lenient parsers read them.
+        assert!(!pairs(&out).iter().any(|pair| is_ours(pair) || is_ours(pair.strip_prefix(b"=").unwrap_or(b""))));
+        let had: Vec<_> =
+            headers.values().flat_map(|value| pairs(value.as_bytes())).filter(|pair| !pair.is_empty()).collect();
+        let harmless = had.iter().filter(|pair| !pair.windows(7).any(|word| word == b"slipway")).count();
+        let kept = pairs(&out).into_iter().filter(|pair| !pair.is_empty()).count();
+        assert!((harmless..=had.len()).contains(&kept), "{kept} of {} with {harmless} harmless", had.len());
+        crate::fuzz::outcome((kept, had.len()))
+    });
+}
+
+#[test]
+fn fuzzed_set_cookies_stay_within_their_server() {
+    let words = [
+        "; Path=",
+        "; Domain=",
+        "/user/alice/",
+        "/user/alice",
+        "/user/bob/",
+        "/",
+        "Path",
+        "; HttpOnly",
+        "; Secure",
+        "__Host-",
+        "__Secure-",
+        "__Http-",
+        SESSION,
+        "jupyterhub-session-id",
+        "=",
+        ";",
+        "; Max-Age=1",
+        "../",
+        "%2f",
+    ];
+    crate::fuzz::fuzz("set_cookie", &words, |bytes| {
+        let (confined, kind) = match confine_cookie(bytes, &facts(TokenRule::Pass)) {
+            Cookie::Refused => return crate::fuzz::outcome(0),
+            Cookie::AsItIs => (bytes.to_vec(), 1),
+            Cookie::Confined(confined) => (confined, 2),
+        };
+        // RFC 6265 §5.2 and §5.3, read once more.
+        let mut parts = confined.split(|byte| *byte == b';');
+        let pair = parts.next().unwrap_or_default();
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        for forbidden in [&b"__host-"[..], b"__secure-", b"__http-"] {
+            assert!(!name.starts_with(forbidden), "{:?}", confined.escape_ascii().to_string());
+        }
+        assert!(!hubs_cookie(&name) && name != SESSION.to_ascii_lowercase().as_bytes());
+        let mut path = None;
+        for part in parts {
+            let (attribute, value) = match part.iter().position(|byte| *byte == b'=') {
+                Some(at) => (&part[..at], part[at + 1..].trim_ascii()),
+                None => (part, &b""[..]),
+            };
+            match attribute.trim_ascii().to_ascii_lowercase().as_slice() {
+                b"domain" => panic!("a domain: {:?}", confined.escape_ascii().to_string()),
+                b"path" => path = Some(value),
+                _ => {}
+            }
+        }
+        // A path that is none means the folder of the request, which is inside.
+        let path = path.filter(|path| path.starts_with(b"/"));
+        assert!(
+            path.is_none_or(|path| path == b"/user/alice" || path.starts_with(b"/user/alice/")),
+            "{:?}",
+            confined.escape_ascii().to_string()
+        );
+        crate::fuzz::outcome((kind, path.is_some(), confined.len() > bytes.len()))
+    });
 }

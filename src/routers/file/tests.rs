@@ -86,6 +86,11 @@ fn a_bad_edit_is_told_with_its_line_and_the_cure() {
             "http: {}\nentryPoints:\n  web: {}\n",
             "config/routes.yml:2: entryPoints is of Traefik's static configuration; with Slipway it is set by listener.*",
         ),
+        (
+            "tls:\n  options:\n    default:\n      clientAuth: {clientAuthType: RequireAndVerifyClientCert}\nhttp: {}\n",
+            "config/routes.yml:4: tls.options.default.clientAuth: write clientCertificate: required at each router that it is \
+             for, and name the authority in listener.tls.client_ca",
+        ),
         ("http: {}\n---\nhttp: {}\n", "config/routes.yml:3: a second document begins here; one file holds one"),
         ("http:\n  routers:\n    a: [1]\n", "config/routes.yml:3: a is a list, and fields below it are expected"),
         ("http:\n  routers: &r\n    a: *r\n", "config/routes.yml:3: an alias stands within what it stands for"),
@@ -101,6 +106,26 @@ fn a_bad_edit_is_told_with_its_line_and_the_cure() {
     assert!(broken[0].starts_with("config/routes.yml:") && broken[0].contains("is no YAML"), "{broken:?}");
     let template = problems("http:\n  routers:\n{{ range . }}\n    a: 1\n");
     assert!(template[0].contains("Go templates ({{ … }}) are not supported"), "{template:?}");
+}
+
+/// Its routers would stand open without the certificates that Traefik asks for.
+#[test]
+fn a_file_that_asks_clients_for_certificates_in_traefiks_way_is_not_served_at_all() {
+    let routers = "http:\n  routers:\n    a: {rule: x, service: s}\n";
+    let asks = yaml(&format!("tls: {{options: {{default: {{clientAuth: {{caFiles: [ca.pem]}}}}}}}}\n{routers}"))
+        .expect("YAML");
+    assert_eq!((asks.routers.len(), asks.problems.len()), (0, 1));
+    let tls = "tls: {options: {old: {minVersion: VersionTLS10}}, certificates: [{certFile: a, keyFile: b}]}\n";
+    let moves = yaml(&format!("{tls}{routers}")).expect("YAML");
+    assert_eq!((moves.routers.len(), moves.problems.len()), (1, 0));
+    let notes: Vec<_> = moves.notes.iter().map(|note| note.text.as_str()).collect();
+    assert_eq!(
+        notes,
+        [
+            "tls.options.old: set for the whole listener, by listener.tls.*",
+            "tls.certificates: certificates belong into certs_dir, or come from acme.*"
+        ]
+    );
 }
 
 #[test]

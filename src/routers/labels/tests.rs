@@ -1,5 +1,7 @@
 //! Labels of containers: what is read, and what is said of mistakes in them.
 
+use std::time::Duration;
+
 use super::*;
 use crate::model::ClientCertificateRule;
 
@@ -76,7 +78,7 @@ fn what_only_we_have_is_said_by_labels_of_our_own() {
     assert_eq!(draft.routers[0].access.to_string(), "group:staff");
     assert_eq!(draft.routers[0].client_certificate, ClientCertificateRule::Required);
     let lazy = draft.containers[0].lazy.as_ref().expect("it starts on request");
-    assert_eq!(lazy.idle_after, Some(Duration::from_secs(900)));
+    assert_eq!(lazy.idle_after, IdleAfter::Time(Duration::from_secs(900)));
 }
 
 #[test]

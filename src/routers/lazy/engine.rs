@@ -8,8 +8,13 @@ use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::query_parameters::{LogsOptionsBuilder, StopContainerOptionsBuilder};
 use futures_util::StreamExt as _;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use crate::host::engine::connect;
+
+/// Until it says its version. 5 s: one that takes longer is not well, and somebody waits for a page.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call to the engine. 30 s: a start pulls nothing, but a busy disk takes its time.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Lines of a log that are shown.
@@ -65,20 +70,43 @@ pub trait Engine: Send + Sync {
     async fn last_lines(&self, id: &str) -> Vec<String>;
 }
 
+/// The Docker engine. Nothing is asked of it before a container is: it may come up after us.
+pub struct DockerEngine {
+    host: String,
+    docker: OnceCell<Docker>,
+}
+
+impl DockerEngine {
+    /// The engine of this address (`unix://…` or `tcp://…`).
+    #[must_use]
+    pub fn new(host: String) -> Self {
+        Self { host, docker: OnceCell::new() }
+    }
+
+    async fn docker(&self) -> Result<&Docker, EngineError> {
+        let connected = self.docker.get_or_try_init(|| connect(&self.host));
+        match timeout(CONNECT_TIMEOUT, connected).await {
+            Ok(connected) => connected.map_err(|_| EngineError::Unavailable),
+            Err(_) => Err(EngineError::Slow { limit: CONNECT_TIMEOUT }),
+        }
+    }
+}
+
 #[async_trait]
-impl Engine for Docker {
+impl Engine for DockerEngine {
     async fn start(&self, id: &str) -> Result<(), EngineError> {
-        call(CALL_TIMEOUT, self.start_container(id, None)).await
+        call(CALL_TIMEOUT, self.docker().await?.start_container(id, None)).await
     }
 
     async fn stop(&self, id: &str, grace: Duration) -> Result<(), EngineError> {
         let grace_s = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(grace_s).build();
-        call(CALL_TIMEOUT + grace, self.stop_container(id, Some(options))).await
+        call(CALL_TIMEOUT + grace, self.docker().await?.stop_container(id, Some(options))).await
     }
 
     async fn look(&self, id: &str) -> Result<Fact, EngineError> {
-        let state = call(CALL_TIMEOUT, self.inspect_container(id, None)).await?.state.unwrap_or_default();
+        let look = self.docker().await?.inspect_container(id, None);
+        let state = call(CALL_TIMEOUT, look).await?.state.unwrap_or_default();
         Ok(if state.running == Some(true) {
             Fact::Running
         } else {
@@ -88,7 +116,8 @@ impl Engine for Docker {
 
     async fn last_lines(&self, id: &str) -> Vec<String> {
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&LOG_LINES.to_string()).build();
-        let pieces = self.logs(id, Some(options)).take(LOG_LINES * 4).filter_map(async |piece| piece.ok());
+        let Ok(docker) = self.docker().await else { return Vec::new() };
+        let pieces = docker.logs(id, Some(options)).take(LOG_LINES * 4).filter_map(async |piece| piece.ok());
         let Ok(pieces) = timeout(CALL_TIMEOUT, pieces.collect::<Vec<LogOutput>>()).await else { return Vec::new() };
         let text: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.into_bytes().to_vec()).collect();
         lines_of(&text)

@@ -92,7 +92,7 @@ impl World {
 }
 
 fn container() -> LazyContainer {
-    LazyContainer { id: "c1".into(), name: "report".into(), idle_after: Some(Duration::from_secs(60)) }
+    LazyContainer { id: "c1".into(), name: "report".into(), idle_after: IdleAfter::Time(Duration::from_secs(60)) }
 }
 
 #[tokio::test]
@@ -154,11 +154,24 @@ async fn one_that_somebody_else_has_stopped_is_started_again() {
     assert_eq!(world.asked(), ["start c1", "start c1"]);
 }
 
+#[tokio::test]
+async fn a_container_that_does_not_say_when_is_stopped_after_the_usual_time_and_one_that_says_never_is_not() {
+    for (idle_after, expected) in [(IdleAfter::Usual, 2), (IdleAfter::Never, 1)] {
+        let world = World::new(Config { idle_after_s: 600, ..Config::default() }).await;
+        let container = LazyContainer { idle_after, ..container() };
+        assert!(matches!(world.lazy.ask(&container, world.addresses.clone(), true).await, Found::Awake(_)));
+        for (seconds, stops) in [(599, 1), (1, expected)] {
+            world.clock.0.fetch_add(seconds * 1_000, Ordering::SeqCst);
+            world.lazy.stop_if_idle(&container).await;
+            assert_eq!(world.asked().len(), stops, "{idle_after:?}: {:?}", world.asked());
+        }
+    }
+}
+
 #[test]
-fn without_a_label_nothing_is_idle() {
+fn nobody_is_idle_who_is_in_use_or_whose_clock_was_set_back() {
     let (now, long_ago) = (Timestamp(i64::MAX), Timestamp(0));
-    assert!(!is_idle(now, long_ago, 0, None));
-    assert!(is_idle(now, long_ago, 0, Some(Duration::from_secs(1))));
-    assert!(!is_idle(now, long_ago, 1, Some(Duration::from_secs(1))));
-    assert!(!is_idle(long_ago, now, 0, Some(Duration::from_secs(1))), "a clock that was set back makes nobody idle");
+    assert!(is_idle(now, long_ago, 0, Duration::from_secs(1)));
+    assert!(!is_idle(now, long_ago, 1, Duration::from_secs(1)));
+    assert!(!is_idle(long_ago, now, 0, Duration::from_secs(1)), "a clock that was set back makes nobody idle");
 }

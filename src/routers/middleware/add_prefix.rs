@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::Step;
-use super::address::{take_path, with_path};
+use super::address::{path_of, take_path, with_path};
 use crate::net::RequestBody;
 use crate::routers::{Fields, Problem};
 
@@ -19,7 +19,7 @@ impl AddPrefix {
     }
 
     pub(super) fn apply(&self, request: Request<RequestBody>) -> Step {
-        let path = format!("{}{}", self.prefix, request.uri().path());
+        let path = format!("{}{}", self.prefix, path_of(&request));
         with_path(request, &path)
     }
 }

@@ -12,11 +12,33 @@ use crate::model::NormalPath;
 use crate::net::RequestBody;
 use crate::routers::{Fields, Problem};
 
+/// Marks a request of whose path nothing is left. Whoever gets it sees `/`, but what is put before it ends without a slash,
+/// as with Traefik: of `/api` with `/api` stripped and `/v2` added becomes `/v2`, not `/v2/`.
+#[derive(Clone, Copy, Debug)]
+struct NothingLeft;
+
+/// The request's path as the middlewares before have left it; empty if they left nothing.
+pub(super) fn path_of(request: &Request<RequestBody>) -> &str {
+    if request.extensions().get::<NothingLeft>().is_some() { "" } else { request.uri().path() }
+}
+
+/// The request with what is left of its path, `rest`, after something was stripped; 400 if that is no path.
+pub(super) fn with_rest(request: Request<RequestBody>, rest: &str) -> Step {
+    match with_path(request, &with_slash(rest)) {
+        Step::Pass(mut request) if rest.is_empty() => {
+            request.extensions_mut().insert(NothingLeft);
+            Step::Pass(request)
+        }
+        step => step,
+    }
+}
+
 /// The request with `path` in place of its own; its query stays. 400 if that is no path.
 pub(super) fn with_path(mut request: Request<RequestBody>, path: &str) -> Step {
     match replaced(request.uri(), path) {
         Some(uri) => {
             *request.uri_mut() = uri;
+            request.extensions_mut().remove::<NothingLeft>();
             Step::Pass(request)
         }
         None => Step::Answer(plain(StatusCode::BAD_REQUEST)),
@@ -87,7 +109,7 @@ pub(super) fn prefix_length(raw: &str, prefix: &str) -> Option<usize> {
 }
 
 /// `rest` as a path: with one slash in the beginning.
-pub(super) fn with_slash(rest: &str) -> String {
+fn with_slash(rest: &str) -> String {
     format!("/{}", rest.trim_start_matches('/'))
 }
 

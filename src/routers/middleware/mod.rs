@@ -48,6 +48,7 @@ use tokio::sync::Semaphore;
 
 pub use answer::NoAnswer;
 use rate_limit::Verdict;
+pub use retry::Retries;
 
 use super::balancer::Balancer;
 use super::{Fields, Problem, did_you_mean, quoted};

@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::Step;
-use super::address::{note, take_path, with_path};
+use super::address::{note, path_of, take_path, with_path};
 use crate::net::RequestBody;
 use crate::routers::{Fields, Problem};
 
@@ -19,7 +19,7 @@ impl ReplacePath {
     }
 
     pub(super) fn apply(&self, mut request: Request<RequestBody>) -> Step {
-        let old = request.uri().path().to_owned();
+        let old = path_of(&request).to_owned();
         note(&mut request, "x-replaced-path", &old);
         with_path(request, &self.path)
     }

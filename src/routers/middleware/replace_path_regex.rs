@@ -3,7 +3,7 @@
 use http::Request;
 use regex::Regex;
 
-use super::address::{encoded, note, with_path};
+use super::address::{encoded, note, path_of, with_path};
 use super::{Step, pattern};
 use crate::net::RequestBody;
 use crate::routers::{Fields, Problem};
@@ -22,7 +22,7 @@ impl ReplacePathRegex {
     }
 
     pub(super) fn apply(&self, mut request: Request<RequestBody>) -> Step {
-        let old = request.uri().path().to_owned();
+        let old = path_of(&request).to_owned();
         // Traefik does nothing where the replacement is empty.
         if self.replacement.is_empty() || !self.regex.is_match(&old) {
             return Step::Pass(request);

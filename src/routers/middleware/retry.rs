@@ -24,6 +24,10 @@ const BODY_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
 /// The longest pause.
 const INTERVAL_LIMIT: Duration = Duration::from_secs(60);
 
+/// How often a request was sent again, in the extensions of its answer; without it: never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retries(pub u32);
+
 /// Sends a request again.
 #[derive(Debug)]
 pub struct Retry {
@@ -78,15 +82,17 @@ impl Retry {
         };
         let began = next.tools.clock.monotonic();
         let mut attempt = 1;
+        let mut further_in = 0;
         let Some(mut request) = repeated.request() else { return bad_request() };
         loop {
-            let response = next.run(request).await;
+            let mut response = next.run(request).await;
+            further_in += response.extensions_mut().remove::<Retries>().map_or(0, |retries| retries.0);
             let waited = next.tools.clock.monotonic().saturating_sub(began);
             let is_over = attempt >= self.attempts || self.timeout.is_some_and(|timeout| waited >= timeout);
             if is_over || !self.is_worth_another(&response, by_status && repeated.is_whole()) {
-                return response;
+                return noted(response, attempt - 1, further_in);
             }
-            let Some(again) = repeated.request() else { return response };
+            let Some(again) = repeated.request() else { return noted(response, attempt - 1, further_in) };
             drop(response);
             tokio::time::sleep(self.pause_after(attempt)).await;
             request = again;
@@ -104,6 +110,15 @@ impl Retry {
         let growth = 2_f64.powf((attempt - 1) as f64 / (self.attempts - 1).max(1) as f64);
         self.interval.mul_f64(growth)
     }
+}
+
+/// The answer with how often was asked again, here and by others of this kind further in.
+fn noted(mut response: Response<ResponseBody>, here: u64, further_in: u32) -> Response<ResponseBody> {
+    let retries = u32::try_from(here).unwrap_or(u32::MAX).saturating_add(further_in);
+    if retries > 0 {
+        response.extensions_mut().insert(Retries(retries));
+    }
+    response
 }
 
 async fn keep(request: Request<RequestBody>, limit_bytes: usize) -> Result<Repeated, BoxError> {

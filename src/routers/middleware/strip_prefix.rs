@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::Step;
-use super::address::{note, prefix_length, with_path, with_slash};
+use super::address::{note, path_of, prefix_length, with_path, with_rest};
 use crate::net::RequestBody;
 use crate::routers::{Fields, Problem};
 
@@ -11,25 +11,28 @@ use crate::routers::{Fields, Problem};
 #[derive(Debug)]
 pub struct StripPrefix {
     prefixes: Vec<String>,
+    /// Where nothing is left there is a slash, also for the middlewares that follow.
+    forces_slash: bool,
 }
 
 impl StripPrefix {
     pub(super) fn read(fields: &mut Fields) -> Result<Self, Problem> {
         let prefixes = fields.take_list("prefixes")?.unwrap_or_default();
-        if fields.take_bool("forceSlash")? == Some(false) {
-            return Err(fields.problem("forceSlash = false: a path always begins with a slash; leave the line out"));
-        }
+        let forces_slash = fields.take_bool("forceSlash")?.unwrap_or(false);
         match prefixes.iter().find(|prefix| prefix.chars().any(char::is_control)) {
             Some(prefix) => Err(fields.problem(format!("prefixes: {} is no path", crate::routers::quoted(prefix)))),
-            None => Ok(Self { prefixes }),
+            None => Ok(Self { prefixes, forces_slash }),
         }
     }
 
     pub(super) fn apply(&self, mut request: Request<RequestBody>) -> Step {
-        let path = request.uri().path().to_owned();
+        let path = path_of(&request).to_owned();
         let found = self.prefixes.iter().find_map(|prefix| Some((prefix, prefix_length(&path, prefix)?)));
         let Some((prefix, length)) = found else { return Step::Pass(request) };
         note(&mut request, "x-forwarded-prefix", prefix);
-        with_path(request, &with_slash(&path[length..]))
+        match &path[length..] {
+            "" if self.forces_slash => with_path(request, "/"),
+            rest => with_rest(request, rest),
+        }
     }
 }

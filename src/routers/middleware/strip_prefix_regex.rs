@@ -3,7 +3,7 @@
 use http::Request;
 use regex::Regex;
 
-use super::address::{note, prefix_length, with_path, with_slash};
+use super::address::{note, path_of, prefix_length, with_rest};
 use super::{Step, pattern};
 use crate::net::RequestBody;
 use crate::routers::{Fields, Problem};
@@ -22,7 +22,7 @@ impl StripPrefixRegex {
     }
 
     pub(super) fn apply(&self, mut request: Request<RequestBody>) -> Step {
-        let path = request.uri().path().to_owned();
+        let path = path_of(&request).to_owned();
         // People write patterns for the path as they read it, so it is decoded.
         let decoded = percent_encoding::percent_decode_str(&path).decode_utf8_lossy();
         let found = self.patterns.iter().find_map(|pattern| {
@@ -32,6 +32,6 @@ impl StripPrefixRegex {
         });
         let Some((prefix, length)) = found else { return Step::Pass(request) };
         note(&mut request, "x-forwarded-prefix", prefix);
-        with_path(request, &with_slash(&path[length..]))
+        with_rest(request, &path[length..])
     }
 }

@@ -314,3 +314,50 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn fuzzed_rules_are_read_or_refused_with_a_sentence() {
+    let words = [
+        "Host(`a.example`)",
+        "PathPrefix(`/x`)",
+        "Path(`/{id:[0-9]+}`)",
+        "HostRegexp(`^.+$`)",
+        "Header(`X`, `y`)",
+        "Query(`a`, `b`)",
+        "ClientIP(`10.0.0.0/8`)",
+        "Method(`GET`)",
+        " && ",
+        " || ",
+        "!",
+        "(",
+        ")",
+        "`",
+        "\"",
+        ",",
+        "(?:a*)*",
+        "{1,999}",
+        "\\",
+        "HostSNI(`*`)",
+    ];
+    crate::fuzz::fuzz("rule", &words, |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
+        let mut told = Vec::new();
+        for syntax in [Syntax::V3, Syntax::V2] {
+            match Rule::read(text, syntax) {
+                Ok(rule) => {
+                    let _ = (rule.needs(), rule.names_host("a.example"));
+                    told.push((true, asks(&rule, "GET http://a.example/x/7?a=b", &[("x", "y")]).to_string()));
+                }
+                Err(error) => {
+                    assert!(
+                        !error.text.is_empty() && error.column >= 1 && error.column <= text.chars().count() + 1,
+                        "{error}"
+                    );
+                    // Its words without those of the rule: an outcome each.
+                    told.push((false, error.text.split(['`', '"']).next().unwrap_or_default().to_owned()));
+                }
+            }
+        }
+        crate::fuzz::outcome(told)
+    });
+}

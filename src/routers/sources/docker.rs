@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{
     ContainerSummary, ContainerSummaryStateEnum, EventMessage, EventMessageTypeEnum, PortSummaryTypeEnum,
 };
 use bollard::query_parameters::{EventsOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder};
-use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -21,14 +21,15 @@ use tracing::{info, warn};
 
 use super::address::{self, Attached, Standing};
 use super::constraint::Constraint;
+use crate::host;
+use crate::model::with_causes;
 use crate::routers::draft::Draft;
 use crate::routers::labels::{self, Container, DefaultRule};
+use crate::routers::lazy;
 use crate::routers::name::Provider;
 use crate::routers::problem::{Place, Problem};
 use crate::routers::table::{Published, SourceState};
 
-/// Beyond any limit of ours: bollard's own timeout must never be the one that acts.
-const LIBRARY_TIMEOUT_S: u64 = 3_600;
 /// On every container that a Slipway has made for a user: what stands in it is a user's word, and is never read.
 const OURS: [&str; 2] = ["slipway.instance", "slipway.user"];
 /// What happens to a container and may change what it says or where it is.
@@ -48,6 +49,8 @@ pub struct DockerConfig {
     pub network: Option<String>,
     /// The rule of containers that say none.
     pub default_rule: Option<DefaultRule>,
+    /// How those that start on request are started and stopped.
+    pub lazy: lazy::Config,
     /// Most containers that are read; more are said and left out. 2,000.
     pub containers_limit: usize,
     /// How long a call may take. 10 s: an engine under load needs some.
@@ -70,6 +73,7 @@ impl Default for DockerConfig {
             exposed_by_default: false,
             network: None,
             default_rule: None,
+            lazy: lazy::Config::default(),
             containers_limit: 2_000,
             call_timeout: Duration::from_secs(10),
             settle: Duration::from_millis(100),
@@ -122,7 +126,7 @@ pub(super) async fn watch(
             (wait, was_well) = (config.retry_first, true);
         }));
         let Some(lost) = result.await else { return };
-        let reason = chain(&lost);
+        let reason = with_causes(&lost);
         if was_well {
             warn!(engine = %config.host, %reason, "labels cannot be read; what they said last stays in force");
         }
@@ -156,7 +160,7 @@ impl Look<'_> {
     }
 
     async fn try_until_lost(&self, is_well: impl FnOnce()) -> Result<std::convert::Infallible, Lost> {
-        let docker = self.call("connect to the engine", connect(&self.config.host)).await?;
+        let docker = self.call("connect to the engine", host::engine::connect(&self.config.host)).await?;
         let (standing, project) = self.standing(&docker).await?;
         let constraint = self.config.constraint.clone().or_else(|| project.as_deref().map(Constraint::of_project));
         let filters = HashMap::from([("type", vec!["container", "network"]), ("event", EVENTS.to_vec())]);
@@ -197,9 +201,8 @@ impl Look<'_> {
     async fn standing(&self, docker: &Docker) -> Result<(Standing, Option<String>), Lost> {
         let configured = self.config.network.clone();
         let on_host = (Standing { own_networks: None, configured: configured.clone() }, None);
-        let mounts = tokio::fs::read_to_string("/proc/self/mountinfo").await.unwrap_or_default();
-        let Some(id) = own_id(&mounts) else { return Ok(on_host) };
-        let inspect = docker.inspect_container(id, None::<InspectContainerOptions>);
+        let Some(id) = host::engine::own_container().await else { return Ok(on_host) };
+        let inspect = docker.inspect_container(&id, None::<InspectContainerOptions>);
         let own = match self.call("look for Slipway's own container", inspect).await {
             Ok(own) => own,
             // We are in a container, but not in one of this engine's.
@@ -296,19 +299,6 @@ impl Look<'_> {
     }
 }
 
-/// Connects and agrees on an API version: engines in distributions are years behind bollard's default.
-///
-/// # Errors
-/// No engine answers there. Sets no deadline: the caller does.
-pub async fn connect(host: &str) -> Result<Docker, Error> {
-    let docker = if host.starts_with("tcp://") || host.starts_with("http://") {
-        Docker::connect_with_http(host, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION)?
-    } else {
-        Docker::connect_with_unix(host, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION)?
-    };
-    docker.negotiate_version().await
-}
-
 fn attached(summary: &ContainerSummary) -> Attached {
     let networks = summary.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
     let addresses: BTreeMap<_, _> = networks
@@ -330,44 +320,9 @@ fn state_of(summary: &ContainerSummary) -> (bool, bool) {
     (is_running, !status.contains("(unhealthy)") && !status.contains("(health: starting)"))
 }
 
-/// Our own container's id in `/proc/self/mountinfo`: engines mount `/etc/hostname` from the container's own folder.
-fn own_id(mounts: &str) -> Option<&str> {
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ');
-        let (source, target) = (fields.nth(3)?, fields.next()?);
-        let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        matches!(target, "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf").then(|| source.split('/').find(is_id))?
-    })
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = next.to_string();
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = next.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn our_own_container_is_told_by_what_the_engine_mounts_into_it() {
-        let id = "ab".repeat(32);
-        let mounts = format!(
-            "1 2 8:1 / / rw - overlay overlay rw\n7 1 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
-        );
-        assert_eq!(own_id(&mounts), Some(id.as_str()));
-        assert_eq!(own_id(&mounts.replace("/etc/hostname", "/elsewhere")), None);
-        assert_eq!(own_id("garbage"), None);
-    }
 
     #[test]
     fn a_container_that_is_not_healthy_yet_is_not_used() {

@@ -15,25 +15,44 @@ use crate::routers::problem::{Place, Problem};
 pub(super) struct WatchedFile {
     path: PathBuf,
     seen: Option<(SystemTime, u64)>,
-    /// In force: the last that had nothing wrong, with what is wrong with the newest.
+    /// In force: the last text that had nothing wrong; until there was one, what is right of the newest that could be read.
     draft: Draft,
-    has_read_once: bool,
+    /// Once it has been good, it stays good: a text with a mistake changes nothing of what is in force.
+    has_been_good: bool,
+    /// What is wrong with the newest text.
+    mistakes: Vec<Problem>,
     /// Looks in a row that found no file: an editor takes it away for a moment.
     missing: u32,
 }
 
 impl WatchedFile {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, seen: None, draft: Draft::default(), has_read_once: false, missing: 0 }
+        Self { path, seen: None, draft: Draft::default(), has_been_good: false, mistakes: Vec::new(), missing: 0 }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// True if there is something to read.
-    pub(super) fn is_there(&self) -> bool {
-        self.seen.is_some()
+    /// What is wrong with the newest text.
+    pub(super) fn mistakes(&self) -> &[Problem] {
+        &self.mistakes
+    }
+
+    /// How it is with it, for people, and whether that is well.
+    pub(super) fn state(&self) -> (String, bool) {
+        let count = match self.mistakes.len() {
+            0 if self.seen.is_none() => return ("not there".to_owned(), true),
+            0 => return ("watched".to_owned(), true),
+            1 => "one mistake".to_owned(),
+            count => format!("{count} mistakes"),
+        };
+        let what_holds = match (self.has_been_good, self.draft.routers.is_empty()) {
+            (true, _) => "what it said before stays in force",
+            (false, false) => "it has not been without one yet, so what is right of it is in force",
+            (false, true) => "nothing of it is in force",
+        };
+        (format!("watched; {count} in it: {what_holds}"), false)
     }
 
     pub(super) fn draft(&self) -> &Draft {
@@ -66,18 +85,21 @@ impl WatchedFile {
             return false;
         }
         self.seen = None;
-        self.has_read_once = false;
+        self.has_been_good = false;
+        self.mistakes.clear();
         std::mem::take(&mut self.draft) != Draft::default()
     }
 
     /// A new text of the file: in force at once if nothing is wrong with it.
     fn take(&mut self, new: Draft, around: &Surroundings) -> bool {
         let problems = check(&new, Provider::File, around);
-        if !problems.is_empty() && self.has_read_once {
+        if !problems.is_empty() && self.has_been_good {
             return self.keep(problems);
         }
-        // At the start there is nothing older: what is right of it stands, as with labels.
-        self.has_read_once = true;
+        // At a start there is nothing better to go back to: what is right of it stands, as with labels, and so does what an
+        // edit mends of it. Nothing is half applied, so what a mistake was said for is not served without it.
+        self.has_been_good = problems.is_empty();
+        self.mistakes = problems;
         let is_news = self.draft != new;
         self.draft = new;
         is_news
@@ -86,6 +108,7 @@ impl WatchedFile {
     /// What was in force stays; what is wrong with the newest is said.
     fn keep(&mut self, problems: Vec<Problem>) -> bool {
         let is_news = self.draft.problems != problems;
+        self.mistakes.clone_from(&problems);
         self.draft.problems = problems;
         is_news
     }
@@ -172,6 +195,41 @@ mod tests {
         assert_eq!(story.file.draft().routers.len(), 1);
         assert!(story.edit(GOOD));
         assert_eq!(story.problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn until_it_was_good_once_what_is_right_of_it_is_in_force() {
+        let wrong =
+            "    b:\n      rule: Hots(`b`)\n      service: s\n    c:\n      rule: Host(`c`)\n      service: t\n";
+        let both = GOOD.replace("  services:", &format!("{wrong}  services:"));
+        let names = |story: &Story| {
+            let draft = story.file.draft();
+            let table = crate::routers::build(
+                std::slice::from_ref(draft),
+                &around(),
+                &Default::default(),
+                crate::model::Timestamp(0),
+            );
+            let names: Vec<_> = table.routers().iter().map(|router| router.name.to_string()).collect();
+            (names.join(" "), table.problems().len())
+        };
+        let mut story = Story::new();
+        assert!(story.edit("http: ["));
+        assert_eq!(story.file.state(), ("watched; one mistake in it: nothing of it is in force".to_owned(), false));
+        assert!(story.edit(&both));
+        assert_eq!(names(&story), ("a@file".to_owned(), 2));
+        let state = "watched; 2 mistakes in it: it has not been without one yet, so what is right of it is in force";
+        assert_eq!(story.file.state(), (state.to_owned(), false));
+        // One is mended: that counts, although the other is still there.
+        assert!(story.edit(&both.replace("Hots", "Host")));
+        assert_eq!(names(&story), ("a@file b@file".to_owned(), 1));
+        assert!(story.edit(GOOD));
+        assert_eq!((names(&story), story.file.state()), (("a@file".to_owned(), 0), ("watched".to_owned(), true)));
+        // From now on a mistake changes nothing.
+        assert!(story.edit(&both));
+        assert_eq!(names(&story), ("a@file".to_owned(), 2));
+        let state = "watched; 2 mistakes in it: what it said before stays in force";
+        assert_eq!(story.file.state(), (state.to_owned(), false));
     }
 
     #[test]

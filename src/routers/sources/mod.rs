@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 pub use constraint::Constraint;
-pub use docker::{DockerConfig, connect};
+pub use docker::DockerConfig;
 
 use super::build::{Surroundings, build};
 use super::draft::Draft;
@@ -40,6 +40,17 @@ pub struct Config {
     pub poll_every: Duration,
     /// What of the installation counts for routers.
     pub surroundings: Surroundings,
+}
+
+impl Config {
+    /// What is wrong with the file of routes as it is at this moment; nothing if there is none. Reads it.
+    #[must_use]
+    pub fn mistakes_in_file(&self) -> Vec<Problem> {
+        let Some(path) = &self.file else { return Vec::new() };
+        let mut file = WatchedFile::new(path.clone());
+        file.look(&self.surroundings);
+        file.mistakes().to_vec()
+    }
 }
 
 /// All sources.
@@ -103,17 +114,16 @@ impl Sources {
     }
 
     fn note_file(&self, file: &WatchedFile) {
-        let problems = file.draft().problems.len();
-        let state = match (file.is_there(), problems) {
-            (false, _) => "not there".to_owned(),
-            (true, 0) => "watched".to_owned(),
-            (true, _) => format!("watched; {problems} mistakes in it"),
-        };
+        let (state, is_well) = file.state();
         let what = file.path().display().to_string();
-        let state = SourceState { provider: Provider::File, what, state, is_well: problems == 0 };
-        if !self.published.sources().contains(&state) {
-            self.published.note_source(&state);
+        let state = SourceState { provider: Provider::File, what, state, is_well };
+        if self.published.sources().contains(&state) {
+            return;
         }
+        if !is_well {
+            warn!(file = %state.what, state = %state.state, "the file of routes has mistakes");
+        }
+        self.published.note_source(&state);
     }
 }
 

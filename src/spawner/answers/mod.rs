@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::IdleRulesOf;
 use super::board::Board;
 use super::usage::UsageSample;
-use crate::model::{ActivitySource, BasePath, Clock, Route, Secret, ServerKey, Timestamp};
+use crate::model::{ActivitySource, BasePath, Clock, Live, Route, Secret, ServerKey, Timestamp};
 use crate::net::fetch;
 use said::Said;
 
@@ -66,7 +66,7 @@ pub(super) struct Parts {
     pub(super) rules: IdleRulesOf,
     pub(super) base: BasePath,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) config: super::IdleConfig,
+    pub(super) config: Live<super::Config>,
 }
 
 /// Asks servers, and remembers whom it has asked.
@@ -133,13 +133,13 @@ impl Answers {
     /// Asks those whose turn it is, and notes who computes.
     pub(super) async fn look(&self) {
         self.note_computing();
-        let switches = self.parts.config.switches;
+        let switches = self.parts.config.read().idle.switches;
         let wants_to_know = switches.counts(ActivitySource::Kernel) || switches.counts(ActivitySource::Terminal);
         if !wants_to_know || self.parts.errands.is_none() {
             return;
         }
         let turns = self.turns();
-        let at_once = self.parts.config.questions_at_once.max(1);
+        let at_once = self.parts.config.read().idle.questions_at_once.max(1);
         futures_util::stream::iter(&turns).for_each_concurrent(at_once, |server| self.ask(server)).await;
     }
 
@@ -167,7 +167,8 @@ impl Answers {
     }
 
     fn note_computing(&self) {
-        let config = &self.parts.config;
+        let config = self.parts.config.read();
+        let config = &config.idle;
         if !config.switches.counts(ActivitySource::Processor) {
             return;
         }

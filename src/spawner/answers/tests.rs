@@ -91,7 +91,7 @@ impl World {
             rules: Arc::new(move |_| GrantedIdle { rules, from: vec![] }),
             base: BasePath::parse("/").expect("root"),
             clock,
-            config: crate::spawner::IdleConfig::default(),
+            config: crate::spawner::Config::default().into(),
         });
         Self { answers, board, route, tokens, heard }
     }

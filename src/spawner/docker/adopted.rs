@@ -13,12 +13,10 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::engine::{NAME, status_of};
-use super::{DockerBackend, exit_of, id_of, labels};
-use crate::model::UpstreamAddress;
-use crate::spawner::backend::{BackendError, Handle, Sight};
+use super::{DockerBackend, Kept, exit_of, labels};
+use crate::model::{Handle, UpstreamAddress};
+use crate::spawner::backend::{BackendError, Sight};
 
-/// In a handle: the name of the user there.
-const KEY: &str = "adopted_from";
 /// What the other hub tells its containers: whose they are, and where they shall listen.
 const USER: &str = "JUPYTERHUB_USER=";
 const SERVICE_URL: &str = "JUPYTERHUB_SERVICE_URL=";
@@ -26,17 +24,12 @@ const SERVICE_URL: &str = "JUPYTERHUB_SERVICE_URL=";
 /// are not on swallows what we send.
 const REACH_LIMIT: Duration = Duration::from_secs(2);
 
-/// The name that its user had with the other hub, if this is the handle of such a container.
-pub(super) fn user_of(handle: &Handle) -> Option<&str> {
-    handle.0.get(KEY).and_then(serde_json::Value::as_str)
-}
-
 impl DockerBackend {
     /// False for a container that is not what the handle says: hands off. Ours are known by their labels already.
     pub(super) async fn may_touch(&self, handle: &Handle) -> Result<bool, BackendError> {
-        match user_of(handle) {
-            None => Ok(true),
-            Some(user) => Ok(self.adopted(id_of(handle)?, user).await?.is_some()),
+        match Kept::of(handle)? {
+            Kept { adopted_from: None, .. } => Ok(true),
+            Kept { container, adopted_from: Some(user) } => Ok(self.adopted(&container, &user).await?.is_some()),
         }
     }
 
@@ -52,8 +45,9 @@ impl DockerBackend {
         if state.running != Some(true) && state.paused != Some(true) {
             return Ok(Sight::Exited(exit_of(&state)));
         }
-        let network = (!self.config.publish_on_loopback).then_some(self.config.network.as_str());
-        let Some(address) = address_of(&there, network, self.config.port) else {
+        let config = self.config.snapshot();
+        let network = (!config.publish_on_loopback).then_some(config.network.as_str());
+        let Some(address) = address_of(&there, network, config.port) else {
             return Err(unreachable(&there, "it has no address"));
         };
         match timeout(REACH_LIMIT, TcpStream::connect(address)).await {

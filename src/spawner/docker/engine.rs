@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::errors::Error;
-use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::time::timeout;
 
 use super::Config;
+use crate::host;
+use crate::model::with_causes;
 use crate::spawner::backend::BackendError;
 
 pub(super) const NAME: &str = "docker";
-
-/// Beyond any limit of ours: bollard's own timeout must never be the one that acts.
-const LIBRARY_TIMEOUT_S: u64 = 3_600;
 
 /// The engine, as one may call it.
 #[derive(Clone)]
@@ -22,18 +21,11 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Connects and agrees on an API version: engines in distributions are years behind bollard's default.
+    /// Connects, with the usual deadline.
     pub(super) async fn connect(config: &Config) -> Result<Self, BackendError> {
         let call_timeout = Duration::from_secs(config.call_timeout_s);
-        let unavailable = |error: Error| BackendError::Unavailable { engine: NAME, reason: chain(&error) };
-        let host = config.host.as_str();
-        let docker = if host.starts_with("tcp://") || host.starts_with("http://") {
-            Docker::connect_with_http(host, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION)
-        } else {
-            Docker::connect_with_unix(host, LIBRARY_TIMEOUT_S, API_DEFAULT_VERSION)
-        };
-        let docker = docker.map_err(unavailable)?;
-        let docker = timeout(call_timeout, docker.negotiate_version())
+        let unavailable = |error: Error| BackendError::Unavailable { engine: NAME, reason: with_causes(&error) };
+        let docker = timeout(call_timeout, host::engine::connect(&config.host))
             .await
             .map_err(|_| BackendError::Slow { engine: NAME, act: "say its version", limit: call_timeout })?
             .map_err(unavailable)?;
@@ -95,20 +87,6 @@ pub(super) fn refused(act: &'static str, error: Error) -> BackendError {
             BackendError::Refused { engine: NAME, act, reason: message.trim().into() }
         }
         Error::DockerStreamError { error } => BackendError::Refused { engine: NAME, act, reason: error },
-        error => BackendError::Unavailable { engine: NAME, reason: chain(&error) },
+        error => BackendError::Unavailable { engine: NAME, reason: with_causes(&error) },
     }
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = next.to_string();
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = next.source();
-    }
-    text
 }

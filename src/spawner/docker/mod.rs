@@ -34,14 +34,15 @@ use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
+use serde::Deserialize;
 
 pub use config::{Config, PullPolicy, SharedVolume, UserVolume};
 
 use super::backend::{
-    Backend, BackendError, EngineFacts, Exit, Found, Handle, LayerSize, Notice, Order, ProgressSink, Removal, Sight,
+    Backend, BackendError, EngineFacts, Exit, Found, LayerSize, Notice, Order, ProgressSink, Removal, Sight,
     UsageReading, Volume,
 };
-use crate::model::{InstanceId, ServerKey, UpstreamAddress, VolumeStem};
+use crate::model::{Handle, InstanceId, Live, ServerKey, UpstreamAddress, VolumeStem};
 use crate::tasks::Tasks;
 use engine::{Engine, NAME, refused, status_of};
 use image::Images;
@@ -61,7 +62,7 @@ const LOG_LINE_LIMIT_BYTES: usize = 2_000;
 /// A Docker engine.
 pub struct DockerBackend {
     /// Its `network` is a network's name.
-    config: Config,
+    config: Live<Config>,
     instance: InstanceId,
     engine: Engine,
     /// The container that we run in, if it is one of the engine's.
@@ -78,12 +79,27 @@ impl DockerBackend {
     ///
     /// # Errors
     /// If no engine answers on the socket, or if nothing tells which of several networks is the servers'.
-    pub async fn connect(mut config: Config, instance: InstanceId, tasks: Tasks) -> Result<Self, BackendError> {
+    pub async fn connect(
+        config: impl Into<Live<Config>>,
+        instance: InstanceId,
+        tasks: Tasks,
+    ) -> Result<Self, BackendError> {
+        let live: Live<Config> = config.into();
+        let mut config = Config::clone(&live.read());
         let engine = Engine::connect(&config).await?;
         let own = own::find(&engine).await?;
         config.network = own::network(&engine, &config.network, own.as_ref()).await?;
         let images = Images::new(engine.clone(), Duration::from_secs(config.pull_timeout_s), tasks);
-        Ok(Self { config, instance, engine, own, images, image_users: Mutex::default(), settled: Mutex::default() })
+        live.publish(config);
+        Ok(Self {
+            config: live,
+            instance,
+            engine,
+            own,
+            images,
+            image_users: Mutex::default(),
+            settled: Mutex::default(),
+        })
     }
 
     /// This host's address on the servers' network, which is made when missing: where `hub.bind = "auto"` listens.
@@ -92,7 +108,7 @@ impl DockerBackend {
     /// # Errors
     /// If the engine refuses or does not answer.
     pub async fn network_gateway(&self) -> Result<Option<IpAddr>, BackendError> {
-        network::ensure(&self.engine, &self.config.network, &self.instance, self.own.is_some()).await
+        network::ensure(&self.engine, &self.config.read().network, &self.instance, self.own.is_some()).await
     }
 
     /// If we are in a container of the engine ourselves, the name by which servers find us on their network, which we
@@ -102,7 +118,7 @@ impl DockerBackend {
     /// If the engine refuses or does not answer.
     pub async fn own_name(&self) -> Result<Option<String>, BackendError> {
         match &self.own {
-            Some(own) => own::join(&self.engine, own, &self.config.network).await,
+            Some(own) => own::join(&self.engine, own, &self.config.read().network).await,
             None => Ok(None),
         }
     }
@@ -112,7 +128,8 @@ impl DockerBackend {
     /// # Errors
     /// If the engine does not answer.
     pub async fn has_image(&self) -> Result<bool, BackendError> {
-        let look = self.engine.docker.inspect_image(&self.config.image);
+        let config = self.config.snapshot();
+        let look = self.engine.docker.inspect_image(&config.image);
         Ok(self.engine.look("look for the image", look).await?.is_some())
     }
 
@@ -125,10 +142,10 @@ impl DockerBackend {
     async fn create_container(&self, name: &str, order: &Order) -> Result<String, BackendError> {
         let mut tries_left = CREATE_TRIES;
         let socket_group =
-            if order.extras.docker_socket { Some(extras::socket_group(&self.config).await?) } else { None };
+            if order.extras.docker_socket { Some(extras::socket_group(&self.config.read()).await?) } else { None };
         loop {
             let options = CreateContainerOptionsBuilder::default().name(name).build();
-            let body = spec::container(&self.config, &self.instance, order, socket_group);
+            let body = spec::container(&self.config.read(), &self.instance, order, socket_group);
             let create = self.engine.docker.create_container(Some(options), body);
             let result = tokio::time::timeout(CREATE_TIMEOUT, create).await.map_err(|_| BackendError::Slow {
                 engine: NAME,
@@ -143,13 +160,16 @@ impl DockerBackend {
             match status_of(&error) {
                 Some(409) if tries_left > 0 => self.clear_name(name, &order.server).await?,
                 Some(404) if tries_left > 0 && error.to_string().contains("network") => {
-                    network::ensure(&self.engine, &self.config.network, &self.instance, self.own.is_some()).await?;
+                    network::ensure(&self.engine, &self.config.read().network, &self.instance, self.own.is_some())
+                        .await?;
                 }
                 // Two containers were made at once of volumes that lie one within the other, and the engine lost its
                 // own race for the folder between them. It is there now.
                 Some(500) if tries_left > 0 && is_lost_race(&error.to_string()) => {}
                 Some(404) if error.to_string().contains("No such image") => {
-                    return Err(BackendError::ImageMissing { image: spec::image_of(&self.config, order).to_owned() });
+                    return Err(BackendError::ImageMissing {
+                        image: spec::image_of(&self.config.read(), order).to_owned(),
+                    });
                 }
                 _ => return Err(refused("create the container", error)),
             }
@@ -196,7 +216,7 @@ impl DockerBackend {
 
     /// The mount points of those volumes that do not exist yet.
     async fn missing_volumes(&self, stem: &VolumeStem) -> Result<Vec<String>, BackendError> {
-        let looks = spec::volumes(&self.config, stem).into_iter().map(async |(name, path)| {
+        let looks = spec::volumes(&self.config.read(), stem).into_iter().map(async |(name, path)| {
             let found = self.engine.look("look for a volume", self.engine.docker.inspect_volume(&name)).await?;
             Ok::<_, BackendError>(found.is_none().then_some(path))
         });
@@ -209,13 +229,13 @@ impl DockerBackend {
         networks: Option<&HashMap<String, EndpointSettings>>,
         published_port: Option<u16>,
     ) -> Option<UpstreamAddress> {
-        if self.config.publish_on_loopback {
+        if self.config.read().publish_on_loopback {
             return Some(UpstreamAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], published_port?))));
         }
-        let endpoint = networks?.get(&self.config.network)?;
+        let endpoint = networks?.get(&self.config.read().network)?;
         let ip =
             endpoint.ip_address.as_deref().filter(|ip| !ip.is_empty()).or(endpoint.global_ipv6_address.as_deref())?;
-        Some(UpstreamAddress::Tcp(SocketAddr::new(ip.parse().ok()?, self.config.port)))
+        Some(UpstreamAddress::Tcp(SocketAddr::new(ip.parse().ok()?, self.config.read().port)))
     }
 
     fn sight_of(&self, there: &ContainerInspectResponse) -> Sight {
@@ -225,7 +245,7 @@ impl DockerBackend {
             return if never_started { Sight::Created } else { Sight::Exited(exit_of(&state)) };
         }
         let settings = there.network_settings.as_ref();
-        let key = format!("{}/tcp", self.config.port);
+        let key = format!("{}/tcp", self.config.read().port);
         let bindings = settings.and_then(|settings| settings.ports.as_ref()?.get(&key)?.as_ref());
         let port = bindings.and_then(|bindings| bindings.first()?.host_port.as_ref()?.parse().ok());
         let address = self.address_of(settings.and_then(|settings| settings.networks.as_ref()), port);
@@ -236,7 +256,7 @@ impl DockerBackend {
         let (server, generation) = labels::read(&self.instance, summary.labels.as_ref()?)?;
         let id = summary.id?;
         let published = summary.ports.as_ref().and_then(|ports| {
-            ports.iter().find(|port| port.private_port == self.config.port).and_then(|port| port.public_port)
+            ports.iter().find(|port| port.private_port == self.config.read().port).and_then(|port| port.public_port)
         });
         let networks = summary.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
         let sight = match summary.state? {
@@ -269,7 +289,7 @@ impl Backend for DockerBackend {
         let info = self.engine.call("say what it is", self.engine.docker.info()).await?;
         let runtimes = info.runtimes.unwrap_or_default();
         // One over the network may be on another host, whatever its folder is called.
-        let is_here = self.config.host.starts_with("unix://");
+        let is_here = self.config.read().host.starts_with("unix://");
         Ok(EngineFacts {
             folder: info.docker_root_dir.filter(|_| is_here).map(Into::into),
             version: info.server_version,
@@ -283,12 +303,12 @@ impl Backend for DockerBackend {
         true
     }
 
-    fn shared_volume(&self) -> Option<&str> {
-        Some(&self.config.shared_volume)
+    fn shared_volume(&self) -> Option<String> {
+        Some(self.config.read().shared_volume.clone())
     }
 
-    fn image(&self) -> Option<&str> {
-        Some(&self.config.image)
+    fn image(&self) -> Option<String> {
+        Some(self.config.read().image.clone())
     }
 
     async fn prepare(
@@ -297,8 +317,9 @@ impl Backend for DockerBackend {
         image: Option<&str>,
         progress: &ProgressSink,
     ) -> Result<(), BackendError> {
-        let image = image.unwrap_or(&self.config.image);
-        let user = self.images.ensure(image, self.config.pull_policy, progress).await?;
+        let config = self.config.snapshot();
+        let image = image.unwrap_or(&config.image);
+        let user = self.images.ensure(image, self.config.read().pull_policy, progress).await?;
         let mut users = self.image_users.lock();
         if users.len() >= IMAGES_LIMIT {
             users.clear();
@@ -308,14 +329,14 @@ impl Backend for DockerBackend {
     }
 
     async fn listen_address(&self) -> Result<SocketAddr, BackendError> {
-        Ok(SocketAddr::from(([0, 0, 0, 0], self.config.port)))
+        Ok(SocketAddr::from(([0, 0, 0, 0], self.config.read().port)))
     }
 
     async fn create(&self, order: &Order) -> Result<Handle, BackendError> {
-        let name = order.server.docker_name(&self.config.name_prefix);
-        let user = self.user_of(spec::image_of(&self.config, order)).await?;
+        let name = order.server.docker_name(&self.config.read().name_prefix);
+        let user = self.user_of(spec::image_of(&self.config.read(), order)).await?;
         let granted = &order.extras.mounts;
-        let fresh = extras::check_volumes(&self.engine, &self.config, &self.instance, granted).await?;
+        let fresh = extras::check_volumes(&self.engine, &self.config.read(), &self.instance, granted).await?;
         if volumes::is_root(&user) {
             return Ok(handle_of(&self.create_container(&name, order).await?));
         }
@@ -325,7 +346,7 @@ impl Backend for DockerBackend {
         let mut paths = if is_settled {
             self.missing_volumes(&order.volumes).await?
         } else {
-            spec::volumes(&self.config, &order.volumes).into_iter().map(|(_, path)| path).collect()
+            spec::volumes(&self.config.read(), &order.volumes).into_iter().map(|(_, path)| path).collect()
         };
         paths.extend(fresh);
         let id = self.create_container(&name, order).await?;
@@ -337,11 +358,11 @@ impl Backend for DockerBackend {
     }
 
     async fn start(&self, handle: &Handle) -> Result<Sight, BackendError> {
-        let id = id_of(handle)?;
+        let id = &Kept::of(handle)?.container;
         match self.start_container(id).await {
             // Old engines ask for the network only now.
             Err(BackendError::Refused { reason, .. }) if reason.contains("network") && reason.contains("not found") => {
-                network::ensure(&self.engine, &self.config.network, &self.instance, self.own.is_some()).await?;
+                network::ensure(&self.engine, &self.config.read().network, &self.instance, self.own.is_some()).await?;
                 self.start_container(id).await?;
             }
             result => result?,
@@ -350,7 +371,7 @@ impl Backend for DockerBackend {
     }
 
     async fn stop(&self, handle: &Handle, grace: Duration) -> Result<(), BackendError> {
-        let id = id_of(handle)?;
+        let id = &Kept::of(handle)?.container;
         if !self.may_touch(handle).await? {
             return Ok(());
         }
@@ -363,12 +384,12 @@ impl Backend for DockerBackend {
                 result => result,
             }
         };
-        let limit = grace + Duration::from_secs(self.config.call_timeout_s);
+        let limit = grace + Duration::from_secs(self.config.read().call_timeout_s);
         self.engine.call_for(limit, "stop the container", stop).await
     }
 
     async fn restart(&self, handle: &Handle, grace: Duration) -> Result<Sight, BackendError> {
-        let id = id_of(handle)?;
+        let id = &Kept::of(handle)?.container;
         if !self.may_touch(handle).await? {
             return Ok(Sight::Gone);
         }
@@ -381,33 +402,35 @@ impl Backend for DockerBackend {
                 result => result,
             }
         };
-        let limit = grace + Duration::from_secs(self.config.call_timeout_s);
+        let limit = grace + Duration::from_secs(self.config.read().call_timeout_s);
         self.engine.call_for(limit, "restart the container", restart).await?;
         // An engine may give it another address.
         self.inspect(handle).await
     }
 
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
-        if let Some(user) = adopted::user_of(handle) {
-            return self.remove_adopted(id_of(handle)?, user).await;
+        let Kept { container, adopted_from } = Kept::of(handle)?;
+        if let Some(user) = adopted_from {
+            return self.remove_adopted(&container, &user).await;
         }
-        if !self.config.remove_on_stop {
+        if !self.config.read().remove_on_stop {
             // The next start replaces it.
             return Ok(());
         }
-        self.remove_by_id(id_of(handle)?).await
+        self.remove_by_id(&container).await
     }
 
     async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
-        if let Some(user) = adopted::user_of(handle) {
-            return self.sight_of_adopted(id_of(handle)?, user).await;
+        let Kept { container, adopted_from } = Kept::of(handle)?;
+        if let Some(user) = adopted_from {
+            return self.sight_of_adopted(&container, &user).await;
         }
-        let there = self.inspect_name(id_of(handle)?).await?;
+        let there = self.inspect_name(&container).await?;
         Ok(there.map_or(Sight::Gone, |there| self.sight_of(&there)))
     }
 
     async fn log_tail(&self, handle: &Handle, lines: usize) -> Result<Vec<String>, BackendError> {
-        let id = id_of(handle)?;
+        let id = &Kept::of(handle)?.container;
         if !self.may_touch(handle).await? {
             return Ok(vec![]);
         }
@@ -434,7 +457,7 @@ impl Backend for DockerBackend {
     }
 
     async fn find(&self, server: &ServerKey) -> Result<Option<Found>, BackendError> {
-        let Some(there) = self.inspect_name(&server.docker_name(&self.config.name_prefix)).await? else {
+        let Some(there) = self.inspect_name(&server.docker_name(&self.config.read().name_prefix)).await? else {
             return Ok(None);
         };
         let labels = there.config.as_ref().and_then(|config| config.labels.as_ref());
@@ -448,8 +471,10 @@ impl Backend for DockerBackend {
 
     async fn list(&self) -> Result<Vec<Found>, BackendError> {
         // Those that are kept after a stop are no leftovers.
-        let options =
-            ListContainersOptionsBuilder::default().all(self.config.remove_on_stop).filters(&self.filters(&[])).build();
+        let options = ListContainersOptionsBuilder::default()
+            .all(self.config.read().remove_on_stop)
+            .filters(&self.filters(&[]))
+            .build();
         let containers = self.engine.call("list", self.engine.docker.list_containers(Some(options))).await?;
         Ok(containers.into_iter().filter_map(|container| self.found_of(container)).collect())
     }
@@ -468,19 +493,19 @@ impl Backend for DockerBackend {
     }
 
     fn has_volume(&self, suffix: &str) -> bool {
-        self.config.volumes.iter().any(|volume| volume.suffix == suffix)
+        self.config.read().volumes.iter().any(|volume| volume.suffix == suffix)
     }
 
     async fn volumes(&self, stem: &VolumeStem) -> Result<Vec<Volume>, BackendError> {
-        volumes::existing(&self.engine, &self.config, stem).await
+        volumes::existing(&self.engine, &self.config.read(), stem).await
     }
 
     async fn remove_volume(&self, stem: &VolumeStem, suffix: &str) -> Result<Removal, BackendError> {
         if !self.has_volume(suffix) {
             return Ok(Removal::Absent);
         }
-        let name = spec::volume_name(&self.config, stem, suffix);
-        if self.config.shared_volumes.iter().any(|shared| shared.name == name) {
+        let name = spec::volume_name(&self.config.read(), stem, suffix);
+        if self.config.read().shared_volumes.iter().any(|shared| shared.name == name) {
             return Ok(Removal::InUse("everybody: it is shared".into()));
         }
         for user in volumes::users_of(&self.engine, &name).await? {
@@ -495,23 +520,23 @@ impl Backend for DockerBackend {
     }
 
     async fn volume_sizes(&self) -> Result<HashMap<String, u64>, BackendError> {
-        let mut sizes = sizes::ask(&self.config.host).await?;
-        let own = format!("{}-", self.config.name_prefix);
-        let is_shared = |name: &str| self.config.shared_volumes.iter().any(|shared| shared.name == name);
+        let mut sizes = sizes::ask(&self.config.read().host).await?;
+        let own = format!("{}-", self.config.read().name_prefix);
+        let is_shared = |name: &str| self.config.read().shared_volumes.iter().any(|shared| shared.name == name);
         sizes.retain(|name, _| name.starts_with(&own) || is_shared(name));
         Ok(sizes)
     }
 
     fn owner_of_volume(&self, name: &str) -> Option<(VolumeStem, String)> {
         // A stem has no `_` in it.
-        let (stem, suffix) = name.strip_prefix(&self.config.name_prefix)?.strip_prefix('-')?.split_once('_')?;
-        let is_shared = self.config.shared_volumes.iter().any(|shared| shared.name == name);
+        let (stem, suffix) = name.strip_prefix(&self.config.read().name_prefix)?.strip_prefix('-')?.split_once('_')?;
+        let is_shared = self.config.read().shared_volumes.iter().any(|shared| shared.name == name);
         let stem = VolumeStem::try_from(stem.to_owned()).ok()?;
         (self.has_volume(suffix) && !is_shared).then(|| (stem, suffix.to_owned()))
     }
 
     async fn usage(&self, handle: &Handle) -> Result<Option<UsageReading>, BackendError> {
-        let id = id_of(handle)?;
+        let id = &Kept::of(handle)?.container;
         // One answer at once: by default the engine waits for a second one to count the difference, which we do.
         let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
         let ask = async {
@@ -567,10 +592,21 @@ fn exit_code_in(status: Option<&str>) -> Option<i64> {
 }
 
 fn handle_of(id: &str) -> Handle {
-    Handle(serde_json::json!({ "container": id }))
+    serde_json::json!({ "container": id }).into()
 }
 
-fn id_of(handle: &Handle) -> Result<&str, BackendError> {
-    let id = handle.0.get("container").and_then(serde_json::Value::as_str);
-    id.ok_or_else(|| BackendError::Settings("a server of another backend cannot be reached through docker".into()))
+/// What a handle of this backend says.
+#[derive(Deserialize)]
+struct Kept {
+    /// The container's id.
+    container: String,
+    /// The name that its user had with the other hub, if it was started by one.
+    adopted_from: Option<String>,
+}
+
+impl Kept {
+    fn of(handle: &Handle) -> Result<Self, BackendError> {
+        let foreign = || BackendError::Settings("a server of another backend cannot be reached through docker".into());
+        handle.read().ok_or_else(foreign)
+    }
 }

@@ -9,6 +9,7 @@ use bollard::query_parameters::{InspectContainerOptions, InspectNetworkOptions};
 use tracing::{info, warn};
 
 use super::engine::Engine;
+use crate::host;
 use crate::spawner::backend::BackendError;
 
 /// In the place of a network's name: ours if we are in a container, else `USUAL`.
@@ -41,25 +42,10 @@ struct Endpoint {
 
 /// Looks for the container that we run in. None if it is none of this engine's, or has the host's network.
 pub(super) async fn find(engine: &Engine) -> Result<Option<Own>, BackendError> {
-    let mounts = tokio::fs::read_to_string("/proc/self/mountinfo").await.unwrap_or_default();
-    let Some(id) = id_in(&mounts) else { return Ok(None) };
-    let look = engine.docker.inspect_container(id, None::<InspectContainerOptions>);
+    let Some(id) = host::engine::own_container().await else { return Ok(None) };
+    let look = engine.docker.inspect_container(&id, None::<InspectContainerOptions>);
     let there = engine.look("look for Slipway's own container", look).await?;
     Ok(there.and_then(Own::of))
-}
-
-/// The id in `/proc/self/mountinfo`: engines mount `/etc/hostname` from the container's own folder. Other lines may name
-/// other containers.
-fn id_in(mounts: &str) -> Option<&str> {
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ');
-        let (source, target) = (fields.nth(3)?, fields.next()?);
-        if !matches!(target, "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf") {
-            return None;
-        }
-        let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        source.split('/').find(is_id)
-    })
 }
 
 impl Own {
@@ -182,19 +168,6 @@ mod tests {
         });
         Own::of(serde_json::from_value(there).expect("as the engine writes it"))
             .expect("a container of its own network")
-    }
-
-    #[test]
-    fn our_own_container_is_told_from_those_that_the_host_mounts() {
-        let inside = format!(
-            "700 690 0:50 / / rw - overlay overlay rw\n\
-             710 700 8:1 /var/lib/docker/containers/{ID}/resolv.conf /etc/resolv.conf rw - ext4 /dev/sda1 rw\n"
-        );
-        assert_eq!(id_in(&inside), Some(ID));
-        let host = format!("80 29 0:44 / /var/lib/docker/containers/{ID}/mounts/shm rw - tmpfs shm rw\n");
-        assert_eq!(id_in(&host), None);
-        assert_eq!(id_in("1 0 8:1 /etc/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"), None);
-        assert_eq!(id_in(""), None);
     }
 
     /// platform.md §26, trap 14: an id stranded the servers, a hard-coded name crashed the start.

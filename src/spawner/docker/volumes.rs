@@ -17,6 +17,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
+use tokio::time::timeout;
 use tracing::info;
 
 use super::engine::{Engine, status_of};
@@ -29,6 +30,9 @@ const PASSWD_LIMIT_BYTES: usize = 256 * 1024;
 
 /// How long removing one volume may take: the engine deletes each file of it. 5 min.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long one call for it is waited for before it is made once more. 20 s: an answer that was lost must not keep its
+/// user, who may start nothing meanwhile, for the whole of it; an engine that is still at work lets the next call wait.
+const REMOVE_CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Who the image's programs run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,16 +110,22 @@ pub(super) async fn users_of(engine: &Engine, name: &str) -> Result<Vec<VolumeUs
 
 /// Removes the volume `name`.
 pub(super) async fn remove(engine: &Engine, name: &str) -> Result<Removal, BackendError> {
-    let remove = async {
-        match engine.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
-            Ok(()) => Ok(Removal::Removed),
-            Err(error) if status_of(&error) == Some(404) => Ok(Removal::Absent),
-            // Somebody was quicker than our look.
-            Err(error) if status_of(&error) == Some(409) => Ok(Removal::InUse("a container".into())),
-            Err(error) => Err(error),
+    let tries = async {
+        let mut absent = Removal::Absent;
+        loop {
+            let call = engine.docker.remove_volume(name, None::<RemoveVolumeOptions>);
+            match timeout(REMOVE_CALL_TIMEOUT, call).await {
+                Ok(Ok(())) => return Ok(Removal::Removed),
+                Ok(Err(error)) if status_of(&error) == Some(404) => return Ok(absent),
+                // Somebody was quicker than our look.
+                Ok(Err(error)) if status_of(&error) == Some(409) => return Ok(Removal::InUse("a container".into())),
+                Ok(Err(error)) => return Err(error),
+                // If it is gone the next time, it was the call without an answer that did it.
+                Err(_) => absent = Removal::Removed,
+            }
         }
     };
-    engine.call_for(REMOVE_TIMEOUT, "remove a volume", remove).await
+    engine.call_for(REMOVE_TIMEOUT, "remove a volume", tries).await
 }
 
 /// Gives the mount points `paths` of the created container `id` to the image's `user`, where they belong to root.

@@ -113,13 +113,13 @@ impl Driver {
             self.choose(server, wish.options.as_ref().or(stored)).map_err(SpawnerError::BadOptions)?;
         }
         if state.is_none_or(State::is_at_rest) {
-            limits::admit_start(&self.steps.config, self.load)?;
+            limits::admit_start(&self.steps.config.read(), self.load)?;
         }
         Ok(record)
     }
 
     fn admit_name(&self, server: &ServerKey, is_known: bool) -> Result<(), SpawnerError> {
-        let limit = self.steps.config.named_servers_per_user;
+        let limit = self.steps.config.read().named_servers_per_user;
         if is_known || server.name.is_default() {
             return limits::admit_known(limit, &server.name);
         }
@@ -135,14 +135,14 @@ impl Driver {
 
     pub(super) fn choose(&self, server: &ServerKey, options: Option<&ServerOptions>) -> Result<Choice, String> {
         let groups = (self.groups)(&server.user);
-        choose(&self.steps.config, self.steps.backend.image(), options, &groups)
+        choose(&self.steps.config.read(), self.steps.backend.image().as_deref(), options, &groups)
     }
 
     /// The choice with what groups give at this moment: nothing of an earlier start is in it.
     pub(super) fn granted(&self, server: &ServerKey, choice: Choice) -> Choice {
         let effective = (self.grants)(&server.user);
-        let means =
-            Means { has_extras: self.steps.backend.gives_extras(), shared_volume: self.steps.backend.shared_volume() };
+        let shared_volume = self.steps.backend.shared_volume();
+        let means = Means { has_extras: self.steps.backend.gives_extras(), shared_volume: shared_volume.as_deref() };
         granted(choice, &effective, GpuRequest::None, means)
     }
 
@@ -258,7 +258,7 @@ impl Driver {
         if self.is_leaving(&server.user) || slot.is_some_and(|slot| !slot.removals.is_empty()) {
             return Err(SpawnerError::Stopping);
         }
-        limits::admit_known(self.steps.config.named_servers_per_user, &server.name)?;
+        limits::admit_known(self.steps.config.read().named_servers_per_user, &server.name)?;
         if slot.is_some_and(|slot| !slot.life.state.is_at_rest()) {
             return Err(SpawnerError::Running);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Answer, Driver, Job, Mail};
 use crate::model::{ActivitySource, Actor, Generation, ServerKey};
 use crate::spawner::SpawnerError;
-use crate::spawner::backend::{KeptHandle, Sight};
+use crate::spawner::backend::Sight;
 use crate::spawner::life::{Action, Event, Fact};
 use crate::spawner::rows::Note;
 use crate::store::{ServerRow, StoreError};
@@ -54,7 +54,7 @@ impl Driver {
     pub(super) fn begin_restart(&mut self, server: &ServerKey, by: Actor) {
         let (Some(row), Some(slot)) = (self.row(server), self.slots.get(server)) else { return };
         let row = ServerRow { restarting: true, ..row };
-        let (generation, handle) = (slot.life.generation, slot.handle.as_ref().map(KeptHandle::handle));
+        let (generation, handle) = (slot.life.generation, slot.handle.clone());
         // A stop may have been before it in the lane.
         let admitted = self.admit_restart(server);
         let note = Note { at: self.clock.now(), by, act: "restarted server".into() };

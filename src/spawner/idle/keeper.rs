@@ -110,8 +110,8 @@ impl Idle {
 
     /// One look with all that comes of it. Gives when the next is due.
     pub(in crate::spawner) async fn look_round(&self, parts: &Parts) -> (Duration, bool) {
-        if self.config.switches.counts(ActivitySource::Gpu) {
-            for server in parts.gpus.at_work(self.config.gpu_percent) {
+        if self.config.read().idle.switches.counts(ActivitySource::Gpu) {
+            for server in parts.gpus.at_work(self.config.read().idle.gpu_percent) {
                 parts.board.note_activity(&server, ActivitySource::Gpu, self.clock.now());
             }
         }
@@ -182,7 +182,7 @@ impl Idle {
                     next = self.look_round(&parts) => next,
                 };
                 has_rules = next.1;
-                next_look = Instant::now() + next.0.clamp(TICK, self.config.check_interval.max(TICK));
+                next_look = Instant::now() + next.0.clamp(TICK, self.config.read().idle.check_interval.max(TICK));
             }
             if has_rules && next_note <= Instant::now() {
                 self.note_watch(&parts.rows).await;

@@ -24,7 +24,7 @@ use super::Spawner;
 use super::board::Board;
 use super::driver::Mail;
 use crate::model::{
-    Actor, Clock, ClockReading, Count, GrantedIdle, IdleEnd, IdleSpan, IdleView, IdleWarning, IdleWhy, Observed,
+    Actor, Clock, ClockReading, Count, GrantedIdle, IdleEnd, IdleSpan, IdleView, IdleWarning, IdleWhy, Live, Observed,
     ServerKey, Timestamp, UserName,
 };
 use crate::store::{StoreError, WatchRow};
@@ -83,7 +83,7 @@ pub struct IdleFigures {
 
 /// What is needed to say when servers end.
 pub(super) struct Idle {
-    config: Config,
+    config: Live<crate::spawner::Config>,
     rules: IdleRulesOf,
     clock: Arc<dyn Clock>,
     opened_at: Timestamp,
@@ -112,7 +112,12 @@ struct Counts {
 
 impl Idle {
     /// `before` is what an earlier run of ours wrote down last.
-    pub(super) fn new(config: Config, rules: IdleRulesOf, clock: Arc<dyn Clock>, before: Option<WatchRow>) -> Self {
+    pub(super) fn new(
+        config: Live<crate::spawner::Config>,
+        rules: IdleRulesOf,
+        clock: Arc<dyn Clock>,
+        before: Option<WatchRow>,
+    ) -> Self {
         let last = ClockReading { wall: clock.now(), monotonic: clock.monotonic() };
         let (alive_at, mut observed) =
             before.map_or((None, Observed::default()), |row| (Some(row.alive_at), row.observed));
@@ -155,7 +160,8 @@ impl Idle {
     fn with_moment<T>(&self, act: impl FnOnce(&Moment<'_>) -> T) -> T {
         let (now, observed) = self.present();
         let can_ask = self.ask.read().is_some();
-        act(&Moment { now, opened_at: self.opened_at, observed: &observed, config: &self.config, can_ask })
+        let config = self.config.read();
+        act(&Moment { now, opened_at: self.opened_at, observed: &observed, config: &config.idle, can_ask })
     }
 
     /// What is to be done with this server now.

@@ -30,13 +30,13 @@ use tracing::warn;
 pub use config::Config;
 
 use super::backend::{
-    Backend, BackendError, Environment, Exit, Found, Handle, Notice, Order, ProcessorReading, ProgressSink, Removal,
+    Backend, BackendError, Environment, Exit, Found, Notice, Order, ProcessorReading, ProgressSink, Removal,
     ResourceLimits, Sight, UsageReading, Volume,
 };
 use super::log_lines;
 use crate::host::account::{Account, PASSWD};
 use crate::host::process::{self as table, ProcessId, signal_group};
-use crate::model::{Generation, InstanceId, ServerKey, UpstreamAddress, VolumeStem, docker_escape};
+use crate::model::{Generation, Handle, InstanceId, ServerKey, UpstreamAddress, VolumeStem, docker_escape};
 use crate::tasks::Tasks;
 
 const NAME: &str = "process";
@@ -420,7 +420,7 @@ impl Backend for ProcessBackend {
         NAME
     }
 
-    fn image(&self) -> Option<&str> {
+    fn image(&self) -> Option<String> {
         None
     }
 
@@ -580,12 +580,19 @@ fn found_of(shared: &Shared, record: Record) -> Found {
 }
 
 fn handle_of(server: &ServerKey) -> Handle {
-    Handle(serde_json::json!({ "process": server }))
+    serde_json::json!({ "process": server }).into()
+}
+
+/// What a handle of this backend says.
+#[derive(Deserialize)]
+struct Kept {
+    process: ServerKey,
 }
 
 fn server_of(handle: &Handle) -> Result<ServerKey, BackendError> {
-    let server = handle.0.get("process").and_then(|server| serde_json::from_value(server.clone()).ok());
-    server.ok_or_else(|| BackendError::Settings("a server of another backend cannot be reached as a process".into()))
+    let kept: Option<Kept> = handle.read();
+    kept.map(|kept| kept.process)
+        .ok_or_else(|| BackendError::Settings("a server of another backend cannot be reached as a process".into()))
 }
 
 /// Signals the whole group, if there is one.

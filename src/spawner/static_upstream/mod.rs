@@ -14,11 +14,12 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use parking_lot::Mutex;
+use serde::Deserialize;
 
 pub use config::{Config, Upstream};
 
-use super::backend::{Backend, BackendError, Found, Handle, Notice, Order, ProgressSink, Sight};
-use crate::model::{Generation, ServerKey, UpstreamAddress};
+use super::backend::{Backend, BackendError, Found, Notice, Order, ProgressSink, Sight};
+use crate::model::{Generation, Handle, ServerKey, UpstreamAddress};
 use crate::net::dial;
 use crate::store::ServerRow;
 
@@ -58,7 +59,7 @@ impl Backend for StaticBackend {
         NAME
     }
 
-    fn image(&self) -> Option<&str> {
+    fn image(&self) -> Option<String> {
         None
     }
 
@@ -104,7 +105,7 @@ impl Backend for StaticBackend {
     }
 
     async fn remove(&self, handle: &Handle) -> Result<(), BackendError> {
-        if let Some(server) = server_of(&handle.0) {
+        if let Some(server) = server_of(handle) {
             self.started.lock().remove(&server);
         }
         Ok(())
@@ -112,7 +113,7 @@ impl Backend for StaticBackend {
 
     async fn inspect(&self, handle: &Handle) -> Result<Sight, BackendError> {
         // What another backend has started is not here.
-        let is_started = server_of(&handle.0).is_some_and(|server| self.started.lock().contains_key(&server));
+        let is_started = server_of(handle).is_some_and(|server| self.started.lock().contains_key(&server));
         Ok(if is_started { Sight::Running(self.address.clone()) } else { Sight::Gone })
     }
 
@@ -136,9 +137,16 @@ impl Backend for StaticBackend {
 }
 
 fn handle_of(server: &ServerKey) -> Handle {
-    Handle(serde_json::json!({ NAME: server }))
+    serde_json::json!({ NAME: server }).into()
 }
 
-fn server_of(handle: &serde_json::Value) -> Option<ServerKey> {
-    serde_json::from_value(handle.get(NAME)?.clone()).ok()
+/// What a handle of this backend says.
+#[derive(Deserialize)]
+struct Kept {
+    #[serde(rename = "static")]
+    server: ServerKey,
+}
+
+fn server_of(handle: &Handle) -> Option<ServerKey> {
+    handle.read().map(|Kept { server }| server)
 }

@@ -23,12 +23,7 @@ fn order(user: &str, generation: u64) -> Order {
 }
 
 fn row(user: &str, wanted: bool, handle: Option<Handle>) -> ServerRow {
-    ServerRow {
-        generation: Generation(3),
-        handle: handle.map(|handle| handle.0),
-        wanted,
-        ..ServerRow::new(server(user))
-    }
+    ServerRow { generation: Generation(3), handle, wanted, ..ServerRow::new(server(user)) }
 }
 
 async fn open(upstream: &str, rows: &[ServerRow]) -> StaticBackend {
@@ -69,7 +64,7 @@ async fn everybody_gets_the_one_address() {
 
 #[tokio::test]
 async fn after_a_restart_only_our_own_running_ones_are_there() {
-    let foreign = Handle(serde_json::json!({ "process": server("carol") }));
+    let foreign = Handle::from(serde_json::json!({ "process": server("carol") }));
     let rows = [
         row("alice", true, Some(handle_of(&server("alice")))),
         row("bob", false, Some(handle_of(&server("bob")))),

@@ -272,7 +272,7 @@ fn ten_thousand_servers_are_judged_in_no_time() {
     let clock = Arc::new(MovedClock(AtomicI64::new(1_000_000_000)));
     let rules = IdleRules { idle_after: Some(HOUR), ..IdleRules::default() };
     let of = Arc::new(move |_: &UserName| GrantedIdle { rules, from: vec![] });
-    let idle = Idle::new(IdleConfig::default(), of, clock.clone(), None);
+    let idle = Idle::new(Config::default().into(), of, clock.clone(), None);
     let board = Board::new(Timestamp(0));
     for number in 0..10_000 {
         let server = user(&format!("user-{number}"));

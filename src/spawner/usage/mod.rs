@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::backend::{Backend, BackendError, Handle, LayerSize, ProcessorReading, ResourceLimits, UsageReading};
+use super::backend::{Backend, BackendError, LayerSize, ProcessorReading, ResourceLimits, UsageReading};
 use super::board::Board;
 use super::{Config, Spawner};
-use crate::model::{Clock, ServerKey, ServerState, Timestamp};
+use crate::model::{Clock, Handle, ServerKey, ServerState, Timestamp};
 use rate::Pace;
 
 /// Servers looked at in one round: the others are first in the next.

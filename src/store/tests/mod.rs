@@ -1,5 +1,7 @@
 //! Tests of the whole store, on real files.
 
+mod backup;
+mod copies;
 mod crash;
 mod damage;
 
@@ -67,7 +69,7 @@ fn server(owner: &str, server: &str) -> ServerRow {
     let key = ServerKey { user: name(owner), name: crate::model::ServerName::parse(server).expect("a name") };
     ServerRow {
         generation: Generation(3),
-        handle: Some(serde_json::json!({ "container": "c0ffee" })),
+        handle: Some(serde_json::json!({ "container": "c0ffee" }).into()),
         wanted: true,
         started_at: Some(Timestamp(5)),
         last_activity: None,

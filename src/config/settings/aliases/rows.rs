@@ -46,9 +46,10 @@ const LIMITED_DOCKER: &str = "what of the engine a group's members get is said o
 const SAMPLES: &str = "activity is looked at every ten minutes and kept for a week";
 const VOLUME_SIZES: &str = "volumes are measured in the background, and nothing waits for it";
 const BRANDING: &str = "Slipway's pages have no branding of one's own yet";
-const RATE: &str = "rates have settings of their own, [limits] in config/slipway.toml";
+const PERIOD: &str = "rates are by the second, and JUPYTERHUB_RATELIMIT_AVERAGE is converted with it";
+const DEPTH: &str = "a client's address is believed from listener.trusted_proxies alone; name the proxies in front there, if there are any";
 
-/// Of two that mean the same key the one below wins. `culler.rs` has those of the idle culler.
+/// Of two that mean the same key the one below wins. `culler.rs` has those of the idle culler, `rates.rs` those of the rate limit.
 pub(super) const ROWS: &[Row] = &[
     // July 2026 (platform.md §3.3).
     row("JUPYTERHUB_ADMIN_USERNAME", Key("auth.admins", lower_case)),
@@ -75,7 +76,8 @@ pub(super) const ROWS: &[Row] = &[
     row("JUPYTERHUB_LOG_LEVEL", Key("log.level", log_level)),
     row("JUPYTERHUB_CONCURRENT_SPAWN_LIMIT", Key("spawner.concurrent_starts", unchanged)),
     row("JUPYTERHUB_ACTIVE_SERVER_LIMIT", Key("spawner.active_servers", unchanged)),
-    row("JUPYTERHUB_RATELIMIT_*", Instead(RATE)),
+    row("JUPYTERHUB_RATELIMIT_PERIOD", Fine(PERIOD)),
+    row("JUPYTERHUB_RATELIMIT_XFF_DEPTH", Instead(DEPTH)),
     row("TRAEFIK_DASHBOARD_ENABLED", Fine("there is no dashboard without signing in as an administrator")),
     row("JUPYTERHUB_NOTEBOOK_IMAGE", Key("spawner.docker.image", unchanged)),
     row("JUPYTERHUB_LAB_IMAGE", Key("spawner.docker.image", unchanged)),

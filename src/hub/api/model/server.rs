@@ -119,7 +119,7 @@ impl ServerModel {
         let options = record.as_ref().and_then(|record| record.options.as_ref());
         // `null`: it was never started nor told anything.
         let options = record.as_ref().map(|_| options.map(|options| options.as_map().clone()).unwrap_or_default());
-        let (url, progress_url) = (key.prefix(base), progress_path(base, key));
+        let (url, progress_url) = (state.config.address_of(key), progress_path(base, key));
         let absolute = |path: &String| state.config.public_origin.as_ref().map(|origin| format!("{origin}{path}"));
         Self {
             name: key.name.as_str().to_owned(),
@@ -131,7 +131,7 @@ impl ServerModel {
             ready: status.state == ServerState::Ready,
             stopped: status.state.is_down(),
             user_options: options,
-            full_url: absolute(&url),
+            full_url: state.config.full_address_of(key),
             full_progress_url: absolute(&progress_url),
             url,
             progress_url,

@@ -119,11 +119,11 @@ pub(in crate::hub) struct ShareCodeModel {
 
 impl SharedServer {
     fn of(state: &HubState, server: &ServerKey) -> Self {
-        let url = server.prefix(&state.config.base);
+        let url = state.config.address_of(server);
         Self {
             user: NameModel { name: server.user.to_string() },
             name: server.name.as_str().to_owned(),
-            full_url: state.config.public_origin.as_ref().map(|origin| format!("{origin}{url}")),
+            full_url: state.config.full_address_of(server),
             url,
             ready: state.spawner.status(server).state == ServerState::Ready,
         }

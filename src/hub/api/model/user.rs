@@ -117,7 +117,7 @@ impl UserModel {
             user_info: reads_name.then_some(None),
             roles: reads_roles.then(|| roles_of(state, user)),
             groups: reads_groups.then(|| groups_of(state, user)),
-            server: reads_user.then(|| is_ready.then(|| default.prefix(&state.config.base))),
+            server: reads_user.then(|| is_ready.then(|| state.config.address_of(&default))),
             pending: status.as_ref().map(ServerState::pending),
             created: reads_user.then(|| user.created().to_iso()),
             last_activity: reads_activity.then(|| last_activity(state, user).map(Timestamp::to_iso)),

@@ -141,7 +141,7 @@ fn row_of(state: &HubState, me: &UserName, entry: &Entry, host_memory: Option<u6
         context! { name => group.to_string(), query => query_encode(group.as_str()) }
     });
     let url =
-        (entry.server == Server::Ready).then(|| ServerKey::default_of(entry.name.clone()).prefix(&state.config.base));
+        (entry.server == Server::Ready).then(|| state.config.address_of(&ServerKey::default_of(entry.name.clone())));
     context! {
         name => entry.name.to_string(),
         path => path_of(&entry.name),

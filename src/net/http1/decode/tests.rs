@@ -130,3 +130,19 @@ proptest! {
         prop_assert_eq!(decode(Decoder::CHUNKED, &wire, step), Ok((pieces.concat(), Vec::new())));
     }
 }
+
+#[test]
+fn fuzzed_bodies_are_the_same_however_they_arrive() {
+    let words =
+        ["\r\n", "0\r\n\r\n", "0\r\n", "5\r\nhello\r\n", ";name=\"value\"", "ffffffffffffffff", "X: y\r\n", "0x", "+5"];
+    crate::fuzz::fuzz("body_framing", &words, |bytes| {
+        let whole = decode(Decoder::CHUNKED, bytes, bytes.len());
+        for step in [1, 2, 7] {
+            assert_eq!(decode(Decoder::CHUNKED, bytes, step), whole, "in pieces of {step}");
+        }
+        match &whole {
+            Ok((body, rest)) => crate::fuzz::outcome((body.len().min(32), rest.is_empty())),
+            Err(what) => crate::fuzz::outcome(what),
+        }
+    });
+}

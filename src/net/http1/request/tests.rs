@@ -224,3 +224,55 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn fuzzed_heads_mean_the_same_however_they_arrive() {
+    let words = [
+        "\r\n",
+        "\r\n\r\n",
+        "HTTP/1.1",
+        "HTTP/1.0",
+        "Host: a",
+        "Content-Length: ",
+        "Transfer-Encoding: chunked",
+        "Connection: ",
+        "Upgrade: websocket",
+        "Expect: 100-continue",
+        "close",
+        "keep-alive",
+        "GET ",
+        "POST ",
+        "CONNECT ",
+        "OPTIONS * ",
+        "http://a/",
+        ", ",
+        "18446744073709551616",
+        "Sec-WebSocket-Version: 13",
+    ];
+    crate::fuzz::fuzz("request_head", &words, |bytes| {
+        let whole = parse(bytes);
+        for cut in [bytes.len() / 3, bytes.len() / 2, bytes.len().saturating_sub(1)] {
+            match (parse(&bytes[..cut]), &whole) {
+                (Err(_), Ok(_)) => panic!("refused by its first {cut} bytes, and not as a whole"),
+                (Ok(Some(head)), Ok(Some(all))) => {
+                    assert_eq!(head.head_bytes, all.head_bytes, "by its first {cut} bytes")
+                }
+                (Ok(Some(_)), other) => panic!("whole by its first {cut} bytes, then {other:?}"),
+                _ => {}
+            }
+        }
+        match whole {
+            Ok(None) => crate::fuzz::outcome(0),
+            Err(refusal) => crate::fuzz::outcome(refusal.what),
+            Ok(Some(head)) => {
+                for (name, value) in head.request.headers() {
+                    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+                    assert!(name.as_str().bytes().all(is_token), "{name:?}");
+                    assert!(value.as_bytes().iter().all(|b| *b == b'\t' || *b >= b' ' && *b != 127), "{value:?}");
+                }
+                let kind = std::mem::discriminant(&head.body);
+                crate::fuzz::outcome((kind, head.keeps_alive, head.expects_continue, head.wants_websocket, head.is_1_1))
+            }
+        }
+    });
+}

@@ -342,6 +342,22 @@ async fn a_reader_that_does_not_read_is_cut() {
     assert!(matches!(serving.await, Ok(End::Slow)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_layer_below_us_holds_buys_a_reader_no_time() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    // As TLS does: it takes what finds room in its own buffer and says that it was written.
+    let server = tokio::io::BufWriter::with_capacity(256 * 1024, server);
+    let service = |_| {
+        let piece = || Ok::<_, BoxError>(http_body::Frame::data(Bytes::from(vec![b'x'; 64 * 1024])));
+        let body = StreamBody::new(futures_util::stream::iter(std::iter::repeat_with(piece).take(100)));
+        std::future::ready(Response::new(ResponseBody::stream(body)))
+    };
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("writes");
+    let begin = tokio::time::Instant::now();
+    assert!(matches!(serve(server, &Limits::default(), service, CancellationToken::new()).await, End::Slow));
+    assert_eq!(begin.elapsed().as_secs(), 30);
+}
+
 #[tokio::test]
 async fn a_body_can_be_read_on_another_thread() {
     let service = |request: Request<RequestBody>| async move {

@@ -32,6 +32,30 @@ async fn the_first_prefix_that_fits_is_stripped_and_said() {
     assert!(!world.seen().headers().contains_key("x-forwarded-prefix"));
 }
 
+/// Seen beside Traefik 3.7: `/api` with `/api` stripped and `/v2` added is `/v2`, and `/api/` is `/v2/`.
+#[tokio::test]
+async fn where_nothing_is_left_what_is_added_ends_without_a_slash() {
+    let after = async |strip: Arc<Middleware>, path: &str| {
+        let world = World::of_chain(vec![strip, made("addPrefix", &[("prefix", "/v2")])]);
+        world.get(path).await;
+        world.seen().uri().to_string()
+    };
+    for (path, expected) in [("/api", "/v2"), ("/api/", "/v2/"), ("/api?x", "/v2?x"), ("/api/y", "/v2/y")] {
+        assert_eq!(after(made("stripPrefix", &[("prefixes", "/api")]), path).await, expected);
+        assert_eq!(after(made("stripPrefixRegex", &[("regex", "^/a.i")]), path).await, expected);
+    }
+    let forcing = made("stripPrefix", &[("prefixes", "/api"), ("forceSlash", "true")]);
+    assert_eq!(after(forcing, "/api").await, "/v2/");
+    // Another that strips finds nothing to strip, and one that replaces says what was there.
+    let twice = || made("stripPrefix", &[("prefixes", "/api")]);
+    let world = World::of_chain(vec![twice(), twice(), made("replacePath", &[("path", "/new")])]);
+    world.get("/api").await;
+    assert_eq!(
+        (world.seen().uri().to_string().as_str(), &world.seen().headers()["x-replaced-path"]),
+        ("/new", &http::HeaderValue::from_static(""))
+    );
+}
+
 #[tokio::test]
 async fn what_is_stripped_leaves_no_way_up_and_no_other_host() {
     assert_eq!(rewritten("stripPrefix", &[("prefixes", "/api")], "/api../admin").await, "400");

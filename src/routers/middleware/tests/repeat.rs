@@ -30,6 +30,25 @@ async fn what_never_reached_a_target_is_sent_again_with_its_body() {
 }
 
 #[tokio::test]
+async fn how_often_it_was_sent_again_is_noted_on_the_answer() {
+    let retries = async |pairs: &[(&str, &str)], failures: usize| {
+        let world = World::of("retry", pairs).answering(failing(failures, || no_answer(false)));
+        world.get("/").await.extensions().get::<crate::routers::Retries>().map(|retries| retries.0)
+    };
+    assert_eq!(retries(&[("attempts", "4")], 0).await, None);
+    assert_eq!(retries(&[("attempts", "4")], 2).await, Some(2));
+    assert_eq!(retries(&[("attempts", "4")], 9).await, Some(3));
+    assert_eq!(retries(&[("attempts", "1")], 9).await, None);
+    let world = World::of_chain(vec![made("retry", &[("attempts", "2")]), made("retry", &[("attempts", "3")])])
+        .answering(|_, _| no_answer(false));
+    let answer = world.get("/").await;
+    assert_eq!(
+        (answer.extensions().get::<crate::routers::Retries>().map(|all| all.0), world.seen_count()),
+        (Some(5), 6)
+    );
+}
+
+#[tokio::test]
 async fn what_may_have_reached_a_target_is_not_sent_again() {
     let world = World::of("retry", &[("attempts", "3")]).answering(|_, _| no_answer(true));
     assert_eq!((world.get("/").await.status().as_u16(), world.seen_count()), (502, 1));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{Planner, key};
-use crate::model::{DisplayName, Generation, ServerKey, ServerName, ServerOptions, UserName, VolumeStem};
+use crate::model::{DisplayName, Generation, Handle, ServerKey, ServerName, ServerOptions, UserName, VolumeStem};
 use crate::store::{ServerRow, VolumesRow};
 use crate::takeover::jupyterhub::old::{OldProgram, OldRunning, OldServer, Table};
 
@@ -99,7 +99,7 @@ impl Planner<'_> {
     }
 
     /// By what the Docker backend finds the container, if it runs there and can run on here.
-    fn handle(&mut self, server: &OldServer, server_key: &ServerKey, subject: &str) -> Option<serde_json::Value> {
+    fn handle(&mut self, server: &OldServer, server_key: &ServerKey, subject: &str) -> Option<Handle> {
         let running = server.running.as_ref()?;
         match self.check_running(server_key, running) {
             Ok(container) => {
@@ -107,7 +107,7 @@ impl Planner<'_> {
                 self.adopted.entry(server_key.user.clone()).or_default().push((server_key.clone(), path));
                 // The container's own variables must name that user, so that a wrong id means nobody else's container.
                 let user = self.name_there(server.user_id);
-                Some(serde_json::json!({ "container": container, "adopted_from": user }))
+                Some(serde_json::json!({ "container": container, "adopted_from": user }).into())
             }
             Err(reason) => {
                 self.remark(Table::Spawners, subject, format!("runs there, and does not run on here: {reason}"));

@@ -133,7 +133,7 @@ fn a_running_container_runs_on_with_its_key() {
     let key = ServerKey::default_of(name("alice"));
     let row = here.store.server(&key).expect("read").expect("a server");
     assert_eq!((row.wanted, row.generation, row.started_at), (true, Generation(1), row.last_activity));
-    assert_eq!(row.handle, Some(json!({ "container": CONTAINER, "adopted_from": "alice" })));
+    assert_eq!(row.handle, Some(json!({ "container": CONTAINER, "adopted_from": "alice" }).into()));
     assert_eq!(here.store.volumes_of(&name("alice")).expect("read").expect("hers").stem.as_str(), "alice");
     let kinds: Vec<_> = here.store.tokens().expect("read").into_iter().map(|row| row.kind).collect();
     assert_eq!(kinds, [TokenKind::Server(key)]);
