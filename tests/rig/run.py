@@ -4,6 +4,7 @@ Usage: run.py [quick|full|NAME…] [--subjects slipway,nginx] [--seed N]. Exit s
 """
 
 import argparse
+import importlib
 import json
 import os
 import sys
@@ -12,12 +13,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import floods_part  # noqa: E402
-import http2_part  # noqa: E402
-import requests_part  # noqa: E402
-import upstreams_part  # noqa: E402
-
-PARTS = {"requests": requests_part.run, "http2": http2_part.run, "floods": floods_part.run, "upstreams": upstreams_part.run}
+# One a line, in the order in which they run: NAME is `run` of `NAME_part.py`, taken up when it is wanted.
+PARTS = [
+    "requests",
+    "upstreams",
+    "http2",
+    "floods",
+    "websocket",
+    "load",
+    "limits",
+    "kills",
+    "engine",
+    "reuse",
+    "model",
+    "soak",
+    "advisories",
+]
 # What is shown of a part's findings; all of them go to RIG_FINDINGS.
 SHOWN = 20
 
@@ -33,12 +44,12 @@ def main():
     unknown = set(options.wanted) - {"quick", "full", *PARTS}
     if unknown:
         parser.error(f"no part {', '.join(sorted(unknown))}: quick, full, {', '.join(PARTS)}")
-    names = [name for name in PARTS if name in options.wanted] or list(PARTS)
+    names = [name for name in PARTS if name in options.wanted] or PARTS
     status = 0
     for name in names:
         began = time.monotonic()
         print(f"{name}:", flush=True)
-        figures, failed = PARTS[name](options)
+        figures, failed = importlib.import_module(f"{name}_part").run(options)
         keep = os.environ.get("RIG_FINDINGS")
         if keep:
             Path(keep).write_text(json.dumps(figures, indent=1))

@@ -162,13 +162,21 @@ def chp(path, _folder, port, upstream):
 COMMANDS = {"nginx": nginx, "haproxy": haproxy, "traefik": traefik, "chp": chp}
 
 
+# More than any buffer on the way takes.
+LARGE_BYTES = 64 << 20
+
+
 def quick_upstream(folder):
-    """An nginx that answers everything with 200, and costs next to nothing beside what is measured."""
+    """An nginx that answers everything with 200, and costs next to nothing beside what is measured; `…/large` is a long file, and
+    `…/body` waits for the whole body."""
     port = free_port()
+    with open(folder / "large", "wb") as large:
+        large.truncate(LARGE_BYTES)
     config = folder.write("upstream.conf", f"""
 daemon off; worker_processes 1; pid {folder / 'upstream.pid'}; error_log {folder / 'upstream.err'} crit; events {{ worker_connections 8192; }}
 http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {folder / 'ub'}; proxy_temp_path {folder / 'up'}; fastcgi_temp_path {folder / 'uf'}; uwsgi_temp_path {folder / 'uu'}; scgi_temp_path {folder / 'us'};
- large_client_header_buffers 8 128k; server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "ok"; }} }} }}
+ large_client_header_buffers 8 128k; server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "ok"; }}
+  location ~ /large$ {{ alias {folder / 'large'}; }} location ~ /body$ {{ proxy_pass http://127.0.0.1:{port}; }} }} }}
 """)
     program = Program("upstream", ["nginx", "-c", str(config)], folder, plain_environment())
     program.port = port
