@@ -155,6 +155,7 @@ step("every name of the old environment is told once with its new one", () => {
   ]) assert.equal(said.split(line).length, 2, `${line}\n${said}`);
   const check = docker("exec", own, "slipway", "check");
   assert.match(check, /^base_url = "\/jupyterhub" +# environment JUPYTERHUB_BASE_URL$/m);
+  assert.match(check, /^routers.docker.enable = true +# \/etc\/slipway\/platform.toml:\d+$/m);
   assert.match(check, /^listener.https = \["\[::\]:443"\] +# \/etc\/slipway\/platform.toml:\d+$/m);
 });
 

@@ -1,10 +1,12 @@
 // The hub's pages where they are hardest: with many people, long names, long logs, with the keyboard alone, and
 // where the edge answers instead of the hub. Pictures go to artefacts/pages/; axe-core must find nothing.
 
-import { before } from "node:test";
+import { after, before } from "node:test";
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { look } from "./browser.mjs";
+import { look, until } from "./browser.mjs";
 import { makeSlipwayStory, path, signIn, submit } from "./story.mjs";
 
 const password = "a ship, a slip, a way";
@@ -13,8 +15,33 @@ const longName = "wolfeschlegelsteinhausenbergerdorff-montgomery-vandenheuvel-sm
 /** More than a page of the list. */
 const crowd = Number(process.env.PEOPLE ?? 60);
 
+/** Routers of every kind, one that is down and two that are wrong. */
+const routes = `http:
+  routers:
+    mlflow: {rule: "PathPrefix(\`/mlflow\`)", service: mlflow, access: user}
+    grafana: {rule: "Host(\`grafana.example.org\`)", service: grafana, access: "group:Physics 101", middlewares: [secure-headers, rate]}
+    reports: {rule: "Host(\`lab.example.org\`) && PathPrefix(\`/reports\`) && !Path(\`/reports/private\`)", service: reports, middlewares: [strip-reports, zip]}
+    to-https: {rule: "HostRegexp(\`^[a-z]+.example.org$\`)", entryPoints: [web], service: noop@internal, middlewares: [secure], priority: 1}
+    lost: {rule: "PathPrefix(\`/lost\`)", service: reports, middlewares: [auht]}
+    odd: {rule: "PathPrefx(\`/odd\`)", service: reports}
+  middlewares:
+    auth: {basicAuth: {users: ["a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M="]}}
+    secure-headers: {headers: {frameDeny: true}}
+    rate: {rateLimit: {average: 100, burst: 50}}
+    strip-reports: {stripPrefix: {prefixes: [/reports]}}
+    zip: {compress: {}}
+    secure: {redirectScheme: {scheme: https}}
+  services:
+    mlflow: {loadBalancer: {servers: [{url: "http://127.0.0.1:5000"}]}}
+    grafana: {loadBalancer: {servers: [{url: "http://127.0.0.1:1"}], healthCheck: {path: /api/health, interval: 1s, timeout: 1s}}}
+    reports: {loadBalancer: {servers: [{url: "http://10.1.2.3:8080", weight: 3}, {url: "http://10.1.2.4:8080", weight: 1}], sticky: {cookie: {name: where}}}}
+`;
+
 const { artefacts, begin, lastStep, person, step } = makeSlipwayStory("pages");
 let slipway, admin;
+const routesFolder = mkdtempSync(join(tmpdir(), "slipway-routes-"));
+
+after(() => rmSync(routesFolder, { recursive: true }));
 
 before(async () => {
   const profiles = ["Small", "Large"].map((title, index) => `[[spawner.profiles]]
@@ -25,7 +52,10 @@ memory = "${index + 1}G"
 cpu = ${index + 1}.0
 default = ${index === 0}
 `);
+  writeFileSync(join(routesFolder, "routes.yml"), routes);
   const environment = {
+    SLIPWAY_ROUTERS_FILE: join(routesFolder, "routes.yml"),
+    SLIPWAY_LISTENER_HTTP: "127.0.0.1:0",
     SLIPWAY_SPAWNER_NAMED_SERVERS_PER_USER: "5",
     // A server that says much and ends: its last lines are what the page has to show.
     SLIPWAY_SPAWNER_DOCKER_COMMAND: JSON.stringify(["sh", "-c",
@@ -57,6 +87,18 @@ step("letting somebody in leads back to the same page, which says who it was", a
   assert.match(admin.url(), /page=2/);
   assert.match(await admin.locator(".note-good").innerText(), /guest-051: approved/);
   await look(admin, "people-let-in", artefacts);
+});
+
+step("the page of routes shows what is in force, what is down and what is wrong", async () => {
+  const text = () => admin.locator("main").innerText();
+  await until("grafana is known to be down", 30_000, async () => {
+    await admin.goto("/hub/routes");
+    return (await text()).includes("1 down");
+  });
+  for (const word of ["2 things are wrong", "did you mean auth@file?", "did you mean PathPrefix?", "4 in force", "Physics 101", "weight 3"]) {
+    assert.ok((await text()).includes(word), `${word} is not on the page:\n${await text()}`);
+  }
+  await look(admin, "routes", artefacts);
 });
 
 step("a name is found by a part of it, without JavaScript too", async () => {

@@ -12,6 +12,7 @@ reason; a difference without one fails, and so does a reason that nothing needed
 import atexit
 import collections
 import concurrent.futures
+import gzip
 import http.client
 import json
 import os
@@ -147,6 +148,27 @@ CONTAINERS = {
         **middleware("chained-gzip", "compress"),
         **service("chained"),
     },
+    "wrapped": {
+        **router("wrapped", "Host(`w.test`) && PathPrefix(`/in`)", middlewares="wrapped-strip,wrapped-add,wrapped-retry"),
+        **router("wrapped-bare", "Host(`w.test`) && PathPrefix(`/bare`)", middlewares="wrapped-bare,wrapped-add,wrapped-swap"),
+        **middleware("wrapped-strip", "stripprefix", prefixes="/in"),
+        **middleware("wrapped-bare", "stripprefixregex", regex="^/bare"),
+        **middleware("wrapped-add", "addprefix", prefix="/out"),
+        **middleware("wrapped-swap", "replacepathregex", regex="^/out/?$", replacement="/swapped"),
+        **middleware("wrapped-retry", "retry", attempts="2"),
+        **service("wrapped"),
+    },
+    "shared": {
+        **router("shared", "Host(`o.test`)", middlewares="shared-cors,shared-breaker,shared-flight"),
+        **middleware(
+            "shared-cors", "headers", accesscontrolalloworiginlist="https://a.test,https://b.test",
+            accesscontrolallowmethods="GET,PUT", accesscontrolallowheaders="X-Custom", accesscontrolmaxage="60",
+            accesscontrolallowcredentials="true", addvaryheader="true",
+        ),
+        **middleware("shared-breaker", "circuitbreaker", expression="NetworkErrorRatio() > 0.9"),
+        **middleware("shared-flight", "inflightreq", amount="1000"),
+        **service("shared"),
+    },
     "limited": {
         **router("limited", "Host(`l.test`)", middlewares="limited-body"),
         **middleware("limited-body", "buffering", maxrequestbodybytes="100"),
@@ -165,7 +187,7 @@ CONTAINERS = {
 }
 
 HOSTS = ["plain.test", "PLAIN.test", "m.test", "abc.sub.test", "9.sub.test", "h.test", "r.test", "g.test", "c.test", "l.test",
-         "e.test", "t.test", "s.test", "nobody.test"]
+         "w.test", "o.test", "e.test", "t.test", "s.test", "nobody.test"]
 PATHS = {
     "plain.test": ["/", "/api", "/api/", "/api/users", "/apis", "/a%20b", "/api/a%20b", "/x//y", "/everywhere", "/a+b", "/%41pi/x"],
     "m.test": ["/", "/closed", "/open", "/?mode=deep", "/closed?mode=deep", "/?mode=shallow", "/?x&mode=deep"],
@@ -175,6 +197,8 @@ PATHS = {
     "r.test": ["/old/a", "/old/", "/old/a?b=c", "/secure", "/secure/x?y", "/fixed/at/all", "/fixed?q=1", "/none"],
     "g.test": ["/basic", "/basic/x", "/lan", "/far", "/here", "/none"],
     "c.test": ["/", "/v1/x", "/v22", "/v1", "/x/v1", "/v1/v2/x"],
+    "w.test": ["/in", "/in/", "/in/a", "/inside", "/bare", "/bare/", "/bare/a?b", "/bare?c", "/"],
+    "o.test": ["/", "/x"],
     "l.test": ["/", "/upload"],
     "e.test": ["/", "/status/503", "/status/500", "/status/404", "/status/418", "/status/204"],
     "t.test": ["/", "/x"],
@@ -185,7 +209,8 @@ PATHS = {
 SEEN = ["x-forwarded-prefix", "x-replaced-path", "x-script", "x-forwarded-proto", "x-forwarded-for", "x-real-ip",
         "x-forwarded-host", "host", "x-team", "cookie", "authorization", "accept-encoding", "x-custom"]
 TOLD = ["location", "x-served", "x-frame-options", "x-content-type-options", "x-backend", "x-remove-me", "content-encoding",
-        "www-authenticate", "vary"]
+        "www-authenticate", "vary", "access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers",
+        "access-control-allow-credentials", "access-control-max-age"]
 
 
 Case = collections.namedtuple("Case", "number entry host method path headers body")
@@ -204,6 +229,10 @@ def cases(seed, count):
             headers["Accept-Encoding"] = chance.choice(["gzip", "identity", "br", "gzip, br", "zstd"])
         if "/basic" in path and chance.random() < 0.7:
             headers["Authorization"] = chance.choice(["Basic dGVzdDp0ZXN0", "Basic dGVzdDp3cm9uZw==", "Bearer x"])
+        if host == "o.test" and chance.random() < 0.8:
+            headers["Origin"] = chance.choice(["https://a.test", "https://b.test", "https://evil.test", "null"])
+            if method == "OPTIONS":
+                headers["Access-Control-Request-Method"] = chance.choice(["PUT", "DELETE"])
         if chance.random() < 0.15:
             headers["X-Forwarded-For"] = "6.6.6.6"
         if chance.random() < 0.1:
@@ -218,15 +247,29 @@ def cases(seed, count):
         yield Case(number, chance.choice(["web", "websecure"]), host, method, path, headers, body)
 
 
-# Name -> (which cases, why). A case that differs must fit one of them, and each must be needed.
+# Name -> (which parts of which answers, why). Every part that differs must fit one of them, and each must be needed.
 DIFFERENCES = {
     "unknown host": (
-        lambda case, theirs, ours: theirs["status"] == 404 and ours["status"] == 421,
+        lambda case, part, theirs, ours: part == "status" and (theirs, ours) == (404, 421),
         "a host that no rule names is refused as not ours (421), not as an unknown page",
     ),
-    "encoded letters": (
-        lambda case, theirs, ours: "%41" in case.path and ours["path"] == case.path,
-        "a path goes on byte for byte; Traefik decodes %41 before it sends it on",
+    "paths byte for byte": (
+        lambda case, part, theirs, ours: part == "path" and ("%41" in case.path or "//" in case.path) and ours == case.path,
+        "a path goes on byte for byte; Traefik decodes %41 and makes one slash of two before it sends it on",
+    ),
+    "address for error pages": (
+        lambda case, part, theirs, ours: part == "seen x-forwarded-for" and case.host == "e.test" and theirs is None,
+        "who makes an error page is told the client's address as any other target; Traefik forgets it there",
+    ),
+    "vary": (
+        lambda case, part, theirs, ours: part == "told vary" and case.host == "c.test" and theirs is None and ours == "Accept-Encoding",
+        "Compress says Vary also where it did not compress, so that a cache keeps both kinds apart",
+    ),
+    "br and zstd": (
+        lambda case, part, theirs, ours: case.host == "c.test" and case.headers.get("Accept-Encoding") in ("br", "zstd")
+        and (part != "told content-encoding" or theirs == case.headers["Accept-Encoding"])
+        and (theirs is None or ours is None),
+        "Compress has gzip alone: every browser takes it, and the others would bring a library in C",
     ),
 }
 
@@ -352,7 +395,9 @@ def ask(port, case, host=None):
             told[name] = ", ".join(values)
     told["cookies"] = sorted(line.split("=")[0] for line in answer.headers.get_all("set-cookie") or [])
     seen, backend, path, method = {}, answer.headers.get("X-Backend"), None, None
-    if "content-encoding" not in told and body.startswith(b'{"backend"'):
+    if told.get("content-encoding") == "gzip" and body:
+        body = gzip.decompress(body)
+    if body.startswith(b'{"backend"'):
         echoed = json.loads(body)
         backend, path, method = echoed["backend"], echoed["path"], echoed["method"]
         seen = {name: echoed["headers"][name] for name in SEEN if name in echoed["headers"]}
@@ -388,13 +433,23 @@ def wait_until_there(program, port):
     sys.exit(f"{program.name} never answered as it should:\n{program.said()[-3000:]}")
 
 
+def parts_of(answer):
+    """An answer as one value for each thing that can differ: `status`, `seen host`, `told location`, …"""
+    flat = {part: value for part, value in answer.items() if not isinstance(value, dict)}
+    for part in ("seen", "told"):
+        flat.update({f"{part} {name}": value for name, value in answer[part].items()})
+    return flat
+
+
 def differing(theirs, ours):
-    return sorted(
-        f"{part}: {theirs[part]!r} there, {ours[part]!r} here" for part in theirs if theirs[part] != ours[part]
-    )
+    theirs, ours = parts_of(theirs), parts_of(ours)
+    parts = sorted(theirs.keys() | ours.keys())
+    return [(part, theirs.get(part), ours.get(part)) for part in parts if theirs.get(part) != ours.get(part)]
 
 
 def main():
+    # Whoever ends us early, as test.sh after its limit, still leaves no container behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     words = [word for word in sys.argv[1:] if not word.startswith("--")]
     option = lambda name, default: int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
     traefik_binary, slipway_binary = map(os.path.abspath, words[:2])
@@ -418,31 +473,35 @@ def main():
     def both(case):
         return case, *(normal(ask(ports[name][case.entry], case), ports[name]) for name in ("traefik", "slipway"))
 
-    needed, failures, same = collections.Counter(), [], 0
+    needed, failures, same, listed = collections.Counter(), [], 0, 0
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for case, theirs, ours in pool.map(both, cases(seed, count)):
-            if theirs == ours:
-                same += 1
-                continue
-            reasons = [name for name, (fits, _) in DIFFERENCES.items() if fits(case, theirs, ours)]
-            if reasons:
-                needed.update(reasons)
+            parts = differing(theirs, ours)
+            reasons = [[name for name, (fits, _) in DIFFERENCES.items() if fits(case, *part)] for part in parts]
+            needed.update({name for names in reasons for name in names})
+            unlisted = [part for part, names in zip(parts, reasons) if not names]
+            if unlisted:
+                failures.append((case, unlisted))
+            elif parts:
+                listed += 1
             else:
-                failures.append((case, differing(theirs, ours)))
-    print(f"{count} requests with seed {seed}: {same} answered alike, {sum(needed.values())} differ as listed")
+                same += 1
+    print(f"{count} requests with seed {seed}: {same} answered alike, {listed} differ as listed")
     for name, times in sorted(needed.items()):
         print(f"  {times:4} {name}: {DIFFERENCES[name][1]}")
     for case, parts in failures[:40]:
         print(f"DIFFERENT {case.entry} {case.method} {case.host}{case.path} {case.headers}")
-        for part in parts:
-            print(f"    {part}")
-    unneeded = [name for name in DIFFERENCES if not needed[name]]
-    if unneeded and count >= 500 and "--seed" not in sys.argv:
+        for part, theirs, ours in parts:
+            print(f"    {part}: {theirs!r} there, {ours!r} here")
+    # With another seed, or fewer requests, some of them need not come up.
+    is_usual = count >= 500 and "--seed" not in sys.argv
+    unneeded = [name for name in DIFFERENCES if not needed[name]] if is_usual else []
+    if unneeded:
         print(f"no request needed these differences any more: {unneeded}")
     if failures:
         print(f"{len(failures)} answers differ without a reason")
     print(f"done in {time.monotonic() - began:.0f} s")
-    sys.exit(bool(failures or (unneeded and "--seed" not in sys.argv and count >= 500)))
+    sys.exit(bool(failures or unneeded))
 
 
 if __name__ == "__main__":
