@@ -167,8 +167,11 @@ impl Shared {
         if stored.is_err() {
             self.unfinished.lock().note(&sessions, &issued_to_servers);
             self.follow_store(old);
-            self.follow_store(&new);
-            return Ok(stored?);
+            if self.user(old).is_some() {
+                self.follow_store(&new);
+                return Ok(stored?);
+            }
+            // It is there all the same, though nobody knows whether it will last: memory says what the store says.
         }
         user.set_authorised(false);
         self.users.pin().remove(old);
@@ -178,7 +181,8 @@ impl Shared {
             snapshot.remove_user(old);
         });
         self.move_tokens(&carried, &new)?;
-        Ok(self.read_directory()?)
+        self.read_directory()?;
+        Ok(stored?)
     }
 
     /// Gives tokens in memory their owner's new object; they are found by the same secrets as before.

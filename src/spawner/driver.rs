@@ -108,6 +108,8 @@ struct Ended {
     is_orphan: bool,
     /// What the audit has not been told because it could not be written.
     untold: Vec<Note>,
+    /// Whether how the server is could be written down, if that was the step.
+    is_saved: Option<bool>,
 }
 
 /// What the loop stands among.
@@ -144,6 +146,9 @@ pub(super) struct Driver {
     turns_taken: usize,
     load: Load,
     leaving: HashMap<UserName, Leaving>,
+    /// What could not be written down, since a full disk stops no stop. Tried again once another server could be, and with the
+    /// engine's next list.
+    unsaved: BTreeSet<ServerKey>,
     /// Users whose servers may not start while somebody holds on to this.
     held: HashMap<UserName, Weak<()>>,
 }
@@ -250,6 +255,7 @@ impl Driver {
             turns_taken: 0,
             load: Load::default(),
             leaving: HashMap::new(),
+            unsaved: BTreeSet::new(),
             held: HashMap::new(),
         };
         rows.into_iter().for_each(|row| driver.take_up(row));
@@ -377,6 +383,13 @@ impl Driver {
         }
         for (server, event) in events {
             self.apply(&server, event);
+        }
+        self.save_again();
+    }
+
+    fn save_again(&mut self) {
+        for server in std::mem::take(&mut self.unsaved) {
+            self.act(&server, Action::Save);
         }
     }
 
@@ -637,7 +650,8 @@ impl Driver {
     }
 
     fn step_ended(&mut self, done: Done) {
-        let Done { server, generation, in_lane, ended: Ended { fact, handle, is_orphan, untold } } = done;
+        let Done { server, generation, in_lane, ended } = done;
+        let Ended { fact, handle, is_orphan, untold, is_saved } = ended;
         let Some(slot) = self.slots.get_mut(&server) else { return };
         if slot.life.generation == generation && handle.is_some() {
             slot.handle = handle;
@@ -646,6 +660,13 @@ impl Driver {
             slot.lane_is_busy = false;
         }
         slot.notes.splice(0..0, untold);
+        match is_saved {
+            Some(true) => self.save_again(),
+            Some(false) => {
+                self.unsaved.insert(server.clone());
+            }
+            None => {}
+        }
         if let Some(Fact::CleanedUp { log_tail, .. }) = &fact
             && !log_tail.is_empty()
         {
@@ -768,9 +789,9 @@ async fn step_of(
             Ended::default()
         }
         (Action::Save, _) => match steps.save(row, notes.clone()).await {
-            Ok(()) => Ended::default(),
+            Ok(()) => Ended { is_saved: Some(true), ..Ended::default() },
             Err(StoreError::Gone(_)) => Ended { is_orphan: true, ..Ended::default() },
-            Err(_) => Ended { untold: notes, ..Ended::default() },
+            Err(_) => Ended { untold: notes, is_saved: Some(false), ..Ended::default() },
         },
         // The others do not run in the lane, and nothing is started that has not been created.
         _ => Ended::default(),

@@ -200,24 +200,17 @@ impl Store {
     ///
     /// # Errors
     /// What `act` returned; `Unknown` if the commit failed. The store has then been opened anew, so that the next
-    /// read tells what is there.
+    /// read tells what is there; only where even that failed may what was asked have happened.
     pub fn write<T>(&self, act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut witness = self.0.writer.lock();
         let begun = Instant::now();
-        let result = self.write_once(&mut witness, act).map(|(value, moved)| {
-            self.0.displaced.lock().follow(moved);
-            value
+        let written = self.write_once(&mut witness, act).or_else(|failed| self.0.settle(failed, &mut witness));
+        let result = written.map(|done| {
+            self.0.displaced.lock().follow(done.moved);
+            done.value
         });
         let counts = &self.0.counts;
         if result.is_ok() { &counts.commits } else { &counts.refused }.note(begun.elapsed());
-        if matches!(result, Err(StoreError::Unknown(_) | StoreError::Read(_))) {
-            // Nobody knows what is there.
-            *self.0.displaced.lock() = Displaced::default();
-            // redb refuses all further work after an error of the disk: only a new handle reads what is there.
-            if let Err(error) = self.0.reopen() {
-                tracing::error!(error = &error as &dyn std::error::Error, "the database could not be opened again");
-            }
-        }
         result
     }
 
@@ -225,7 +218,7 @@ impl Store {
         &self,
         witness: &mut Witness,
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError>,
-    ) -> Result<(T, Vec<Moved>), StoreError> {
+    ) -> Result<Written<T>, Failed<T>> {
         let open = self.0.database()?;
         // Only after a failed commit there is something left to do: the disk had no room for the recovery either.
         open.file.release().map_err(error::unwritten)?;
@@ -233,10 +226,12 @@ impl Store {
         let mut transaction = Transaction::new(&write, &self.0.sealer).keeping(*self.0.audit_retention.read());
         let value = act(&mut transaction)?;
         let sequence = transaction.count_commit()?;
-        let moved = transaction.moved_volumes;
-        write.commit().map_err(error::unwritten)?;
-        witness.note(sequence).map_err(error::unwritten)?;
-        Ok((value, moved))
+        let written = Written { sequence, value, moved: transaction.moved_volumes };
+        let committed = write.commit().map_err(error::unwritten);
+        match committed.and_then(|()| witness.note(sequence).map_err(error::unwritten)) {
+            Ok(()) => Ok(written),
+            Err(error) => Err(Failed { error, written: Some(written) }),
+        }
     }
 
     fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -308,6 +303,25 @@ impl Store {
     }
 }
 
+/// A transaction that is committed, or was about to be.
+struct Written<T> {
+    sequence: u64,
+    value: T,
+    moved: Vec<Moved>,
+}
+
+/// A write that failed, and what it was, if it got as far as its commit.
+struct Failed<T> {
+    error: StoreError,
+    written: Option<Written<T>>,
+}
+
+impl<T> From<StoreError> for Failed<T> {
+    fn from(error: StoreError) -> Self {
+        Self { error, written: None }
+    }
+}
+
 impl Inner {
     /// The open database; opens it again if that failed before, so that a full disk heals without a restart.
     fn database(&self) -> Result<MappedRwLockReadGuard<'_, OpenDatabase>, StoreError> {
@@ -319,10 +333,37 @@ impl Inner {
             .map_err(|_| StoreError::Read("the database is being opened again".into()))
     }
 
-    fn reopen(&self) -> Result<(), StoreError> {
+    /// Opens the database anew after a write that failed, and finds out whether that is there after all: a commit whose last
+    /// sync failed can be. If it is, and is durable now, it has succeeded; nobody is told of a refusal that a restart undoes.
+    fn settle<T>(&self, failed: Failed<T>, witness: &mut Witness) -> Result<Written<T>, StoreError> {
+        let Failed { error, written } = failed;
+        if !matches!(error, StoreError::Unknown(_) | StoreError::Read(_)) {
+            return Err(error);
+        }
+        *self.displaced.lock() = Displaced::default();
+        // redb refuses all further work after an error of the disk: only a new handle reads what is there.
+        let settled = self.reopen().and_then(|sequence| {
+            let Some(written) = written.filter(|written| sequence >= written.sequence) else { return Ok(None) };
+            self.database()?.file.sync().map_err(error::unwritten)?;
+            witness.note(written.sequence).map_err(error::unwritten)?;
+            Ok(Some(written))
+        });
+        match settled {
+            Ok(Some(written)) => Ok(written),
+            Ok(None) => Err(error),
+            Err(again) => {
+                tracing::error!(error = &again as &dyn std::error::Error, "the database could not be opened again");
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the number of the last commit that is there.
+    fn reopen(&self) -> Result<u64, StoreError> {
         let mut database = self.database.write();
         *database = None;
-        *database = Some(open::open_again(&self.dir, &self.sealer)?);
-        Ok(())
+        let (opened, sequence) = open::open_again(&self.dir, &self.sealer)?;
+        *database = Some(opened);
+        Ok(sequence)
     }
 }

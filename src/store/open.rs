@@ -17,6 +17,7 @@ use redb::{
     Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableError,
     TableHandle as _,
 };
+use rustix::fs::Advice;
 use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
@@ -65,7 +66,7 @@ pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreEr
     }
     let witness = open_witness(&dir, &sealer)?;
     let database = open_database(&dir.database())?;
-    let instance = check(&dir, &database.database, &sealer, &witness)?;
+    let instance = check(&dir, &database.database, &sealer, &witness)?.instance;
     if marker.as_ref().is_some_and(|marker| marker.instance != instance) {
         return Err(refused(&dir.database(), "belongs to another installation", RESTORE));
     }
@@ -81,15 +82,25 @@ pub(super) fn open(data_dir: &Path, patience: Duration) -> Result<Inner, StoreEr
 }
 
 /// Opens the database after a failed commit, with all the checks of a first opening. If the disk is still full it
-/// can be read all the same; the next write tries to release it.
-pub(super) fn open_again(dir: &DataDir, sealer: &Sealer) -> Result<OpenDatabase, StoreError> {
+/// can be read all the same; the next write tries to release it. Also returns the number of the last commit.
+pub(super) fn open_again(dir: &DataDir, sealer: &Sealer) -> Result<(OpenDatabase, u64), StoreError> {
     let witness = open_witness(dir, sealer)?;
+    forget_cached(&dir.database());
     let database = open_database(&dir.database())?;
-    check(dir, &database.database, sealer, &witness)?;
+    let found = check(dir, &database.database, sealer, &witness)?;
     if let Err(error) = database.file.release() {
         tracing::error!(%error, "the database can be read but not written");
     }
-    Ok(database)
+    Ok((database, found.sequence))
+}
+
+/// Has the system read a file from its disk again. After a failed sync it may hold pages that the disk never took and
+/// call them written.
+fn forget_cached(path: &Path) {
+    // Where it cannot, reading it fails, too, and says why.
+    if let Ok(file) = File::open(path) {
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+    }
 }
 
 pub(super) fn read_marker(dir: &DataDir) -> Result<Option<Marker>, StoreError> {
@@ -209,7 +220,7 @@ pub(super) fn open_staged(path: &Path, file: File) -> Result<OpenDatabase, Store
 }
 
 /// Our part: every value is verified, the format is known, and no acknowledged commit is missing.
-fn check(dir: &DataDir, database: &Database, sealer: &Sealer, witness: &Witness) -> Result<InstanceId, StoreError> {
+fn check(dir: &DataDir, database: &Database, sealer: &Sealer, witness: &Witness) -> Result<Found, StoreError> {
     let path = dir.database();
     let found = checked_values(&path, database, sealer)?;
     if found.format > FORMAT {
@@ -225,7 +236,7 @@ fn check(dir: &DataDir, database: &Database, sealer: &Sealer, witness: &Witness)
         let what = format!("is older than it was: {} changes are missing", acknowledged - found.sequence);
         return Err(refused(&path, &what, RESTORE));
     }
-    Ok(found.instance)
+    Ok(found)
 }
 
 /// What a database says of itself, once every value has been verified.

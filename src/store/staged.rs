@@ -76,6 +76,14 @@ impl StagedFile {
         Ok(())
     }
 
+    /// Makes durable what is there; an error if it is not released.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        if !self.is_released() {
+            return Err(io::Error::other("what opening it wrote is in memory only"));
+        }
+        self.0.file.sync_data()
+    }
+
     fn is_released(&self) -> bool {
         self.0.is_released.load(Ordering::Acquire)
     }

@@ -203,8 +203,8 @@ KINDS = (create_user, delete_user, rename_user, create_group, delete_group, add_
 class Victim:
     """Slipway on a data folder of its own, whose journal goes on through all its deaths."""
 
-    def __init__(self, number, upstream, seed):
-        self.folder, self.rng, self.journal = Folder(f"rig-kills-{number}"), random.Random(f"{seed}-{number}"), Journal()
+    def __init__(self, number, upstream, seed, folder=None):
+        self.folder, self.rng, self.journal = folder or Folder(f"rig-kills-{number}"), random.Random(f"{seed}-{number}"), Journal()
         self.slipway = Slipway(self.folder, [], {
             "spawner.backend": "static", "spawner.static.upstream": f"http://127.0.0.1:{upstream}", "spawner.named_servers_per_user": 3,
         })
@@ -275,11 +275,11 @@ class Victim:
         program.running.remove(program)
         self.wire = None
 
-    def attach(self, call, number):
-        """strace, once it holds every thread."""
+    def attach(self, call, what):
+        """strace that does `what` at a call, once it holds every thread."""
         pid = self.slipway.program.pid
         tracer = subprocess.Popen(
-            ["strace", "-f", "-q", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"],
+            ["strace", "-f", "-q", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={call}", "-e", f"inject={call}:{what}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + ATTACH_S
         while time.monotonic() < until and tracer.poll() is None:
@@ -328,14 +328,17 @@ class Victim:
                 break
             time.sleep(0.02)
         else:
-            wrong = {part: [sorted(map(str, found[part])), *[sorted(map(str, getattr(shape, part))) for shape in shapes]] for part in found}
+            def listed(of):
+                return sorted(map(str, of.items() if isinstance(of, dict) else of))
+            differ = [part for part in found if any(found[part] != getattr(shape, part) for shape in shapes)]
+            wrong = {part: [listed(found[part]), *[listed(getattr(shape, part)) for shape in shapes]] for part in differ}
             self.findings.append({"kind": "lost or half", "where": where, "under_way": under_way and under_way[0], "found, then what may be": wrong})
-        # One that was being revoked may be gone.
+        # One that was being revoked may be gone, and those of a user who was being deleted: access ends first.
         for token, (owner, secret) in list(self.journal.tokens.items()):
             status, who = self.ask("GET", "/user", token=secret)
             if status == 200 and who["name"] == owner:
                 continue
-            if under_way and under_way[0] == "revoke_token":
+            if under_way and under_way[0] in ("revoke_token", "delete_user"):
                 after = copy.deepcopy(self.journal)
                 with contextlib.suppress(KeyError):
                     under_way[1](after, None)
@@ -352,7 +355,7 @@ class Victim:
             call = self.rng.choice(CALLS)
             number = self.rng.randint(1, LATEST[call])
             where = f"{call} {number}"
-            tracer = self.attach(call, number)
+            tracer = self.attach(call, f"signal=KILL:when={number}")
             under_way = self.write_until_dead(WRITES)
             self.hits += under_way is not None
         else:

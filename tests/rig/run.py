@@ -23,6 +23,7 @@ PARTS = [
     "load",
     "limits",
     "kills",
+    "disks",
     "engine",
     "reuse",
     "model",

@@ -139,6 +139,23 @@ fn a_full_disk_fails_writes_and_heals_without_a_restart() {
     assert_eq!(store.users().expect("readable").len(), healed);
 }
 
+#[test]
+fn a_commit_that_failed_has_succeeded_if_it_is_there_and_only_then() {
+    let (_dir, store) = fresh();
+    store.write(|t| t.put_user(&user("alice"))).expect("a commit");
+    let failed = |sequence| Failed {
+        error: StoreError::Unknown("its last sync failed".into()),
+        written: Some(Written { sequence, value: (), moved: Vec::new() }),
+    };
+    let mut witness = store.0.writer.lock();
+    let sequence = witness.sequence().expect("readable").expect("a commit is noted");
+    assert!(store.0.settle(failed(sequence), &mut witness).is_ok());
+    assert!(matches!(store.0.settle(failed(sequence + 1), &mut witness), Err(StoreError::Unknown(_))));
+    assert_eq!(witness.sequence().expect("readable"), Some(sequence), "what did not happen is not noted");
+    drop(witness);
+    store.write(|t| t.put_user(&user("bob"))).expect("it goes on");
+}
+
 /// A power cut keeps all that was synced before it and any part of what was written since.
 #[test]
 fn no_acknowledged_commit_is_lost_by_a_power_cut() {
@@ -172,7 +189,7 @@ fn no_acknowledged_commit_is_lost_by_a_power_cut() {
     drop(database);
 
     let mut rng = StdRng::seed_from_u64(12);
-    for round in 0..400 {
+    for round in 0..5000 {
         let cut = rng.random_range(1..steps.len());
         let synced = steps[..cut].iter().rposition(|step| matches!(step, Step::Sync)).unwrap_or(0);
         std::fs::write(&path, &image).expect("it can be written");
