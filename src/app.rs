@@ -47,7 +47,7 @@ use crate::routers::Published;
 use crate::services::{self, ServiceSpec, ServiceTokens, Services};
 use crate::spawner::{self, Backend, BackendError, ServerTokens, Spawner, docker, process, static_upstream};
 use crate::store::{Store, StoreError};
-use crate::tasks::Tasks;
+use crate::tasks::{Lanes, Tasks};
 use crate::telemetry::{self, AccessLog, LineWriter, LogFile, Metrics, Traces};
 
 /// What the program takes from the world; tests bring their own.
@@ -102,6 +102,9 @@ pub enum AppError {
     /// The socket for commands.
     #[error("commands cannot be taken")]
     Control(#[from] control::ListenError),
+    /// Threads.
+    #[error("the system gives no threads for connections")]
+    Threads(#[source] std::io::Error),
 }
 
 /// The running program.
@@ -136,15 +139,17 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything; connections are served on the current runtime, pages and servers' lives on `control`.
+    /// Starts everything; pages and servers' lives on the current runtime, connections on threads of their own.
     ///
     /// # Errors
     /// What could not be had, in one line each.
-    pub async fn start(config: Config, parts: Parts, control: Handle) -> Result<Self, AppError> {
+    pub async fn start(config: Config, parts: Parts) -> Result<Self, AppError> {
         let begun = Instant::now();
         let Parts { clock, random, backend } = parts;
-        let tasks = Tasks::new(Handle::current());
-        let control_tasks = tasks.on(control.clone());
+        let control = Handle::current();
+        let control_tasks = Tasks::new(control.clone());
+        let lanes = Lanes::start(&control_tasks).map_err(AppError::Threads)?;
+        let tasks = lanes.tasks();
 
         let (store_config, copies_config) = (config.store.clone(), config.copies.clone());
         let store = run_blocking(move || copies::open_store(&store_config, &copies_config)).await?;
@@ -365,10 +370,10 @@ impl App {
             reload,
             control_tasks.clone(),
         ));
-        figures_listener.run(&control_tasks, None, figures::serve(&metrics, &unready, &control_tasks));
-        private.run(&tasks, None, serve(&edge, Door::Private, &tasks));
-        http.run(&tasks, None, serve(&edge, Door::Public, &tasks));
-        https.run(&tasks, Some(tls), serve(&edge, Door::Public, &tasks));
+        figures_listener.run(&Lanes::one(&control_tasks), None, figures::serve(&metrics, &unready, &control_tasks));
+        private.run(&lanes, None, serve(&edge, Door::Private, &tasks));
+        http.run(&lanes, None, serve(&edge, Door::Public, &tasks));
+        https.run(&lanes, Some(tls), serve(&edge, Door::Public, &tasks));
         note_start(&config, &auth).await;
         checks.check_audit();
         checks.tell_of_idle_stops();

@@ -2,6 +2,8 @@
 //!
 //! Knows nobody's work. A soft stop asks every task to finish its step; a hard stop drops what still runs.
 
+mod lanes;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +13,8 @@ use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
+
+pub use lanes::{Lanes, Seat};
 
 pin_project! {
     /// `work`, until the hard stop. By hand, because an async block would hold it twice, once as it came and once as it
@@ -35,13 +39,14 @@ impl<F: Future<Output = ()>> Future for UntilEnded<F> {
     }
 }
 
-/// Spawns and ends the tasks of one runtime. Cheap to clone.
+/// Spawns and ends tasks. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     tracker: TaskTracker,
     stopping: CancellationToken,
     ended: CancellationToken,
-    runtime: Handle,
+    /// None: on the runtime of whoever spawns.
+    runtime: Option<Handle>,
 }
 
 impl Tasks {
@@ -52,24 +57,32 @@ impl Tasks {
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
-            runtime,
+            runtime: Some(runtime),
         }
     }
 
-    /// The same tracker and signals, spawning on another runtime.
+    /// The same tracker and signals; what is spawned stays on the runtime of whoever spawns it.
     #[must_use]
-    pub fn on(&self, runtime: Handle) -> Self {
-        Self { runtime, ..self.clone() }
+    pub fn where_called(&self) -> Self {
+        Self { runtime: None, ..self.clone() }
     }
 
     /// Runs `work` until it ends or the hard stop drops it. A panic in it ends it alone.
-    pub fn spawn<F>(&self, work: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    ///
+    /// # Panics
+    /// If it is to run where it is called, and that is no runtime.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_on(&self.runtime(), work);
+    }
+
+    fn runtime(&self) -> Handle {
+        self.runtime.clone().unwrap_or_else(Handle::current)
+    }
+
+    fn spawn_on(&self, runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) {
         // A child: its own lock. The one of a token that all tasks share would be taken at every turn of every task.
         let work = UntilEnded { ended: self.ended.child_token().cancelled_owned(), work };
-        self.runtime.spawn(self.tracker.track_future(work));
+        runtime.spawn(self.tracker.track_future(work));
     }
 
     /// How many run now. It goes back to where it was when nobody asks for anything.

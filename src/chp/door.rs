@@ -16,7 +16,7 @@ use crate::listener::{
 };
 use crate::model::{Live, Security};
 use crate::net::{Io, RequestBody, ResponseBody, http1};
-use crate::tasks::Tasks;
+use crate::tasks::Lanes;
 
 /// A bound door.
 pub(super) enum Door {
@@ -68,14 +68,14 @@ impl Door {
         }
     }
 
-    fn run(self, tasks: &Tasks, tls: Option<TlsAcceptor>, serve: Serve, serve_unix: ServeUnix) {
+    fn run(self, lanes: &Lanes, tls: Option<TlsAcceptor>, serve: Serve, serve_unix: ServeUnix) {
         match self {
             Self::Ports(listeners) => {
                 for listener in listeners {
-                    listener.run(tasks, tls.clone(), serve.clone());
+                    listener.run(lanes, tls.clone(), serve.clone());
                 }
             }
-            Self::Socket(door) => door.run(tasks, tls, serve_unix),
+            Self::Socket(door) => door.run(&lanes.tasks(), tls, serve_unix),
         }
     }
 }
@@ -89,8 +89,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(chp: &Arc<Chp>, limits: &Arc<http1::Limits>, tasks: &Tasks) -> Self {
-        Self { chp: chp.clone(), limits: limits.clone(), stopping: tasks.stopping().clone() }
+    fn new(chp: &Arc<Chp>, limits: &Arc<http1::Limits>, lanes: &Lanes) -> Self {
+        Self { chp: chp.clone(), limits: limits.clone(), stopping: lanes.tasks().stopping().clone() }
     }
 }
 
@@ -100,9 +100,9 @@ pub(super) fn run_public(
     chp: &Arc<Chp>,
     limits: &Arc<http1::Limits>,
     tls: Option<TlsAcceptor>,
-    tasks: &Tasks,
+    lanes: &Lanes,
 ) {
-    let shared = Shared::new(chp, limits, tasks);
+    let shared = Shared::new(chp, limits, lanes);
     let is_encrypted = tls.is_some();
     let serve: Serve = {
         let shared = shared.clone();
@@ -123,7 +123,7 @@ pub(super) fn run_public(
         let arrival = Arrival { peer: None, is_encrypted };
         Box::pin(serve_public(shared.clone(), io, arrival))
     });
-    door.run(tasks, tls, serve, serve_unix);
+    door.run(lanes, tls, serve, serve_unix);
 }
 
 async fn serve_public<I: Io + 'static>(shared: Shared, io: I, arrival: Arrival) {
@@ -154,23 +154,23 @@ pub(super) fn run_api(
     chp: &Arc<Chp>,
     limits: &Arc<http1::Limits>,
     tls: Option<TlsAcceptor>,
-    tasks: &Tasks,
+    lanes: &Lanes,
 ) {
-    run_plain(door, Shared::new(chp, limits, tasks), tls, tasks, |chp, request| {
+    run_plain(door, Shared::new(chp, limits, lanes), tls, lanes, |chp, request| {
         Box::pin(async move { api::answer(&chp, request).await })
     });
 }
 
 /// Shows figures.
-pub(super) fn run_metrics(door: Door, chp: &Arc<Chp>, limits: &Arc<http1::Limits>, tasks: &Tasks) {
-    run_plain(door, Shared::new(chp, limits, tasks), None, tasks, |chp, request| {
+pub(super) fn run_metrics(door: Door, chp: &Arc<Chp>, limits: &Arc<http1::Limits>, lanes: &Lanes) {
+    run_plain(door, Shared::new(chp, limits, lanes), None, lanes, |chp, request| {
         Box::pin(async move { figures(&chp, &request) })
     });
 }
 
 /// Sends plain HTTP on to HTTPS.
-pub(super) fn run_redirect(door: Door, chp: &Arc<Chp>, limits: &Arc<http1::Limits>, tasks: &Tasks) {
-    run_plain(door, Shared::new(chp, limits, tasks), None, tasks, |chp, request| {
+pub(super) fn run_redirect(door: Door, chp: &Arc<Chp>, limits: &Arc<http1::Limits>, lanes: &Lanes) {
+    run_plain(door, Shared::new(chp, limits, lanes), None, lanes, |chp, request| {
         Box::pin(async move {
             match &chp.config.redirect {
                 Some(redirect) => redirect::answer(redirect, &request),
@@ -187,7 +187,7 @@ fn run_plain(
     door: Door,
     shared: Shared,
     tls: Option<TlsAcceptor>,
-    tasks: &Tasks,
+    lanes: &Lanes,
     answer: fn(Arc<Chp>, Request<RequestBody>) -> Answering,
 ) {
     let serve: Serve = {
@@ -203,7 +203,7 @@ fn run_plain(
         })
     };
     let serve_unix: ServeUnix = Arc::new(move |io| Box::pin(serve_plain(shared.clone(), io, answer)));
-    door.run(tasks, tls, serve, serve_unix);
+    door.run(lanes, tls, serve, serve_unix);
 }
 
 async fn serve_plain<I: Io + 'static>(shared: Shared, io: I, answer: fn(Arc<Chp>, Request<RequestBody>) -> Answering) {

@@ -41,7 +41,7 @@ use crate::listener::BindError;
 use crate::model::Clock;
 use crate::net::http1;
 use crate::proxy::{self, Proxy};
-use crate::tasks::Tasks;
+use crate::tasks::Lanes;
 
 /// The version of configurable-http-proxy whose ways these are.
 pub const STANDS_FOR: &str = "5.3.0";
@@ -136,7 +136,7 @@ impl Chp {
 ///
 /// # Errors
 /// What could not be had; nothing listens then.
-pub async fn start(config: Config, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Running, StartError> {
+pub async fn start(config: Config, clock: Arc<dyn Clock>, lanes: &Lanes) -> Result<Running, StartError> {
     let public_tls = config.public_tls.as_ref().map(tls::acceptor).transpose()?;
     let api_tls = config.api_tls.as_ref().map(tls::acceptor).transpose()?;
     let to_targets = tls::to_targets(&config.backend_tls)?;
@@ -164,7 +164,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, tasks: &Tasks) -> Resu
         redirect: redirect.as_ref().map(Door::addresses).unwrap_or_default(),
     };
 
-    let proxy = Proxy::with_tls(proxy_config(&config), clock.clone(), tasks.clone(), Some(to_targets));
+    let proxy = Proxy::with_tls(proxy_config(&config), clock.clone(), lanes.tasks(), Some(to_targets));
     let figures = Metrics::new(config.metrics.is_some());
     let chp = Arc::new(Chp { config, table: Table::default(), proxy, metrics: figures, error_target, clock });
     // After the doors are bound: who waits for this line connects at once.
@@ -174,13 +174,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>, tasks: &Tasks) -> Resu
     }
     announce(&chp.config);
     let limits = Arc::new(limits(&chp.config));
-    door::run_public(public, &chp, &limits, public_tls, tasks);
-    door::run_api(api, &chp, &limits, api_tls, tasks);
+    door::run_public(public, &chp, &limits, public_tls, lanes);
+    door::run_api(api, &chp, &limits, api_tls, lanes);
     if let Some(metrics) = metrics {
-        door::run_metrics(metrics, &chp, &limits, tasks);
+        door::run_metrics(metrics, &chp, &limits, lanes);
     }
     if let Some(redirect) = redirect {
-        door::run_redirect(redirect, &chp, &limits, tasks);
+        door::run_redirect(redirect, &chp, &limits, lanes);
     }
     if let (Some(redirect), Some(address)) = (&chp.config.redirect, running.redirect.first()) {
         info!("Added HTTP to HTTPS redirection from {} to {}", address.port(), redirect.to);

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::*;
 use crate::model::SystemClock;
+use crate::tasks::Tasks;
 
 fn config() -> Config {
     let place = Place::Port { host: "127.0.0.1".to_owned(), port: 0 };
@@ -44,7 +45,7 @@ struct World {
 impl World {
     async fn start(config: Config) -> Self {
         let tasks = Tasks::new(Handle::current());
-        let running = start(config, Arc::new(SystemClock), &tasks).await.expect("it starts");
+        let running = start(config, Arc::new(SystemClock), &Lanes::one(&tasks)).await.expect("it starts");
         Self { running, tasks }
     }
 
@@ -286,6 +287,7 @@ async fn an_address_that_is_taken_is_a_reason_not_to_start() {
     let port = taken.local_addr().expect("bound").port();
     let public = Place::Port { host: "127.0.0.1".to_owned(), port };
     let tasks = Tasks::new(Handle::current());
-    let error = start(Config { public, ..config() }, Arc::new(SystemClock), &tasks).await.expect_err("taken");
+    let error =
+        start(Config { public, ..config() }, Arc::new(SystemClock), &Lanes::one(&tasks)).await.expect_err("taken");
     assert!(matches!(error, StartError::Bind(_)), "{error}");
 }

@@ -19,7 +19,7 @@ use super::fail;
 use crate::chp::{self, BackendTls, Config, ErrorPages, Place, Redirect, TlsFiles, TlsVersions};
 use crate::listener;
 use crate::model::{Secret, SystemClock};
-use crate::tasks::Tasks;
+use crate::tasks::{Lanes, Tasks};
 use crate::telemetry;
 
 /// Exit status for a command line that is wrong.
@@ -221,7 +221,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         warn!("{remark}");
     }
     listener::raise_open_files_limit();
-    let runtime = match Builder::new_multi_thread().thread_name("chp").enable_all().build() {
+    let runtime = match Builder::new_multi_thread().worker_threads(1).thread_name("chp").enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
@@ -237,7 +237,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 async fn serve(config: Config, pid_file: Option<&Path>) -> Result<(), Box<dyn std::error::Error>> {
     let tasks = Tasks::new(Handle::current());
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    chp::start(config, Arc::new(SystemClock), &tasks).await?;
+    chp::start(config, Arc::new(SystemClock), &Lanes::start(&tasks)?).await?;
     let _pid_file = pid_file.map(PidFile::write).transpose()?;
     tokio::select! {
         _ = interrupt.recv() => warn!("Interrupted"),

@@ -38,17 +38,15 @@ pub(super) fn run(config: Config) -> ExitCode {
     listener::adopt_sockets(&std::env::var("LISTEN_FDNAMES").unwrap_or_default());
     // Each connection is one of them; a shell's usual 1,024 would be the end long before our own limit.
     listener::raise_open_files_limit();
-    let data = Builder::new_multi_thread().thread_name("edge").enable_all().build();
     let control = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).thread_name("hub").enable_all().build();
-    let (data, control) = match (data, control) {
-        (Ok(data), Ok(control)) => (data, control),
-        (Err(error), _) | (_, Err(error)) => return fail(&error),
+    let control = match control {
+        Ok(control) => control,
+        Err(error) => return fail(&error),
     };
     let parts = Parts { clock: Arc::new(SystemClock), random: Random::from_system(), backend: None };
-    let handle = control.handle().clone();
-    let result = data.block_on(async move {
+    let result = control.block_on(async move {
         let (mut signals, mut hang_up) = (Signals::new()?, signal(SignalKind::hangup())?);
-        let app = Box::pin(App::start(config, parts, handle)).await?;
+        let app = Box::pin(App::start(config, parts)).await?;
         let stopped = CancellationToken::new();
         tokio::spawn(systemd::keep_watchdog(stopped.clone()));
         systemd::ready();
@@ -81,7 +79,6 @@ pub(super) fn run(config: Config) -> ExitCode {
     });
     // Blocking work that still runs (a password hash) is not worth waiting for.
     control.shutdown_background();
-    data.shutdown_background();
     log.flush(LOG_FLUSH_LIMIT);
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
-//! Accepts connections: one loop an address, limits in all and per address, TLS handshakes against the clock.
+//! Accepts connections: a loop for each socket of an address, limits in all and per address, TLS handshakes against the clock.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use futures_util::future::BoxFuture;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Resource;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, info, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
 
 use super::address::ListenAddress;
 use super::admission::{Admission, Beginning};
 use super::counts::Counts;
 use super::permits::{Permit, Permits};
-use super::socket::{Bound, Socket, set_inherited};
+use super::socket::{Bound, Socket, Transport};
 use super::stream::{Bytes, Stream};
 use super::unix::{self, SocketAccess};
 use super::wire::Wire;
 use super::{activated, proxy_protocol, tls};
 use crate::model::{Live, Security};
-use crate::tasks::Tasks;
+use crate::tasks::{Lanes, Seat};
 
 /// Bounds of accepting.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Listener {
                     // `[::]` beside `0.0.0.0` with the same port: each takes its own family.
                     let is_v4_there = |other: &ListenAddress| matches!(other, ListenAddress::Tcp(other) if other.is_ipv4() && other.port() == tcp.port());
                     let shares_port = addresses.iter().any(is_v4_there);
-                    sockets.push(Bound::Tcp(bind_one(*tcp, shares_port, limits.backlog).map_err(failed)?));
+                    sockets.push(Bound::tcp(*tcp, shares_port, limits.backlog).map_err(failed)?);
                 }
                 ListenAddress::Unix(path) => {
                     let (socket, file) = unix::bind_for(path, access).map_err(failed)?;
@@ -138,26 +138,29 @@ impl Listener {
         self.counts.clone()
     }
 
-    /// Accepts until the soft stop; each connection is a task of its own. With `tls`, a connection is handed to
-    /// `serve` after its handshake.
-    pub fn run(self, tasks: &Tasks, tls: Option<TlsAcceptor>, serve: Serve) {
+    /// Accepts until the soft stop, on every lane; each connection is a task of its own on one of them. With `tls`, a
+    /// connection is handed to `serve` after its handshake.
+    pub fn run(self, lanes: &Lanes, tls: Option<TlsAcceptor>, serve: Serve) {
         let shared = Arc::new(Shared {
-            tasks: tasks.clone(),
+            lanes: lanes.clone(),
+            stopping: lanes.tasks().stopping().clone(),
             admission: self.admission,
             permits: self.permits,
             counts: self.counts,
             tls,
             serve,
         });
-        for socket in self.sockets {
-            let shared = shared.clone();
-            tasks.spawn(accept_until_stop(socket, shared));
+        for bound in self.sockets {
+            for (lane, socket) in bound.multiplied(lanes.count()).into_iter().enumerate() {
+                lanes.spawn(lane, accept_until_stop(socket, lane, shared.clone()));
+            }
         }
     }
 }
 
 struct Shared {
-    tasks: Tasks,
+    lanes: Lanes,
+    stopping: CancellationToken,
     admission: Live<Admission>,
     permits: Permits,
     counts: Counts,
@@ -168,6 +171,24 @@ struct Shared {
 impl Shared {
     fn handshake_timeout(&self) -> Duration {
         Duration::from_secs(self.admission.read().limits.handshake_timeout_s)
+    }
+
+    /// Runs `work`, which carries a connection that was accepted on `lane`, there or on a lane that has much less to do.
+    fn carry<F>(&self, transport: Transport, lane: usize, work: impl FnOnce(Socket, Seat) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let seat = self.lanes.seat(lane);
+        let moved = if seat.lane() == lane {
+            Ok(transport)
+        } else {
+            let _runtime = self.lanes.enter(seat.lane());
+            transport.moved_here()
+        };
+        match moved {
+            Ok(transport) => self.lanes.spawn(seat.lane(), work(transport.into(), seat)),
+            Err(error) => debug!(%error, "a connection could not be handed over"),
+        }
     }
 
     /// The place of one more connection from `address`; none: it has its share, which has been told.
@@ -190,65 +211,25 @@ impl Shared {
     }
 }
 
-fn bind_one(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => match TcpSocket::new_v6() {
-            Ok(socket) => {
-                rustix::net::sockopt::set_ipv6_v6only(&socket, only_v6)?;
-                socket
-            }
-            // A kernel or a container without IPv6: "all addresses" then means all of IPv4.
-            Err(_) if address.ip().is_unspecified() && !only_v6 => {
-                return bind_one((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, backlog);
-            }
-            Err(error) => return Err(error),
-        },
-    };
-    // A restart must not wait for the old connections' TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    set_inherited(&socket)?;
-    match socket.bind(address) {
-        // IPv6 compiled in but switched off: no address of it can be had.
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && address == unspecified_v6(address.port()) => {
-            return bind_one((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, backlog);
-        }
-        bound => bound?,
-    }
-    socket.listen(backlog)
-}
-
-fn unspecified_v6(port: u16) -> SocketAddr {
-    SocketAddr::from(([0; 8], port))
-}
-
-async fn accept_until_stop(socket: Bound, shared: Arc<Shared>) {
+async fn accept_until_stop(socket: Bound, lane: usize, shared: Arc<Shared>) {
     let mut reserve = spare_descriptor();
-    let stopping = shared.tasks.stopping().clone();
+    let socket = match socket.moved_here() {
+        Ok(socket) => socket,
+        Err(error) => return error!(%error, "a bound address cannot be listened on"),
+    };
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stopping.cancelled() => return,
-            // The permit before the socket: when nobody more may come in, the kernel's backlog holds them.
-            accepted = async { (shared.permits.wait().await, socket.accept().await) } => accepted,
+            () = shared.stopping.cancelled() => return,
+            accepted = socket.accept() => accepted,
         };
         match accepted {
-            (all, Ok((stream, peer))) => {
-                let beginning = shared.admission.read().beginning(peer.ip());
-                match beginning {
-                    Beginning::AsItIs => {
-                        let Some(permit) = shared.permit(all, peer.ip()) else { continue };
-                        shared.tasks.spawn(shake_hands(stream, peer, permit, shared.clone()));
-                    }
-                    // Whom it comes from, and so whose share it is, is not known yet.
-                    Beginning::ProxyHeader => shared.tasks.spawn(hear_proxy(stream, peer, all, shared.clone())),
-                    Beginning::Refused => {
-                        shared.counts.here().turned_away.one();
-                        debug!(address = %peer.ip(), "not one of listener.proxy_protocol: refused");
-                    }
-                }
+            Ok((transport, peer)) => {
+                // One waits here for its permit, the kernel's backlog holds those behind it.
+                let Some(all) = shared.stopping.run_until_cancelled(shared.permits.wait()).await else { return };
+                begin(transport, peer, all, lane, &shared);
             }
-            (_, Err(error)) if is_exhaustion(&error) => {
+            Err(error) if is_exhaustion(&error) => {
                 warn!(%error, "cannot accept; pausing");
                 // Without this the same connection would wake us again at once and for ever: close it with the
                 // descriptor that was kept for this moment.
@@ -258,21 +239,40 @@ async fn accept_until_stop(socket: Bound, shared: Arc<Shared>) {
                 }
                 reserve = spare_descriptor();
                 tokio::select! {
-                    () = stopping.cancelled() => return,
+                    () = shared.stopping.cancelled() => return,
                     () = tokio::time::sleep(Duration::from_millis(shared.admission.read().limits.pause_ms)) => {}
                 }
             }
             // The peer was gone before we took it.
-            (_, Err(error)) => debug!(%error, "a connection could not be accepted"),
+            Err(error) => debug!(%error, "a connection could not be accepted"),
+        }
+    }
+}
+
+/// Begins a connection that was accepted on `lane`.
+fn begin(transport: Transport, peer: SocketAddr, all: OwnedSemaphorePermit, lane: usize, shared: &Arc<Shared>) {
+    let beginning = shared.admission.read().beginning(peer.ip());
+    match beginning {
+        Beginning::AsItIs => {
+            let Some(permit) = shared.permit(all, peer.ip()) else { return };
+            shared.carry(transport, lane, |stream, seat| shake_hands(stream, peer, permit, seat, shared.clone()));
+        }
+        // Whom it comes from, and so whose share it is, is not known yet.
+        Beginning::ProxyHeader => {
+            shared.carry(transport, lane, |stream, seat| hear_proxy(stream, peer, all, seat, shared.clone()));
+        }
+        Beginning::Refused => {
+            shared.counts.here().turned_away.one();
+            debug!(address = %peer.ip(), "not one of listener.proxy_protocol: refused");
         }
     }
 }
 
 /// Reads the PROXY header, then goes on as if the client that it names had connected.
-async fn hear_proxy(mut stream: Socket, proxy: SocketAddr, all: OwnedSemaphorePermit, shared: Arc<Shared>) {
+async fn hear_proxy(mut stream: Socket, proxy: SocketAddr, all: OwnedSemaphorePermit, seat: Seat, shared: Arc<Shared>) {
     let limit = shared.handshake_timeout();
     let heard = tokio::select! {
-        () = shared.tasks.stopping().cancelled() => return,
+        () = shared.stopping.cancelled() => return,
         heard = tokio::time::timeout(limit, proxy_protocol::read(&mut stream)) => heard,
     };
     let client = match heard {
@@ -287,10 +287,10 @@ async fn hear_proxy(mut stream: Socket, proxy: SocketAddr, all: OwnedSemaphorePe
         }
     };
     let Some(permit) = shared.permit(all, client.ip()) else { return };
-    shake_hands(stream, client, permit, shared).await;
+    shake_hands(stream, client, permit, seat, shared).await;
 }
 
-async fn shake_hands(stream: Socket, peer: SocketAddr, permit: Permit, shared: Arc<Shared>) {
+async fn shake_hands(stream: Socket, peer: SocketAddr, permit: Permit, seat: Seat, shared: Arc<Shared>) {
     let Ok(local) = stream.local_address() else { return };
     let open = shared.counts.connection();
     stream.send_promptly();
@@ -299,7 +299,7 @@ async fn shake_hands(stream: Socket, peer: SocketAddr, permit: Permit, shared: A
         Some(tls) => {
             let limit = shared.handshake_timeout();
             let shaken = tokio::select! {
-                () = shared.tasks.stopping().cancelled() => return,
+                () = shared.stopping.cancelled() => return,
                 shaken = tokio::time::timeout(limit, secure(stream, tls)) => shaken,
             };
             match shaken {
@@ -320,7 +320,8 @@ async fn shake_hands(stream: Socket, peer: SocketAddr, permit: Permit, shared: A
             }
         }
     };
-    (shared.serve)(Connection { stream: Stream { bytes, open, _permit: permit }, peer, local, security }).await;
+    (shared.serve)(Connection { stream: Stream { bytes, open, _permit: permit, _seat: seat }, peer, local, security })
+        .await;
 }
 
 /// The first byte of every TLS connection: a handshake record.

@@ -56,7 +56,7 @@ pub(super) fn take(name: &str) -> Result<Vec<Bound>, ActivatedError> {
                     listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
                 let listener = listener.map_err(kind)?;
                 set_inherited(&listener).map_err(kind)?;
-                Bound::Tcp(listener)
+                Bound::Tcp { listener, backlog: None }
             }
             Err(_) => {
                 let Some(listener) = passed.sockets.take_unix_listener(number).map_err(kind)? else { continue };

@@ -32,7 +32,7 @@ impl Permits {
         Self { all: Arc::new(Semaphore::new(limit)), per_address: Arc::default() }
     }
 
-    /// Waits until one more connection may be taken. While nobody is let in, the kernel's backlog holds the rest.
+    /// Waits until one more connection may go on. While nobody is let in, the kernel's backlog holds the rest.
     ///
     /// Cancel-safe.
     pub(super) async fn wait(&self) -> OwnedSemaphorePermit {

@@ -1,15 +1,16 @@
 //! A socket to accept on and a connection that came of it: over TCP, or through a file on this machine.
 
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, sockopt};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tracing::debug;
 
 use super::unix::SocketFile;
 use crate::model::UNIX_PEER;
@@ -32,7 +33,11 @@ pub(super) fn set_inherited(listening: &impl AsFd) -> io::Result<()> {
 /// A bound socket.
 #[derive(Debug)]
 pub(super) enum Bound {
-    Tcp(TcpListener),
+    Tcp {
+        listener: TcpListener,
+        /// How many connections may wait in it; none: whoever opened it has said so.
+        backlog: Option<u32>,
+    },
     Unix {
         listener: UnixListener,
         /// Its file, if that is ours to remove.
@@ -41,18 +46,76 @@ pub(super) enum Bound {
 }
 
 impl Bound {
+    /// Binds `address` for this program alone; with `only_v6`, `[::]` leaves IPv4 to another socket.
+    pub(super) fn tcp(address: SocketAddr, only_v6: bool, backlog: u32) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => match TcpSocket::new_v6() {
+                Ok(socket) => {
+                    sockopt::set_ipv6_v6only(&socket, only_v6)?;
+                    socket
+                }
+                // A kernel or a container without IPv6: "all addresses" then means all of IPv4.
+                Err(_) if address.ip().is_unspecified() && !only_v6 => {
+                    return Self::tcp((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, backlog);
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        match prepare(&socket).and_then(|()| socket.bind(address)) {
+            // IPv6 compiled in but switched off: no address of it can be had.
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrNotAvailable
+                    && address == SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port())) =>
+            {
+                return Self::tcp((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, backlog);
+            }
+            bound => bound?,
+        }
+        Ok(Self::Tcp { listener: socket.listen(backlog)?, backlog: Some(backlog) })
+    }
+
+    /// Itself and more of its address, `count` in all, among which the system shares out connections; itself alone
+    /// if it is no TCP socket of ours, or the system cannot.
+    pub(super) fn multiplied(self, count: usize) -> Vec<Self> {
+        let mut all = vec![self];
+        if let Self::Tcp { listener, backlog: Some(backlog) } = &all[0] {
+            // Only now: it was bound for us alone, so that a second program is told that the address is taken.
+            let more = sockopt::set_socket_reuseport(listener, true).map_err(io::Error::from);
+            let more =
+                more.and_then(|()| (1..count).map(|_| another(listener, *backlog)).collect::<io::Result<Vec<_>>>());
+            match more {
+                Ok(more) => all.extend(more),
+                Err(error) => debug!(%error, "an address has one socket for all threads"),
+            }
+        }
+        all
+    }
+
+    /// The same in this runtime, which alone is woken by it from here on.
+    pub(super) fn moved_here(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp { listener, backlog } => {
+                Self::Tcp { listener: TcpListener::from_std(listener.into_std()?)?, backlog }
+            }
+            Self::Unix { listener, _file } => {
+                Self::Unix { listener: UnixListener::from_std(listener.into_std()?)?, _file }
+            }
+        })
+    }
+
     /// The next connection and who is at its other end; a Unix socket's peers have no address but `UNIX_PEER`.
     ///
     /// Cancel-safe.
-    pub(super) async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+    pub(super) async fn accept(&self) -> io::Result<(Transport, SocketAddr)> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp { listener, .. } => {
                 let (stream, peer) = listener.accept().await?;
-                Ok((Transport::Tcp(stream).into(), canonical(peer)))
+                Ok((Transport::Tcp(stream), canonical(peer)))
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Transport::Unix(stream).into(), SocketAddr::new(UNIX_PEER, 0)))
+                Ok((Transport::Unix(stream), SocketAddr::new(UNIX_PEER, 0)))
             }
         }
     }
@@ -60,9 +123,49 @@ impl Bound {
     /// None for a Unix socket.
     pub(super) fn local_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Tcp { listener, .. } => listener.local_addr().ok(),
             Self::Unix { .. } => None,
         }
+    }
+}
+
+fn prepare(socket: &TcpSocket) -> io::Result<()> {
+    // A restart must not wait for the old connections' TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    set_inherited(socket)
+}
+
+/// One more of the address of `first`, which allows it.
+fn another(first: &TcpListener, backlog: u32) -> io::Result<Bound> {
+    let address = first.local_addr()?;
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => {
+            let socket = TcpSocket::new_v6()?;
+            sockopt::set_ipv6_v6only(&socket, sockopt::ipv6_v6only(first)?)?;
+            socket
+        }
+    };
+    prepare(&socket)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(Bound::Tcp { listener: socket.listen(backlog)?, backlog: Some(backlog) })
+}
+
+/// An accepted connection, nothing of it read yet.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Transport {
+    /// The same in this runtime, which alone is woken by it from here on.
+    pub(super) fn moved_here(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Self::Unix(stream) => Self::Unix(UnixStream::from_std(stream.into_std()?)?),
+        })
     }
 }
 
@@ -75,12 +178,6 @@ pub(super) struct Socket {
     transport: Transport,
     /// The last write found no room.
     is_blocked: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum Transport {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 impl From<Transport> for Socket {
@@ -190,8 +287,9 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let peer = TcpStream::connect(address).await.expect("connected");
-        let (socket, _) = Bound::Tcp(listener).accept().await.expect("accepted");
-        (socket, peer)
+        let bound = Bound::Tcp { listener, backlog: None };
+        let (accepted, _) = bound.accept().await.expect("accepted");
+        (accepted.into(), peer)
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! One accepted connection's bytes, plain or through TLS. It carries the connection's permit, so that a tunnel
-//! that outlives its HTTP connection still counts.
+//! One accepted connection's bytes, plain or through TLS. It carries the connection's permit and its seat, so that a
+//! tunnel that outlives its HTTP connection still counts.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use super::counts::Open;
 use super::permits::Permit;
 use super::socket::Socket;
 use super::wire::Wire;
+use crate::tasks::Seat;
 
 /// A connection's bytes.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Stream {
     pub(super) bytes: Bytes,
     pub(super) open: Open,
     pub(super) _permit: Permit,
+    pub(super) _seat: Seat,
 }
 
 #[derive(Debug)]

@@ -74,7 +74,7 @@ pub use server::{Failure, Phase, ServerState, ServerStatus, Unreachable};
 pub use server_options::{DisplayName, OptionsError, ServerOptions};
 pub use service::ServiceConfig;
 pub use slots::{SLOT_MS, SLOTS, Slot, SlotBits, SlotSeries};
-pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing};
+pub use tally::{BOUNDS_MS, Count, Durations, PerThread, Timing, thread_number};
 pub use trace::{TraceContext, TraceParent};
 pub use visit::{Door, Protocol, Security, Visit, is_navigation, prefers_html};
 pub use volume::VolumeStem;

@@ -19,18 +19,19 @@ pub struct PerThread<T>(Box<[Padded<T>]>);
 #[repr(align(128))]
 struct Padded<T>(T);
 
-static NEXT_SET: AtomicUsize = AtomicUsize::new(0);
+static NEXT_NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static SET: Cell<usize> = const { Cell::new(usize::MAX) };
+    static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-fn set_of_this_thread() -> usize {
-    SET.with(|set| {
-        if set.get() == usize::MAX {
-            set.set(NEXT_SET.fetch_add(1, Ordering::Relaxed) % SETS);
+/// A number that no other thread has: what belongs to a thread is told from others' by it.
+pub fn thread_number() -> usize {
+    NUMBER.with(|number| {
+        if number.get() == usize::MAX {
+            number.set(NEXT_NUMBER.fetch_add(1, Ordering::Relaxed));
         }
-        set.get()
+        number.get()
     })
 }
 
@@ -44,7 +45,7 @@ impl<T> PerThread<T> {
     /// The counts of the thread that asks.
     #[must_use]
     pub fn here(&self) -> &T {
-        &self.0[set_of_this_thread()].0
+        &self.0[thread_number() % SETS].0
     }
 
     /// Shows `look` the set of each.

@@ -5,6 +5,7 @@
 //! its server still lives: a farewell to an address without a container makes the kernel ask for that address in vain,
 //! and the next container that gets it is found up to a second late.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::counts::Counts;
 use super::{Config, ProxyError};
-use crate::model::{Upstream, UpstreamAddress};
+use crate::model::{Upstream, UpstreamAddress, thread_number};
 use crate::net::buffer::ReadBuffer;
 use crate::net::timer::Timer;
 use crate::net::{ClientTls, Stream, dial_with};
@@ -74,6 +75,27 @@ struct Idle {
     stream: Stream,
     timer: Timer,
     since: Instant,
+    /// The thread that used it last, which is the one that hears of it.
+    thread: usize,
+}
+
+impl Idle {
+    /// The latest of this thread, or else of another: the others grow old and close.
+    fn take(waiting: &mut Vec<Self>) -> Option<Self> {
+        let here = thread_number();
+        let ours = waiting.iter().rposition(|idle| idle.thread == here);
+        Some(waiting.remove(ours.or_else(|| waiting.len().checked_sub(1))?))
+    }
+
+    /// Ours from here on.
+    fn moved_here(self) -> io::Result<Self> {
+        let thread = thread_number();
+        if self.thread == thread {
+            return Ok(self);
+        }
+        // Its timer belongs to the other thread, too.
+        Ok(Self { stream: self.stream.moved_here()?, timer: Timer::default(), thread, ..self })
+    }
 }
 
 /// A connection in use; dropping it closes it.
@@ -157,9 +179,10 @@ impl Pool {
         let Some(shelf) = self.shelves.pin().get(&upstream.id).cloned() else { return Ok(None) };
         let place = Place::take(&shelf, self.bounds.limit()).ok_or_else(|| self.busy(&upstream.address))?;
         loop {
-            // The latest first: the others grow old and close.
-            let Some(mut idle) = shelf.idle.lock().pop() else { return Ok(None) };
-            if is_quiet(&mut idle.stream) {
+            let Some(mut idle) = Idle::take(&mut shelf.idle.lock()) else { return Ok(None) };
+            if is_quiet(&mut idle.stream)
+                && let Ok(idle) = idle.moved_here()
+            {
                 self.counts.here().reused.one();
                 return Ok(Some(Connection { stream: idle.stream, timer: idle.timer, is_reused: true, place }));
             }
@@ -246,7 +269,7 @@ impl Connection {
         if !shelf.gone.is_cancelled() && idle.len() < shelf.bounds.idle_limit.load(Ordering::Relaxed) {
             let mut timer = self.timer;
             timer.clear();
-            idle.push(Idle { stream: self.stream, timer, since: Instant::now() });
+            idle.push(Idle { stream: self.stream, timer, since: Instant::now(), thread: thread_number() });
         }
     }
 }

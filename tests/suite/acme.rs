@@ -16,7 +16,7 @@ use slipway::listener::acme::{Acme, ChallengeChoice, Config, ExternalAccount, Pa
 use slipway::listener::{self, Admission, Certificates, Connection, Listener, Serve, SocketAccess, acceptor};
 use slipway::model::{Clock, Random, Secret, SystemClock};
 use slipway::store::{self, Store};
-use slipway::tasks::Tasks;
+use slipway::tasks::{Lanes, Tasks};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
@@ -237,7 +237,11 @@ impl Ours {
                 let _ = connection.stream.shutdown().await;
             })
         });
-        listener.run(&tasks, Some(acceptor(&config, certificates.clone()).expect("TLS")), serve);
+        listener.run(
+            &Lanes::start(&tasks).expect("threads"),
+            Some(acceptor(&config, certificates.clone()).expect("TLS")),
+            serve,
+        );
         Self { folder, store, clock, certificates, acme, address, tasks, config }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rcgen::{CertificateParams, KeyPair};
 use slipway::listener::{Admission, Certificates, Config, Listener, Serve, SocketAccess, acceptor};
 use slipway::model::SystemClock;
-use slipway::tasks::Tasks;
+use slipway::tasks::{Lanes, Tasks};
 use tokio_rustls::TlsConnector;
 
 use crate::client::trusting_anybody;
@@ -83,7 +83,11 @@ async fn no_handshake_fails_while_certificates_change_and_the_newest_good_one_is
     let listener = Listener::bind(&[local.into()], &SocketAccess::default(), Admission::default()).expect("bound");
     let address = listener.addresses()[0];
     let serve: Serve = Arc::new(|_| Box::pin(async {}));
-    listener.run(&tasks, Some(acceptor(&config, certificates.clone()).expect("TLS")), serve);
+    listener.run(
+        &Lanes::start(&tasks).expect("threads"),
+        Some(acceptor(&config, certificates.clone()).expect("TLS")),
+        serve,
+    );
     tasks.spawn(certificates.clone().watch(tasks.stopping().clone(), |_| {}));
 
     let (is_over, shaken, failed) =

@@ -77,7 +77,7 @@ impl World {
         let is_configured = overrides.iter().any(|(name, _)| name == "SLIPWAY_SPAWNER_BACKEND");
         let fake = (!is_configured).then(|| backend.clone() as Arc<dyn slipway::spawner::Backend>);
         let parts = Parts { clock: clock.clone(), random: Random::from_system(), backend: fake };
-        let app = App::start(config, parts, tokio::runtime::Handle::current()).await.expect("the program starts");
+        let app = App::start(config, parts).await.expect("the program starts");
         Self { app, backend, clock, folder, overrides }
     }
 

@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::*;
 use crate::listener::{Certificates, Config, acceptor};
 use crate::model::{Security, SystemClock};
+use crate::tasks::Tasks;
 
 /// Answers all bytes with what protects the connection, until the end.
 fn echo_security() -> Serve {
@@ -58,7 +59,11 @@ fn world(limits: AcceptLimits) -> (World, CertificateDer<'static>) {
     let tasks = Tasks::new(Handle::current());
     let listener = Listener::bind(&[local()], &SocketAccess::default(), Admission::limited(limits)).expect("bound");
     let address = listener.addresses()[0];
-    listener.run(&tasks, Some(acceptor(&Config::default(), certificates.clone()).expect("TLS")), echo_security());
+    listener.run(
+        &Lanes::one(&tasks),
+        Some(acceptor(&Config::default(), certificates.clone()).expect("TLS")),
+        echo_security(),
+    );
     (World { folder, certificates, address, tasks }, leaf)
 }
 
@@ -200,9 +205,40 @@ async fn one_ipv6_address_takes_ipv4_too() {
     };
     let port = listener.addresses()[0].port();
     let tasks = Tasks::new(Handle::current());
-    listener.run(&tasks, None, echo_security());
+    listener.run(&Lanes::one(&tasks), None, echo_security());
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
     assert_eq!(ask(&mut stream).await, "Plain");
+}
+
+#[tokio::test]
+async fn every_lane_accepts_and_no_other_program_may() {
+    let listener = Listener::bind(&[local()], &SocketAccess::default(), Admission::default()).expect("bound");
+    let address = listener.addresses()[0];
+    let (sender, mut threads) = tokio::sync::mpsc::unbounded_channel();
+    let serve: Serve = Arc::new(move |connection| {
+        sender.send((std::thread::current().id(), connection)).expect("the test listens");
+        Box::pin(std::future::ready(()))
+    });
+    let tasks = Tasks::new(Handle::current());
+    let lanes = Lanes::start(&tasks).expect("threads");
+    listener.run(&lanes, None, serve);
+    let (mut carried, mut kept) = (std::collections::HashMap::<_, usize>::new(), Vec::new());
+    for _ in 0..40 * lanes.count() {
+        kept.push(TcpStream::connect(address).await.expect("connected"));
+    }
+    let mut connections = Vec::new();
+    for _ in 0..kept.len() {
+        let (thread, connection) = threads.recv().await.expect("accepted");
+        *carried.entry(thread).or_default() += 1;
+        connections.push(connection);
+    }
+    assert_eq!(carried.len(), lanes.count());
+    assert!(carried.values().all(|count| (30..=50).contains(count)), "{carried:?}");
+
+    let again = Listener::bind(&[ListenAddress::Tcp(address)], &SocketAccess::default(), Admission::default());
+    assert_eq!(again.expect_err("it is taken").cause.kind(), io::ErrorKind::AddrInUse);
+    drop(connections);
+    assert!(tasks.stop(Duration::from_secs(10)).await);
 }
 
 /// F19. Run by the test below in a process of its own: the limit holds for all tests of a process.
@@ -215,7 +251,7 @@ async fn child_without_descriptors() {
     let limits = AcceptLimits { pause_ms: 10, ..AcceptLimits::default() };
     let listener = Listener::bind(&[local()], &SocketAccess::default(), Admission::limited(limits)).expect("bound");
     let address = listener.addresses()[0];
-    listener.run(&Tasks::new(Handle::current()), None, echo_security());
+    listener.run(&Lanes::one(&Tasks::new(Handle::current())), None, echo_security());
     // Both ends are in this process: it runs out long before so many are connected.
     let mut open = Vec::new();
     while let Ok(stream) = TcpStream::connect(address).await {
