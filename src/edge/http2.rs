@@ -47,13 +47,14 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Live<Edge>, arrival: Arr
     let peer = arrival.peer.ip();
     let service = service_fn(move |request: Request<Incoming>| {
         let (edge, arrival) = (edge.snapshot(), arrival.clone());
-        async move {
+        // Boxed here, because hyper and we would move its kilobytes half a dozen times before it is first polled.
+        Box::pin(async move {
             let is_head = request.method() == Method::HEAD;
             let request = request_of(request, stall_timeout);
             let response = edge.answer(&arrival, request).await;
             let response = if is_head { without_body(response) } else { response };
             Ok::<_, Infallible>(response.map(Answer::new))
-        }
+        })
     });
     let (io, turn) = gather(io);
     let connection = builder(executor, &limits).serve_connection(TokioIo::new(io), service);
