@@ -89,7 +89,7 @@ impl Caller {
 
     /// Cancelled when this caller's right to be here ends.
     #[must_use]
-    pub fn ended(&self) -> Option<&CancellationToken> {
+    pub fn ended(&self) -> Option<&Arc<CancellationToken>> {
         match self {
             Self::Anonymous => None,
             Self::Session(session) => Some(&session.ended),

@@ -33,7 +33,7 @@ pub struct Session {
     /// What the browser called itself then.
     pub agent: String,
     /// Cancelled when the session ends: requests and sockets of it are cut within a second.
-    pub ended: CancellationToken,
+    pub ended: Arc<CancellationToken>,
     /// The same as `ended`, without the lock that asking that takes.
     is_over: AtomicBool,
     last_seen: AtomicI64,
@@ -50,7 +50,7 @@ impl Session {
             created: row.created,
             from: row.from,
             agent: row.agent.clone(),
-            ended: CancellationToken::new(),
+            ended: Arc::default(),
             is_over: AtomicBool::new(false),
             last_seen: AtomicI64::new(row.last_seen.0),
             stored_seen: AtomicI64::new(row.last_seen.0),

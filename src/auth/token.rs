@@ -45,7 +45,7 @@ pub struct Token {
     /// When it ends by itself; None: never.
     pub expires_at: Option<Timestamp>,
     /// Cancelled when the token ends.
-    pub ended: CancellationToken,
+    pub ended: Arc<CancellationToken>,
     /// The same as `ended` for a stored token, without the lock that asking that takes.
     is_over: AtomicBool,
     stored: Option<StoredToken>,
@@ -73,7 +73,7 @@ impl Token {
             note: row.note.clone(),
             created: row.created,
             expires_at: row.expires_at,
-            ended: CancellationToken::new(),
+            ended: Arc::default(),
             is_over: AtomicBool::new(false),
             stored: Some(row.stored.clone()),
             digest: OnceLock::new(),
@@ -104,7 +104,7 @@ impl Token {
             note: "visit".into(),
             created,
             expires_at: Some(expires_at),
-            ended,
+            ended: Arc::new(ended),
             is_over: AtomicBool::new(false),
             stored: None,
             digest: OnceLock::new(),

@@ -388,7 +388,7 @@ impl Edge {
         *request.body_mut() = tokio::time::timeout(limit, read).await.map_err(slow)??;
 
         let _permit = self.hub_permits.try_acquire().map_err(|_| Refusal::HubBusy)?;
-        let ended = caller.ended().cloned();
+        let ended = caller.ended().map(|ended| (**ended).clone());
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(Visit { address: site.client, origin: self.origin_of(site, door), door });
 

@@ -14,9 +14,11 @@ use crate::auth::Caller;
 use crate::model::ServerKey;
 use crate::routers::Access;
 
-/// Visits that are known at once. 16,384, some 300 bytes each; beyond it those of whoever has gone are forgotten, and if
-/// that does not help all are cut: their pages connect again.
+/// Visits that are known at once. 16,384, some 300 bytes each; beyond it those are forgotten of which nothing is open.
 const LIMIT: usize = 16_384;
+/// If more are open then, all are cut: their pages connect again. Less than `LIMIT`, so that there are some thousand new
+/// ones before all are looked at again.
+const OPEN_LIMIT: usize = LIMIT / 4 * 3;
 
 /// What a right opens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +32,14 @@ pub(super) enum Place {
 /// One session or token at one place; all its requests there share what cuts them.
 struct Visit {
     caller: Caller,
-    cut: CancellationToken,
+    /// Every request of the visit holds it until its last byte.
+    cut: Arc<CancellationToken>,
+}
+
+impl Visit {
+    fn is_open(&self) -> bool {
+        Arc::strong_count(&self.cut) > 1 && !self.cut.is_cancelled()
+    }
 }
 
 /// All of them.
@@ -38,24 +47,26 @@ struct Visit {
 pub(super) struct Visitors(Mutex<HashMap<(usize, Place), Visit>>);
 
 impl Visitors {
-    /// What is cancelled when `caller` loses the right to be at `place`, and with what they came with. Ask for the right
-    /// after this: one that is lost in between is either seen then, or cut here.
-    pub(super) fn begin(&self, caller: &Caller, place: Place) -> Option<CancellationToken> {
+    /// What is cancelled when `caller` loses the right to be at `place`, and with what they came with; whatever is open
+    /// holds it. Ask for the right after this: one that is lost in between is either seen then, or cut here.
+    pub(super) fn begin(&self, caller: &Caller, place: Place) -> Option<Arc<CancellationToken>> {
         let ended = caller.ended()?;
         let mut visits = self.0.lock();
         if visits.len() >= LIMIT {
-            visits.retain(|_, visit| !visit.cut.is_cancelled());
-        }
-        if visits.len() >= LIMIT {
-            visits.drain().for_each(|(_, visit)| visit.cut.cancel());
+            visits.retain(|_, visit| visit.is_open());
+            if visits.len() > OPEN_LIMIT {
+                visits.drain().for_each(|(_, visit)| visit.cut.cancel());
+            }
         }
         Some(match visits.entry((identity_of(caller), place)) {
             Entry::Occupied(mut known) if known.get().cut.is_cancelled() => {
-                known.get_mut().cut = ended.child_token();
+                known.get_mut().cut = Arc::new(ended.child_token());
                 known.get().cut.clone()
             }
             Entry::Occupied(known) => known.get().cut.clone(),
-            Entry::Vacant(free) => free.insert(Visit { caller: caller.clone(), cut: ended.child_token() }).cut.clone(),
+            Entry::Vacant(free) => {
+                free.insert(Visit { caller: caller.clone(), cut: Arc::new(ended.child_token()) }).cut.clone()
+            }
         })
     }
 
@@ -115,5 +126,26 @@ mod tests {
         assert!(!carols.is_cancelled() && !elsewhere.is_cancelled());
         assert!(!visitors.begin(&bob, place()).expect("he has a session").is_cancelled(), "the right came back");
         assert!(visitors.begin(&Caller::Anonymous, place()).is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_visits_everybody_cuts_nobody_who_is_still_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let auth = auth::tests::open(folder.path()).await;
+        let (bob, carol) = (signed_in(&auth, "bob").await, signed_in(&auth, "carol").await);
+        let of = |number: usize| {
+            Place::Server(ServerKey::default_of(UserName::parse(&format!("user-{number}")).expect("a name")))
+        };
+        let visitors = Visitors::default();
+        let (bobs, carols) = (visitors.begin(&bob, of(0)), visitors.begin(&carol, of(0)));
+        for number in 1..2 * LIMIT {
+            drop(visitors.begin(&bob, of(number)));
+        }
+        assert!(!bobs.expect("a session").is_cancelled() && !carols.expect("a session").is_cancelled());
+        assert!(visitors.0.lock().len() <= LIMIT);
+
+        let open: Vec<_> = (0..=LIMIT).map(|number| visitors.begin(&bob, of(number)).expect("a session")).collect();
+        assert!(open.iter().filter(|cut| cut.is_cancelled()).count() > OPEN_LIMIT, "so many may not be open");
+        assert!(visitors.0.lock().len() <= LIMIT);
     }
 }

@@ -56,7 +56,7 @@ pub(super) struct Exchange {
     activity: Activity,
     /// True if the answer's status is below 300. Redirects and 304 are none: JupyterHub's proxy does not count them.
     is_success: bool,
-    ended: Option<CancellationToken>,
+    ended: Option<Arc<CancellationToken>>,
     timeouts: Timeouts,
 }
 
@@ -200,13 +200,13 @@ impl Exchange {
                 // The client is the slow one; its own limits watch over it.
                 Sent::Starved => None,
             };
-            self.poll_watch(sent, limit, facts.ended, cx).map(|cut| Err(self.cut(cut, limit)))
+            self.poll_watch(sent, limit, facts.ended.map(Arc::as_ref), cx).map(|cut| Err(self.cut(cut, limit)))
         })
         .await
     }
 
     /// Turns this exchange into the answer's body: all of it if it came with the head, a stream otherwise.
-    pub(super) fn into_body(mut self, ended: Option<&CancellationToken>) -> ResponseBody {
+    pub(super) fn into_body(mut self, ended: Option<&Arc<CancellationToken>>) -> ResponseBody {
         if self.take_whole_body() {
             let body = std::mem::take(&mut self.first_piece);
             self.finish();
@@ -407,7 +407,7 @@ impl Exchange {
         if self.connection.is_none() {
             return Poll::Ready(Ok(None));
         }
-        if let Some(cut) = Watch::is_cut(&self.upstream.gone, self.ended.as_ref()) {
+        if let Some(cut) = Watch::is_cut(&self.upstream.gone, self.ended.as_deref()) {
             return Poll::Ready(Err(body_cut(cut).into()));
         }
         if !self.first_piece.is_empty() {
@@ -443,7 +443,7 @@ impl Exchange {
         }
         let ended = self.ended.take();
         let limit = if sent == Sent::Blocked { self.timeouts.send } else { self.timeouts.body_idle };
-        let cut = self.poll_watch(sent, Some(limit), ended.as_ref(), cx);
+        let cut = self.poll_watch(sent, Some(limit), ended.as_deref(), cx);
         self.ended = ended;
         cut.map(|cut| Err(body_cut(cut).into()))
     }

@@ -52,8 +52,8 @@ pub struct Forwarding<'a> {
     pub port: u16,
     /// What happens to a token in `Authorization` (`token`, `Bearer`) or `?token=`.
     pub token: TokenRule<'a>,
-    /// Cancelled when the caller's session or token ends: the exchange is cut.
-    pub ended: Option<&'a CancellationToken>,
+    /// Cancelled when the caller's session or token ends: the exchange is cut. Held for as long as it goes on.
+    pub ended: Option<&'a Arc<CancellationToken>>,
     /// True if traffic of this request is somebody's activity: what the client sends, and an answer below 300; of a
     /// WebSocket the client's messages that are work.
     pub is_activity: bool,

@@ -80,7 +80,7 @@ fn route_to(address: &UpstreamAddress) -> Arc<Upstream> {
     Arc::new(Upstream::new(address.clone(), Timestamp(0)))
 }
 
-fn facts(ended: Option<&CancellationToken>) -> Forwarding<'_> {
+fn facts(ended: Option<&Arc<CancellationToken>>) -> Forwarding<'_> {
     Forwarding {
         session_cookie: "__Host-Http-slipway-0123abcd",
         prefix: "/user/alice/",
@@ -135,7 +135,7 @@ async fn client_with(proxy: &Proxy, route: &Arc<Upstream>, ended: CancellationTo
     let client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connects");
     let (stream, _) = listener.accept().await.expect("accepts");
     stream.set_nodelay(true).expect("a socket");
-    let (proxy, route) = (proxy.clone(), route.clone());
+    let (proxy, route, ended) = (proxy.clone(), route.clone(), Arc::new(ended));
     tokio::spawn(async move {
         let service = |request| async {
             let answered = proxy.forward(request, &route, Forwarding { socket, ..facts(Some(&ended)) }).await;
@@ -402,8 +402,8 @@ async fn an_end_of_caller_or_route_cuts_what_is_open_within_a_second() {
                 }
             })
             .await;
-            let (proxy, route, ended) = (proxy(), route_to(&server.address), CancellationToken::new());
-            let cut = if cuts_route { route.gone.clone() } else { ended.clone() };
+            let (proxy, route, ended) = (proxy(), route_to(&server.address), Arc::<CancellationToken>::default());
+            let cut = if cuts_route { route.gone.clone() } else { (*ended).clone() };
             let exchange = async {
                 let response = proxy.forward(get("/"), &route, facts(Some(&ended))).await?;
                 let mut body = response.into_body();

@@ -39,7 +39,7 @@ pub(super) struct Tunnel {
     activity: Activity,
     /// Whatever the client sends is activity: an open page is somebody's, as for configurable-http-proxy.
     counts_all: bool,
-    ended: CancellationToken,
+    ended: Arc<CancellationToken>,
     stopping: CancellationToken,
     half_close_timeout: Duration,
     _open: OpenWebSocket,

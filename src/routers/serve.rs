@@ -136,7 +136,7 @@ impl Routers {
         router: &Arc<Router>,
         request: Request<RequestBody>,
         facts: &Facts<'_>,
-        ended: Option<&CancellationToken>,
+        ended: Option<&Arc<CancellationToken>>,
         is_held: bool,
     ) -> Response<ResponseBody> {
         let beyond = Targets { routers: self, router, facts, ended, is_held };
@@ -200,7 +200,7 @@ struct Targets<'a> {
     routers: &'a Routers,
     router: &'a Arc<Router>,
     facts: &'a Facts<'a>,
-    ended: Option<&'a CancellationToken>,
+    ended: Option<&'a Arc<CancellationToken>>,
     is_held: bool,
 }
 

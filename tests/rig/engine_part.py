@@ -311,7 +311,7 @@ class Rig:
 
     async def bystander(self, user, until):
         """Asks its own server all the time, and reads an answer without an end; both go on whatever becomes of the engine."""
-        asked, secret = 0, next(container.secret for container in self.containers_of(user))
+        began, asked, secret = time.monotonic(), 0, next(container.secret for container in self.containers_of(user))
         reader, writer = await asyncio.open_connection("127.0.0.1", self.plain)
         writer.write(f"GET /user/{user}/ws-ticker HTTP/1.1\r\nHost: {self.caller.host}\r\nX-Forwarded-Proto: https\r\nAuthorization: token {self.caller.token}\r\n\r\n".encode())
         try:
@@ -325,7 +325,7 @@ class Rig:
                     raise Wrong("the open answer was cut off")
                 await asyncio.sleep(0.2)
         except (Wrong, TimeoutError, OSError) as error:
-            self.found(f"bystander {user} after {asked} requests", error or type(error).__name__)
+            self.found(f"bystander {user} after {asked} requests in {time.monotonic() - began:.0f} s", error or type(error).__name__)
         finally:
             writer.transport.abort()
         return asked

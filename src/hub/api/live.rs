@@ -173,7 +173,7 @@ struct Listener {
     /// No event before this moment.
     quiet_until: Instant,
     ends_at: Instant,
-    ended: CancellationToken,
+    ended: Arc<CancellationToken>,
     stopping: CancellationToken,
     _place: Place,
 }

@@ -1,6 +1,7 @@
 //! Authorization codes: in memory, 300 s, good once, never more than a bounded number.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -24,7 +25,7 @@ pub(super) struct Grant {
     pub(super) session_id: String,
     pub(super) challenge: Option<Challenge>,
     /// Cancelled when that session ends: its codes are worth nothing then.
-    pub(super) session_ended: CancellationToken,
+    pub(super) session_ended: Arc<CancellationToken>,
 }
 
 /// The codes that wait for their server.
@@ -98,7 +99,7 @@ mod tests {
             scopes: Vec::new(),
             session_id: String::new(),
             challenge: None,
-            session_ended: CancellationToken::new(),
+            session_ended: Arc::default(),
         }
     }
 
