@@ -160,6 +160,32 @@ async fn sessions_and_tokens_outlive_a_restart() {
     assert!(world.auth.token_of(server_token.expose()).is_some(), "it is the server's");
 }
 
+/// A browser and a program ask several things at once, and whoever comes first after a start of ours makes a token a known one.
+#[tokio::test]
+async fn a_token_is_known_to_all_who_come_with_it_at_one_moment_after_a_restart() {
+    let world = World::new().await;
+    let alice = world.user("alice").await;
+    let mut tokens = Vec::new();
+    for _ in 0..50 {
+        let issued = world.auth.issue_oauth_token(&alice, &client("client"), vec!["self".into()], None).await;
+        tokens.push(issued.expect("stored").0);
+    }
+    let world = world.restart().await;
+    let together = std::sync::Barrier::new(8);
+    let come = || {
+        let found = tokens.iter().map(|token| {
+            together.wait();
+            world.auth.token_of(token.expose()).is_some()
+        });
+        found.filter(|is_known| !is_known).count()
+    };
+    let refused = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(come)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<usize>()
+    });
+    assert_eq!(refused, 0);
+}
+
 #[tokio::test]
 async fn wrong_passwords_and_unknown_names_get_the_same_answer() {
     let world = World::new().await;

@@ -231,11 +231,10 @@ impl TokenTable {
             return None;
         }
         let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-        let remembered = self.by_digest.pin().get(&digest).cloned();
-        let token = match remembered {
-            Some(token) => token,
-            None => self.find_by_hash(secret, digest)?,
-        };
+        let remembered = || self.by_digest.pin().get(&digest).cloned();
+        // Asked again at the end: after a start of ours a page's requests come at once, and whoever was slower finds a token
+        // that is no unseen one any more.
+        let token = remembered().or_else(|| self.find_by_hash(secret, digest)).or_else(remembered)?;
         let is_live = !token.is_over() && !token.is_expired(now) && token.owner.is_active();
         is_live.then_some(token)
     }
@@ -254,8 +253,9 @@ impl TokenTable {
     }
 
     fn remember(&self, token: &Arc<Token>, digest: [u8; 32]) {
-        let _ = token.digest.set(digest);
         self.by_digest.pin().insert(digest, Arc::clone(token));
+        // Only now: whoever sees this looks for it there.
+        let _ = token.digest.set(digest);
         // It may have ended between the look-up and here; then `end` has found nothing to forget.
         if token.is_over() {
             self.by_digest.pin().remove(&digest);
