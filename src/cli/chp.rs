@@ -221,7 +221,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         warn!("{remark}");
     }
     listener::raise_open_files_limit();
-    let runtime = match Builder::new_multi_thread().worker_threads(1).thread_name("chp").enable_all().build() {
+    let runtime = match Builder::new_multi_thread().thread_name("chp").enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };

@@ -79,7 +79,9 @@ impl Bound {
     /// if it is no TCP socket of ours, or the system cannot.
     pub(super) fn multiplied(self, count: usize) -> Vec<Self> {
         let mut all = vec![self];
-        if let Self::Tcp { listener, backlog: Some(backlog) } = &all[0] {
+        if let Self::Tcp { listener, backlog: Some(backlog) } = &all[0]
+            && count > 1
+        {
             // Only now: it was bound for us alone, so that a second program is told that the address is taken.
             let more = sockopt::set_socket_reuseport(listener, true).map_err(io::Error::from);
             let more =
