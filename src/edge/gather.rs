@@ -3,7 +3,7 @@
 //! h2 writes and flushes after each DATA frame: answers of several streams that are ready in the same turn cost a
 //! record and a system call each. Here a flush waits until the turn is over (`Turn::poll_flush`). What a turn reads is
 //! bounded, too: a client that sends faster than we read would never let its connection's turn end, and everybody on
-//! the same thread would wait for it.
+//! the same thread would wait for it. And what it reads is told (`Turn::begin`), for the connection to be judged by.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::Frames;
 use crate::net::Io;
 use crate::net::http1::outgoing::Outgoing;
 
@@ -36,18 +37,42 @@ struct Gathered<I> {
     outgoing: Outgoing,
     /// What this turn has read, in bytes; the last read may take it beyond its share.
     read: usize,
+    frames: Frames,
+    /// True if a write had to wait in this turn: then h2 may not have looked yet at all that was read.
+    is_held_up: bool,
+}
+
+/// What a turn has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) bytes: usize,
+    /// Whole heads of requests.
+    pub(super) heads: usize,
+    /// False if h2 may have left some of it for the next turn.
+    pub(super) is_all_seen: bool,
 }
 
 /// Both halves of `io`.
 pub(super) fn gather<I: Io>(io: I) -> (Gather<I>, Turn<I>) {
-    let gathered = Arc::new(Mutex::new(Gathered { io, outgoing: Outgoing::default(), read: 0 }));
+    let gathered = Arc::new(Mutex::new(Gathered {
+        io,
+        outgoing: Outgoing::default(),
+        read: 0,
+        frames: Frames::new(),
+        is_held_up: false,
+    }));
     (Gather(gathered.clone()), Turn(gathered))
 }
 
 impl<I: Io> Turn<I> {
-    /// Begins a turn, and says what the one before has read, in bytes.
-    pub(super) fn begin(&self) -> usize {
-        std::mem::take(&mut self.0.lock().read)
+    /// Begins a turn, and says what the one before has read.
+    pub(super) fn begin(&self) -> Heard {
+        let mut gathered = self.0.lock();
+        Heard {
+            bytes: std::mem::take(&mut gathered.read),
+            heads: gathered.frames.take_heads(),
+            is_all_seen: !std::mem::take(&mut gathered.is_held_up),
+        }
     }
 
     /// Writes and flushes what was gathered.
@@ -65,7 +90,9 @@ impl<I: Io> Gathered<I> {
         let total = slices.iter().map(|slice| slice.len()).sum();
         if total > 0 {
             if self.outgoing.is_full() {
-                ready!(self.poll_flush(cx))?;
+                let flushed = self.poll_flush(cx);
+                self.is_held_up |= flushed.is_pending();
+                ready!(flushed)?;
             }
             slices.iter().for_each(|slice| self.outgoing.small().extend_from_slice(slice));
         }
@@ -82,7 +109,9 @@ impl<I: Io> AsyncRead for Gather<I> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut gathered.io).poll_read(cx, buffer))?;
-        gathered.read += buffer.filled().len() - before;
+        let fresh = &buffer.filled()[before..];
+        gathered.read += fresh.len();
+        gathered.frames.pass(fresh);
         Poll::Ready(Ok(()))
     }
 }

@@ -38,6 +38,11 @@ const RATE_MIN_BYTES_S: u64 = 256;
 /// bytes, and a browser sends one in many seconds.
 const STREAMLESS_BYTES: usize = 64 * 1024;
 
+/// Heads that a client may send more than it opens streams with. 8: h2 refuses them by itself (431, or a reset), so nobody
+/// else sees them, and one of 1,500 fields costs more than a request that is answered. A browser whose cookies have grown
+/// too large gets its 431, and another connection.
+const REFUSED_HEADS_LIMIT: usize = 8;
+
 /// Serves HTTP/2 until either side ends it; after the soft stop it finishes the open streams.
 pub(super) async fn serve<I: Io + 'static>(io: I, edge: Live<Edge>, arrival: Arrival, stopping: CancellationToken) {
     let limits = edge.read().parts.config.http2.clone();
@@ -71,10 +76,19 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Live<Edge>, arrival: Arr
     let mut looks = tokio::time::interval(idle_timeout / 4);
     let mut idle_since = Instant::now();
     // While no stream is open there is little to say. What is left of a refused upload may come, a connection's window
-    // of it; more is a flood of frames that nobody has to answer, or of heads that are refused before we see them.
+    // of it; more is a flood of frames that nobody has to answer.
     let (mut without_stream, without_stream_limit) = (0, limits.connection_window_bytes as usize + STREAMLESS_BYTES);
+    let (mut refused_heads, mut opened_streams) = (0_usize, 0);
     poll_fn(|cx| {
-        without_stream += turn.begin();
+        let heard = turn.begin();
+        // Each stream that opens has one head, and makes up for one that was refused. What begins after the end was
+        // announced is refused for that.
+        refused_heads = if is_ending { 0 } else { (refused_heads + heard.heads).saturating_sub(2 * opened_streams) };
+        if heard.is_all_seen && refused_heads > REFUSED_HEADS_LIMIT {
+            debug!(address = %peer, heads = refused_heads, "connection ended: heads that cannot be taken");
+            return Poll::Ready(());
+        }
+        without_stream += heard.bytes;
         if without_stream > without_stream_limit {
             debug!(address = %peer, bytes = without_stream, "connection ended: frames without a stream");
             return Poll::Ready(());
@@ -92,6 +106,7 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Live<Edge>, arrival: Arr
             return Poll::Ready(());
         }
         let new = std::mem::take(&mut *opened.lock());
+        opened_streams = new.len();
         if !streams.is_empty() || !new.is_empty() {
             without_stream = 0;
         }

@@ -11,6 +11,7 @@ mod connection;
 mod counts;
 mod detail;
 mod forwarded;
+mod frames;
 mod gather;
 mod health;
 mod hosts;

@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -54,6 +55,15 @@ class Machine:
         if done.returncode:
             raise Wrong(f"slipway {' '.join(map(str, arguments))}: {done.returncode} {done.stderr[-600:]}")
         return done.stdout
+
+    def is_served(self):
+        """True if a running Slipway has the data folder."""
+        with socket.socket(socket.AF_UNIX) as wire:
+            try:
+                wire.connect(str(self.data / "control.sock"))
+            except OSError:
+                return False
+        return True
 
     def users(self):
         return {line.split()[0] for line in self.must("user", "list").splitlines()[1:] if line.strip()}
@@ -212,6 +222,12 @@ class Killer:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGKILL)
             program.wait()
+        # That was strace, if it was there; its child may take a moment more to die, and would answer for the store.
+        until = time.monotonic() + COMMAND_S
+        while self.live.is_served():
+            if time.monotonic() > until:
+                raise Wrong(f"it still runs {COMMAND_S} s after its kill")
+            time.sleep(0.002)
         self.expect(self.live, self.people, what="the live store")
         for file in sorted(kept.glob("*.backup")) if kept.exists() else []:
             self.restores_whole(file, least if file not in known else {"alice", "bob"})

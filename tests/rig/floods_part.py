@@ -21,7 +21,7 @@ from rig import Folder
 from upstreams_part import memory_mib
 
 # Growth of resident memory during an attack (security.md C6 and C7).
-MEMORY_LIMIT_MIB = {"hpack bomb": 128, "cookie crumbs": 128}
+MEMORY_LIMIT_MIB = {"hpack bomb": 128, "cookie crumbs": 128, "crumbs beside a stream": 128}
 MEMORY_LIMIT_DEFAULT_MIB = 64
 # The well-behaved client's requests a second, and how long one may take at worst while attackers and it share two cores.
 PACE_S = 0.02
@@ -73,6 +73,14 @@ def cookie_crumbs(site):
         yield frame(HEADERS, END_STREAM | END_HEADERS, stream, (block(http2_cases.request(site, b"n000001_")) + literal(b"cookie", b"") * 1500)[:16384])
 
 
+def cookie_crumbs_beside_a_stream(site):
+    """The same while an answer is open that nobody takes, so that the connection is never without a stream."""
+    crumbs = cookie_crumbs(site)
+    yield next(crumbs) + headers(1, http2_cases.request(site, b"n000001_"))
+    next(crumbs)
+    yield from crumbs
+
+
 def settings_flood(_site):
     """SETTINGS, each of which wants an ACK."""
     while True:
@@ -105,7 +113,7 @@ def zero_window(site):
 
 
 ATTACKS = {
-    "rapid reset": rapid_reset, "made you reset": made_you_reset, "made you reset by length": made_you_reset_by_length, "continuation": continuation, "hpack bomb": hpack_bomb, "cookie crumbs": cookie_crumbs,
+    "rapid reset": rapid_reset, "made you reset": made_you_reset, "made you reset by length": made_you_reset_by_length, "continuation": continuation, "hpack bomb": hpack_bomb, "cookie crumbs": cookie_crumbs, "crumbs beside a stream": cookie_crumbs_beside_a_stream,
     "settings flood": settings_flood, "ping flood": ping_flood, "ack flood": ack_flood, "empty data": empty_data, "zero window": zero_window,
 }
 
@@ -115,7 +123,7 @@ async def attacker(subject, attack, number, until, told):
     source = f"127.0.{1 + number // 200}.{1 + number % 200}"
     while time.monotonic() < until:
         try:
-            connection = await Connection.open(subject, source=source, first=b"" if attack in (hpack_bomb, cookie_crumbs, zero_window) else None)
+            connection = await Connection.open(subject, source=source, first=b"" if attack in (hpack_bomb, cookie_crumbs, cookie_crumbs_beside_a_stream, zero_window) else None)
         except OSError:
             await asyncio.sleep(0.05)
             continue

@@ -237,8 +237,11 @@ class Victim:
             raise Dead(str(error)) from error
 
     def read(self):
-        """What is there, in the journal's terms, but for tokens, which are told by using them."""
+        """What is there, in the journal's terms, but for tokens, which are told by using them; None while a server is neither up nor down:
+        one whose start was not acknowledged is looked for first, and ends if it never came to be."""
         users = self.ask("GET", "/users?include_stopped_servers=1")[1]
+        if any(server["pending"] for user in users for server in user["servers"].values()):
+            return None
         groups = [group for group in self.ask("GET", "/groups")[1] if group["name"] != BUILT_IN]
         shares = {(user["name"], held["user"]["name"]) for user in users for held in self.ask("GET", f"/shares/{user['name']}")[1]["items"] if held["user"]}
         return {
@@ -321,8 +324,8 @@ class Victim:
             shapes.append(after)
         until, found = time.monotonic() + RUN_S, None
         while time.monotonic() < until:
-            found = self.read()
-            fitting = next((shape for shape in shapes if all(found[part] == getattr(shape, part) for part in found)), None)
+            found = self.read() or found
+            fitting = found and next((shape for shape in shapes if all(found[part] == getattr(shape, part) for part in found)), None)
             if fitting:
                 self.journal = fitting
                 break
@@ -330,7 +333,11 @@ class Victim:
         else:
             def listed(of):
                 return sorted(map(str, of.items() if isinstance(of, dict) else of))
-            differ = [part for part in found if any(found[part] != getattr(shape, part) for shape in shapes)]
+            if found is None:
+                self.findings.append({"kind": "unsettled", "where": where, "wrong": f"a server is neither up nor down {RUN_S} s after the restart"})
+                return
+            fit_none = [part for part in found if all(found[part] != getattr(shape, part) for shape in shapes)]
+            differ = fit_none or [part for part in found if any(found[part] != getattr(shape, part) for shape in shapes)]
             wrong = {part: [listed(found[part]), *[listed(getattr(shape, part)) for shape in shapes]] for part in differ}
             self.findings.append({"kind": "lost or half", "where": where, "under_way": under_way and under_way[0], "found, then what may be": wrong})
         # One that was being revoked may be gone, and those of a user who was being deleted: access ends first.

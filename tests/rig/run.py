@@ -30,7 +30,7 @@ PARTS = [
     "soak",
     "advisories",
 ]
-# What is shown of a part's findings; all of them go to RIG_FINDINGS.
+# What is shown of a part's findings; all of them, whole, and its figures go to the file that RIG_FINDINGS names.
 SHOWN = 20
 
 
@@ -46,14 +46,14 @@ def main():
     if unknown:
         parser.error(f"no part {', '.join(sorted(unknown))}: quick, full, {', '.join(PARTS)}")
     names = [name for name in PARTS if name in options.wanted] or PARTS
-    status = 0
+    status, keep, kept = 0, os.environ.get("RIG_FINDINGS"), {}
     for name in names:
         began = time.monotonic()
         print(f"{name}:", flush=True)
         figures, failed = importlib.import_module(f"{name}_part").run(options)
-        keep = os.environ.get("RIG_FINDINGS")
         if keep:
-            Path(keep).write_text(json.dumps(figures, indent=1))
+            kept[name] = {"figures": figures, "findings": failed}
+            Path(keep).write_text(json.dumps(kept, indent=1))
         for found in failed[:SHOWN]:
             print("   ", json.dumps(found)[:600])
         if failed:

@@ -292,3 +292,26 @@ async fn a_header_list_over_the_limit_is_refused() {
     let refused = soon(sender.send_request(ask("/hub/", &[("x-large", &large)]))).await;
     assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status() == 431));
 }
+
+#[tokio::test]
+async fn refused_heads_end_their_connection_unless_good_ones_come_between_them() {
+    let world = World::new().await;
+    let mut sender = http2(world.connect(Protocol::Http2)).await;
+    // As a list they are 35,000 bytes; on the wire one frame, which h2 refuses without ending the connection.
+    let fields = [("x-a", ""); 1000];
+    let refusals = async |sender: &mut SendRequest<Empty<Bytes>>, most: usize| {
+        for count in 0..most {
+            match soon(sender.send_request(ask("/hub/", &fields))).await {
+                Ok(answer) => assert_eq!(answer.status(), 431),
+                Err(_) => return count,
+            }
+        }
+        most
+    };
+    for _ in 0..15 {
+        assert_eq!(refusals(&mut sender, 1).await, 1);
+        assert_eq!(http2_text(&mut sender, "/hub/login", &[]).await.0, 200);
+    }
+    let borne = refusals(&mut sender, 30).await;
+    assert!((8..=10).contains(&borne), "{borne} refused ones were borne");
+}
