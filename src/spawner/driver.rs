@@ -49,6 +49,9 @@ const OURSELVES: &str = "slipway";
 /// So far ahead may lie what servers report of themselves.
 const AHEAD: Duration = Duration::from_secs(3_600);
 
+/// So many acts wait for the audit while the disk takes nothing. 10,000: a day of a busy house.
+const UNTOLD_LIMIT: usize = 10_000;
+
 /// What the loop is told.
 pub(super) enum Mail {
     Start(ServerKey, Wish, Answer),
@@ -84,6 +87,8 @@ pub(super) enum Mail {
     },
     /// A step has ended.
     Done(Done),
+    /// The disk did not take these either.
+    Untold(Vec<(ServerKey, Note)>),
 }
 
 pub(super) type Answer = oneshot::Sender<Result<ServerStatus, SpawnerError>>;
@@ -149,6 +154,9 @@ pub(super) struct Driver {
     /// What could not be written down, since a full disk stops no stop. Tried again once another server could be, and with the
     /// engine's next list.
     unsaved: BTreeSet<ServerKey>,
+    /// What the audit was not told for the same reason; the server it is of may have gone since, or have another name. Told when
+    /// `unsaved` is tried again.
+    untold: Vec<(ServerKey, Note)>,
     /// Users whose servers may not start while somebody holds on to this.
     held: HashMap<UserName, Weak<()>>,
 }
@@ -256,6 +264,7 @@ impl Driver {
             load: Load::default(),
             leaving: HashMap::new(),
             unsaved: BTreeSet::new(),
+            untold: Vec::new(),
             held: HashMap::new(),
         };
         rows.into_iter().for_each(|row| driver.take_up(row));
@@ -358,6 +367,7 @@ impl Driver {
                 }
             }
             Mail::Done(done) => self.step_ended(done),
+            Mail::Untold(untold) => self.untold.extend(untold),
         }
     }
 
@@ -391,6 +401,35 @@ impl Driver {
         for server in std::mem::take(&mut self.unsaved) {
             self.act(&server, Action::Save);
         }
+        self.tell_untold();
+    }
+
+    /// Keeps what the audit has still to be told.
+    fn owe(&mut self, server: &ServerKey, notes: Vec<Note>) {
+        for note in notes {
+            if self.untold.len() >= UNTOLD_LIMIT {
+                warn!(server = %server, act = &*note.act, by = note.by.name, "too much could not be told to the audit; this never will be");
+                continue;
+            }
+            self.untold.push((server.clone(), note));
+        }
+    }
+
+    fn tell_untold(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        let (untold, rows, mail) = (std::mem::take(&mut self.untold), self.steps.rows.clone(), self.mail.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = rows.tell(untold.clone()).await {
+                warn!(
+                    acts = untold.len(),
+                    error = &error as &dyn std::error::Error,
+                    "the audit could not be told; it will be"
+                );
+                let _ = mail.send(Mail::Untold(untold)).await;
+            }
+        });
     }
 
     /// The heart: one event, the table, the actions.
@@ -652,6 +691,7 @@ impl Driver {
     fn step_ended(&mut self, done: Done) {
         let Done { server, generation, in_lane, ended } = done;
         let Ended { fact, handle, is_orphan, untold, is_saved } = ended;
+        self.owe(&server, untold);
         let Some(slot) = self.slots.get_mut(&server) else { return };
         if slot.life.generation == generation && handle.is_some() {
             slot.handle = handle;
@@ -659,7 +699,6 @@ impl Driver {
         if in_lane {
             slot.lane_is_busy = false;
         }
-        slot.notes.splice(0..0, untold);
         match is_saved {
             Some(true) => self.save_again(),
             Some(false) => {

@@ -27,6 +27,16 @@ impl Rows {
         self.run(move |store| store.write(|transaction| put(transaction, row, &notes))).await
     }
 
+    /// Tells the audit what was done to these servers.
+    pub(super) async fn tell(&self, untold: Vec<(ServerKey, Note)>) -> Result<(), StoreError> {
+        self.write(move |transaction| {
+            untold
+                .iter()
+                .try_for_each(|(server, note)| transaction.audit(note.at, &note.by, &note.act, &server.to_string()))
+        })
+        .await
+    }
+
     /// Writes down when these servers were last used. What has no row has been forgotten meanwhile, and stays so.
     pub(super) async fn note_activity(&self, seen: Vec<(ServerKey, LastSeen)>) -> Result<(), StoreError> {
         self.run(move |store| {

@@ -1,5 +1,6 @@
 //! The driver with a real store, real routes and real probes; only the engine is a stage, and time is moved by hand.
 
+mod audit;
 mod gpus;
 mod idle;
 mod named;

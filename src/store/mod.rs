@@ -303,6 +303,17 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+impl Store {
+    /// Takes the database away from under it, or brings it back.
+    pub(crate) fn set_disk(&self, is_there: bool) {
+        let (database, away) = (self.0.dir.database(), self.0.dir.database().with_extension("away"));
+        *self.0.database.write() = None;
+        let (from, to) = if is_there { (away, database) } else { (database, away) };
+        std::fs::rename(from, to).expect("renamed");
+    }
+}
+
 /// A transaction that is committed, or was about to be.
 struct Written<T> {
     sequence: u64,
@@ -345,7 +356,10 @@ impl Inner {
         let settled = self.reopen().and_then(|sequence| {
             let Some(written) = written.filter(|written| sequence >= written.sequence) else { return Ok(None) };
             self.database()?.file.sync().map_err(error::unwritten)?;
-            witness.note(written.sequence).map_err(error::unwritten)?;
+            // It is durable, and a restart finds it, whatever becomes of its witness: to refuse it would be untrue.
+            if let Err(error) = witness.note(written.sequence) {
+                tracing::error!(%error, "the witness of commits could not be written; until it can, damage to the database may go unseen");
+            }
             Ok(Some(written))
         });
         match settled {

@@ -305,7 +305,9 @@ impl Driver {
     }
 
     pub(super) fn drop_slot(&mut self, server: &ServerKey) {
-        self.slots.remove(server);
+        if let Some(slot) = self.slots.remove(server) {
+            self.owe(server, slot.notes);
+        }
         self.board.forget(server);
     }
 
@@ -320,6 +322,9 @@ impl Driver {
             slot.life.generation = slot.life.generation.max(before.life.generation);
         }
         self.slots.insert(to.clone(), slot);
+        if self.unsaved.remove(from) {
+            self.unsaved.insert(to.clone());
+        }
         self.board.rename(from, to);
     }
 

@@ -219,3 +219,17 @@ fn no_acknowledged_commit_is_lost_by_a_power_cut() {
         assert!(users == commits || users == commits + 1, "round {round}: {users} users of {commits} commits");
     }
 }
+
+#[test]
+fn a_commit_that_is_durable_has_succeeded_also_when_its_witness_cannot_be_written() {
+    let (dir, store) = fresh();
+    // A file that is open for reading takes nothing, as a disk that fails there.
+    let path = dir.path().join("slipway.witness");
+    let blind = std::fs::File::open(&path).expect("it is there");
+    *store.0.writer.lock() = super::super::witness::Witness::new(blind, store.0.sealer.clone());
+    store.write(|transaction| transaction.put_user(&user("alice"))).expect("it is in the file");
+    assert!(store.user(&name("alice")).expect("readable").is_some());
+    drop(store);
+    let store = open(dir.path()).expect("behind its database by one commit, as after a crash");
+    assert!(store.user(&name("alice")).expect("readable").is_some());
+}
