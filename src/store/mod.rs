@@ -356,7 +356,7 @@ impl Inner {
         let settled = self.reopen().and_then(|sequence| {
             let Some(written) = written.filter(|written| sequence >= written.sequence) else { return Ok(None) };
             self.database()?.file.sync().map_err(error::unwritten)?;
-            // It is durable, and a restart finds it, whatever becomes of its witness: to refuse it would be untrue.
+            // It is durable, and a restart finds it, whatever else cannot be written: to refuse it would be untrue.
             if let Err(error) = witness.note(written.sequence) {
                 tracing::error!(%error, "the witness of commits could not be written; until it can, damage to the database may go unseen");
             }

@@ -76,11 +76,9 @@ impl StagedFile {
         Ok(())
     }
 
-    /// Makes durable what is there; an error if it is not released.
+    /// Makes durable what is in the file itself. What opening it wrote may still be in memory alone: whoever opens the file
+    /// comes to the same.
     pub(super) fn sync(&self) -> io::Result<()> {
-        if !self.is_released() {
-            return Err(io::Error::other("what opening it wrote is in memory only"));
-        }
         self.0.file.sync_data()
     }
 

@@ -41,8 +41,10 @@ impl StaticBackend {
     pub async fn open(config: Config, rows: &[ServerRow]) -> Result<Self, BackendError> {
         let address = config.upstream.look_up().await?;
         let connect_timeout = Duration::from_secs(config.connect_timeout_s);
-        let is_ours =
-            |row: &&ServerRow| row.wanted && row.handle.as_ref().and_then(server_of).as_ref() == Some(&row.key);
+        // Without a handle: a full disk took its start, and no more of it. It has been let in since, or was about to be.
+        let is_ours = |row: &&ServerRow| {
+            row.wanted && row.handle.as_ref().is_none_or(|handle| server_of(handle).as_ref() == Some(&row.key))
+        };
         let started = rows.iter().filter(is_ours).map(|row| (row.key.clone(), row.generation)).collect();
         Ok(Self { address, connect_timeout, started: Mutex::new(started) })
     }

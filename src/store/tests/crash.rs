@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::super::*;
-use super::{fresh, name, open, user};
+use super::{fresh, images, name, open, user};
 
 /// A file that the parent puts into the child's working folder, beside the store: without it the `#[ignore]`d tests
 /// below, which are children, do nothing.
@@ -125,28 +125,69 @@ fn fills_the_disk() {
 #[test]
 fn a_full_disk_fails_writes_and_heals_without_a_restart() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let child = child("fills_the_disk", dir.path());
-    let mut shell = Command::new("sh");
-    // 4,000 blocks of 512 bytes; without the trap the kernel's signal would end the child.
-    shell.args(["-c", "trap '' XFSZ; ulimit -S -f 4000; exec \"$@\"", "sh"]);
-    shell.arg(child.get_program()).args(child.get_args()).current_dir(dir.path());
-    let output = shell.output().expect("a child");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
+    // 4,000 blocks of 512 bytes.
+    let text = said_with_a_limit_of_files("fills_the_disk", dir.path(), "ulimit -S -f 4000");
     let healed: usize =
         text.lines().find_map(|line| line.strip_prefix("healed ")?.parse().ok()).expect("the child told");
     let store = open(dir.path()).expect("it is whole");
     assert_eq!(store.users().expect("readable").len(), healed);
 }
 
+/// What the child `test` says, which files cannot grow beyond a limit for.
+fn said_with_a_limit_of_files(test: &str, dir: &Path, limit: &str) -> String {
+    let child = child(test, dir);
+    let mut shell = Command::new("sh");
+    // Without the trap the kernel's signal would end the child.
+    shell.args(["-c", &format!("trap '' XFSZ; {limit}; exec \"$@\""), "sh"]);
+    shell.arg(child.get_program()).args(child.get_args()).current_dir(dir);
+    let output = shell.output().expect("a child");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
+    text
+}
+
+/// Not a test: no file takes anything while it looks what became of a commit.
+#[test]
+#[ignore = "a child of `a_commit_that_is_durable_has_succeeded_also_while_nothing_can_be_written`"]
+fn settles_while_nothing_can_be_written() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Some(dir) = folder_from_parent() else { return };
+    let store = open(&dir).expect("a fresh folder");
+    store.write(|t| t.put_user(&user("alice"))).expect("a commit");
+    let mut witness = store.0.writer.lock();
+    let sequence = witness.sequence().expect("readable").expect("a commit is noted");
+    let hard = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: Some(0), maximum: hard }).expect("below the hard limit");
+    assert!(store.0.settle(failed(sequence), &mut witness).is_ok(), "a restart will find it");
+    assert!(matches!(store.0.settle(failed(sequence + 1), &mut witness), Err(StoreError::Unknown(_))));
+    drop(witness);
+    let refused = store.write(|t| t.put_user(&user("bob")));
+    assert!(matches!(refused, Err(StoreError::Unknown(_))), "the limit holds: {refused:?}");
+    assert!(store.user(&name("alice")).expect("readable").is_some());
+    let _ = writeln!(std::io::stderr(), "settled");
+}
+
+#[test]
+fn a_commit_that_is_durable_has_succeeded_also_while_nothing_can_be_written() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let text = said_with_a_limit_of_files("settles_while_nothing_can_be_written", dir.path(), "true");
+    assert!(text.contains("settled"), "{text}");
+    let store = open(dir.path()).expect("it is whole");
+    assert_eq!(store.users().expect("readable").len(), 1);
+}
+
+/// A write that failed as its commit `sequence` was made.
+fn failed(sequence: u64) -> Failed<()> {
+    Failed {
+        error: StoreError::Unknown("its last sync failed".into()),
+        written: Some(Written { sequence, value: (), moved: Vec::new() }),
+    }
+}
+
 #[test]
 fn a_commit_that_failed_has_succeeded_if_it_is_there_and_only_then() {
     let (_dir, store) = fresh();
     store.write(|t| t.put_user(&user("alice"))).expect("a commit");
-    let failed = |sequence| Failed {
-        error: StoreError::Unknown("its last sync failed".into()),
-        written: Some(Written { sequence, value: (), moved: Vec::new() }),
-    };
     let mut witness = store.0.writer.lock();
     let sequence = witness.sequence().expect("readable").expect("a commit is noted");
     assert!(store.0.settle(failed(sequence), &mut witness).is_ok());
@@ -189,7 +230,7 @@ fn no_acknowledged_commit_is_lost_by_a_power_cut() {
     drop(database);
 
     let mut rng = StdRng::seed_from_u64(12);
-    for round in 0..5000 {
+    for round in 0..images(5_000) {
         let cut = rng.random_range(1..steps.len());
         let synced = steps[..cut].iter().rposition(|step| matches!(step, Step::Sync)).unwrap_or(0);
         std::fs::write(&path, &image).expect("it can be written");

@@ -30,6 +30,11 @@ fn fresh() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
+/// How many images of a store a test looks at: `few`, or as many as `SLIPWAY_STORE_IMAGES` says.
+fn images(few: usize) -> usize {
+    std::env::var("SLIPWAY_STORE_IMAGES").ok().and_then(|images| images.parse().ok()).unwrap_or(few)
+}
+
 fn name(text: &str) -> UserName {
     UserName::parse(text).expect("a name")
 }
