@@ -1,8 +1,8 @@
 //! Mutates kept inputs for the tests called `fuzzed_…`, which stand beside the parsers that they are for.
 //!
-//! In process and guided by outcomes instead of coverage: libFuzzer wants a second build of everything, minutes of it,
-//! and would not see what is private. A check returns a number for what became of an input; inputs with a new number
-//! join those that are mutated. The kept inputs are in `tests/fuzz/<target>/`, one a file.
+//! Two ways with one check and the same kept inputs, which are in `tests/fuzz/<target>/`, one a file. In every test run it is guided by
+//! outcomes: a check returns a number for what became of an input, and inputs with a new number join those that are mutated.
+//! `tests/fuzz/guided.sh` has libFuzzer do it, which is guided by coverage and wants minutes of a build of its own.
 //!
 //! `cargo test --lib fuzzed_` runs each for a blink, always alike; `SLIPWAY_FUZZ_S=15` for so many seconds, each time
 //! otherwise. An input that breaks a check is written below `target/`, and belongs into `tests/fuzz/` once it is mended.
@@ -34,8 +34,32 @@ pub(crate) fn outcome(of: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Runs `check` on the kept inputs of `target` and on mutations of them, with `words` of their language put in.
-pub(crate) fn fuzz(target: &str, words: &[&str], mut check: impl FnMut(&[u8]) -> u64) {
+/// Runs a check on the kept inputs of a target and on mutations of them, with words of their language put in.
+macro_rules! fuzz {
+    ($target:literal, $words:expr, $check:expr) => {{
+        #[cfg(not(fuzzing))]
+        crate::fuzz::mutate($target, $words, $check);
+        #[cfg(fuzzing)]
+        {
+            // libFuzzer finds the words by itself.
+            let _ = $words;
+            bolero::check!().for_each(crate::fuzz::check($check));
+        }
+    }};
+}
+
+pub(crate) use fuzz;
+
+/// What libFuzzer calls: coverage tells it more than an outcome.
+#[cfg(fuzzing)]
+pub(crate) fn check(mut check: impl FnMut(&[u8]) -> u64) -> impl FnMut(&[u8]) {
+    move |input| {
+        check(input);
+    }
+}
+
+/// Without libFuzzer.
+pub(crate) fn mutate(target: &str, words: &[&str], mut check: impl FnMut(&[u8]) -> u64) {
     let seconds = std::env::var("SLIPWAY_FUZZ_S").ok().and_then(|text| text.parse().ok());
     let limit = seconds.map_or(BLINK, Duration::from_secs_f64);
     let seed = if seconds.is_some() { rand::random() } else { 1 };
@@ -124,7 +148,7 @@ mod tests {
     #[test]
     fn a_check_that_fails_on_one_octet_is_found() {
         let found = catch_unwind(|| {
-            fuzz("cookies", &[], |input| {
+            mutate("cookies", &[], |input| {
                 assert!(!input.contains(&b'~'), "a tilde");
                 outcome(input.len())
             });

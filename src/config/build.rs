@@ -851,7 +851,7 @@ mod tests {
             .flat_map(|key| [key.name, key.default])
             .chain(["\n", " = ", "[", "]", "[[", "\"", "{", "}", "-1", "1e9"])
             .collect();
-        crate::fuzz::fuzz("config", &words, |bytes| {
+        crate::fuzz::fuzz!("config", &words, |bytes| {
             let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
             match load_all(Sources { file: Some((Path::new("s.toml"), text)), ..Sources::default() }) {
                 Ok((settings, _)) => crate::fuzz::outcome(

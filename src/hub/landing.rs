@@ -147,7 +147,7 @@ mod tests {
             "hub.example.evil",
             ".",
         ];
-        crate::fuzz::fuzz("next", &words, |bytes| {
+        crate::fuzz::fuzz!("next", &words, |bytes| {
             let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
             let Some(next) = next_url(Some(text), "https://hub.example") else { return crate::fuzz::outcome(0) };
             // A browser takes away tabs and line ends and reads a backslash as a slash; then two slashes begin a host.

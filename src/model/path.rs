@@ -315,7 +315,7 @@ mod tests {
             "/user/", "/hub/", "..", "%2e", "%2E%2e", "%2f", "%5c", "//", "%00", "%25", "alice", "bob", "%c3%a4",
             "/./", ";",
         ];
-        crate::fuzz::fuzz("path", &words, |bytes| {
+        crate::fuzz::fuzz!("path", &words, |bytes| {
             let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
             let path = match NormalPath::parse(text) {
                 Ok(path) => path,

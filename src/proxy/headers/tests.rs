@@ -387,7 +387,7 @@ fn fuzzed_cookies_never_carry_our_session() {
         "_xsrf=1",
         "jupyterhub-user-alice=2",
     ];
-    crate::fuzz::fuzz("cookies", &words, |bytes| {
+    crate::fuzz::fuzz!("cookies", &words, |bytes| {
         let mut headers = HeaderMap::new();
         for line in bytes.split(|byte| *byte == b'\n') {
             if let Ok(value) = HeaderValue::from_bytes(line) {
@@ -433,7 +433,7 @@ fn fuzzed_set_cookies_stay_within_their_server() {
         "../",
         "%2f",
     ];
-    crate::fuzz::fuzz("set_cookie", &words, |bytes| {
+    crate::fuzz::fuzz!("set_cookie", &words, |bytes| {
         let (confined, kind) = match confine_cookie(bytes, &facts(TokenRule::Pass)) {
             Cookie::Refused => return crate::fuzz::outcome(0),
             Cookie::AsItIs => (bytes.to_vec(), 1),

@@ -339,7 +339,7 @@ fn fuzzed_rules_are_read_or_refused_with_a_sentence() {
         "\\",
         "HostSNI(`*`)",
     ];
-    crate::fuzz::fuzz("rule", &words, |bytes| {
+    crate::fuzz::fuzz!("rule", &words, |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
         let mut told = Vec::new();
         for syntax in [Syntax::V3, Syntax::V2] {

@@ -135,7 +135,7 @@ proptest! {
 fn fuzzed_bodies_are_the_same_however_they_arrive() {
     let words =
         ["\r\n", "0\r\n\r\n", "0\r\n", "5\r\nhello\r\n", ";name=\"value\"", "ffffffffffffffff", "X: y\r\n", "0x", "+5"];
-    crate::fuzz::fuzz("body_framing", &words, |bytes| {
+    crate::fuzz::fuzz!("body_framing", &words, |bytes| {
         let whole = decode(Decoder::CHUNKED, bytes, bytes.len());
         for step in [1, 2, 7] {
             assert_eq!(decode(Decoder::CHUNKED, bytes, step), whole, "in pieces of {step}");

@@ -249,7 +249,7 @@ fn fuzzed_heads_mean_the_same_however_they_arrive() {
         "18446744073709551616",
         "Sec-WebSocket-Version: 13",
     ];
-    crate::fuzz::fuzz("request_head", &words, |bytes| {
+    crate::fuzz::fuzz!("request_head", &words, |bytes| {
         let whole = parse(bytes);
         for cut in [bytes.len() / 3, bytes.len() / 2, bytes.len().saturating_sub(1)] {
             match (parse(&bytes[..cut]), &whole) {
