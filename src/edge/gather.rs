@@ -38,6 +38,7 @@ struct Gathered<I> {
     /// What this turn has read, in bytes; the last read may take it beyond its share.
     read: usize,
     frames: Frames,
+    is_paused: bool,
     /// True if a write had to wait in this turn: then h2 may not have looked yet at all that was read.
     is_held_up: bool,
 }
@@ -59,6 +60,7 @@ pub(super) fn gather<I: Io>(io: I) -> (Gather<I>, Turn<I>) {
         outgoing: Outgoing::default(),
         read: 0,
         frames: Frames::new(),
+        is_paused: false,
         is_held_up: false,
     }));
     (Gather(gathered.clone()), Turn(gathered))
@@ -73,6 +75,11 @@ impl<I: Io> Turn<I> {
             heads: gathered.frames.take_heads(),
             is_all_seen: !std::mem::take(&mut gathered.is_held_up),
         }
+    }
+
+    /// From here on nothing is read, or again. Whoever pauses it wakes the connection afterwards.
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        self.0.lock().is_paused = is_paused;
     }
 
     /// Writes and flushes what was gathered.
@@ -103,6 +110,9 @@ impl<I: Io> Gathered<I> {
 impl<I: Io> AsyncRead for Gather<I> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut gathered = self.0.lock();
+        if gathered.is_paused {
+            return Poll::Pending;
+        }
         if gathered.read >= TURN_BYTES {
             cx.waker().wake_by_ref();
             return Poll::Pending;

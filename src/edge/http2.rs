@@ -42,6 +42,9 @@ const STREAMLESS_BYTES: usize = 64 * 1024;
 /// else sees them, and one of 1,500 fields costs more than a request that is answered. A browser whose cookies have grown
 /// too large gets its 431, and another connection.
 const REFUSED_HEADS_LIMIT: usize = 8;
+/// After one of those nothing is read for so long: many connections that send nothing else would take their turns from
+/// everybody. 100 ms: a person does not notice it once.
+const REFUSED_HEAD_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves HTTP/2 until either side ends it; after the soft stop it finishes the open streams.
 pub(super) async fn serve<I: Io + 'static>(io: I, edge: Live<Edge>, arrival: Arrival, stopping: CancellationToken) {
@@ -79,14 +82,23 @@ pub(super) async fn serve<I: Io + 'static>(io: I, edge: Live<Edge>, arrival: Arr
     // of it; more is a flood of frames that nobody has to answer.
     let (mut without_stream, without_stream_limit) = (0, limits.connection_window_bytes as usize + STREAMLESS_BYTES);
     let (mut refused_heads, mut opened_streams) = (0_usize, 0);
+    let mut pause: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
-        let heard = turn.begin();
+        let (heard, refused_before) = (turn.begin(), refused_heads);
         // Each stream that opens has one head, and makes up for one that was refused. What begins after the end was
         // announced is refused for that.
         refused_heads = if is_ending { 0 } else { (refused_heads + heard.heads).saturating_sub(2 * opened_streams) };
         if heard.is_all_seen && refused_heads > REFUSED_HEADS_LIMIT {
             debug!(address = %peer, heads = refused_heads, "connection ended: heads that cannot be taken");
             return Poll::Ready(());
+        }
+        if heard.is_all_seen && refused_heads > refused_before {
+            pause = Some(Box::pin(tokio::time::sleep(REFUSED_HEAD_PAUSE)));
+            turn.set_paused(true);
+        }
+        if pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_ready()) {
+            pause = None;
+            turn.set_paused(false);
         }
         without_stream += heard.bytes;
         if without_stream > without_stream_limit {

@@ -293,8 +293,8 @@ async fn a_header_list_over_the_limit_is_refused() {
     assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status() == 431));
 }
 
-#[tokio::test]
-async fn refused_heads_end_their_connection_unless_good_ones_come_between_them() {
+#[tokio::test(start_paused = true)]
+async fn refused_heads_slow_their_connection_and_end_it_unless_good_ones_come_between_them() {
     let world = World::new().await;
     let mut sender = http2(world.connect(Protocol::Http2)).await;
     // As a list they are 35,000 bytes; on the wire one frame, which h2 refuses without ending the connection.
@@ -312,6 +312,9 @@ async fn refused_heads_end_their_connection_unless_good_ones_come_between_them()
         assert_eq!(refusals(&mut sender, 1).await, 1);
         assert_eq!(http2_text(&mut sender, "/hub/login", &[]).await.0, 200);
     }
+    let begun = tokio::time::Instant::now();
     let borne = refusals(&mut sender, 30).await;
     assert!((8..=10).contains(&borne), "{borne} refused ones were borne");
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(700), "nothing is read for a while after each: {took:?}");
 }
