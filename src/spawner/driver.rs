@@ -191,7 +191,7 @@ struct Slot {
     gpus: GpuHeld,
     /// Whose wish the start is that comes next, or is being prepared.
     wished_by: Option<Actor>,
-    /// What the audit is told with the next row.
+    /// What the audit is told with the next `Save`.
     notes: Vec<Note>,
     /// Who waits for the wish to restart it to be written; one wish for all of them.
     restarts: Vec<Answer>,
@@ -397,8 +397,13 @@ impl Driver {
         self.save_again();
     }
 
+    /// What is owed of a row that could not be written goes with it in one commit; whatever has no row is told alone.
     fn save_again(&mut self) {
         for server in std::mem::take(&mut self.unsaved) {
+            if let Some(slot) = self.slots.get_mut(&server) {
+                let owed = self.untold.extract_if(.., |(of, _)| *of == server);
+                slot.notes.extend(owed.map(|(_, note)| note));
+            }
             self.act(&server, Action::Save);
         }
         self.tell_untold();
@@ -661,12 +666,13 @@ impl Driver {
             Job::Write(writing) => return self.begin_writing(server, *writing),
             Job::Restart(by) => return self.begin_restart(server, by),
         };
-        if action == Action::Create {
-            let by = slot.wished_by.take().unwrap_or_else(|| OURSELVES.into());
-            slot.notes.push(Note { at: self.clock.now(), by, act: "started server".into() });
-        }
         let notes = match action {
-            Action::Create | Action::Save => std::mem::take(&mut slot.notes),
+            // What else is to be told waits for a `Save`: a start that cannot be written down loses its own note alone.
+            Action::Create => {
+                let by = slot.wished_by.take().unwrap_or_else(|| OURSELVES.into());
+                vec![Note { at: self.clock.now(), by, act: "started server".into() }]
+            }
+            Action::Save => std::mem::take(&mut slot.notes),
             _ => vec![],
         };
         let (generation, handle) = (slot.life.generation, slot.handle.clone());
@@ -829,7 +835,7 @@ async fn step_of(
         }
         (Action::Save, _) => match steps.save(row, notes.clone()).await {
             Ok(()) => Ended { is_saved: Some(true), ..Ended::default() },
-            Err(StoreError::Gone(_)) => Ended { is_orphan: true, ..Ended::default() },
+            Err(StoreError::Gone(_)) => Ended { untold: notes, is_orphan: true, ..Ended::default() },
             Err(_) => Ended { untold: notes, is_saved: Some(false), ..Ended::default() },
         },
         // The others do not run in the lane, and nothing is started that has not been created.
