@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use slipway::model::{Secret, UserName};
 
 use crate::client::{Answer, Client, Wire};
 use crate::world::{World, take_cookies};
@@ -12,7 +13,13 @@ const HUB: &str = "lab.slipway.test";
 const NAVIGATION: [Wire; 2] = [Wire::Http1, Wire::Http2];
 
 async fn world() -> World {
-    World::with(&[("SLIPWAY_ISOLATION", "subdomain"), ("SLIPWAY_PUBLIC_URL", "https://lab.slipway.test")]).await
+    World::with(&[
+        ("SLIPWAY_ISOLATION", "subdomain"),
+        ("SLIPWAY_PUBLIC_URL", "https://lab.slipway.test"),
+        // An account that is made anew has a server without an administrator's word.
+        ("SLIPWAY_SPAWNER_LEFT_OVER_VOLUMES", "give"),
+    ])
+    .await
 }
 
 fn host_of(user: &str) -> String {
@@ -392,6 +399,119 @@ async fn the_cookie_of_a_host_lives_through_a_restart() {
         client.cookies = vec![(name.clone(), String::from_utf8(altered).expect("ascii"))];
         client.get("/user/alice/x").await.is(403);
     }
+}
+
+/// What a browser keeps under our names, as the program calls it after it has come back at another port.
+fn renamed(cookies: &[(String, String)], before: &str, after: &str) -> Vec<(String, String)> {
+    cookies.iter().map(|(name, value)| (name.replace(before, after), value.clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_does_not_live_through_a_restart_and_the_way_in_begins_anew() {
+    let (world, mut alice, _) = world_of_two().await;
+    let host = host_of("alice");
+    let to_hub = alice.step(Wire::Http1, &host, "/user/alice/lab").await.is(303);
+    let (at, path) = next(&host, to_hub.header("location"));
+    let with_ticket = alice.step(Wire::Http1, &at, &path).await.is(303);
+    let (at, path) = next(HUB, with_ticket.header("location"));
+    assert!(at == host && path.starts_with("/hub/enter?ticket="), "{at}{path}");
+
+    let before = world.app.session_cookie.clone();
+    let world = world.restart().await;
+    world.wait_until("alice", "ready", |status| status.state == slipway::model::ServerState::Ready).await;
+    let moved = |client: &Client, host: &str| {
+        let mut moved = world.client().at(host).navigating();
+        moved.cookies = renamed(&client.cookies, &before, &world.app.session_cookie);
+        moved
+    };
+    let hub = moved(&alice.hub, HUB);
+    let own = moved(alice.at(&host), &host);
+    let mut alice = Browser { hub, other: vec![(host.clone(), own)] };
+    let answer = alice.step(Wire::Http1, &host, &path).await.is(303);
+    assert_eq!(answer.header("location"), "https://lab.slipway.test/hub/home");
+    assert_eq!(answer.header("set-cookie"), "");
+    let (way, answer) = alice.open(Wire::Http1, &host, "/user/alice/lab").await;
+    answer.is(200);
+    assert_eq!(way.len(), 4, "the session and the nonce are as they were: {way:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_and_the_end_of_an_account_end_its_cookies_on_every_host() {
+    let (world, ..) = world_of_two().await;
+    let name = UserName::parse("alice").expect("a name");
+    let auth = &world.app.auth;
+    for end in ["another password", "disabled", "deleted and made anew"] {
+        let mut alice = Browser::sign_in(&world, "alice").await;
+        alice.open(Wire::Http1, HUB, "/user/alice/lab").await.1.is(200);
+        let page = alice.at(&host_of("alice")).clone();
+        let script = page.scripting();
+        script.get("/user/alice/x").await.is(200);
+        match end {
+            "another password" => {
+                let password = Secret::new(crate::world::PASSWORD);
+                auth.set_password("test", &name, &password, false).await.expect("set");
+            }
+            "disabled" => {
+                auth.set_disabled("test", &name, true).await.expect("disabled");
+                auth.set_disabled("test", &name, false).await.expect("enabled");
+            }
+            _ => {
+                auth.delete_user("test", &name).await.expect("deleted");
+                world.app.spawner.forget_user(&name).await.expect("its server goes");
+                world.user_with_server_at_hub("alice").await;
+            }
+        }
+        for wire in Wire::ALL {
+            let status = script.send(wire, Method::GET, "/user/alice/x", Bytes::new()).await.status;
+            assert_eq!(status, 403, "{end}, over {wire:?}");
+        }
+        let (way, _) = alice.open(Wire::Http1, &host_of("alice"), "/user/alice/lab").await;
+        assert!(way.last().expect("a way").starts_with("lab.slipway.test/hub/login"), "{end}: {way:?}");
+        // And who signs in now has a way.
+        let mut anew = Browser::sign_in(&world, "alice").await;
+        anew.open(Wire::Http1, HUB, "/user/alice/lab").await.1.is(200);
+        script.get("/user/alice/x").await.is(403);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_mode_keeps_servers_and_sessions_and_no_cookie_counts_where_it_was_not_given() {
+    let world = World::with(&[("SLIPWAY_PUBLIC_URL", "https://lab.slipway.test")]).await;
+    world.user_with_server_at_hub("alice").await;
+    let host = host_of("alice");
+    let generation = |world: &World| world.app.spawner.status(&crate::world::server("alice")).generation;
+    let started = generation(&world);
+    let path_cookies = Browser::sign_in(&world, "alice").await.hub.cookies;
+    let path_name = world.app.session_cookie.clone();
+
+    // The hub's cookie is the same one; on the user's host it is nobody's, and a ticket leads there.
+    let world = world.restart_with(&[("SLIPWAY_ISOLATION", "subdomain")]).await;
+    world.wait_until("alice", "ready", |status| status.state == slipway::model::ServerState::Ready).await;
+    assert_eq!(generation(&world), started, "it is the same server");
+    let cookies = renamed(&path_cookies, &path_name, &world.app.session_cookie);
+    let with = |client: Client, cookies: &[(String, String)]| {
+        let mut client = client;
+        client.cookies = cookies.to_vec();
+        client
+    };
+    let hub = with(world.client().at(HUB).navigating(), &cookies);
+    with(world.client().at(&host), &cookies).get("/user/alice/x").await.is(403);
+    let mut alice = Browser { hub, other: Vec::new() };
+    let (way, answer) = alice.open(Wire::Http1, HUB, "/user/alice/lab").await;
+    answer.is(200);
+    assert_eq!(way.last(), Some(&format!("{host}/user/alice/lab")));
+    let (hosts_cookies, hosts_name) = (alice.at(&host).cookies.clone(), world.app.session_cookie.clone());
+    alice.at(&host).scripting().get("/user/alice/x").await.is(200);
+
+    // And back: the user's host is nobody's, and its cookie opens nothing.
+    let world = world.restart_with(&[("SLIPWAY_ISOLATION", "path")]).await;
+    world.wait_until("alice", "ready", |status| status.state == slipway::model::ServerState::Ready).await;
+    assert_eq!(generation(&world), started, "it is the same server");
+    let name = &world.app.session_cookie;
+    let foreign = renamed(&hosts_cookies, &hosts_name, name);
+    with(world.client().at(HUB), &foreign).get("/user/alice/x").await.is(403);
+    with(world.client().at(HUB), &foreign).get("/hub/api/user").await.is(403);
+    with(world.client().at(HUB), &renamed(&path_cookies, &path_name, name)).get("/user/alice/x").await.is(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
