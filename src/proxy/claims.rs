@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, UPGRADE};
 
 use super::headers::{
     Cookie, RequestHeader, hubs_cookie, is_refused, kind_of, name_and_attributes, push_cookies, without_attribute,
@@ -66,8 +66,9 @@ pub fn remove_claims(headers: &mut HeaderMap, session_cookie: &str) {
 /// hub's host (`is_shared`) whatever acts on the whole origin.
 pub fn confine_answer(headers: &mut HeaderMap, session_cookie: &str, is_shared: bool) {
     if is_shared {
+        // The target's own `Upgrade` went with its connection: one that is here is ours, and without it a 101 opens nothing.
         let refused: Vec<HeaderName> =
-            headers.keys().filter(|name| is_refused(name.as_str().as_bytes())).cloned().collect();
+            headers.keys().filter(|name| **name != UPGRADE && is_refused(name.as_str().as_bytes())).cloned().collect();
         for name in refused {
             headers.remove(name);
         }
@@ -209,5 +210,14 @@ mod tests {
         confine_answer(&mut own, SESSION, false);
         assert_eq!(shared, headers(&[("x-a", "b")]));
         assert_eq!(own, all());
+    }
+
+    #[test]
+    fn what_opens_a_websocket_stays() {
+        for is_shared in [true, false] {
+            let mut all = headers(&[("upgrade", "websocket")]);
+            confine_answer(&mut all, SESSION, is_shared);
+            assert_eq!(all, headers(&[("upgrade", "websocket")]));
+        }
     }
 }

@@ -228,8 +228,14 @@ impl Client {
         head.push_str("\r\n");
         tls.write_all(head.as_bytes()).await.expect("the head is sent");
         let answer = read_raw(&mut tls).await;
-        let stream = (answer.status == StatusCode::SWITCHING_PROTOCOLS).then_some(tls);
-        (answer, stream)
+        let is_open = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+        if is_open {
+            // Browsers take no WebSocket without all three.
+            assert_eq!(answer.header("upgrade"), "websocket", "{path}");
+            assert_eq!(answer.header("connection"), "upgrade", "{path}");
+            assert_eq!(answer.header("sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "{path}");
+        }
+        (answer, is_open.then_some(tls))
     }
 
     /// Opens a WebSocket by extended CONNECT; the stream is there if the answer is 200.
