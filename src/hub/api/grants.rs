@@ -205,6 +205,7 @@ pub(in crate::hub) async fn import(
     responses(
         (status = 200, description = "It is so now.", body = DoneModel),
         (status = 400, description = "No group is named, or one twice.", body = ErrorModel),
+        (status = 404, description = "There is no group of one of these names.", body = ErrorModel),
     ),
 )]
 pub(in crate::hub) async fn reorder(

@@ -139,6 +139,7 @@ fn describe(config: &Config) -> Value {
     close(&mut api["paths"]);
     describe_secrets(&mut api);
     describe_default_servers(&mut api["paths"]);
+    describe_streams(&mut api["paths"]);
     api["components"]["securitySchemes"] = security_schemes(config);
     api["components"]["responses"] = refusals::shared().into();
     for (path, item) in api["paths"].as_object_mut().into_iter().flatten() {
@@ -147,6 +148,18 @@ fn describe(config: &Config) -> Value {
         }
     }
     api
+}
+
+/// OpenAPI 3.1 has no words for streams of events: what a schema says, readers of it say of each event.
+fn describe_streams(paths: &mut Value) {
+    let operations = paths.as_object_mut().into_iter().flatten().flat_map(|(_, item)| item.as_object_mut());
+    for (_, operation) in operations.flatten() {
+        for (_, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+            if let Some(stream) = response.pointer_mut("/content/text~1event-stream") {
+                *stream = json!({});
+            }
+        }
+    }
 }
 
 /// Models with what is told once, and the answers that tell it: those have all of it, and no other has any.

@@ -28,7 +28,7 @@ impl Refusal {
     }
 }
 
-const REFUSALS: [Refusal; 12] = [
+const REFUSALS: [Refusal; 13] = [
     Refusal::new("400", "BadRequest", "The request is not as it must be.").of_the_wire(),
     Refusal::new("403", "Forbidden", "Nobody's credentials, or none of the scopes is held in any form."),
     Refusal::new("404", "NotFound", "No such resource, or the scopes are held for others: the words are the same."),
@@ -41,6 +41,7 @@ const REFUSALS: [Refusal; 12] = [
     Refusal::new("500", "Broken", "Something went wrong on our side."),
     Refusal::new("503", "Busy", "Busy, or being restarted; try again.").waiting(),
     Refusal::new("504", "Slow", "There was no answer in time."),
+    Refusal::new("507", "NoRoom", "The hub's disk is full; nothing has been changed."),
 ];
 
 impl Refusal {
@@ -81,6 +82,7 @@ pub(super) fn complete(operation: &mut Value, path: &str, method: &str) {
     let is_possible = |status: &str| match status {
         "403" => !is_open,
         "404" => path.contains('{'),
+        "507" => method != "get",
         _ => true,
     };
     let Some(responses) = operation["responses"].as_object_mut() else { return };
