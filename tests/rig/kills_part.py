@@ -35,7 +35,7 @@ WRITES = 40
 USERS, GROUPS = 12, 5
 # The program's own group, which nobody deletes.
 BUILT_IN = "docker-privileged"
-ATTACH_S, START_S, RUN_S = 5, 30, 20
+ATTACH_S, LOOK_S, START_S, RUN_S = 20, 2, 30, 20
 RESTART_MS = 300
 
 
@@ -279,18 +279,26 @@ class Victim:
         self.wire = None
 
     def attach(self, call, what):
-        """strace that does `what` at a call, once it holds every thread."""
-        pid = self.slipway.program.pid
-        tracer = subprocess.Popen(
-            ["strace", "-f", "-q", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={call}", "-e", f"inject={call}:{what}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        """strace that does `what` at a call, once it holds every thread, or once a write of the program's own has met the call."""
+        program = self.slipway.program
         until = time.monotonic() + ATTACH_S
-        while time.monotonic() < until and tracer.poll() is None:
-            with contextlib.suppress(OSError):
-                if all("TracerPid:\t0\n" not in (task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir()):
+        while time.monotonic() < until:
+            tracer = subprocess.Popen(
+                ["strace", "-f", "-q", "-o", "/dev/null", "-p", str(program.pid), "-e", f"trace={call}", "-e", f"inject={call}:{what}"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            look_again = time.monotonic() + LOOK_S
+            while time.monotonic() < look_again:
+                if program.process.poll() is not None:
                     return tracer
-            time.sleep(0.002)
-        raise AssertionError(f"strace does not hold {pid}")
+                with contextlib.suppress(OSError):
+                    tasks = list(Path(f"/proc/{program.pid}/task").iterdir())
+                    if all("TracerPid:\t0\n" not in (task / "status").read_text() for task in tasks):
+                        return tracer
+                time.sleep(0.002)
+            # A thread that was born while strace listed them has escaped it.
+            tracer.terminate()
+            tracer.wait()
+        raise AssertionError(f"strace does not hold {program.pid}")
 
     # the story of one death
 
