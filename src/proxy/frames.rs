@@ -102,6 +102,11 @@ impl Frames {
         self.next == Next::Kind && !self.is_closed
     }
 
+    /// True once a close frame has begun.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     fn begin_length(&mut self, byte: u8, listener: &mut impl Listener) {
         let is_masked = byte & 0x80 != 0;
         self.payload = 0;

@@ -243,8 +243,9 @@ impl Tunnel {
                 (Poll::Ready(Err(Fault::Source)), _) | (_, Poll::Ready(Err(Fault::Sink))) => {
                     return Poll::Ready(End::Lost);
                 }
-                // The client was the first to end: its server's end is the answer to that, and no news.
-                (_, Poll::Ready(Err(Fault::Source))) if up.state != State::Open => {
+                // The client was the first to end, by a close frame or by its connection: its server's end is the answer
+                // to that, and no news.
+                (_, Poll::Ready(Err(Fault::Source))) if up.state != State::Open || up.frames.is_closed() => {
                     return Poll::Ready(End::Leave(None));
                 }
                 (Poll::Ready(Err(Fault::Sink)), _) | (_, Poll::Ready(Err(Fault::Source))) => {

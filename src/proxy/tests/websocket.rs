@@ -109,6 +109,24 @@ async fn a_server_that_dies_is_told_as_1001_before_its_route_goes() {
     assert_eq!(rest_of(&mut client).await, b"\x81\x02hi\x88\x10\x03\xe9server stopped");
 }
 
+/// A strict server fails a connection whose close frame it cannot take, without one of its own (RFC 6455 §7.1.7).
+#[tokio::test]
+async fn a_server_that_drops_who_has_closed_is_not_called_stopped() {
+    let no_close_code = masked(0x88, b"\0");
+    let whole = no_close_code.len();
+    let server = Server::start(move |mut stream, _| async move {
+        read_head(&mut stream).await.expect("a head");
+        stream.write_all(SWITCHED.as_bytes()).await.expect("writes");
+        stream.read_exact(&mut vec![0; whole]).await.expect("the close frame");
+    })
+    .await;
+    let (proxy, route) = (proxy(), route_to(&server.address));
+    let mut client = client_of(&proxy, &route).await;
+    open(&mut client).await;
+    client.write_all(&no_close_code).await.expect("writes");
+    assert_eq!(rest_of(&mut client).await, b"");
+}
+
 #[tokio::test]
 async fn our_own_stop_is_told_as_1012() {
     let (server, _seen) = listening_server(b"\x81\x02hi").await;
